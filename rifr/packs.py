@@ -1,0 +1,192 @@
+"""FacePack: aligned faces on disk, the one data type that every other room takes.
+
+A pack is a folder:
+
+    images.npy        (N, 112, 112, 3) uint8 RGB, read as a memory map
+    people.npz        identities (N,) str, landmarks (N, 5, 2) float32 if known, attributes as `attribute.<name>`
+    manifest.json     source, licence, the spec that made it, checksums, versions
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rifr
+from rifr import store
+
+SIDE = 112
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+)
+"""The five landmarks of an aligned face in pixels: left eye, right eye, nose, left and right mouth corner (as seen)."""
+
+
+@dataclass(frozen=True)
+class FacePack:
+    """Aligned faces with their identities; `open` one from disk, `write` one, `take` a part.
+
+    images      (N, 112, 112, 3) uint8, RGB (a memory map where the pack was opened from disk)
+    identities  (N,) str
+    landmarks   (N, 5, 2) float32 in pixels, x to the right and y down, or None
+    attributes  ground truth by name, each (N, ...)
+    manifest    source, licence, spec, checksums and versions
+    """
+
+    images: np.ndarray
+    identities: np.ndarray
+    landmarks: np.ndarray | None = None
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.identities)
+
+    @property
+    def people(self) -> list[str]:
+        """The names of the people in the pack, sorted."""
+        return sorted(set(self.identities.tolist()))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int64: the place of each image's identity in `people`."""
+        return np.unique(self.identities, return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def checksum(self) -> str:
+        """A digest of the images and identities: two packs with one checksum hold the same faces."""
+        return self.manifest["checksum"]
+
+    @classmethod
+    def open(cls, path: Path | str) -> FacePack:
+        """Open a pack; the images stay on disk until they are used.
+
+        Raises FileNotFoundError where there is no pack and ValueError where its files contradict one another.
+        """
+        path = Path(path)
+        try:
+            manifest = json.loads((path / "manifest.json").read_text())
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path} is no face pack: it has no manifest.json. Make one with "
+                                    f"`python -m rifr render` or `python -m rifr prepare`.") from None
+        try:
+            images = np.load(path / "images.npy", mmap_mode="r")
+            with np.load(path / "people.npz", allow_pickle=False) as people:
+                identities = people["identities"]
+                landmarks = people["landmarks"] if "landmarks" in people else None
+                attributes = {name.removeprefix("attribute."): people[name]
+                              for name in people.files if name.startswith("attribute.")}
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise ValueError(f"{path} is damaged ({error}): delete it and make it again.") from error
+        pack = cls(images, identities, landmarks, attributes, manifest)
+        pack._check(str(path))
+        return pack
+
+    @classmethod
+    def write(
+        cls,
+        path: Path | str,
+        images: np.ndarray | Iterable[np.ndarray],
+        identities: Iterable[str],
+        landmarks: np.ndarray | None = None,
+        attributes: dict[str, np.ndarray] | None = None,
+        *,
+        source: str,
+        licence: str,
+        spec: dict[str, Any] | None = None,
+        versions: dict[str, str] | None = None,
+    ) -> FacePack:
+        """Write a pack, whole or not at all, and open it.
+
+        `images` is one (N, 112, 112, 3) uint8 array or an iterable of such arrays that follow one another, so that a
+        pack may be larger than memory. `source` says what the faces are, `licence` on what terms they may be used.
+        Raises ValueError on a wrong shape or dtype, an empty pack, or lengths that differ.
+        """
+        path = Path(path)
+        identities = np.asarray(list(identities), dtype=np.str_)
+        if not len(identities):
+            raise ValueError(f"{path} would hold no image: give at least one.")
+        landmarks = None if landmarks is None else np.asarray(landmarks, np.float32)
+        attributes = {name: np.asarray(values) for name, values in (attributes or {}).items()}
+        with store.atomic_directory(path) as folder:
+            _stream_images(folder / "images.npy", images, len(identities), str(path))
+            arrays = {"identities": identities, **{f"attribute.{name}": array for name, array in attributes.items()}}
+            if landmarks is not None:
+                arrays["landmarks"] = landmarks
+            np.savez_compressed(folder / "people.npz", **arrays)
+            checksums = {name: store.file_digest(folder / name) for name in ("images.npy", "people.npz")}
+            manifest = {
+                "source": source, "licence": licence, "spec": spec or {}, "colour": "RGB",
+                "images": len(identities), "people": len(set(identities.tolist())),
+                "checksum": store.digest(checksums["images.npy"], identities.tolist()), "checksums": checksums,
+                "versions": {"rifr": rifr.__version__, "python": platform.python_version(),
+                             "numpy": np.__version__, **(versions or {})},
+            }  # fmt: skip
+            cls(np.load(folder / "images.npy", mmap_mode="r"), identities, landmarks, attributes, manifest)._check(str(path))
+            (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        return cls.open(path)
+
+    def verify(self, path: Path | str) -> None:
+        """Read the files of `path` in full and compare their checksums; raises ValueError naming the damaged file."""
+        for name, expected in self.manifest["checksums"].items():
+            if store.file_digest(Path(path) / name) != expected:
+                raise ValueError(f"{Path(path) / name} is damaged (its checksum differs): delete the pack and make it again.")
+
+    def take(self, which: np.ndarray) -> FacePack:
+        """The images of an index array or a boolean mask, in memory, with their identities, landmarks, attributes."""
+        which = np.flatnonzero(which) if np.asarray(which).dtype == bool else np.asarray(which)
+        part = FacePack(
+            np.asarray(self.images[which]),
+            self.identities[which],
+            None if self.landmarks is None else self.landmarks[which],
+            {name: values[which] for name, values in self.attributes.items()},
+        )
+        checksum = store.digest(self.manifest.get("checksum"), which.tolist())
+        return FacePack(part.images, part.identities, part.landmarks, part.attributes,
+                        {**self.manifest, "checksum": checksum, "images": len(part), "people": len(part.people)})
+
+    def _check(self, name: str) -> None:
+        count = len(self.identities)
+        if self.images.dtype != np.uint8 or self.images.shape != (count, SIDE, SIDE, 3):
+            raise ValueError(f"{name}: images must be ({count}, {SIDE}, {SIDE}, 3) uint8 for {count} identities, "
+                             f"found {self.images.shape} {self.images.dtype}.")
+        if self.landmarks is not None and self.landmarks.shape != (count, 5, 2):
+            raise ValueError(f"{name}: landmarks must be ({count}, 5, 2), found {self.landmarks.shape}.")
+        for key, values in self.attributes.items():
+            if len(values) != count:
+                raise ValueError(f"{name}: attribute {key!r} has {len(values)} rows for {count} images.")
+
+
+def require_disjoint(**packs: FacePack) -> None:
+    """Refuse people who are in two of the packs: `require_disjoint(train=..., probes=..., distractors=...)`."""
+    names = list(packs)
+    for i, first in enumerate(names):
+        for second in names[i + 1:]:
+            both = sorted(set(packs[first].people) & set(packs[second].people))
+            if both:
+                shown = ", ".join(both[:10]) + (f" and {len(both) - 10} more" if len(both) > 10 else "")
+                raise ValueError(f"{len(both)} people are in {first} and in {second}: {shown}. "
+                                 f"Exclude them from one of the two.")
+
+
+def _stream_images(path: Path, images: np.ndarray | Iterable[np.ndarray], count: int, name: str) -> None:
+    """Write images to a .npy file part by part."""
+    parts = [images] if isinstance(images, np.ndarray) else images
+    target = np.lib.format.open_memmap(path, "w+", np.uint8, (count, SIDE, SIDE, 3))
+    filled = 0
+    for part in parts:
+        if part.dtype != np.uint8 or part.shape[1:] != (SIDE, SIDE, 3):
+            raise ValueError(f"{name}: images must be (n, {SIDE}, {SIDE}, 3) uint8, found {part.shape} {part.dtype}.")
+        if filled + len(part) > count:
+            raise ValueError(f"{name}: more images than the {count} identities.")
+        target[filled : filled + len(part)] = part
+        filled += len(part)
+    if filled != count:
+        raise ValueError(f"{name}: {filled} images for {count} identities.")
+    target.flush()

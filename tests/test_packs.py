@@ -1,0 +1,93 @@
+"""Face packs: what is written is what is read, and bad input is refused by name."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from rifr.packs import FacePack, require_disjoint
+
+TERMS = {"source": "made by a test", "licence": "CC0"}
+
+
+def some_faces(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 112, 112, 3), dtype=np.uint8)
+
+
+def test_a_written_pack_reads_back_the_same(tmp_path):
+    images, landmarks = some_faces(3), np.random.rand(3, 5, 2).astype(np.float32)
+    FacePack.write(tmp_path / "p", images, ["b", "a", "b"], landmarks, {"yaw": np.arange(3.0)}, **TERMS)
+    pack = FacePack.open(tmp_path / "p")
+    assert isinstance(pack.images, np.memmap)
+    np.testing.assert_array_equal(pack.images, images)
+    np.testing.assert_array_equal(pack.landmarks, landmarks)
+    assert pack.identities.tolist() == ["b", "a", "b"] and pack.people == ["a", "b"] and pack.labels.tolist() == [1, 0, 1]
+    assert pack.attributes["yaw"].tolist() == [0, 1, 2]
+    assert pack.manifest["licence"] == "CC0" and pack.manifest["people"] == 2
+    pack.verify(tmp_path / "p")
+
+
+def test_images_may_come_in_parts(tmp_path):
+    images = some_faces(5)
+    whole = FacePack.write(tmp_path / "whole", images, list("abcde"), **TERMS)
+    parts = FacePack.write(tmp_path / "parts", iter([images[:2], images[2:]]), list("abcde"), **TERMS)
+    np.testing.assert_array_equal(whole.images, parts.images)
+    assert whole.checksum == parts.checksum
+
+
+@pytest.mark.parametrize(
+    "images, identities, message",
+    [
+        (some_faces(2), ["a"], "more images than"),
+        (some_faces(1), ["a", "b"], "1 images for 2 identities"),
+        (some_faces(1)[:, :100], ["a"], "must be"),
+        (some_faces(1).astype(np.float32), ["a"], "uint8"),
+        (some_faces(0), [], "no image"),
+    ],
+)
+def test_bad_input_is_refused_and_leaves_nothing(tmp_path, images, identities, message):
+    with pytest.raises(ValueError, match=message):
+        FacePack.write(tmp_path / "p", images, identities, **TERMS)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failed_rewrite_leaves_the_old_pack(tmp_path):
+    FacePack.write(tmp_path / "p", some_faces(1), ["a"], **TERMS)
+    with pytest.raises(ValueError):
+        FacePack.write(tmp_path / "p", some_faces(1), ["a", "b"], **TERMS)
+    assert FacePack.open(tmp_path / "p").people == ["a"]
+
+
+def test_damage_is_named(tmp_path):
+    pack = FacePack.write(tmp_path / "p", some_faces(2), ["a", "b"], **TERMS)
+    file = tmp_path / "p" / "images.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="images.npy is damaged"):
+        pack.verify(tmp_path / "p")
+    file.write_bytes(content[:5000])
+    with pytest.raises(ValueError, match="damaged"):
+        FacePack.open(tmp_path / "p")
+    with pytest.raises(FileNotFoundError, match="no face pack"):
+        FacePack.open(tmp_path / "nothing")
+
+
+def test_a_part_keeps_what_belongs_to_its_images(tmp_path):
+    pack = FacePack.write(tmp_path / "p", some_faces(3), list("abc"), attributes={"age": np.arange(3)}, **TERMS)
+    part = pack.take(np.array([True, False, True]))
+    assert part.people == ["a", "c"] and part.attributes["age"].tolist() == [0, 2]
+    assert part.checksum != pack.checksum and part.checksum == pack.take(np.array([0, 2])).checksum
+
+
+def test_people_in_two_packs_are_named(tmp_path):
+    first = FacePack.write(tmp_path / "1", some_faces(2), ["ann", "bob"], **TERMS)
+    second = FacePack.write(tmp_path / "2", some_faces(2), ["bob", "cyd"], **TERMS)
+    with pytest.raises(ValueError, match="1 people are in train and in probes: bob"):
+        require_disjoint(train=first, probes=second)
+
+
+def test_the_manifest_is_plain_json(tmp_path):
+    FacePack.write(tmp_path / "p", some_faces(1), ["a"], spec={"people": 1}, **TERMS)
+    assert json.loads((tmp_path / "p" / "manifest.json").read_text())["spec"] == {"people": 1}
