@@ -1,0 +1,165 @@
+"""How a chapter shows a figure or a sentence: drawn once for a light page and once for a dark one.
+
+    show(figures.rank1_by_width, table, protocol="P1", alt="...", caption="...")
+
+calls `figures.rank1_by_width(table, protocol="P1")` under two styles and returns an HTML <figure> with both pictures,
+the alternative text and the caption. The book's style sheet shows the picture that suits the page; where there is no
+style sheet (plain Jupyter, an executed copy from papermill) the light one alone is seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+
+DPI = 160                # pixels an inch in the file
+CSS_PIXELS = 96          # pixels an inch on the page: the ratio of the two keeps lines sharp on dense screens
+INK = {"light": "#222832", "dark": "#ced6dd"}           # the theme's own text and page colours, so that a figure
+PAPER = {"light": "#ffffff", "dark": "#14181e"}         # looks set into the page
+GRID = {"light": "#d8dce0", "dark": "#3a434d"}
+
+# Okabe and Ito's colours as seaborn's "colorblind" palette has them, with a marker and a dash of its own for each
+# network: told apart without colour as well. The same in every figure.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "hr-only": {"color": "#0173b2", "marker": "o", "linestyle": "-"},
+    "lr-only": {"color": "#de8f05", "marker": "s", "linestyle": "--"},
+    "hr+lr": {"color": "#029e73", "marker": "^", "linestyle": "-."},
+    "kl-only": {"color": "#cc78bc", "marker": "D", "linestyle": ":"},
+    "shared-only": {"color": "#949494", "marker": "v", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+    "proposed": {"color": "#d55e00", "marker": "P", "linestyle": (0, (7, 1.5))},
+}
+
+
+def network_style(name: str) -> dict[str, Any]:
+    """Colour, marker and dash of a network, as keywords for `Axes.plot`; `name` as in `recipes.RECIPES`."""
+    if name not in NETWORKS:
+        raise ValueError(f"no colour is set for the network {name!r}; known are {', '.join(NETWORKS)}")
+    return dict(NETWORKS[name])
+
+
+def style(page: str = "light") -> dict[str, Any]:
+    """Matplotlib settings of a figure on a "light" or a "dark" page; use as `with plt.rc_context(style("dark"))`."""
+    if page not in INK:
+        raise ValueError(f"unknown page {page!r}; allowed are {', '.join(INK)}")
+    ink, paper, grid = INK[page], PAPER[page], GRID[page]
+    return {
+        "figure.facecolor": paper, "axes.facecolor": paper, "savefig.facecolor": paper,
+        "text.color": ink, "axes.labelcolor": ink, "axes.titlecolor": ink, "axes.edgecolor": ink,
+        "xtick.color": ink, "ytick.color": ink, "grid.color": grid, "legend.edgecolor": grid, "hatch.color": ink,
+        "legend.facecolor": paper, "legend.framealpha": 0.85, "legend.fontsize": 9,
+        "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10, "figure.titlesize": 12,
+        "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
+        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
+        "grid.linewidth": 0.6, "lines.linewidth": 1.6, "lines.markersize": 5.5,
+        "figure.figsize": (7.0, 4.2), "figure.constrained_layout.use": True,
+        "axes.prop_cycle": matplotlib.cycler(color=[row["color"] for row in NETWORKS.values()]),
+        "image.cmap": "cividis", "image.interpolation": "nearest",
+    }
+
+
+def ink() -> str:
+    """The text colour of the style in force: for lines and marks that belong to no network."""
+    return matplotlib.rcParams["text.color"]
+
+
+def paper() -> str:
+    """The page colour of the style in force: for what has to vanish into the page."""
+    return matplotlib.rcParams["figure.facecolor"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure as a notebook displays it. `light` and `dark` are PNG files, `width` is in CSS pixels."""
+
+    light: bytes
+    dark: bytes
+    width: int
+    alt: str
+    caption: str
+    source: str              # dotted name of the function that drew it, "" where there is none
+
+    def _repr_html_(self) -> str:
+        source = f' Drawn by <code class="rifr-source">{html.escape(self.source)}</code>.' if self.source else ""
+        # Inline styles serve pages without the book's style sheet, which overrides them.
+        return (
+            '<figure class="rifr-figure">'
+            + self._image("only-light", self.light, "background:#fff")
+            + self._image("only-dark", self.dark, "display:none")
+            + f"<figcaption>{_inline(self.caption)}{source}</figcaption></figure>"
+        )
+
+    def _repr_png_(self) -> bytes:
+        return self.light
+
+    def __repr__(self) -> str:
+        return f"[figure] {self.alt}\n{self.caption}"
+
+    def _image(self, kind: str, png: bytes, inline: str) -> str:
+        data = base64.b64encode(png).decode()
+        return (f'<img class="{kind}" alt="{html.escape(self.alt)}" width="{self.width}" '
+                f'style="max-width:100%;height:auto;{inline}" src="data:image/png;base64,{data}">')
+
+
+def show(draw: Callable[..., Figure], *arguments: Any, alt: str, caption: str,
+         source: Callable[..., Any] | None = None, **options: Any) -> Shown:
+    """Draw a figure for light and for dark pages.
+
+    draw       a function that returns a matplotlib figure; called as draw(*arguments, **options), once a style
+    alt        what a reader who cannot see the figure has to know; plain text
+    caption    what is shown, with data, n, preset and seed; `code`, *emphasis* and $mathematics$ are understood
+    source     the function that the caption names (in the book a link to its documentation); `draw` itself if None
+
+    Raises TypeError when `draw` is no function or returns no figure, ValueError when `alt` or `caption` is empty.
+    """
+    if not callable(draw):
+        raise TypeError(f"draw is a {type(draw).__name__}; pass the function that draws the figure and its arguments, "
+                        "it is called once for a light and once for a dark page")
+    for name, text in {"alt": alt, "caption": caption}.items():
+        if not text.strip():
+            raise ValueError(f"{name} is empty; every figure says what it shows")
+    (light, width), (dark, _) = (_draw(partial(draw, *arguments, **options), page) for page in INK)
+    return Shown(light, dark, width, " ".join(alt.split()), " ".join(caption.split()), _dotted_name(source or draw))
+
+
+def markdown(text: str) -> Markdown:
+    """Text of a cell that is read like the chapter's own: `markdown(narrate.dilemma(table))`."""
+    return Markdown(text)
+
+
+def _draw(draw: Callable[[], Figure], page: str) -> tuple[bytes, int]:
+    """The PNG of `draw()` in the style of `page` and its width in CSS pixels."""
+    with plt.rc_context(style(page)):
+        figure = draw()
+        if not isinstance(figure, Figure):
+            raise TypeError(f"{_dotted_name(draw) or draw} returned a {type(figure).__name__} instead of a figure")
+        file = io.BytesIO()
+        # The version of matplotlib stays out of the file: the same picture, the same bytes.
+        figure.savefig(file, format="png", dpi=DPI, transparent=True, metadata={"Software": None})
+        plt.close(figure)          # or the inline backend shows it a third time
+    return file.getvalue(), round(figure.get_figwidth() * CSS_PIXELS)
+
+
+def _dotted_name(function: Callable[..., Any]) -> str:
+    while isinstance(function, partial):
+        function = function.func
+    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+    return f"{module}.{name}" if (module or "").startswith("rifr.") and "<" not in name else ""
+
+
+def _inline(text: str) -> str:
+    """The three marks that a caption may have, as HTML."""
+    text = html.escape(text, quote=False)
+    text = re.sub(r"\$([^$]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', text)
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    return re.sub(r"(?<![\w*])\*([^*]+)\*(?![\w*])", r"<em>\1</em>", text)
