@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 DPI = 160                # pixels an inch in the file
 CSS_PIXELS = 96          # pixels an inch on the page: the ratio of the two keeps lines sharp on dense screens
 INK = {"light": "#222832", "dark": "#ced6dd"}           # the theme's own text and page colours, so that a figure
-PAPER = {"light": "#ffffff", "dark": "#14181e"}         # looks set into the page
+PAPER = {"light": "#ffffff", "dark": "#121212"}         # looks set into the page
 GRID = {"light": "#d8dce0", "dark": "#3a434d"}
 
 # Okabe and Ito's colours as seaborn's "colorblind" palette has them, with a marker and a dash of its own for each
@@ -57,7 +57,7 @@ def style(page: str = "light") -> dict[str, Any]:
         "figure.facecolor": paper, "axes.facecolor": paper, "savefig.facecolor": paper,
         "text.color": ink, "axes.labelcolor": ink, "axes.titlecolor": ink, "axes.edgecolor": ink,
         "xtick.color": ink, "ytick.color": ink, "grid.color": grid, "legend.edgecolor": grid, "hatch.color": ink,
-        "legend.facecolor": paper, "legend.framealpha": 0.85, "legend.fontsize": 9,
+        "legend.facecolor": paper, "legend.framealpha": 0.85, "legend.fontsize": 9, "legend.handlelength": 3.2,
         "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10, "figure.titlesize": 12,
         "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
@@ -93,10 +93,10 @@ class Shown:
         source = f' Drawn by <code class="rifr-source">{html.escape(self.source)}</code>.' if self.source else ""
         # Inline styles serve pages without the book's style sheet, which overrides them.
         return (
-            '<figure class="rifr-figure">'
+            '<figure class="rifr-figure"><div class="rifr-pictures">'
             + self._image("only-light", self.light, "background:#fff")
             + self._image("only-dark", self.dark, "display:none")
-            + f"<figcaption>{_inline(self.caption)}{source}</figcaption></figure>"
+            + f"</div><figcaption>{_inline(self.caption)}{source}</figcaption></figure>"
         )
 
     def _repr_png_(self) -> bytes:

@@ -1,0 +1,192 @@
+"""The book's one Sphinx extension: what a build has to know of the library, the data and the reader's machine.
+
+1. Outputs are reused only while what made them is unchanged: the execution cache's folder is named after the library's
+   sources, the pinned packages and the RIFR_* environment, and is dropped when a face pack that it used has changed.
+   (The cache itself keys on a chapter's code alone.)
+2. Kernels import the library from this checkout and draw no progress bars, which would be text on stderr.
+3. Pages ask no other host for anything: MathJax is copied beside them, the address of thebe is taken out.
+4. All pages are read again when one has changed, so that numbers glued from another page are never stale.
+5. The API page documents every module, and the captions of figures link to the function that drew them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pkgutil
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+import rifr
+from rifr import store
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent.parent
+KEPT_CACHES = 5          # of earlier library versions and of other presets
+MATHJAX = "mathjax/tex-chtml-full.js"      # with every TeX extension, so that nothing is fetched later
+
+log = logging.getLogger(__name__)
+
+
+# --- 1. The execution cache --------------------------------------------------------------------------------------
+
+def outputs_key() -> str:
+    """A digest of all that determines a chapter's outputs besides its own code and the face packs."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("RIFR_")}
+    return store.digest(settings, _digests((CHECKOUT / "rifr").rglob("*.py")), _digests([CHECKOUT / "constraints.txt"]))[:16]
+
+
+def pages_key() -> str:
+    """A digest of what shapes every page: the outputs, this extension and the style sheet."""
+    return store.digest(outputs_key(), _digests(HERE.glob("*.py")), _digests((HERE.parent / "_static").iterdir()))
+
+
+def _digests(paths: Iterable[Path]) -> dict[str, str]:
+    return {str(path.relative_to(CHECKOUT)): store.file_digest(path) for path in paths if path.is_file()}
+
+
+def pack_checksums() -> dict[str, str]:
+    """The checksum of every face pack in the store, by its folder."""
+    root = store.root()
+    found = {}
+    for manifest in [*root.glob("*/manifest.json"), *root.glob("*/*/manifest.json")]:
+        found[str(manifest.parent.relative_to(root))] = json.loads(manifest.read_text()).get("checksum", "")
+    return found
+
+
+def choose_cache(app: Sphinx, config) -> None:
+    """Point the build to the outputs that this library, these packages and these packs made."""
+    caches = Path(app.srcdir) / "_cache"
+    cache = caches / outputs_key()
+    used, now = cache / "packs.json", pack_checksums()
+    before = json.loads(used.read_text()) if used.exists() else {}
+    if any(now.get(name, checksum) != checksum for name, checksum in before.items()):
+        log.info("A face pack has changed: every chapter is executed again.")
+        shutil.rmtree(cache)
+    app.rifr_fresh = not cache.exists()
+    cache.mkdir(parents=True, exist_ok=True)
+    os.utime(cache)
+    config.nb_execution_cache_path = str(cache)
+    by_age = sorted(caches.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    for old in by_age[KEPT_CACHES:]:
+        shutil.rmtree(old)
+
+
+def remember_packs(app: Sphinx, problem: Exception | None) -> None:
+    """Note which face packs the outputs come from."""
+    if problem is None:
+        cache = Path(app.config.nb_execution_cache_path)
+        store.atomic_write(cache / "packs.json", json.dumps(pack_checksums(), indent=1))
+
+
+def read_again(app: Sphinx, env, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
+    """Every page, when any page, the library, the data or the style sheet has changed."""
+    key = pages_key()
+    unchanged = getattr(env, "rifr_pages_key", None) == key and not app.rifr_fresh
+    env.rifr_pages_key = key
+    return [] if unchanged and not (added or changed or removed) else sorted(env.found_docs)
+
+
+# --- 2. The kernels' environment ---------------------------------------------------------------------------------
+
+def prepare_kernels(app: Sphinx, config) -> None:
+    os.environ["TQDM_DISABLE"] = "1"
+    path = [str(CHECKOUT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path))
+
+
+# --- 3. Nothing from elsewhere -----------------------------------------------------------------------------------
+
+def use_local_mathjax(app: Sphinx, config) -> None:
+    config.mathjax_path = MATHJAX
+
+
+def copy_mathjax(app: Sphinx, problem: Exception | None) -> None:
+    """The component file and its fonts (1.7 MB); the package's own hook would copy all 15 MB."""
+    if problem is not None or app.builder.format != "html":
+        return
+    package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static"
+    target = Path(app.outdir) / "_static"
+    fonts = Path("mathjax/output/chtml/fonts/woff-v2")
+    if not (target / fonts).exists():
+        shutil.copytree(package / fonts, target / fonts)
+    shutil.copyfile(package / MATHJAX, target / MATHJAX)
+
+
+def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """The live-code button is off, but its script and the address it would load stay on every page."""
+    context["script_files"] = [
+        script for script in context["script_files"]
+        if "thebe" not in f"{getattr(script, 'filename', script)}{getattr(script, 'attributes', {}).get('body', '')}"
+    ]
+
+
+# --- 5. The API page and the links to it -------------------------------------------------------------------------
+
+class Api(SphinxDirective):
+    """One section for each module of the library, with all that it documents."""
+
+    def run(self) -> list[nodes.Node]:
+        modules = [item.name for item in pkgutil.walk_packages(rifr.__path__, "rifr.")]
+        sections = []
+        for name in sorted(name for name in modules if not name.rpartition(".")[2].startswith("_")):
+            section = nodes.section("", nodes.title("", "", nodes.literal("", name)), ids=[f"api-{name}"], names=[name])
+            lines = ["```{eval-rst}", f".. automodule:: {name}", "   :members:", "   :member-order: bysource", "```"]
+            self.state.nested_parse(StringList(lines, source=self.get_source_info()[0]), 0, section)
+            sections.append(section)
+        return sections
+
+
+def plain_docstring(app: Sphinx, what: str, name: str, obj, options, lines: list[str]) -> None:
+    """Docstrings are plain text with code in backticks: paragraphs stay paragraphs, laid-out blocks stay as typed."""
+    source, lines[:] = "\n".join(lines).strip("\n"), []
+    for block in filter(None, re.split(r"\n\s*\n", source)):
+        rows = block.splitlines()
+        if any(row.startswith(" ") or "    " in row for row in rows):
+            lines += ["::", "", *("    " + row for row in rows), ""]
+        else:
+            parts = re.split(r"`+([^`]+)`+", block)       # text, code, text, code, ...
+            text = "".join(f"``{part}``\\ " if place % 2 else re.sub(r"([\\*_|<>:.])", r"\\\1", part)
+                           for place, part in enumerate(parts))
+            lines += [*text.splitlines(), ""]
+
+
+def link_sources(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Turn the function's name in a figure's caption into a link to its documentation."""
+    documented = app.env.get_domain("py").objects
+
+    def link(match: re.Match) -> str:
+        name = match[1]
+        if name not in documented:
+            log.warning("a caption names %s, which the API page does not document (has it a docstring?)", name,
+                        location=page)
+            return match[0]
+        entry = documented[name]
+        address = f"{app.builder.get_relative_uri(page, entry.docname)}#{entry.node_id}"
+        return f'<a class="reference internal" href="{address}">{match[0]}</a>'
+
+    if "body" in context:
+        context["body"] = re.sub(r'<code class="rifr-source">([\w.]+)</code>', link, context["body"])
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("config-inited", prepare_kernels)
+    app.connect("config-inited", choose_cache)
+    app.connect("config-inited", use_local_mathjax)
+    app.connect("env-get-outdated", read_again)
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", link_sources)
+    app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", remember_packs)
+    app.connect("autodoc-process-docstring", plain_docstring)
+    app.add_directive("rifr-api", Api)
+    return {"version": rifr.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
