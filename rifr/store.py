@@ -38,9 +38,18 @@ def digest(*things: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def readable_json(thing: Any) -> str:
+    """JSON for files that people read."""
+    return json.dumps(thing, indent=1, ensure_ascii=False) + "\n"
+
+
 def sources_digest(*modules: ModuleType) -> str:
-    """A digest of the source files of `modules`: a result made by other code is another result."""
-    files = {module.__name__: Path(inspect.getfile(module)).read_text() for module in modules}
+    """A digest of the source files of `modules` (of a package, all of its files): other code, another result."""
+    files = {}
+    for module in modules:
+        file = Path(inspect.getfile(module))
+        parts = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
+        files |= {f"{module.__name__}/{part.name}": part.read_text() for part in parts}
     return digest(files)
 
 

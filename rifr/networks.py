@@ -1,0 +1,140 @@
+"""The network of Fig. 2, and a thin one of the same family for CPUs.
+
+    x (N, 3, 112, 112) in [-1, 1]
+      -> convolution, BN, ReLU
+      -> four basic layers: a first block that may halve the sides, then repeated blocks      (a), (b)
+      -> BN, ReLU, dropout, FC                                                                (c)
+      -> z (N, D)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Fig. 2 (a): two 3x3 convolutions beside a residual connection.
+
+    The residual connection is the identity at stride 1 and a 1x1 convolution at stride 2. The first block of the first
+    layer keeps its width, so every block at stride 1 can add its input as it is.
+    """
+
+    def __init__(self, width_in: int, width_out: int, stride: int = 1):
+        super().__init__()
+        if stride == 1 and width_in != width_out:
+            raise ValueError(f"a block at stride 1 adds its input: widths {width_in} and {width_out} must be equal.")
+        self.conv1 = nn.Conv2d(width_in, width_out, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width_out)
+        self.conv2 = nn.Conv2d(width_out, width_out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width_out)
+        self.relu = nn.ReLU(inplace=True)
+        self.residual: nn.Module = nn.Identity()
+        if stride != 1:
+            self.residual = nn.Sequential(
+                nn.Conv2d(width_in, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        return self.relu(out + self.residual(x))
+
+
+class BasicLayer(nn.Sequential):
+    """Fig. 2 (b): a first block with the layer's stride, then `blocks - 1` repetitions at stride 1."""
+
+    def __init__(self, width_in: int, width_out: int, blocks: int, stride: int):
+        repetitions = [BasicBlock(width_out, width_out) for _ in range(blocks - 1)]
+        super().__init__(BasicBlock(width_in, width_out, stride), *repetitions)
+
+
+class FaceResNet(nn.Module):
+    """Fig. 2 (c): stem, basic layers, BN, ReLU, dropout, FC.
+
+    `stem` is (kernel, stride) of the first convolution; `widths` the channels of the layers, `blocks` their lengths,
+    `strides` their first strides. `embedding` is D; `dropout` the share of inputs dropped before FC.
+    """
+
+    def __init__(self, stem: tuple[int, int], widths: Sequence[int], blocks: Sequence[int], strides: Sequence[int],
+                 embedding: int, dropout: float):  # fmt: skip
+        super().__init__()
+        kernel, stride = stem
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, widths[0], kernel, stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(inplace=True),
+        )
+        inputs = [widths[0], *widths[:-1]]
+        self.layers = nn.Sequential(*map(BasicLayer, inputs, widths, blocks, strides))
+        side = 112 // stride
+        for s in strides:
+            side = -(-side // s)
+        self.bn = nn.BatchNorm2d(widths[-1])
+        self.relu = nn.ReLU(inplace=True)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(widths[-1] * side * side, embedding)
+        self.embedding = embedding
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, 112, 112) in [-1, 1] -> z (N, D)."""
+        if x.dim() != 4 or x.shape[1:] != (3, 112, 112):
+            raise ValueError(f"the network takes (N, 3, 112, 112), found {tuple(x.shape)}: align and resize the faces.")
+        out = self.layers(self.stem(x))  # (N, widths[-1], 7, 7)
+        out = self.dropout(self.relu(self.bn(out)))
+        return self.fc(out.flatten(1))  # (N, D)
+
+
+def resnet34(embedding: int = 512, dropout: float = 0.4) -> FaceResNet:
+    """Fig. 2's ResNet-34: basic layers of 3, 4, 6 and 3 blocks, 64 to 512 wide, (N, 3, 112, 112) -> (N, 512).
+
+    The stem keeps the sides (3x3, stride 1) and each layer halves them: 112 -> 56 -> 28 -> 14 -> 7.
+    """
+    return FaceResNet((3, 1), (64, 128, 256, 512), (3, 4, 6, 3), (2, 2, 2, 2), embedding, dropout)
+
+
+def thin(embedding: int = 128, dropout: float = 0.0) -> FaceResNet:
+    """A thin network of the same family for CPUs: a 7x7 stem at stride 4, three layers 32, 64 and 128 wide."""
+    return FaceResNet((7, 4), (32, 64, 128), (1, 1, 1), (1, 2, 2), embedding, dropout)
+
+
+NETWORKS = {"resnet34": resnet34, "thin": thin}
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a network costs: trainable parameters, and multiplications for one image."""
+
+    parameters: int
+    multiplies: int
+
+
+@torch.no_grad()
+def count(network: nn.Module) -> Count:
+    """Count the parameters, and the multiplications of the convolutions and FC for one 112x112 image."""
+    multiplies = 0
+
+    def tally(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
+        nonlocal multiplies
+        multiplies += module.weight.numel() * (out[0, 0].numel() if isinstance(module, nn.Conv2d) else 1)
+
+    hooks = [m.register_forward_hook(tally) for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    training = network.training
+    network.eval()(torch.zeros(1, 3, 112, 112, device=next(network.parameters()).device))
+    network.train(training)
+    for hook in hooks:
+        hook.remove()
+    return Count(sum(p.numel() for p in network.parameters()), multiplies)
+
+
+def _initialise(module: nn.Module) -> None:
+    """He et al.'s initialisation for what feeds a ReLU; the paper names none."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, nn.Linear):
+        nn.init.xavier_normal_(module.weight)
+        nn.init.zeros_(module.bias)
