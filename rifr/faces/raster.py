@@ -1,0 +1,83 @@
+"""A z-buffer: which triangle does each sample of the picture see, and where within it.
+
+Samples sit at the centres of the cells of a square grid; a triangle owns a sample that its edges enclose, and the
+nearest triangle wins. Compiled by numba; each image is filled by one thread in a fixed order, so that the bytes do not
+depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+FAR = np.float32(1e9)
+
+
+@njit(cache=True, fastmath=False, nogil=True)
+def fill(
+    points: np.ndarray,
+    depth: np.ndarray,
+    triangles: np.ndarray,
+    two_sided: bool,
+    nearest: np.ndarray,
+    owner: np.ndarray,
+    weights: np.ndarray,
+) -> None:
+    """Draw triangles into the buffers, in place.
+
+    points (V, 2) float32 in samples (x right, y down), depth (V,) float32 (smaller is nearer), triangles (T, 3) int32;
+    nearest (H, W) float32 starts at FAR or at the depths of what was drawn before, owner (H, W) int32 at -1,
+    weights (H, W, 2) float32 receives the barycentric weights of the first two corners. A triangle whose corners run
+    clockwise on the screen (x right, y down) faces the camera; others are skipped unless `two_sided`.
+    """
+    height, width = nearest.shape
+    for t in range(triangles.shape[0]):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        x0, y0 = points[i, 0], points[i, 1]
+        x1, y1 = points[j, 0], points[j, 1]
+        x2, y2 = points[k, 0], points[k, 1]
+        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        if area == 0.0 or (area > 0.0 and not two_sided):
+            continue
+        left = max(0, int(np.ceil(min(x0, x1, x2) - 0.5)))
+        right = min(width - 1, int(np.floor(max(x0, x1, x2) - 0.5)))
+        top = max(0, int(np.ceil(min(y0, y1, y2) - 0.5)))
+        bottom = min(height - 1, int(np.floor(max(y0, y1, y2) - 0.5)))
+        if left > right or top > bottom:
+            continue
+        inverse = np.float32(1.0) / area
+        for row in range(top, bottom + 1):
+            y = np.float32(row) + np.float32(0.5)
+            for column in range(left, right + 1):
+                x = np.float32(column) + np.float32(0.5)
+                a = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) * inverse
+                b = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) * inverse
+                c = np.float32(1.0) - a - b
+                if a < 0.0 or b < 0.0 or c < 0.0:
+                    continue
+                z = a * depth[i] + b * depth[j] + c * depth[k]
+                if z < nearest[row, column]:
+                    nearest[row, column] = z
+                    owner[row, column] = t
+                    weights[row, column, 0] = a
+                    weights[row, column, 1] = b
+
+
+@njit(cache=True, fastmath=False, nogil=True)
+def normals(vertices: np.ndarray, triangles: np.ndarray, out: np.ndarray) -> None:
+    """Area-weighted unit normals of the vertices (V, 3), written to `out`."""
+    out[:] = 0.0
+    for t in range(triangles.shape[0]):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay, az = (vertices[j, 0] - vertices[i, 0], vertices[j, 1] - vertices[i, 1], vertices[j, 2] - vertices[i, 2])
+        bx, by, bz = (vertices[k, 0] - vertices[i, 0], vertices[k, 1] - vertices[i, 1], vertices[k, 2] - vertices[i, 2])
+        x, y, z = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+        for v in (i, j, k):
+            out[v, 0] += x
+            out[v, 1] += y
+            out[v, 2] += z
+    for v in range(out.shape[0]):
+        length = np.sqrt(out[v, 0] ** 2 + out[v, 1] ** 2 + out[v, 2] ** 2) + np.float32(1e-12)
+        out[v, 0] /= length
+        out[v, 1] /= length
+        out[v, 2] /= length

