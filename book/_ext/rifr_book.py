@@ -41,8 +41,11 @@ log = logging.getLogger(__name__)
 
 def outputs_key() -> str:
     """A digest of all that determines a chapter's outputs besides its own code and the face packs."""
-    settings = {name: value for name, value in os.environ.items() if name.startswith("RIFR_")}
-    return store.digest(settings, _digests((CHECKOUT / "rifr").rglob("*.py")), _digests([CHECKOUT / "constraints.txt"]))[:16]
+    # `make book` names the default preset, `jupyter-book build book` does not: they share their outputs.
+    settings = {"RIFR_PRESET": "mini"} | {name: value for name, value in os.environ.items()
+                                          if name.startswith("RIFR_") and value}
+    sources = _digests([*(CHECKOUT / "rifr").rglob("*.py"), CHECKOUT / "constraints.txt"])
+    return store.digest(settings, sources)[:16]
 
 
 def pages_key() -> str:
@@ -90,6 +93,8 @@ def remember_packs(app: Sphinx, problem: Exception | None) -> None:
 
 def read_again(app: Sphinx, env, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
     """Every page, when any page, the library, the data or the style sheet has changed."""
+    for name in removed:         # or a page of an earlier table of contents stays, with its dead links
+        Path(app.outdir, f"{name}.html").unlink(missing_ok=True)
     key = pages_key()
     unchanged = getattr(env, "rifr_pages_key", None) == key and not app.rifr_fresh
     env.rifr_pages_key = key
@@ -140,7 +145,8 @@ class Api(SphinxDirective):
         sections = []
         for name in sorted(name for name in modules if not name.rpartition(".")[2].startswith("_")):
             section = nodes.section("", nodes.title("", "", nodes.literal("", name)), ids=[f"api-{name}"], names=[name])
-            lines = ["```{eval-rst}", f".. automodule:: {name}", "   :members:", "   :member-order: bysource", "```"]
+            lines = ["```{eval-rst}", f".. automodule:: {name}", "   :members:", "   :member-order: bysource",
+                     "   :ignore-module-all:", "```"]     # a package re-exports what its modules already document
             self.state.nested_parse(StringList(lines, source=self.get_source_info()[0]), 0, section)
             sections.append(section)
         return sections

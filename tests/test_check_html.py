@@ -1,0 +1,63 @@
+"""The check of the built book finds what it is there for, and the built book passes it."""
+
+from pathlib import Path
+
+import pytest
+from check_html import BOOK, Page, book_problems, chapters, page_problems
+
+HTML = BOOK / "_build" / "html"
+
+
+@pytest.mark.parametrize("text, problem", [
+    ('<script src="https://cdn.example/x.js"></script>', "from another host"),
+    ('<link rel="stylesheet" href="//fonts.example/a.css">', "from another host"),
+    ('<img alt="a face" src="http://example/a.png">', "from another host"),
+    ('<style>@font-face { src: url("https://example/f.woff") }</style>', "a style loads"),
+    ('<p style="background: url(//example/b.png)">x</p>', "a style loads"),
+    ('<script>import("https://example/y.js")</script>', "a script loads"),
+    ('<img src="a.png">', "without alternative text"),
+    ('<img src="a.png" alt=" ">', "without alternative text"),
+    ('<div class="output stderr"><pre>Careful!</pre></div>', "stderr: Careful!"),
+    ("<pre>Traceback (most recent call last):</pre>", "an error message"),
+    ('<span class="pasted-text">nan</span>', "glued number is missing: 'nan'"),
+    ('<span class="pasted-text"></span>', "glued number is missing"),
+])
+def test_each_fault_is_found(text, problem):
+    found = page_problems(Page(text))
+    assert len(found) == 1 and problem in found[0]
+
+
+@pytest.mark.parametrize("text", [
+    '<a href="https://doi.example/paper">the paper</a>',
+    '<img alt="a face" src="data:image/png;base64,AAAA">',
+    '<link rel="canonical" href="https://example/book.html">',
+    '<span class="pasted-text"><strong>42.1</strong></span>',
+    '<div class="output stream"><pre>42 people</pre></div>',
+    '<style>a { background: url("data:image/svg+xml,%3Csvg xmlns=\'http://www.w3.org/2000/svg\'%3E") }</style>',
+])
+def test_what_is_allowed_passes(text):
+    assert page_problems(Page(text)) == []
+
+
+def test_missing_chapters_and_dead_links_are_named(tmp_path: Path):
+    toc = tmp_path / "_toc.yml"
+    toc.write_text("format: jb-book\nroot: index\nparts:\n- caption: x\n  chapters:\n  - file: a/one\n  - file: two\n")
+    assert chapters(toc) == ["index", "a/one", "two"]
+    html = tmp_path / "html"
+    (html / "a").mkdir(parents=True)
+    (html / "index.html").write_text('<h1 id="top">x</h1><a href="a/one.html#here">1</a><a href="two.html">2</a>')
+    (html / "a" / "one.html").write_text('<a href="../index.html#top">home</a>')
+    assert book_problems(html, toc) == [
+        "two.html: the table of contents names it, the build has not made it",
+        "index.html: a link leads to a place that is not there: a/one.html#here",
+        "index.html: a link leads nowhere: two.html",
+    ]
+
+
+def test_the_built_book_is_whole_and_stands_alone():
+    if not (HTML / "index.html").is_file():
+        pytest.skip("the book has not been built (make book)")
+    newest = max(path.stat().st_mtime for path in [BOOK / "_toc.yml", *BOOK.glob("*.ipynb"), *BOOK.glob("*.md")])
+    if (HTML / "index.html").stat().st_mtime < newest:
+        pytest.skip("the built book is older than its chapters (make book)")
+    assert book_problems(HTML) == []
