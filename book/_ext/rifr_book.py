@@ -157,7 +157,7 @@ def plain_docstring(app: Sphinx, what: str, name: str, obj, options, lines: list
     source, lines[:] = "\n".join(lines).strip("\n"), []
     for block in filter(None, re.split(r"\n\s*\n", source)):
         rows = block.splitlines()
-        if any(row.startswith(" ") or "    " in row for row in rows):
+        if any(re.match(r"\s|[-+*#] |\W+$", row) or "    " in row for row in rows):
             lines += ["::", "", *("    " + row for row in rows), ""]
         else:
             parts = re.split(r"`+([^`]+)`+", block)       # text, code, text, code, ...

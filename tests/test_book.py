@@ -1,0 +1,135 @@
+"""The book's extension: what makes it execute again, and what it does to docstrings and captions.
+
+The extension is loaded by its path, as Sphinx does; the builds themselves are checked on the finished HTML.
+"""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import docutils.core
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "book" / "_ext" / "rifr_book.py"
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """The extension, looking at a small checkout and a store of the test's own."""
+    spec = importlib.util.spec_from_file_location("rifr_book_under_test", SOURCE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    checkout = tmp_path / "checkout"
+    (checkout / "rifr").mkdir(parents=True)
+    (checkout / "rifr" / "losses.py").write_text("# one\n")
+    (checkout / "constraints.txt").write_text("numpy==2.4.6\n")
+    (checkout / "book").mkdir()
+    monkeypatch.setattr(module, "CHECKOUT", checkout)
+    for name in [name for name in os.environ if name.startswith("RIFR_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RIFR_STORE", str(tmp_path / "store"))
+    return module
+
+
+def started(book) -> SimpleNamespace:
+    """A build that has chosen its cache."""
+    app = SimpleNamespace(srcdir=book.CHECKOUT / "book", config=SimpleNamespace())
+    book.choose_cache(app, app.config)
+    return app
+
+
+def test_an_unchanged_library_finds_its_outputs_again(book):
+    first, second = started(book), started(book)
+    assert first.config.nb_execution_cache_path == second.config.nb_execution_cache_path
+    assert first.rifr_fresh and not second.rifr_fresh
+
+
+def test_a_changed_library_package_or_preset_asks_for_new_outputs(book, monkeypatch):
+    keys = [book.outputs_key()]
+    (book.CHECKOUT / "rifr" / "losses.py").write_text("# two\n")
+    keys.append(book.outputs_key())
+    (book.CHECKOUT / "rifr" / "metrics.py").write_text("# one\n")
+    keys.append(book.outputs_key())
+    (book.CHECKOUT / "constraints.txt").write_text("numpy==2.4.7\n")
+    keys.append(book.outputs_key())
+    monkeypatch.setenv("RIFR_PRESET", "smoke")
+    keys.append(book.outputs_key())
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_default_preset_named_or_not_shares_its_outputs(book, monkeypatch):
+    unnamed = book.outputs_key()
+    monkeypatch.setenv("RIFR_PRESET", "mini")
+    assert book.outputs_key() == unnamed
+
+
+def test_a_changed_face_pack_drops_the_outputs_and_a_further_pack_does_not(book):
+    pack = Path(os.environ["RIFR_STORE"]) / "faces" / "train-0" / "manifest.json"
+    pack.parent.mkdir(parents=True)
+    pack.write_text(json.dumps({"checksum": "one"}))
+    book.remember_packs(started(book), None)
+    other = pack.parent.parent / "probe-0" / "manifest.json"
+    other.parent.mkdir()
+    other.write_text(json.dumps({"checksum": "new"}))
+    assert not started(book).rifr_fresh
+    pack.write_text(json.dumps({"checksum": "two"}))
+    assert started(book).rifr_fresh
+
+
+def test_old_outputs_are_not_kept_for_ever(book):
+    for version in range(book.KEPT_CACHES + 3):
+        (book.CHECKOUT / "rifr" / "losses.py").write_text(f"# {version}\n")
+        newest = started(book).config.nb_execution_cache_path
+        os.utime(newest, (version, version))
+    kept = list((book.CHECKOUT / "book" / "_cache").iterdir())
+    assert len(kept) == book.KEPT_CACHES and Path(newest) in kept
+
+
+@pytest.mark.parametrize("text", [
+    "The loss of eq. (3): sum_k q_k log p_k, |z| < 1, w_ and *args, **options; 2 * 3 * 4.",
+    "`w`: (K, D), `z_`: (N, D)\n\n    logits = z @ w.T      # (N, K)\n\nThen `q`.",
+    "Args:\n    a: one\n        two\n  b: three\nRaises `ValueError`: never.",
+    "- a list\n- another: `x`::\n\n1. one\n=====\n..  note",
+])
+def test_no_docstring_can_break_the_page(book, text):
+    lines = text.splitlines()
+    book.plain_docstring(None, "function", "f", None, None, lines)
+    tree = docutils.core.publish_doctree("\n".join(lines), settings_overrides={"report_level": 5})
+    assert [node.astext() for node in tree.findall() if node.tagname in ("system_message", "problematic")] == []
+    words = [word for word in text.replace("`", " ").split() if word.isalnum()]
+    assert all(word in tree.astext() for word in words)
+
+
+def test_a_caption_links_to_the_function_and_an_undocumented_one_warns(book):
+    entry = SimpleNamespace(docname="appendices/api", node_id="rifr.figures.curve")
+    app = SimpleNamespace(env=SimpleNamespace(get_domain=lambda name: SimpleNamespace(
+        objects={"rifr.figures.curve": entry})), builder=SimpleNamespace(get_relative_uri=lambda page, to: f"{to}.html"))
+    context = {"body": '<code class="rifr-source">rifr.figures.curve</code>'}
+    book.link_sources(app, "faces", "page.html", context, None)
+    assert 'href="appendices/api.html#rifr.figures.curve"' in context["body"]
+    context = {"body": '<code class="rifr-source">rifr.figures.other</code>'}
+    warnings = []
+    book.log = SimpleNamespace(warning=lambda *arguments, **options: warnings.append(arguments))
+    book.link_sources(app, "faces", "page.html", context, None)
+    assert len(warnings) == 1 and "rifr.figures.other" in warnings[0]
+
+
+def test_the_live_code_script_is_taken_out_and_others_stay(book):
+    def script(name, **attributes):
+        return SimpleNamespace(filename=name, attributes=attributes)
+    scripts = [script("_static/doctools.js"), script("_static/sphinx-thebe.js"),
+               script(None, body='const THEBE_JS_URL = "https://example/thebe.js"'), script(None, body="window.x = 1")]
+    context = {"script_files": list(scripts)}
+    book.drop_thebe(None, "faces", "page.html", context, None)
+    assert context["script_files"] == [scripts[0], scripts[3]]
+
+
+def test_nothing_that_a_reader_could_miss_in_mathjax_is_left_out(book, tmp_path):
+    app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path / "html")
+    book.copy_mathjax(app, None)
+    folder = tmp_path / "html" / "_static" / "mathjax"
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert (folder / "tex-chtml-full.js").is_file() and len(list(folder.rglob("*.woff"))) > 15
+    assert size < 3e6
