@@ -108,8 +108,8 @@ def photograph_person(
     """Photos of one person: images (n, size, size, 3) uint8, landmarks (n, 5, 2), and the ground truth of each photo.
 
     Angles are in degrees; `light` points towards the lamp with x right, y down and z to the camera; `age` is in years;
-    `tone` runs from 0 (light) to 1 (dark); `gender` from 0 (male) to 1 (female); `occlusion` is the covered share of the
-    visible face.
+    `tone` runs from 0 (light) to 1 (dark); `gender` from 0 (male) to 1 (female); `occluder` counts in `capture.OCCLUDERS`
+    and `occlusion` is the share of the visible face that it covers.
     """
     layers = paint.noise()
     rest = shape.person_vertices(model, person)
@@ -142,6 +142,7 @@ def photograph_person(
         "light": np.stack([light[:, 0], -light[:, 2], -light[:, 1]], axis=1),
         "ambient": shots["ambient"],
         "expression": shots["expression"],
+        "occluder": shots["occluder"].astype(np.int8),
         "occlusion": occlusion,
         "tone": np.full(len(captures), person.look["tone"]),
         "age": np.full(len(captures), person.look["age"]),
