@@ -78,6 +78,13 @@ def test_a_changed_face_pack_drops_the_outputs_and_a_further_pack_does_not(book)
     assert started(book).rifr_fresh
 
 
+@pytest.mark.parametrize("problem, warnings, kept", [(None, 0, True), (None, 2, False), (ValueError("cell"), 0, False)])
+def test_a_build_that_failed_fails_again_until_it_is_mended(book, tmp_path, problem, warnings, kept):
+    (tmp_path / "environment.pickle").touch()
+    book.forget_failed_build(SimpleNamespace(doctreedir=tmp_path, _warncount=warnings), problem)
+    assert (tmp_path / "environment.pickle").exists() == kept
+
+
 def test_old_outputs_are_not_kept_for_ever(book):
     for version in range(book.KEPT_CACHES + 3):
         (book.CHECKOUT / "rifr" / "losses.py").write_text(f"# {version}\n")
@@ -104,8 +111,9 @@ def test_no_docstring_can_break_the_page(book, text):
 
 def test_a_caption_links_to_the_function_and_an_undocumented_one_warns(book):
     entry = SimpleNamespace(docname="appendices/api", node_id="rifr.figures.curve")
-    app = SimpleNamespace(env=SimpleNamespace(get_domain=lambda name: SimpleNamespace(
-        objects={"rifr.figures.curve": entry})), builder=SimpleNamespace(get_relative_uri=lambda page, to: f"{to}.html"))
+    domain = SimpleNamespace(objects={"rifr.figures.curve": entry})
+    app = SimpleNamespace(env=SimpleNamespace(get_domain=lambda name: domain),
+                          builder=SimpleNamespace(get_relative_uri=lambda page, to: f"{to}.html"))
     context = {"body": '<code class="rifr-source">rifr.figures.curve</code>'}
     book.link_sources(app, "faces", "page.html", context, None)
     assert 'href="appendices/api.html#rifr.figures.curve"' in context["body"]

@@ -5,7 +5,8 @@
    (The cache itself keys on a chapter's code alone.)
 2. Kernels import the library from this checkout and draw no progress bars, which would be text on stderr.
 3. Pages ask no other host for anything: MathJax is copied beside them, the address of thebe is taken out.
-4. All pages are read again when one has changed, so that numbers glued from another page are never stale.
+4. All pages are read again when one has changed, so that numbers glued from another page are never stale,
+   and after a build that failed, so that its warnings are seen until they are mended.
 5. The API page documents every module, and the captions of figures link to the function that drew them.
 """
 
@@ -101,6 +102,12 @@ def read_again(app: Sphinx, env, added: set[str], changed: set[str], removed: se
     return [] if unchanged and not (added or changed or removed) else sorted(env.found_docs)
 
 
+def forget_failed_build(app: Sphinx, problem: Exception | None) -> None:
+    """Read every page again after a build with warnings: else the same command, unchanged, would pass in silence."""
+    if problem is not None or app._warncount:
+        Path(app.doctreedir, "environment.pickle").unlink(missing_ok=True)
+
+
 # --- 2. The kernels' environment ---------------------------------------------------------------------------------
 
 def prepare_kernels(app: Sphinx, config) -> None:
@@ -193,6 +200,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", link_sources)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", remember_packs)
+    app.connect("build-finished", forget_failed_build)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.add_directive("rifr-api", Api)
     return {"version": rifr.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
