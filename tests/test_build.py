@@ -1,4 +1,4 @@
-"""A book of one chapter goes through the real build: figures, numbers, mathematics, the cache, and what must fail it."""
+"""A book of one chapter goes through the real build: figures, numbers, mathematics, cache, and what must fail it."""
 
 import os
 import re
@@ -30,7 +30,8 @@ def checkout(tmp_path_factory) -> Path:
         shutil.copytree(CHECKOUT / "book" / part, folder / "book" / part)
     for part in ("_config.yml", "references.bib", "references.md"):
         shutil.copy(CHECKOUT / "book" / part, folder / "book")
-    (folder / "book" / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: one\n- file: references\n")
+    toc = "format: jb-book\nroot: index\nchapters:\n- file: one\n- file: references\n"
+    (folder / "book" / "_toc.yml").write_text(toc)
     (folder / "book" / "index.md").write_text("# Home\n\nThe answer is {glue:text}`one.ipynb::answer:.1f`.\n")
     chapter(folder, FIGURE)
     return folder

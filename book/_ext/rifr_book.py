@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -114,6 +115,8 @@ def prepare_kernels(app: Sphinx, config) -> None:
     os.environ["TQDM_DISABLE"] = "1"
     path = [str(CHECKOUT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path))
+    # On a fresh machine matplotlib builds its font cache once and says so on stderr: here rather than in a chapter.
+    importlib.import_module("matplotlib.font_manager")
 
 
 # --- 3. Nothing from elsewhere -----------------------------------------------------------------------------------
