@@ -9,6 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+SAMPLES = 2
+"""Samples along each side of a pixel."""
+
 PIVOT = (0.0, -0.075, 0.885)
 """The head turns about this point and the camera looks at it."""
 
@@ -53,3 +56,43 @@ def similarity(source, target):
         square += x * x + y * y
     a, b = dot / square, cross / square
     return a, b, nx - a * mx + b * my, ny - b * mx - a * my
+
+
+@njit(cache=True, nogil=True)
+def find_points(vertices, eye_weights, landmark_vertices):
+    """The centres of the eyes (2, 3), and the five landmarks (5, 3): the fronts of the eyeballs (the viewer's left one
+    first), the tip of the nose, the corners of the mouth."""
+    eyes, points = np.zeros((2, 3), np.float32), np.zeros((5, 3), np.float32)
+    radii = np.zeros(2)
+    for side in range(2):
+        for v in range(vertices.shape[0]):
+            w = eye_weights[side, v]
+            if w != 0.0:
+                for axis in range(3):
+                    eyes[side, axis] += w * vertices[v, axis]
+        number = 0
+        for v in range(vertices.shape[0]):
+            if eye_weights[side, v] != 0.0:
+                x, y, z = vertices[v, 0] - eyes[side, 0], vertices[v, 1] - eyes[side, 1], vertices[v, 2] - eyes[side, 2]
+                radii[side] += np.sqrt(x * x + y * y + z * z)
+                number += 1
+        radii[side] /= number
+    for side in range(2):
+        eye = side if eyes[0, 0] < eyes[1, 0] else 1 - side
+        points[side] = eyes[eye]
+        points[side, 1] -= radii[eye]
+    for k in range(3):
+        points[2 + k] = vertices[landmark_vertices[k]]
+    return eyes, points
+
+
+@njit(cache=True, nogil=True)
+def to_screen(posed, a, b, tx, ty):
+    """Camera coordinates (n, 3) to samples (n, 2) of the picture and depths (n,), through perspective and similarity."""
+    screen, depth = np.empty((posed.shape[0], 2), np.float32), np.empty(posed.shape[0], np.float32)
+    for v in range(posed.shape[0]):
+        x, y = posed[v, 0] / posed[v, 1], -posed[v, 2] / posed[v, 1]
+        screen[v, 0] = (a * x - b * y + tx + 0.5) * SAMPLES
+        screen[v, 1] = (b * x + a * y + ty + 0.5) * SAMPLES
+        depth[v] = posed[v, 1]
+    return screen, depth

@@ -54,28 +54,28 @@ def draw_capture(head: Head, seed: int, split: str, person: int, photo: int) -> 
     """Photo `photo` of person `person` of a split."""
     rng = stream(seed, split, person, 1, photo)
     shot = np.zeros((), SHOT)
-    shot["yaw"] = np.deg2rad(np.clip(rng.normal(0, 23), -62, 62))
-    shot["pitch"] = np.deg2rad(np.clip(rng.normal(0, 8), -22, 22))
+    shot["yaw"] = np.deg2rad(52 * (2 * rng.beta(1.8, 1.8) - 1))  # standard deviation 24 degrees
+    shot["pitch"] = np.deg2rad(np.clip(rng.normal(0, 7.5), -20, 20))
     shot["roll"] = np.deg2rad(np.clip(rng.normal(0, 6), -20, 20))
-    shot["distance"] = np.exp(rng.uniform(np.log(0.5), np.log(3.0)))
+    shot["distance"] = np.exp(rng.uniform(np.log(0.6), np.log(3.0)))
     _draw_light(shot, rng)
     expression, strength = _draw_expression(head, rng)
     shot["expression"] = strength
     shot["gaze_x"], shot["gaze_y"] = rng.normal(0, 0.12), rng.normal(0, 0.06)
     for name in ("background_top", "background_bottom", "clothes"):
         grey = rng.uniform(0.02, 0.75)
-        shot[name] = np.clip(grey * np.exp(rng.normal(0, 0.22, 3)), 0, 1)
+        shot[name] = np.clip(grey * np.exp(rng.normal(0, 0.12, 3)), 0, 1)
     shot["background_mix"] = rng.uniform(0, 1)
     shot["exposure"] = np.exp(rng.normal(0, 0.18))
     shot["noise"] = rng.gamma(1.5, 0.006)
     shot["blur"] = rng.beta(1, 3)
     shot["contrast"] = rng.normal(1.0, 0.06)
-    shot["saturation"] = np.clip(rng.normal(1.0, 0.12), 0.6, 1.3)
+    shot["saturation"] = np.clip(rng.normal(0.97, 0.09), 0.7, 1.15)
     occluded = rng.random() < OCCLUDED_SHARE
     kind = rng.integers(1, len(OCCLUDERS))
     shot["occluder"] = kind if occluded else 0
     shot["occluder_a"], shot["occluder_b"], shot["occluder_c"] = rng.random(3)
-    shot["occluder_colour"] = np.clip(rng.uniform(0.03, 0.7) * np.exp(rng.normal(0, 0.35, 3)), 0, 0.9)
+    shot["occluder_colour"] = np.clip(rng.uniform(0.03, 0.6) * np.exp(rng.normal(0, 0.28, 3)), 0, 0.9)
     shot["scene_x"], shot["scene_y"], shot["scene_scale"] = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0, 1)
     shot["seed"] = rng.integers(1, 2**62)
     return Capture(expression, shot)

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rifr import packs, store
-from rifr.faces import camera, capture, head, identity, occluders, paint, raster, shade, shape
+from rifr.faces import camera, capture, head, identity, lighting, occluders, paint, raster, shade, shape
 from rifr.faces.capture import Capture, draw_capture
 from rifr.faces.head import Head
 from rifr.faces.identity import Identity, draw_identity
@@ -99,7 +99,7 @@ def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progre
 
 def sources() -> str:
     """The digest of the code that determines the pixels."""
-    return store.sources_digest(camera, capture, head, identity, occluders, paint, raster, shade, shape)
+    return store.sources_digest(camera, capture, head, identity, lighting, occluders, paint, raster, shade, shape)
 
 
 def photograph_person(
@@ -112,6 +112,7 @@ def photograph_person(
     and `occlusion` is the share of the visible face that it covers.
     """
     layers = paint.noise()
+    surface = np.column_stack([model.canonical, model.occlusion, model.margin])
     rest = shape.person_vertices(model, person)
     look = person.look[()]
     hair_points = np.empty_like(model.hair_direction)
@@ -123,12 +124,14 @@ def photograph_person(
     images = np.empty((len(captures), size, size, 3), np.uint8)
     landmarks = np.empty((len(captures), 5, 2), np.float32)
     occlusion = np.zeros(len(captures), np.float32)
+    samples = shade.buffers(size)
     for n, taken in enumerate(captures):
         occlusion[n] = shade.photograph(
             rest, hair_points, model.starts, model.indices, model.deltas, 2 * len(model.controls), model.triangles,
-            model.part, model.canonical, model.occlusion, model.margin, model.eye_weights, model.landmarks,
+            model.part, surface, model.eye_weights, model.landmarks,
             model.hair_anchor, model.hair_weight, model.hair_place, model.hair_triangles, look, skin, hair,
-            taken.expression, taken.shot[()], layers, packs.TEMPLATE, size, scenes, images[n], landmarks[n],
+            taken.expression, taken.shot[()], layers, packs.TEMPLATE, shade.encoding(), size, scenes, samples,
+            images[n], landmarks[n],
         )  # fmt: skip
     shots = np.array([taken.shot for taken in captures])
     light = shots["light"]

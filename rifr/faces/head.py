@@ -60,12 +60,14 @@ class Head:
     mask, project       (K, 26), (K, P) float64: a row of `mask` names the ends whose shares multiply to one weight
     starts              (2 S + E + 1,) int32: shape s has the entries starts[s]:starts[s + 1] of the next two
     indices, deltas     (M,) int32, (M, 3) float32; shapes 2 c and 2 c + 1 are control c's increase and decrease
-    controls, actions   names of the S controls and E expressions
+    controls, actions   names of the S controls and E expressions; reach (S,) float32: how far the control moves the
+                        vertex that it moves most, in metres
     triangles           (T, 3) int32; part (T,) int8: 0 skin, 1 tongue, 2 and 3 the person's left and right eye
     canonical           (V, 2) float32: azimuth (radians) and height (metres) on the mean head
     occlusion           (V,) float32: share of the sky that a vertex of the mean head sees, 0..1
     margin              (V,) float32: 1 on the rims of the eyelids, 0 elsewhere
     eye_weights         (2, V) float32: the centres of the eyes as weighted sums of the vertices
+    landmarks           (3,) int32: the tip of the nose, the corners of the mouth as the viewer sees them from the left
     hair_anchor         (H, 3) int32 and hair_weight (H, 3) float32: the point of the skin below each vertex of the shell
     hair_direction      (H, 3) float32: the way out; hair_drop (H,) float32: how far below its anchor it hangs, in 0..1
     hair_place          (H, 2) float32: azimuth and canonical height of the shell's vertices (the texture's coordinates)
@@ -80,6 +82,7 @@ class Head:
     indices: np.ndarray
     deltas: np.ndarray
     controls: np.ndarray
+    reach: np.ndarray
     actions: np.ndarray
     triangles: np.ndarray
     part: np.ndarray
@@ -147,6 +150,8 @@ def assemble(
     chosen = [i for name in controls for i in (place[f"local_change:{name}"], place[f"local_change:{name}"] + 1)]
     chosen += [place[f"facial_action:{name}"] for name in actions]
     starts, indices, deltas = _sparse(blendshapes[chosen])
+    lengths = np.linalg.norm(blendshapes[chosen[: 2 * len(controls)]], axis=2).max(axis=1)
+    reach = lengths.reshape(-1, 2).max(axis=1).astype(np.float32)
 
     mean = template + np.tensordot(np.prod(np.where(mask > 0, mean_shares(), 1.0), axis=1) @ project, blendshapes[:count], 1)
     part = _parts(len(template), triangles)
@@ -165,7 +170,7 @@ def assemble(
     single = np.float32
     return Head(
         template.astype(single), blendshapes[:count].astype(single), mask, project, starts, indices, deltas,
-        np.array(controls), np.array(actions), triangles, part, canonical.astype(single), _occlusion(mean, triangles),
+        np.array(controls), reach, np.array(actions), triangles, part, canonical.astype(single), _occlusion(mean, triangles),
         margin.astype(single), eye_weights.astype(single), _landmark_vertices(mean, skin),
         *_hair_shell(mean, triangles[part == 0]),
     )  # fmt: skip

@@ -23,6 +23,9 @@ _NUMBERS = (
     "noise_x", "noise_y",
 )  # fmt: skip
 MARKS = 6
+MILLIMETRES = 2.6
+"""How far a shape control moves the point that it moves most, one standard deviation."""
+
 
 LOOK = np.dtype(
     [(name, np.float32, (3,)) for name in _COLOURS]
@@ -32,8 +35,8 @@ LOOK = np.dtype(
 )
 """What paints a person; colours are linear RGB, lengths metres, a mark is (azimuth, height, radius, darkness)."""
 
-SKIN_TONES = np.array([[243, 212, 192], [234, 190, 163], [215, 164, 132], [190, 136, 102], [153, 103, 75],
-                       [114, 75, 54], [80, 52, 40]], np.float64)  # fmt: skip
+SKIN_TONES = np.array([[243, 212, 192], [234, 190, 163], [215, 164, 132], [187, 139, 109], [151, 106, 81],
+                       [113, 78, 60], [80, 54, 43]], np.float64)  # fmt: skip
 """sRGB colours of skin from tone 0 (lightest) to tone 1 (darkest)."""
 
 HAIR_COLOURS = np.array([[22, 18, 17], [42, 30, 25], [70, 48, 34], [104, 72, 46], [150, 112, 70], [196, 162, 110],
@@ -110,15 +113,16 @@ def _draw_shares(rng: np.random.Generator, tone: float, years: float, gender: fl
 
 
 def _draw_controls(rng: np.random.Generator, head: Head) -> np.ndarray:
-    """(S,) float32 weights in -1..1: both sides of the face agree but for a little asymmetry."""
+    """(S,) float32 weights: each control moves the skin by millimetres, both sides alike but for a little asymmetry."""
     weights: dict[str, float] = {}
     values = np.zeros(len(head.controls), np.float32)
-    for i, control in enumerate(head.controls.tolist()):
+    for i, (control, reach) in enumerate(zip(head.controls.tolist(), head.reach.tolist(), strict=True)):
         pair = control[2:] if control[:2] in ("l-", "r-") else control
+        spread = min(max(MILLIMETRES * 1e-3 / reach, 0.12), 0.75)
         if pair not in weights:
-            weights[pair] = rng.normal(0, 0.55)
-        values[i] = weights[pair] + (rng.normal(0, 0.06) if pair != control else 0.0)
-    return np.clip(values, -1.1, 1.1)
+            weights[pair] = float(np.clip(rng.normal(), -2.1, 2.1))
+        values[i] = spread * (weights[pair] + (rng.normal(0, 0.1) if pair != control else 0.0))
+    return values
 
 
 def _draw_skin(look: np.ndarray, rng: np.random.Generator, tone: float, years: float) -> None:
@@ -146,7 +150,7 @@ def _draw_skin(look: np.ndarray, rng: np.random.Generator, tone: float, years: f
     shares = np.array([0.2 + 2.2 * tone, 0.8, 0.35 * light + 0.05, 0.2 * light, 0.45 * light**2, 0.2 * light**2])
     iris = IRIS_COLOURS[rng.choice(len(shares), p=shares / shares.sum())] * rng.uniform(0.8, 1.25)
     look["iris"] = linear(np.clip(iris, 0, 255))
-    look["sclera"] = linear(np.array([222, 214, 208]) * rng.uniform(0.88, 1.0))
+    look["sclera"] = linear(np.array([208, 200, 194]) * rng.uniform(0.88, 1.0))
     look["iris_radius"] = rng.uniform(0.36, 0.44)
     look["lip_upper"], look["lip_lower"] = rng.normal(1.0, 0.18, 2)
 
@@ -173,7 +177,7 @@ def _draw_hair(look: np.ndarray, rng: np.random.Generator, tone: float, years: f
     look["hairline"] = rng.normal(0.970, 0.008)
     look["hair_recession"] = np.clip(male * rng.beta(1.2, 2) * (0.5 + 1.3 * old) + rng.beta(1, 6) * 0.4, 0, 1.5)
     look["hair_peak"] = rng.normal(0, 0.5)
-    look["hair_fringe"] = rng.uniform(0.4, 1.0) if style >= 2 and rng.random() < (0.22 + 0.18 * (1 - male)) else 0.0
+    look["hair_fringe"] = rng.uniform(0.4, 1.0) if style >= 2 and rng.random() < (0.12 + 0.16 * (1 - male)) else 0.0
     look["hair_parting"] = rng.uniform(-0.6, 0.6)
     look["hair_curl"] = rng.beta(1, 2) if style != 5 else rng.uniform(0.6, 1.0)
     look["hair_density"] = np.clip(rng.normal(1.0, 0.12) - 0.25 * old * male, 0.5, 1.1)

@@ -23,7 +23,7 @@ def cover_surface(shot, azimuth, z, colour):
     a = abs(azimuth)
     inside = False
     if kind == MASK:
-        top = 0.868 - 0.018 * step(0.15, 0.9, a) + 0.008 * step(0.25, 0.0, a) - 0.014 * shot.occluder_a
+        top = 0.882 - 0.020 * step(0.10, 0.9, a) - 0.010 * shot.occluder_a
         inside = z < top and z > 0.770 and a < 1.20
         inside = inside or (a >= 1.20 and a < 1.55 and abs(z - 0.868 + 0.05 * (a - 1.2)) < 0.0012)
     elif kind == SCARF:

@@ -13,7 +13,7 @@ from numba import njit
 
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 
-SKIN_SIZE = 288
+SKIN_SIZE = 256
 HAIR_SIZE = 192
 RADIUS = 0.10
 HAIR_BOTTOM, HAIR_TOP = 0.70, 1.03
@@ -41,8 +41,11 @@ def step(low, high, value):
 
 @njit(cache=True, nogil=True, inline="always")
 def bump(centre, width, value):
+    """A bell of height one, close to exp(-((value - centre) / width)^2) and zero beyond twice the width."""
     t = (value - centre) / width
-    return np.exp(-t * t)
+    t = max(1.0 - 0.25 * t * t, 0.0)
+    t *= t
+    return t * t
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -76,6 +79,7 @@ def paint_skin(look, layers, texture):
     """Paint the (SKIN_SIZE, SKIN_SIZE, 3) float32 texture of a `LOOK` record; row 0 is the lowest."""
     size = texture.shape[0]
     style = int(look.hair_style)
+    bearded = look.stubble > 0 or look.moustache > 0 or look.chin_beard > 0 or look.cheek_beard > 0
     for row in range(size):
         z = np.float32(BOTTOM + (TOP - BOTTOM) * (row + 0.5) / size)
         for column in range(size):
@@ -99,7 +103,7 @@ def paint_skin(look, layers, texture):
             green *= value * (1 - 0.20 * flush - 0.03 * shadow)
             blue *= value * (1 - 0.20 * flush + 0.02 * shadow)
 
-            if look.freckles > 0:
+            if look.freckles > 0 and z < 0.945:
                 grain = look_up(layers[2], u * 0.9 + 91, v * 0.9 + 37)
                 where = bump(0.0, 0.06, a) * bump(0.868, 0.026, z) + 0.25
                 spot = step(1.45, 2.1, grain + 0.35 * broad) * look.freckles * min(where, 1.0)
@@ -108,7 +112,7 @@ def paint_skin(look, layers, texture):
                 blue *= 1 - 0.55 * spot
 
             crease = 0.0
-            if look.wrinkles > 0:
+            if look.wrinkles > 0 and a < 0.072 and z > 0.82 and z < 0.97:
                 wave = 0.0015 * broad
                 for line in range(4):
                     centre = 0.930 + 0.0095 * line + wave
@@ -129,7 +133,7 @@ def paint_skin(look, layers, texture):
 
             for m in range(look.marks.shape[0]):
                 radius = look.marks[m, 2]
-                if radius > 0:
+                if radius > 0 and abs(z - look.marks[m, 1]) < 2 * radius:
                     distance = np.sqrt((s - look.marks[m, 0] * RADIUS) ** 2 + (z - look.marks[m, 1]) ** 2)
                     if distance < 2 * radius:
                         spot = look.marks[m, 3] * (1 - step(radius * 0.6, radius * 1.4, distance))
@@ -139,7 +143,7 @@ def paint_skin(look, layers, texture):
 
             # lips
             reach = a / 0.0265
-            if reach < 1:
+            if reach < 1 and z > 0.80 and z < 0.85:
                 arc = np.sqrt(1 - reach * reach)
                 dip = 0.0014 * bump(0.0, 0.0045, a)
                 above = 0.8305 + (0.0078 * look.lip_upper * (1 - reach ** 1.6) - dip) + 0.0003
@@ -153,8 +157,8 @@ def paint_skin(look, layers, texture):
 
             # brows: hair along a rising and falling arc
             along = (a - look.brow_inner) / (look.brow_outer - look.brow_inner)
-            strand = look_up(layers[3], u * 1.1 + z * 900.0, v * 1.6)
-            if along < 1.15:
+            if along < 1.15 and z > 0.90 and z < 0.94:
+                strand = look_up(layers[3], u * 1.1 + z * 900.0, v * 1.6)
                 peak = look.brow_peak
                 rise = along / peak if along < peak else 1 - (along - peak) / (1 - peak) * 0.9
                 rise = max(rise, -0.5)
@@ -171,7 +175,7 @@ def paint_skin(look, layers, texture):
                 blue += cover * (look.brow[2] - blue)
 
             # beard
-            if look.stubble > 0 or look.moustache > 0 or look.chin_beard > 0 or look.cheek_beard > 0:
+            if bearded and z < 0.90 and z > 0.77 and a < 0.15:
                 top = 0.838 + look.beard_top + step(0.035, 0.115, a) * 0.045
                 jaw = 1 - step(top - 0.006, top + 0.006, z + 0.002 * broad)
                 jaw *= 1 - step(0.138, 0.150, a)
@@ -194,7 +198,7 @@ def paint_skin(look, layers, texture):
                 blue += cover * (look.brow[2] * 1.1 - blue)
 
             # scalp under the hair
-            if style > 0:
+            if style > 0 and (z > 0.94 or a > 0.09):
                 line = hairline(look, azimuth)
                 cover = step(line - 0.003, line + 0.010, z + 0.0022 * middle + 0.0012 * fine)
                 cover *= (0.80 if style == 1 else 0.95) * look.hair_density
@@ -216,7 +220,7 @@ def hair_cover(look, azimuth, z):
     a = abs(azimuth)
     line = hairline(look, azimuth)
     if look.hair_fringe > 0:
-        tip = 0.955 - 0.034 * look.hair_fringe + 0.012 * look.hair_parting * azimuth
+        tip = 0.955 - 0.032 * look.hair_fringe + 0.040 * look.hair_parting * azimuth
         reach = 1 - step(0.75, 1.0, a)
         line = min(line, tip) * reach + line * (1 - reach)
     depth = z - line
@@ -254,4 +258,4 @@ def paint_hair(look, layers, texture):
             texture[row, column, 0] = look.hair[0] * value
             texture[row, column, 1] = look.hair[1] * value
             texture[row, column, 2] = look.hair[2] * value
-            texture[row, column, 3] = min(cover * min(look.hair_density, 1.0), 1.0)
+            texture[row, column, 3] = cover

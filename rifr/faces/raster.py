@@ -36,7 +36,7 @@ def fill(
         x0, y0 = points[i, 0], points[i, 1]
         x1, y1 = points[j, 0], points[j, 1]
         x2, y2 = points[k, 0], points[k, 1]
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        area = float(x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if area == 0.0 or (area > 0.0 and not two_sided):
             continue
         left = max(0, int(np.ceil(min(x0, x1, x2) - 0.5)))
@@ -45,17 +45,23 @@ def fill(
         bottom = min(height - 1, int(np.floor(max(y0, y1, y2) - 0.5)))
         if left > right or top > bottom:
             continue
-        inverse = np.float32(1.0) / area
+        # barycentric weights of the first two corners: linear in x and y, zero at the third corner
+        inverse = 1.0 / area
+        ax, ay = (y1 - y2) * inverse, (x2 - x1) * inverse
+        bx, by = (y2 - y0) * inverse, (x0 - x2) * inverse
+        z0, z1, z2 = depth[i], depth[j], depth[k]
         for row in range(top, bottom + 1):
-            y = np.float32(row) + np.float32(0.5)
+            y = row + 0.5 - y2
+            inside = False
             for column in range(left, right + 1):
-                x = np.float32(column) + np.float32(0.5)
-                a = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) * inverse
-                b = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) * inverse
-                c = np.float32(1.0) - a - b
-                if a < 0.0 or b < 0.0 or c < 0.0:
+                x = column + 0.5 - x2
+                a, b = ax * x + ay * y, bx * x + by * y
+                if a < 0.0 or b < 0.0 or a + b > 1.0:
+                    if inside:
+                        break
                     continue
-                z = a * depth[i] + b * depth[j] + c * depth[k]
+                inside = True
+                z = z2 + a * (z0 - z2) + b * (z1 - z2)
                 if z < nearest[row, column]:
                     nearest[row, column] = z
                     owner[row, column] = t

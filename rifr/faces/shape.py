@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from rifr.faces.camera import find_points
 from rifr.faces.head import HAIR_LENGTH, Head
 from rifr.faces.identity import Identity
 from rifr.faces.paint import hair_cover, step
+
+EYES = (0.0, -0.129, 0.904)
+"""Where the middle between the eyes is placed, in metres."""
 
 
 def person_vertices(head: Head, identity: Identity) -> np.ndarray:
@@ -18,7 +22,9 @@ def person_vertices(head: Head, identity: Identity) -> np.ndarray:
     weights = np.zeros(2 * len(controls), np.float32)
     weights[0::2], weights[1::2] = np.maximum(controls, 0), np.maximum(-controls, 0)
     add_sparse(vertices, head.starts, head.indices, head.deltas, 0, weights)
-    return vertices
+    eyes = find_points(vertices, head.eye_weights, head.landmarks)[0]
+    middle = (eyes[0] + eyes[1]) / 2
+    return vertices - (middle - np.array(EYES, np.float32))  # people of all heights before one camera
 
 
 @njit(cache=True, nogil=True)
@@ -51,17 +57,19 @@ def hair_offsets(look, direction, drop, place, out):
     for h in range(direction.shape[0]):
         azimuth, z = place[h, 0], place[h, 1]
         depth = hair_cover(look, azimuth, z)
+        a = abs(azimuth)
         full = look.hair_thickness
         upright = step(0.3, 0.9, direction[h, 2])
         thick = full * (look.hair_side * (1 - upright) + upright)
-        grown = step(-0.004, 0.022, depth)
-        thick = thick * (0.25 + 0.75 * grown)
-        a = abs(azimuth)
+        ramp = 0.012 + 1.2 * full if z > 0.93 else 0.055  # the edge of the hair lies close to the skin
+        temple = step(0.6, 0.9, a) * (1 - step(1.4, 1.7, a))
+        thick = thick * (0.10 + 0.90 * step(-0.006, ramp, depth * (1 - 0.6 * temple) - 0.004 * temple))
         if look.hair_style >= 3 and z < 0.93:
             ear = step(1.25, 1.5, a) * (1 - step(2.0, 2.4, a))
             thick = max(thick, 0.020 * ear)
         wave = 0.10 * np.sin(azimuth * 7 + look.noise_x) * look.hair_curl + 0.05 * np.sin(azimuth * 13 + z * 300 + look.noise_y)
         thick = max(thick * (1 + wave), 0.0012)
+        thick -= 0.020 * step(0.05, 0.6, drop[h]) * step(2.0, 1.4, a)  # beside the cheeks it falls inwards
         out[h, 0] = direction[h, 0] * thick
         out[h, 1] = direction[h, 1] * thick
         out[h, 2] = direction[h, 2] * thick - HAIR_LENGTH * drop[h]
