@@ -1,0 +1,220 @@
+"""Identification as the paper has it (P1 and P2; MegaFace's first challenge): one photo of a person among distractors.
+
+For each person with M photos, each photo in turn joins the distractors to make a gallery, and the person's other M - 1
+photos are probes: M (M - 1) ordered trials. A trial is a hit at rank N if the score of the probe and the joined photo is
+at least the N-th best score of the probe among the distractors; the person's remaining photos are never in the gallery.
+With fewer than N distractors every trial is a hit at rank N. The score is the cosine.
+
+    P1   probes, gallery and distractors all embedded at the face width w
+    P2   probes at the face width w, gallery and distractors as they are
+
+Scores are made a block at a time and never kept: of a probe's distractor scores only the best few remain, and each trial
+finds its rank among them.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numba
+import numpy as np
+import torch
+
+__all__ = ["Identification", "evaluate"]
+
+ROWS = 1024      # probes in a block of scores
+COLUMNS = 4096   # distractors in a block of scores
+PIECE = 64       # scores that are passed over together where their best is not good enough
+
+
+@dataclass(frozen=True)
+class Identification:
+    """The counts of an identification run, person by person, and the rates that follow from them.
+
+    people: (P,) identities with at least two photos, sorted; hits: (P,) their trials that hit at rank 1;
+    trials_per_person: (P,) M (M - 1); hits_at: (P, ranks) hits at rank 1, 2, ...;
+    single_photo: identities with one photo only, which make no trial; distractors: how many there were.
+    """
+
+    people: np.ndarray
+    trials_per_person: np.ndarray
+    hits_at: np.ndarray = field(repr=False)
+    single_photo: int
+    distractors: int
+
+    @property
+    def hits(self) -> np.ndarray:
+        return self.hits_at[:, 0]
+
+    @property
+    def ranks(self) -> int:
+        """The deepest rank that was counted."""
+        return self.hits_at.shape[1]
+
+    @property
+    def trials(self) -> int:
+        return int(self.trials_per_person.sum())
+
+    @property
+    def rank1(self) -> float:
+        """Share of trials that hit at rank 1 (micro: people with more photos weigh more, as the public evaluators do)."""
+        return self.cmc(1)
+
+    @property
+    def rank1_macro(self) -> float:
+        """The same share for each person, averaged over people (as the paper's text says)."""
+        return self.cmc(1, average="macro")
+
+    def cmc(self, rank, average: str = "micro"):
+        """Cumulative match characteristic: the share of trials that hit at `rank`, or an array of it for several ranks.
+
+        Ranks are counted from 1, up to the `ranks` that `evaluate` was asked for.
+        """
+        wanted = np.asarray(rank)
+        if wanted.dtype.kind not in "iu" or np.any(wanted < 1) or np.any(wanted > self.ranks):
+            raise ValueError(f"a rank is a whole number from 1 to {self.ranks} here, not {rank!r}: "
+                             "ask evaluate(..., ranks=) for more")
+        if average not in ("micro", "macro"):
+            raise ValueError(f'average is "micro" or "macro", not {average!r}')
+        hits = self.hits_at[:, wanted - 1]  # (P,) or (P, several)
+        if average == "micro":
+            share = hits.sum(axis=0) / self.trials
+        else:
+            share = (hits.T / self.trials_per_person).T.mean(axis=0)
+        return float(share) if wanted.ndim == 0 else share
+
+
+def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, distractors: np.ndarray,
+             ranks: int = 20) -> Identification:
+    """Identify every photo by every other photo of the same person among the distractors.
+
+    probes, gallery: (N, D), row i of both is the same photo, as a probe and as a member of the gallery (P1: the same
+        array twice); identities: (N,) integers or strings; distractors: (K, D), may be a memory map of half precision,
+        may be empty; ranks: how deep to count (rank 1 alone is a little quicker).
+    Arithmetic is in float64 if an input is, else in float32.
+
+    Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where no
+    person has two photos.
+    """
+    probes, gallery, distractors = (_matrix(name, array) for name, array in
+                                    [("probes", probes), ("gallery", gallery), ("distractors", distractors)])
+    identities = np.asarray(identities)
+    if identities.shape != (len(probes),) or probes.shape != gallery.shape:
+        raise ValueError("probes and gallery hold a row, and identities an entry, for each photo: found shapes "
+                         f"{probes.shape}, {gallery.shape} and {identities.shape}")
+    if len(distractors) and distractors.shape[1] != probes.shape[1]:
+        raise ValueError(f"distractors have {distractors.shape[1]} numbers an embedding, probes {probes.shape[1]}: "
+                         "embed both with the same network")
+    if isinstance(ranks, bool) or not isinstance(ranks, (int, np.integer)) or ranks < 1:
+        raise ValueError(f"ranks is a whole number from 1, not {ranks!r}")
+
+    double = np.float64 in (probes.dtype, gallery.dtype, distractors.dtype)
+    dtype = np.dtype(np.float64 if double else np.float32)
+    probes, gallery = _unit("probes", probes, dtype), _unit("gallery", gallery, dtype)
+    names, person, photos = np.unique(identities, return_inverse=True, return_counts=True)
+    by_person = np.argsort(person, kind="stable")
+    by_person = by_person[photos[person[by_person]] > 1]  # a single photo makes no trial
+    if not len(by_person):
+        raise ValueError(f"no person has two photos among {len(probes)} (of {len(names)} people): nothing to identify")
+    probes, gallery = probes[by_person], gallery[by_person]
+
+    best = _best_distractors(probes, distractors, min(int(ranks), len(distractors)), dtype)
+    people, counts = names[photos > 1], photos[photos > 1]
+    hits_at = np.zeros((len(people), int(ranks)), np.int64)
+    first = 0
+    for hits, count in zip(hits_at, counts):
+        rows = slice(first, first + count)
+        hits[:] = _hits(probes[rows], gallery[rows], best[rows], int(ranks))
+        first += count
+    return Identification(people, counts * (counts - 1), hits_at, int((photos == 1).sum()), len(distractors))
+
+
+def _matrix(name: str, array: np.ndarray) -> np.ndarray:
+    array = np.asanyarray(array)
+    if array.ndim != 2 or (array.dtype.kind != "f" and array.size):
+        raise ValueError(f"{name} are floating-point embeddings (rows, numbers), not {array.dtype} {array.shape}")
+    return array
+
+
+def _unit(name: str, rows: np.ndarray, dtype: np.dtype, first: int = 0) -> torch.Tensor:
+    """Rows of length one. A zero row is refused: it ties with every distractor, and ties are hits."""
+    rows = torch.from_numpy(np.array(rows, dtype))
+    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    wrong = np.flatnonzero(~((length > 0) & torch.isfinite(length)).numpy().ravel()) + first
+    if len(wrong):
+        listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
+        raise ValueError(f"{len(wrong)} embeddings in {name} are not finite, or zero: rows {listed}; "
+                         "look at these images or leave them out")
+    return rows.div_(length)
+
+
+def _best_distractors(probes: torch.Tensor, distractors: np.ndarray, ranks: int, dtype: np.dtype) -> torch.Tensor:
+    """The `ranks` best scores of each probe among the distractors: (N, ranks), ascending."""
+    best = torch.full((len(probes), ranks), -np.inf, dtype=probes.dtype)
+    if not ranks:
+        return best
+    threads = torch.get_num_threads()
+    wide = min(COLUMNS, -(-len(distractors) // PIECE) * PIECE)
+    room = torch.empty((min(ROWS, len(probes)), wide), dtype=probes.dtype)
+    with ThreadPoolExecutor(threads) as pool:
+        for column in range(0, len(distractors), COLUMNS):
+            block = _unit("distractors", distractors[column:column + COLUMNS], dtype, first=column)
+            if len(block) < wide:  # nothing beats a score of minus infinity
+                room[:, len(block):] = -np.inf
+            for row in range(0, len(probes), ROWS):
+                part, kept = probes[row:row + ROWS], best[row:row + ROWS]
+                scores = room[:len(part)]
+                torch.matmul(part, block.T, out=scores[:, :len(block)])
+                peaks = scores.view(len(part), -1, PIECE).amax(dim=2)
+                if ranks == 1:
+                    torch.maximum(kept, peaks.amax(dim=1, keepdim=True), out=kept)
+                else:
+                    arrays = (tensor.numpy() for tensor in (scores, peaks, kept))
+                    list(pool.map(_keep_best, *(np.array_split(array, threads) for array in arrays)))
+    return best.sort(dim=1).values
+
+
+def _hits(probes: torch.Tensor, gallery: torch.Tensor, best: torch.Tensor, ranks: int) -> np.ndarray:
+    """How many of one person's M (M - 1) trials hit at rank 1, 2, ..., `ranks`."""
+    beaten_by = torch.zeros(ranks + 1, dtype=torch.int64)
+    for row in range(0, len(probes), ROWS):
+        part, known = probes[row:row + ROWS], best[row:row + ROWS]
+        for column in range(0, len(gallery), COLUMNS):
+            scores = part @ gallery[column:column + COLUMNS].T
+            # How many distractors are strictly better: those to the right of where the score, after its equals, goes.
+            better = known.shape[1] - torch.searchsorted(known, scores, right=True)
+            beaten_by += torch.bincount(better.ravel(), minlength=ranks + 1)
+            same = torch.arange(max(row, column), min(row + len(part), column + scores.shape[1]))  # a photo with itself
+            beaten_by -= torch.bincount(better[same - row, same - column], minlength=ranks + 1)
+    return beaten_by[:ranks].cumsum(0).numpy()
+
+
+@numba.njit(nogil=True, cache=True)
+def _keep_best(scores, peaks, kept):
+    """Keep in each row of `kept`, a heap with its least score first, the best of it and of the row of `scores`.
+
+    peaks: (rows, columns / PIECE) the best score of each piece of a row.
+    """
+    size = kept.shape[1]
+    for row in range(len(scores)):
+        line, heap = scores[row], kept[row]
+        least = heap[0]
+        for piece in range(peaks.shape[1]):
+            if peaks[row, piece] <= least:  # after the first blocks, few pieces hold anything new
+                continue
+            for x in range(piece * PIECE, (piece + 1) * PIECE):
+                score = line[x]
+                if score <= least:
+                    continue
+                at = 0
+                while True:  # let the new score sink to its place
+                    child = 2 * at + 1
+                    if child >= size:
+                        break
+                    if child + 1 < size and heap[child + 1] < heap[child]:
+                        child += 1
+                    if heap[child] >= score:
+                        break
+                    heap[at] = heap[child]
+                    at = child
+                heap[at] = score
+                least = heap[0]
