@@ -66,7 +66,7 @@ def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progre
     if (partial / "key").exists() and (partial / "key").read_text() != key or partial.exists() and not (partial / "key").exists():
         shutil.rmtree(partial)
     store.atomic_write(partial / "key", key)
-    model = head.load(progress)
+    model = head.load()
     people = max(1, CHUNK // spec.images_per_person)
     chunks = [range(first, min(first + people, spec.people)) for first in range(0, spec.people, people)]
     files = [partial / f"{chunk.start:08d}.npz" for chunk in chunks]
@@ -115,8 +115,7 @@ def photograph_person(
     surface = np.column_stack([model.canonical, model.occlusion, model.margin])
     rest = shape.person_vertices(model, person)
     look = person.look[()]
-    hair_points = np.empty_like(model.hair_direction)
-    shape.hair_offsets(look, model.hair_direction, model.hair_drop, model.hair_place, hair_points)
+    hair_points, hair_triangles = shape.hair_shell(model, person)
     skin = np.empty((paint.SKIN_SIZE, paint.SKIN_SIZE, 3), np.float32)
     paint.paint_skin(look, layers, skin)
     hair = np.zeros((paint.HAIR_SIZE, paint.HAIR_SIZE, 4), np.float32)
@@ -129,7 +128,7 @@ def photograph_person(
         occlusion[n] = shade.photograph(
             rest, hair_points, model.starts, model.indices, model.deltas, 2 * len(model.controls), model.triangles,
             model.part, surface, model.eye_weights, model.landmarks,
-            model.hair_anchor, model.hair_weight, model.hair_place, model.hair_triangles, look, skin, hair,
+            model.hair_anchor, model.hair_weight, model.hair_place, hair_triangles, look, skin, hair,
             taken.expression, taken.shot[()], layers, packs.TEMPLATE, shade.encoding(), size, scenes, samples,
             images[n], landmarks[n],
         )  # fmt: skip

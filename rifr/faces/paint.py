@@ -206,9 +206,9 @@ def paint_skin(look, layers, texture):
                 red += cover * (look.hair[0] * 0.7 - red)
                 green += cover * (look.hair[1] * 0.7 - green)
                 blue += cover * (look.hair[2] * 0.7 - blue)
-            texture[row, column, 0] = max(red, 0.0)
-            texture[row, column, 1] = max(green, 0.0)
-            texture[row, column, 2] = max(blue, 0.0)
+            texture[row, column, 0] = min(max(red, 0.0), 1.0)
+            texture[row, column, 1] = min(max(green, 0.0), 1.0)
+            texture[row, column, 2] = min(max(blue, 0.0), 1.0)
 
 
 @njit(cache=True, nogil=True)

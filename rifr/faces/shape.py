@@ -10,6 +10,9 @@ from rifr.faces.head import HAIR_LENGTH, Head
 from rifr.faces.identity import Identity
 from rifr.faces.paint import hair_cover, step
 
+EDGE = 0.03
+"""Triangles of the hair shell whose corners all lie this far outside the hair are not drawn, in metres."""
+
 EYES = (0.0, -0.129, 0.904)
 """Where the middle between the eyes is placed, in metres."""
 
@@ -52,11 +55,12 @@ def add_sparse(vertices, starts, indices, deltas, first, weights):
 
 
 @njit(cache=True, nogil=True)
-def hair_offsets(look, direction, drop, place, out):
-    """(H, 3) offsets of the hair shell's vertices from their anchors: thickness, and how far they hang."""
+def hair_offsets(look, direction, drop, place, out, depths):
+    """Offsets (H, 3) of the hair shell's vertices from their anchors, and how deep (H,) in the hair each vertex lies."""
     for h in range(direction.shape[0]):
         azimuth, z = place[h, 0], place[h, 1]
         depth = hair_cover(look, azimuth, z)
+        depths[h] = depth
         a = abs(azimuth)
         full = look.hair_thickness
         upright = step(0.3, 0.9, direction[h, 2])
@@ -75,3 +79,11 @@ def hair_offsets(look, direction, drop, place, out):
         out[h, 2] = direction[h, 2] * thick - HAIR_LENGTH * drop[h]
 
 
+
+
+def hair_shell(head: Head, identity: Identity) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (H, 3) float32 of the shell from its anchors, and the triangles (n, 3) of it on which there is hair."""
+    offsets = np.empty_like(head.hair_direction)
+    depths = np.empty(len(offsets), np.float32)
+    hair_offsets(identity.look[()], head.hair_direction, head.hair_drop, head.hair_place, offsets, depths)
+    return offsets, head.hair_triangles[depths[head.hair_triangles].max(axis=1) > -EDGE]
