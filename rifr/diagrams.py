@@ -1,0 +1,311 @@
+"""Block diagrams, and the table behind them: what a network is made of, found by running it.
+
+`stages(network)` runs one image through and notes each part in the order in which it worked. Figure 2 of the paper is
+three drawings of the result: `block` (a), `layer` (b), `network` (c). `training(recipe)` is Figure 4: the recipe
+decides which boxes and arrows there are. Every function is pure: modules or recipes in, matplotlib figures out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from torch import Tensor, nn
+
+from rifr.display import ink, paper
+from rifr.networks import BasicBlock, BasicLayer, FaceResNet
+from rifr.recipes import Recipe
+
+SMALL = (nn.BatchNorm2d, nn.ReLU, nn.Dropout)       # parts that share a box with those before and after them
+FILL = {"convolution": "#0173b2", "dense": "#de8f05", "small": "#949494", "plain": "none", "loss": "#d55e00"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a network: its name in the module, what it is, and what one image costs it.
+
+    side, channels    of its output; a vector has side 1
+    multiplies        of its convolutions and fully connected layers
+    """
+
+    name: str
+    what: str
+    kind: str
+    channels: int
+    side: int
+    parameters: int
+    multiplies: int
+
+    @property
+    def shape(self) -> str:
+        """Channels, height and width, as the diagrams print them."""
+        return str(self.channels) if self.side == 1 else f"{self.channels} × {self.side} × {self.side}"
+
+
+def describe(module: nn.Module) -> str:
+    """A part in the words of Fig. 2, read off the module: `3×3 convolution, 64, stride 2`."""
+    if isinstance(module, nn.Conv2d):
+        stride = f", stride {module.stride[0]}" if module.stride[0] != 1 else ""
+        return f"{module.kernel_size[0]}×{module.kernel_size[1]} convolution, {module.out_channels}{stride}"
+    if isinstance(module, BasicBlock):
+        return f"basic block, {module.conv2.out_channels} wide, stride {module.conv1.stride[0]}"
+    if isinstance(module, BasicLayer):
+        first = module[0]
+        number = f"{len(module)} basic block{'s' if len(module) > 1 else ''}"
+        return f"{number}, {first.conv2.out_channels} wide, stride {first.conv1.stride[0]}"
+    if isinstance(module, nn.Dropout):
+        return f"dropout {module.p:g}"
+    if isinstance(module, nn.Linear):
+        return f"FC, {module.in_features} → {module.out_features}"
+    if isinstance(module, nn.Sequential):
+        return ", ".join(map(describe, module))
+    return {nn.BatchNorm2d: "BN", nn.ReLU: "ReLU", nn.Identity: "identity"}.get(type(module), type(module).__name__)
+
+
+def stages(network: FaceResNet) -> list[Stage]:
+    """The parts of a network in the order in which an image meets them; BN, ReLU and dropout count as one part."""
+    watched = {"stem": network.stem, **{f"layers.{i}": layer for i, layer in enumerate(network.layers)},
+               "bn": network.bn, "relu": network.relu, "dropout": network.dropout, "fc": network.fc}
+    found: list[Stage] = []
+    for name, module, out, multiplies in run(network, watched, torch.zeros(1, 3, 112, 112)):
+        side = out.shape[-1] if out.dim() == 4 else 1
+        parameters = sum(p.numel() for p in module.parameters())
+        if isinstance(module, SMALL) and found and found[-1].kind == "small":
+            before = found.pop()
+            name, what = f"{before.name}, {name}", f"{before.what}, {describe(module)}"
+            parameters += before.parameters
+        else:
+            what = describe(module)
+        kind = "small" if isinstance(module, SMALL) else "dense" if isinstance(module, nn.Linear) else "convolution"
+        found.append(Stage(name, what, kind, out.shape[1], side, parameters, multiplies))
+    return found
+
+
+@torch.no_grad()
+def run(module: nn.Module, watched: dict[str, nn.Module], x: Tensor) -> list[tuple[str, nn.Module, Tensor, int]]:
+    """(name, part, its output, its multiplications) of each watched part, in the order in which they worked."""
+    seen: list[tuple[str, nn.Module, Tensor, int]] = []
+    tally = 0
+
+    def add(part: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
+        nonlocal tally
+        tally += part.weight.numel() * (out[0, 0].numel() if out.dim() == 4 else 1)
+
+    def note(name: str):
+        def hook(part: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
+            nonlocal tally
+            seen.append((name, part, out, tally))
+            tally = 0
+        return hook
+
+    costly = [part for part in module.modules() if isinstance(part, (nn.Conv2d, nn.Linear))]
+    hooks = [part.register_forward_hook(add) for part in costly]
+    hooks += [part.register_forward_hook(note(name)) for name, part in watched.items()]
+    training, device = module.training, next(module.parameters()).device
+    try:
+        module.eval()(x.to(device))
+    finally:
+        module.train(training)
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def table(network: FaceResNet) -> pd.DataFrame:
+    """`stages(network)` to read: a row a part, the last row their sum."""
+    parts = stages(network)
+    rows = [{"part": s.name, "what it is": s.what, "output": s.shape, "parameters": s.parameters,
+             "multiplications": s.multiplies} for s in parts]
+    rows.append({"part": "whole", "what it is": "", "output": parts[-1].shape,
+                 "parameters": sum(s.parameters for s in parts), "multiplications": sum(s.multiplies for s in parts)})
+    return pd.DataFrame(rows).set_index("part")
+
+
+# --- Figure 2 ----------------------------------------------------------------------------------------------------
+
+def network(module: FaceResNet) -> Figure:
+    """Fig. 2 (c): the whole network from image to feature, with the shape after each part."""
+    parts = stages(module)
+    canvas = Canvas(5.2, 0.95 + 0.72 * len(parts))
+    y = canvas.text(2.6, 0.2, "image x,  3 × 112 × 112")
+    for part in parts:
+        y = canvas.down(2.6, y, y + 0.3)
+        y = canvas.box(2.6, y, 4.9, part.what, part.kind)
+        canvas.note(2.75, y + 0.15, f"{part.shape}    ({part.name})")
+    y = canvas.down(2.6, y, y + 0.3)
+    canvas.text(2.6, y + 0.12, f"feature z,  {module.embedding}")
+    return canvas.figure
+
+
+def layer(module: BasicLayer) -> Figure:
+    """Fig. 2 (b): the first block with the layer's stride, then the repetitions at stride 1."""
+    first, repetitions = module[0], list(module)[1:]
+    canvas = Canvas(5.2, 1.4 if not repetitions else 2.45)
+    y = canvas.down(2.6, 0.05, 0.35)
+    y = canvas.box(2.6, y, 4.9, describe(first), "convolution", f"residual connection: {describe(first.residual)}")
+    if repetitions:
+        y = canvas.down(2.6, y, y + 0.3)
+        text = f"{len(repetitions)} × {describe(repetitions[0])}"
+        y = canvas.box(2.6, y, 4.9, text, "convolution", f"residual connection: {describe(repetitions[0].residual)}")
+    canvas.down(2.6, y, y + 0.3)
+    return canvas.figure
+
+
+def block(module: BasicBlock) -> Figure:
+    """Fig. 2 (a): the convolutions on the left, the residual connection on the right, their sum."""
+    # The residual connection is the last to work before the sum, so what follows it follows the sum.
+    watched = {name: part for name, part in module.named_children()}
+    order = [(name, part) for name, part, *_ in run(module, watched, torch.zeros(1, module.conv1.in_channels, 8, 8))]
+    turn = [name for name, _ in order].index("residual")
+    before, after = order[:turn], order[turn + 1:]
+    canvas = Canvas(5.2, 1.15 + 0.64 * (len(order) - 1))
+    left, right = 1.55, 4.1
+    y = top = canvas.down(left, 0.05, 0.35)
+    fork = 0.2
+    for _, part in before:
+        y = canvas.box(left, y, 2.7, describe(part), "small" if isinstance(part, SMALL) else "convolution")
+        y = canvas.down(left, y, y + 0.22)
+    bottom = y
+    canvas.line([(left, fork), (right, fork)])
+    middle = (top + bottom) / 2
+    parts = [module.residual] if isinstance(module.residual, nn.Identity) else module.residual
+    words = "\n".join(map(describe, parts)).replace("convolution, ", "convolution,\n")
+    height = canvas.height(words)
+    canvas.down(right, fork, middle - height / 2)
+    canvas.box(right, middle - height / 2, 1.95, words,
+               "plain" if isinstance(module.residual, nn.Identity) else "convolution", height=height)
+    canvas.line([(right, middle + height / 2), (right, bottom + 0.15)])
+    canvas.arrow(right, bottom + 0.15, left + 0.15, bottom + 0.15)
+    y = canvas.sum(left, bottom + 0.15)
+    for _, part in after:
+        y = canvas.down(left, y, y + 0.22)
+        y = canvas.box(left, y, 2.7, describe(part), "small")
+    canvas.down(left, y, y + 0.3)
+    return canvas.figure
+
+
+# --- Figure 4 ----------------------------------------------------------------------------------------------------
+
+def training(recipe: Recipe) -> Figure:
+    """Fig. 4, for any of the six recipes: what is frozen (hatched), what trains, and which losses there are."""
+    soft, shared = recipe.targets == "soft", recipe.shared
+    # Columns from left to right: the targets, the teacher's features in the shared softmax, the student.
+    columns = [name for name, there in (("target", True), ("teacher", shared), ("student", True)) if there]
+    centre = {name: 5.4 * (i + 0.5) / len(columns) for i, name in enumerate(columns)}
+    student, single, tall = centre["student"], 1.6, Canvas.height("a", "b")
+    top, nets, softmaxes, outputs, losses = 0.1, 1.15, 2.3, 3.5, 4.3        # the y of each row
+    canvas = Canvas(5.4, losses + tall + 0.1)
+
+    widths = ["112 px"] * recipe.high + ["20 or 16 px"] * recipe.low
+    photos = [(student, ("the same photo,\n" if recipe.needs_teacher else "photo,\n") + " and\n".join(widths))]
+    canvas.box(student, nets, single, "student network" if recipe.needs_teacher else "network", "convolution", "trains")
+    if recipe.needs_teacher:
+        span = [centre[name] for name, there in (("target", soft), ("teacher", shared)) if there]
+        middle = sum(span) / len(span)
+        photos.append((middle, "photo,\n112 px"))
+        canvas.box(middle, nets, max(single, max(span) - min(span) + 0.9), "teacher network", "frozen",
+                   "HR-only, frozen")
+    for x, text in photos:
+        canvas.down(x, canvas.box(x, top, single, text, "plain", height=0.78), nets)
+
+    canvas.down(student, nets + tall, softmaxes, "$z_t$")
+    if soft:
+        canvas.down(centre["target"], nets + tall, softmaxes, "$z_{pre}$")
+        y = canvas.box(centre["target"], softmaxes, single, "its softmax $w_{pre}$", "frozen", "frozen")
+        canvas.down(centre["target"], y, outputs - 0.15)
+    canvas.text(centre["target"], outputs, "$q^{pre}$" if soft else "$q$: 1 for the true\nperson, else 0")
+    if shared:
+        canvas.down(centre["teacher"], nets + tall, softmaxes, "$z_{pre}$")
+        canvas.box((centre["teacher"] + student) / 2, softmaxes, student - centre["teacher"] + single,
+                   "shared softmax $w$", "dense", "trains")
+        canvas.text((centre["teacher"] + student) / 2, losses + tall / 2, "+")
+    else:
+        canvas.box(student, softmaxes, single, "softmax $w$", "dense", "trains")
+
+    rail = (outputs + losses) / 2 + 0.12
+    start = outputs + (0.15 if soft else 0.22)
+    canvas.line([(centre["target"], start), (centre["target"], rail), (student - 0.45, rail)], dashed=True)
+    target = "q^{pre}" if soft else "q"
+    for name, p in [("teacher", "p^{pre}")] * shared + [("student", "p^t")]:
+        x = centre[name]
+        canvas.down(x, softmaxes + tall, outputs - 0.15)
+        canvas.text(x, outputs, f"${p}$")
+        canvas.down(x, outputs + 0.15, losses)
+        canvas.box(x, losses, single, f"$H({target}, {p})$", "loss", "cross-entropy")
+        canvas.arrow(x - 0.45, rail, x - 0.45, losses, dashed=True)
+    return canvas.figure
+
+
+# --- Boxes and arrows --------------------------------------------------------------------------------------------
+
+class Canvas:
+    """A page measured in inches, y downwards; every method returns the y below what it drew."""
+
+    def __init__(self, width: float, height: float):
+        self.figure = plt.figure(figsize=(width, height), layout="none")
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set(xlim=(0, width), ylim=(height, 0))
+        self.axes.axis("off")
+
+    @staticmethod
+    def height(text: str, second: str = "") -> float:
+        """Of a box with that text."""
+        return 0.22 + 0.2 * (text.count("\n") + 1 + bool(second))
+
+    def box(self, x: float, y: float, width: float, text: str, kind: str, second: str = "",
+            height: float | None = None) -> float:
+        """A box centred on x with its top at y; `second` is a smaller line under the text."""
+        height = height or self.height(text, second)
+        face = "none" if kind in ("frozen", "plain") else FILL[kind]
+        outline = dict(boxstyle="round,pad=0,rounding_size=0.06", linewidth=1.1)
+        corner = (x - width / 2, y)
+        if kind == "frozen":       # the hatch takes the colour of its patch's edge, so it is a patch of its own
+            self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor="#94949455", edgecolor="#94949499",
+                                               hatch="////", **outline))
+        elif face != "none":
+            self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor=face, alpha=0.22, **outline))
+        self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor="none", edgecolor=ink(), **outline))
+        label = self.axes.text(x, y + height / 2 - (0.09 if second else 0), text, ha="center", va="center",
+                               fontsize=10, linespacing=1.25)
+        labels = [label]
+        if second:
+            labels.append(self.axes.text(x, y + height / 2 + 0.11, second, ha="center", va="center", fontsize=8.5))
+        if kind == "frozen":
+            for label in labels:
+                label.set_bbox({"facecolor": paper(), "edgecolor": "none", "pad": 1.2, "alpha": 0.85})
+        return y + height
+
+    def down(self, x: float, start: float, end: float, text: str = "") -> float:
+        """An arrow downwards, with an optional text at its right."""
+        self.arrow(x, start, x, end)
+        if text:
+            self.note(x + 0.1, (start + end) / 2, text, size=11)
+        return end
+
+    def arrow(self, x: float, y: float, to_x: float, to_y: float, dashed: bool = False) -> None:
+        """An arrow from (x, y) to (to_x, to_y)."""
+        self.axes.add_patch(FancyArrowPatch((x, y), (to_x, to_y), arrowstyle="-|>", mutation_scale=9, shrinkA=0,
+                                            shrinkB=0, color=ink(), linewidth=1.1, linestyle="--" if dashed else "-"))
+
+    def line(self, points: list[tuple[float, float]], dashed: bool = False) -> None:
+        """A line through the points."""
+        self.axes.plot(*zip(*points), color=ink(), linewidth=1.1, linestyle="--" if dashed else "-")
+
+    def sum(self, x: float, y: float) -> float:
+        """A circled plus, centred on (x, y)."""
+        self.axes.add_patch(plt.Circle((x, y), 0.13, facecolor=paper(), edgecolor=ink(), linewidth=1.1, zorder=3))
+        self.axes.text(x, y, "+", ha="center", va="center", fontsize=12, zorder=4)
+        return y + 0.13
+
+    def text(self, x: float, y: float, text: str) -> float:
+        """Text centred on (x, y)."""
+        self.axes.text(x, y, text, ha="center", va="center", fontsize=11, linespacing=1.1)
+        return y + 0.15
+
+    def note(self, x: float, y: float, text: str, size: float = 9) -> None:
+        """Text that begins at x."""
+        self.axes.text(x, y, text, ha="left", va="center", fontsize=size)
