@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from rifr.readers.folder import read
+
+RNG = np.random.default_rng(3)
+
+
+def save(path, side=112, mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bands = {"RGB": 3, "RGBA": 4, "L": 1}[mode]
+    pixels = RNG.integers(0, 256, (side, side, bands), dtype=np.uint8)
+    Image.fromarray(pixels[..., 0] if bands == 1 else pixels).save(path)
+    return pixels
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Ada has three images, Bea two, Cyd one."""
+    pixels = {name: save(tmp_path / "faces" / name) for name in
+              ("Bea/2.png", "Ada/1.png", "Ada/3.PNG", "Ada/2.png", "Cyd/1.png", "Bea/1.png")}
+    return tmp_path / "faces", pixels
+
+
+def test_people_and_images_come_in_the_order_of_their_names(faces, tmp_path):
+    folder, pixels = faces
+    pack = read(folder, tmp_path / "pack", progress=False)
+    assert pack.identities.tolist() == ["Ada"] * 3 + ["Bea"] * 2 + ["Cyd"]
+    assert pack.attributes["file"].tolist() == ["Ada/1.png", "Ada/2.png", "Ada/3.PNG", "Bea/1.png", "Bea/2.png", "Cyd/1.png"]
+    for image, name in zip(pack.images, pack.attributes["file"]):
+        assert np.array_equal(image, pixels[name])
+    assert pack.manifest["licence"] == "as the owner of the images states"
+    assert pack.manifest["spec"]["folder"] == "faces" and pack.manifest["spec"]["skipped"] == 0
+    assert read(folder, tmp_path / "again", progress=False).checksum == pack.checksum
+
+
+@pytest.mark.parametrize("options, expected", [
+    (dict(most=1), ["Cyd"]), (dict(fewest=2), ["Ada", "Bea"]), (dict(fewest=2, most=2), ["Bea"]),
+    (dict(exclude=["Ada", "Zoe"]), ["Bea", "Cyd"]), (dict(people=2), ["Ada", "Bea"]),
+])
+def test_people_are_chosen_by_their_number_of_images_and_their_names(faces, tmp_path, options, expected):
+    pack = read(faces[0], tmp_path / "pack", progress=False, **options)
+    assert pack.people == expected
+    assert pack.manifest["spec"]["excluded"] == [name for name in options.get("exclude", []) if name != "Zoe"]
+
+
+def spoil(folder):
+    save(folder / "Bea/small.jpg", side=96)
+    save(folder / "Bea/alpha.png", mode="RGBA")
+    (folder / "Bea/text.jpg").write_text("no image")
+    (folder / "Bea/nothing.jpg").touch()
+    save(folder / "Bea/cut.jpg")
+    whole = (folder / "Bea/cut.jpg").read_bytes()
+    (folder / "Bea/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "Bea/notes.txt").write_text("passed over")
+    (folder / "Bea/._1.png").write_text("passed over")
+
+
+def test_bad_files_are_skipped_counted_and_named(faces, tmp_path):
+    spoil(faces[0])
+    pack = read(faces[0], tmp_path / "pack", progress=False)
+    assert len(pack) == 6
+    spec = pack.manifest["spec"]
+    assert spec["skipped"] == 5
+    assert [line.split(":")[0] for line in spec["skipped_files"]] == [
+        f"Bea/{name}" for name in ("alpha.png", "cut.jpg", "nothing.jpg", "small.jpg", "text.jpg")]
+    assert "96x96 pixels, not 112x112" in spec["skipped_files"][3]
+
+
+def test_a_bad_file_does_not_count_towards_the_fewest(faces, tmp_path):
+    spoil(faces[0])
+    assert read(faces[0], tmp_path / "pack", fewest=3, progress=False).people == ["Ada"]
+    assert read(faces[0], tmp_path / "two", most=2, progress=False).people == ["Bea", "Cyd"]
+
+
+def test_a_bad_file_is_refused_on_demand_and_leaves_no_pack(faces, tmp_path):
+    save(faces[0] / "Bea/small.jpg", side=96)
+    with pytest.raises(ValueError, match="small.jpg: 96x96"):
+        read(faces[0], tmp_path / "pack", on_bad="refuse", progress=False)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["faces"]
+
+
+def test_greyscale_becomes_three_equal_channels(tmp_path):
+    grey = save(tmp_path / "faces/Dan/1.png", mode="L")
+    assert np.array_equal(read(tmp_path / "faces", tmp_path / "pack", progress=False).images[0], grey.repeat(3, axis=2))
+
+
+def test_a_folder_that_is_not_one_of_people_is_refused(faces, tmp_path):
+    folder, out = faces[0], tmp_path / "pack"
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        read(tmp_path / "nowhere", out)
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        read(folder / "Ada/1.png", out)
+    with pytest.raises(ValueError, match="lie in .*Ada itself"):
+        read(folder / "Ada", out)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="is empty"):
+        read(tmp_path / "empty", out)
+    with pytest.raises(ValueError, match="nobody is left of the 3 people .* 3 excluded"):
+        read(folder, out, exclude=["Ada", "Bea", "Cyd"], progress=False)
+    with pytest.raises(ValueError, match="nobody is left .* fewer than 9"):
+        read(folder, out, fewest=9, progress=False)
+    with pytest.raises(ValueError, match="on_bad"):
+        read(folder, out, on_bad="ignore")
+    with pytest.raises(ValueError, match="fewest"):
+        read(folder, out, fewest=3, most=2)
+    with pytest.raises(ValueError, match="list of names"):
+        read(folder, out, exclude="Ada")
