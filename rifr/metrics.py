@@ -38,7 +38,7 @@ class Interval:
 
 def interval(hits: np.ndarray, trials: np.ndarray, other_hits: np.ndarray | None = None, resamples: int = 2000,
              seed: int = 0, level: float = 0.95, average: str = "micro") -> Interval:
-    """The hit rate with its percentile bootstrap interval over people, or the difference of two rates on the same people.
+    """The hit rate with its percentile bootstrap interval over people, or the difference of two rates, paired by person.
 
     hits, trials: (P,) counts per person; other_hits: (P,) hits of a second network in the same trials: the answer is
         then the rate of `hits` less that of `other_hits`, both resampled together (paired).

@@ -27,7 +27,8 @@ def test_people_and_images_come_in_the_order_of_their_names(faces, tmp_path):
     folder, pixels = faces
     pack = read(folder, tmp_path / "pack", progress=False)
     assert pack.identities.tolist() == ["Ada"] * 3 + ["Bea"] * 2 + ["Cyd"]
-    assert pack.attributes["file"].tolist() == ["Ada/1.png", "Ada/2.png", "Ada/3.PNG", "Bea/1.png", "Bea/2.png", "Cyd/1.png"]
+    assert pack.attributes["file"].tolist() == [
+        "Ada/1.png", "Ada/2.png", "Ada/3.PNG", "Bea/1.png", "Bea/2.png", "Cyd/1.png"]
     for image, name in zip(pack.images, pack.attributes["file"]):
         assert np.array_equal(image, pixels[name])
     assert pack.manifest["licence"] == "as the owner of the images states"

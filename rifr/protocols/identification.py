@@ -1,15 +1,15 @@
 """Identification as the paper has it (P1 and P2; MegaFace's first challenge): one photo of a person among distractors.
 
 For each person with M photos, each photo in turn joins the distractors to make a gallery, and the person's other M - 1
-photos are probes: M (M - 1) ordered trials. A trial is a hit at rank N if the score of the probe and the joined photo is
-at least the N-th best score of the probe among the distractors; the person's remaining photos are never in the gallery.
+photos are probes: M (M - 1) ordered trials. A trial is a hit at rank N if the score of the probe and the joined photo
+is at least the N-th best score of the probe among the distractors; the person's remaining photos are never in the gallery.
 With fewer than N distractors every trial is a hit at rank N. The score is the cosine.
 
     P1   probes, gallery and distractors all embedded at the face width w
     P2   probes at the face width w, gallery and distractors as they are
 
-Scores are made a block at a time and never kept: of a probe's distractor scores only the best few remain, and each trial
-finds its rank among them.
+Scores are made a block at a time and never kept: of a probe's distractor scores only the best few remain, and each
+trial finds its rank among them.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +56,7 @@ class Identification:
 
     @property
     def rank1(self) -> float:
-        """Share of trials that hit at rank 1 (micro: people with more photos weigh more, as the public evaluators do)."""
+        """Share of trials that hit at rank 1 (micro, as the public evaluators have it: more photos, more weight)."""
         return self.cmc(1)
 
     @property
@@ -92,8 +92,8 @@ def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, di
         may be empty; ranks: how deep to count (rank 1 alone is a little quicker).
     Arithmetic is in float64 if an input is, else in float32.
 
-    Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where no
-    person has two photos.
+    Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where
+    no person has two photos.
     """
     probes, gallery, distractors = (_matrix(name, array) for name, array in
                                     [("probes", probes), ("gallery", gallery), ("distractors", distractors)])

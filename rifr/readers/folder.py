@@ -30,11 +30,11 @@ def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None 
     fewest, most: take people with at least and at most so many good images (fewest=5 to train on, most=1 for
         distractors); people: stop after so many; exclude: names to leave out.
     on_bad: "skip" leaves out files that are unreadable, truncated, not 112x112, or in colours other than RGB (alpha,
-        palette, CMYK) and names them in the manifest; "refuse" raises at the first. Greyscale is taken as RGB with three
-        equal channels.
+        palette, CMYK) and names them in the manifest; "refuse" raises at the first. Greyscale is taken as RGB with
+        three equal channels.
 
-    The manifest's `spec` holds the options, the names that were excluded, and the files skipped. Files that do not end in
-    .jpg, .jpeg or .png (in any case), and names that begin with a dot, are passed over.
+    The manifest's `spec` holds the options, the names that were excluded, and the files skipped. Files that do not end
+    in .jpg, .jpeg or .png (in any case), and names that begin with a dot, are passed over.
 
     Raises FileNotFoundError or NotADirectoryError, and ValueError where images lie beside the people's folders, where
     nobody is left, and for a bad file with on_bad="refuse".
@@ -57,7 +57,8 @@ def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None 
     # Which images are good is known once all are decoded: they wait in a file, for they may be more than memory holds.
     with tempfile.TemporaryFile(dir=out.parent) as waiting:
         taken = 0
-        for person in tqdm(candidates, desc=f"reading {folder.name}", unit="person", disable=None if progress else True):
+        for person in tqdm(candidates, desc=f"reading {folder.name}", unit="person",
+                           disable=None if progress else True):
             images = _images(person, fewest, most, on_bad, bad)
             if images:
                 waiting.write(b"".join(image.tobytes() for _, image in images))
@@ -109,7 +110,7 @@ def _images(person: Path, fewest: int, most: int | None, on_bad: str, bad: list[
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             reason = str(error).replace(str(file), file.name)
             if on_bad == "refuse":
-                raise ValueError(f'{file}: {reason}. Mend or delete it, or skip such files with on_bad="skip"') from error
+                raise ValueError(f'{file}: {reason}. Mend or delete it, or pass on_bad="skip"') from error
             bad.append(f"{person.name}/{file.name}: {reason}")
         if most is not None and len(images) > most:
             return []
