@@ -115,7 +115,7 @@ class FacePack:
         landmarks = None if landmarks is None else np.asarray(landmarks, np.float32)
         attributes = {name: np.asarray(values) for name, values in (attributes or {}).items()}
         with store.atomic_directory(path) as folder:
-            _stream_images(folder / "images.npy", images, len(identities), str(path))
+            _stream_images(folder / "images.npy", images, (len(identities), _side(spec)), str(path))
             arrays = {"identities": identities, **{f"attribute.{name}": array for name, array in attributes.items()}}
             if landmarks is not None:
                 arrays["landmarks"] = landmarks
@@ -152,9 +152,9 @@ class FacePack:
                         {**self.manifest, "checksum": checksum, "images": len(part), "people": len(part.people)})
 
     def _check(self, name: str) -> None:
-        count = len(self.identities)
-        if self.images.dtype != np.uint8 or self.images.shape != (count, SIDE, SIDE, 3):
-            raise ValueError(f"{name}: images must be ({count}, {SIDE}, {SIDE}, 3) uint8 for {count} identities, "
+        count, side = len(self.identities), _side(self.manifest.get("spec"))
+        if self.images.dtype != np.uint8 or self.images.shape != (count, side, side, 3):
+            raise ValueError(f"{name}: images must be ({count}, {side}, {side}, 3) uint8 for {count} identities, "
                              f"found {self.images.shape} {self.images.dtype}.")
         if self.landmarks is not None and self.landmarks.shape != (count, 5, 2):
             raise ValueError(f"{name}: landmarks must be ({count}, 5, 2), found {self.landmarks.shape}.")
@@ -175,14 +175,20 @@ def require_disjoint(**packs: FacePack) -> None:
                                  f"Exclude them from one of the two.")
 
 
-def _stream_images(path: Path, images: np.ndarray | Iterable[np.ndarray], count: int, name: str) -> None:
-    """Write images to a .npy file part by part."""
+def _side(spec: dict[str, Any] | None) -> int:
+    """The side of a pack's pictures in pixels: SIDE, unless they are scenes, whose spec names their size."""
+    return spec["size"] if spec and spec.get("scenes") else SIDE
+
+
+def _stream_images(path: Path, images: np.ndarray | Iterable[np.ndarray], shape: tuple[int, int], name: str) -> None:
+    """Write images to a .npy file part by part; `shape` is their number and their side."""
+    count, side = shape
     parts = [images] if isinstance(images, np.ndarray) else images
-    target = np.lib.format.open_memmap(path, "w+", np.uint8, (count, SIDE, SIDE, 3))
+    target = np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3))
     filled = 0
     for part in parts:
-        if part.dtype != np.uint8 or part.shape[1:] != (SIDE, SIDE, 3):
-            raise ValueError(f"{name}: images must be (n, {SIDE}, {SIDE}, 3) uint8, found {part.shape} {part.dtype}.")
+        if part.dtype != np.uint8 or part.shape[1:] != (side, side, 3):
+            raise ValueError(f"{name}: images must be (n, {side}, {side}, 3) uint8, found {part.shape} {part.dtype}.")
         if filled + len(part) > count:
             raise ValueError(f"{name}: more images than the {count} identities.")
         target[filled : filled + len(part)] = part

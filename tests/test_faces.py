@@ -266,6 +266,12 @@ def test_scenes_hold_the_face_loose_with_its_landmarks_inside(model, people, sho
     assert np.all(points[:, 0, 0] < points[:, 1, 0])
 
 
+def test_scenes_become_a_pack_of_their_own_size(tmp_path):
+    pack = render(RenderSpec("train", people=2, images_per_person=2, size=160, scenes=True), tmp_path / "scenes", progress=False)
+    assert pack.images.shape == (4, 160, 160, 3)
+    assert packs.FacePack.open(tmp_path / "scenes").take(np.array([0, 2])).images.shape == (2, 160, 160, 3)
+
+
 def test_the_stored_head_equals_what_anny_itself_computes(model, people):
     if not os.environ.get("RIFR_SLOW"):
         pytest.skip("building anny's own model takes minutes: set RIFR_SLOW=1")

@@ -7,7 +7,8 @@ first pixel, as OpenCV counts.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from rifr.faces.compiled import compiled
 
 SAMPLES = 2
 """Samples along each side of a pixel."""
@@ -16,7 +17,7 @@ PIVOT = (0.0, -0.075, 0.885)
 """The head turns about this point and the camera looks at it."""
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rotation(yaw, pitch, roll):
     """(3, 3) float32: the head turned by `yaw` (positive: its nose moves to the viewer's right), then nodded by `pitch`
     (positive: up), then tilted by `roll` (positive: clockwise as seen)."""
@@ -27,7 +28,7 @@ def rotation(yaw, pitch, roll):
     return (tilt @ nod @ turn).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def to_camera(points, turn, distance, out):
     """Turn points (V, 3) about the pivot and place them `distance` metres ahead of the camera."""
     for v in range(points.shape[0]):
@@ -37,7 +38,7 @@ def to_camera(points, turn, distance, out):
         out[v, 2] = turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def similarity(source, target):
     """(a, b, tx, ty) of the map x' = a x - b y + tx, y' = b x + a y + ty that takes points (n, 2) closest to others."""
     n = source.shape[0]
@@ -58,7 +59,7 @@ def similarity(source, target):
     return a, b, nx - a * mx + b * my, ny - b * mx - a * my
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def find_points(vertices, eye_weights, landmark_vertices):
     """The centres of the eyes (2, 3), and the five landmarks (5, 3): the fronts of the eyeballs (the viewer's left one
     first), the tip of the nose, the corners of the mouth."""
@@ -86,7 +87,7 @@ def find_points(vertices, eye_weights, landmark_vertices):
     return eyes, points
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def to_screen(posed, a, b, tx, ty):
     """Camera coordinates (n, 3) to samples (n, 2) of the picture and depths (n,), through perspective and similarity."""
     screen, depth = np.empty((posed.shape[0], 2), np.float32), np.empty(posed.shape[0], np.float32)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from rifr.faces.compiled import compiled
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 from rifr.faces.occluders import cover_surface
 from rifr.faces.paint import HAIR_BOTTOM, HAIR_TOP, step
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def sample_texture(texture, x, y, out):
     """The channels of a texture at 0..1 coordinates, interpolated and clamped at its edges, written to `out`."""
     height, width = texture.shape[0], texture.shape[1]
@@ -23,7 +23,7 @@ def sample_texture(texture, x, y, out):
                         + third * texture[i + 1, j, channel] + fourth * texture[i + 1, j + 1, channel])
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def blend(attributes, triangles, t, a, b, out):
     """The attributes of a point of triangle t with barycentric weights a and b of its first two corners."""
     i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -32,7 +32,7 @@ def blend(attributes, triangles, t, a, b, out):
         out[q] = a * attributes[i, q] + b * attributes[j, q] + c * attributes[k, q]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def backdrop(shot, layers, x, y, out):
     """The background at picture coordinates in 0..1: two colours that run into each other unevenly."""
     broad = layers[0, int(shot.occluder_a * 200 + y * 67) & 255, int(shot.occluder_b * 200 + x * 67) & 255]
@@ -41,7 +41,17 @@ def backdrop(shot, layers, x, y, out):
         out[channel] = shot.background_top[channel] * (1 - mix) + shot.background_bottom[channel] * mix
 
 
-@njit(cache=True, nogil=True)
+@compiled
+def clothes(shot, x, z, out):
+    """Shoulders below the neck, for the line of sight that meets the plane of the body at (x, z) in metres."""
+    a = abs(x)
+    if a < 0.23 and z < 0.800 - 0.40 * max(a - 0.06, 0.0) - 5.0 * max(a - 0.13, 0.0) ** 2 and z < 0.785 + 2.0 * a * a:
+        shade = (0.55 + 0.45 * step(0.23, 0.10, a)) * (0.55 + 0.45 * (1 - shot.ambient) * max(0.0, -shot.light[1]))
+        for channel in range(3):
+            out[channel] = shot.clothes[channel] * shade
+
+
+@compiled
 def light_skin(point, skin, look, shot, half, key, out):
     """Linear colour of skin at a point (normal, azimuth, height, open sky, rim); True where cloth covers it."""
     length = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2) + 1e-9
@@ -71,15 +81,17 @@ def light_skin(point, skin, look, shot, half, key, out):
     return cloth
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def light_hair(point, hair, shot, half, key, out):
-    """Linear colour of the hair at a point (normal, azimuth, height) to out[:3]; returns its coverage."""
+    """Linear colour of the hair at a point (normal, azimuth, height) to out[:3]; returns its coverage, and the coverage
+    where nothing but the background is behind: beside the temples one sees no daylight under the edge of the hair."""
     azimuth, z = point[3], point[4]
     u = azimuth / (2 * np.pi) + 0.5
     sample_texture(hair, u - np.floor(u), (z - HAIR_BOTTOM) / (HAIR_TOP - HAIR_BOTTOM), out)
     cover = out[3]
-    if cover < 0.01:
-        return 0.0
+    alone = 1.0 if abs(azimuth) > 0.5 and abs(azimuth) < 1.6 and z > 0.895 else cover
+    if alone < 0.01:
+        return 0.0, 0.0
     length = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2) + 1e-9
     nx, ny, nz = point[0] / length, point[1] / length, point[2] / length
     cap = cover_surface(shot, azimuth, z, out)
@@ -90,16 +102,16 @@ def light_hair(point, hair, shot, half, key, out):
     for channel in range(3):
         lit = key * wrapped * shot.light_colour[channel] + shot.ambient * (0.75 + 0.25 * nz) * shot.ambient_colour[channel]
         out[channel] = out[channel] * lit + shine * (0.3 + out[channel])
-    return cover
+    return cover, alone
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def light_tongue(shot, key, out):
     out[0] = 0.30 * (0.25 * key + 0.3 * shot.ambient)
     out[1] = out[2] = 0.32 * out[0]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def look_direction(shot, turn, eyes):
     """(2, 3) float32: where the two eyes look, in camera coordinates."""
     gaze = np.empty((2, 3), np.float32)
@@ -110,7 +122,7 @@ def look_direction(shot, turn, eyes):
     return gaze
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def light_eye(point, gaze, turn, look, shot, half, key, out):
     """Linear colour of an eyeball at a point given from its centre: white, iris, pupil, the shadow of the lid, a glint."""
     length = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2) + 1e-9

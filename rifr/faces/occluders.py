@@ -7,20 +7,26 @@ of sight is cut with that plane.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from rifr.faces.compiled import compiled
 from rifr.faces.paint import step
 
 DARK_GLASSES, CLEAR_GLASSES, MASK, SCARF, HAND, CAP = 1, 2, 3, 4, 5, 6
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def cover_surface(shot, azimuth, z, colour):
     """Paint cloth over the surface point at these canonical coordinates; True where it did."""
     kind = int(shot.occluder)
+    a = abs(azimuth)
+    if kind == DARK_GLASSES or kind == CLEAR_GLASSES:  # their arms
+        arm = a > 0.66 and abs(z - 0.907) < 0.0017
+        if arm:
+            for channel in range(3):
+                colour[channel] = 0.12 * shot.occluder_colour[channel] + 0.01
+        return arm
     if kind < MASK or kind == HAND:
         return False
-    a = abs(azimuth)
     inside = False
     if kind == MASK:
         top = 0.882 - 0.020 * step(0.10, 0.9, a) - 0.010 * shot.occluder_a
@@ -38,7 +44,7 @@ def cover_surface(shot, azimuth, z, colour):
     return inside
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def cover_view(shot, look, turn, points, rx, ry, front, key, colour):
     """Lay glasses, a hand or the peak of a cap over a line of sight (rx, 1, -ry); True where the view is hidden.
 
@@ -69,7 +75,7 @@ def cover_view(shot, look, turn, points, rx, ry, front, key, colour):
     return _glasses(shot, x, z, kind, colour)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _glasses(shot, x, z, kind, colour):
     a = abs(x)
     wide, high = 0.024 + 0.005 * shot.occluder_a, 0.017 + 0.007 * shot.occluder_b
@@ -91,7 +97,7 @@ def _glasses(shot, x, z, kind, colour):
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hand(shot, look, x, z, key, colour):
     """Four fingers and a palm that reach in from below or from a side."""
     tilt = (shot.occluder_a - 0.5) * 1.8

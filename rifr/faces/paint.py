@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numba import njit
 
+from rifr.faces.compiled import compiled
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 
 SKIN_SIZE = 256
@@ -32,14 +32,14 @@ def noise() -> np.ndarray:
     return np.array(layers, np.float32)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def step(low, high, value):
     """Zero below `low`, one above `high`, smooth between."""
     t = min(max((value - low) / (high - low), 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def bump(centre, width, value):
     """A bell of height one, close to exp(-((value - centre) / width)^2) and zero beyond twice the width."""
     t = (value - centre) / width
@@ -48,7 +48,7 @@ def bump(centre, width, value):
     return t * t
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def look_up(layer, x, y):
     """Noise at texel coordinates, interpolated, wrapping."""
     column, row = np.floor(x), np.floor(y)
@@ -60,7 +60,7 @@ def look_up(layer, x, y):
     return upper * (1 - b) + lower * b
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hairline(look, azimuth):
     """Height on the mean head above which hair grows, at an azimuth; the fringe is not part of it."""
     a = abs(azimuth)
@@ -74,7 +74,7 @@ def hairline(look, azimuth):
     return height * (1 - behind) + 0.835 * behind
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def paint_skin(look, layers, texture):
     """Paint the (SKIN_SIZE, SKIN_SIZE, 3) float32 texture of a `LOOK` record; row 0 is the lowest."""
     size = texture.shape[0]
@@ -211,7 +211,7 @@ def paint_skin(look, layers, texture):
             texture[row, column, 2] = min(max(blue, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hair_cover(look, azimuth, z):
     """Coverage 0..1 of the hair shell at an azimuth and canonical height, before strands fray its edges."""
     style = int(look.hair_style)
@@ -224,7 +224,7 @@ def hair_cover(look, azimuth, z):
         reach = 1 - step(0.75, 1.0, a)
         line = min(line, tip) * reach + line * (1 - reach)
     depth = z - line
-    if a > 1.3 and style < 3:  # short hair ends around the ears
+    if a > 1.1:  # what does not hang ends around the ears
         depth = min(depth, z - (0.918 if a < 2.0 else 0.85))
     if style >= 3 and a > look.hair_opening:
         edge = (a - look.hair_opening) * RADIUS
@@ -233,7 +233,7 @@ def hair_cover(look, azimuth, z):
     return depth
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def paint_hair(look, layers, texture):
     """Paint the (HAIR_SIZE, HAIR_SIZE, 4) float32 texture of the hair shell, RGB and coverage; row 0 is the lowest."""
     size = texture.shape[0]

@@ -8,12 +8,13 @@ depend on the number of threads.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from rifr.faces.compiled import compiled
 
 FAR = np.float32(1e9)
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled
 def fill(
     points: np.ndarray,
     depth: np.ndarray,
@@ -69,7 +70,7 @@ def fill(
                     weights[row, column, 1] = b
 
 
-@njit(cache=True, fastmath=False, nogil=True)
+@compiled
 def normals(vertices: np.ndarray, triangles: np.ndarray, out: np.ndarray) -> None:
     """Area-weighted unit normals of the vertices (V, 3), written to `out`."""
     out[:] = 0.0

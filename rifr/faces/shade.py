@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numba import njit
 
-from rifr.faces.camera import SAMPLES, find_points, rotation, similarity, to_camera, to_screen
-from rifr.faces.lighting import backdrop, blend, light_eye, light_hair, light_skin, light_tongue, look_direction
+from rifr.faces.camera import PIVOT, SAMPLES, find_points, rotation, similarity, to_camera, to_screen
+from rifr.faces.compiled import compiled
+from rifr.faces.lighting import backdrop, blend, clothes, light_eye, light_hair, light_skin, light_tongue, look_direction
 from rifr.faces.occluders import cover_view
 from rifr.faces.raster import fill, normals
 from rifr.faces.shape import add_sparse
@@ -28,7 +28,7 @@ def encoding(entries: int = 16384) -> np.ndarray:
     return np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def random_normal(state):
     """A roughly normal number (the sum of four uniform ones) and the next state of a 64-bit mixing generator."""
     total = 0.0
@@ -51,7 +51,7 @@ def buffers(size: int) -> tuple[np.ndarray, ...]:
     return tuple(np.zeros(shape, kind) for shape, kind in shapes)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def photograph(
     rest, hair_points, starts, indices, deltas, first_action, triangles, part, surface, eye_weights, landmark_vertices,
     hair_anchor, hair_weight, hair_place, hair_triangles, look, skin, hair, expression, shot, layers, template, encode,
@@ -86,9 +86,9 @@ def photograph(
         flat[k, 0], flat[k, 1] = posed_points[k, 0] / posed_points[k, 1], -posed_points[k, 2] / posed_points[k, 1]
     a, b, tx, ty = similarity(flat, template)
     if scene:  # upright camera, the face loose in the picture
-        share = 0.25 + 0.35 * shot.scene_scale
-        a, b = np.sqrt(a * a + b * b) * share * size / ALIGNED, 0.0
-        room = size * (0.5 - 0.45 * share)
+        part_of_side = 0.25 + 0.35 * shot.scene_scale
+        a, b = np.sqrt(a * a + b * b) * part_of_side * size / ALIGNED, 0.0
+        room = size * (0.5 - 0.45 * part_of_side)
         tx, ty = size / 2 + shot.scene_x * room, size / 2 + shot.scene_y * room
     for k in range(5):
         landmarks[k, 0] = a * flat[k, 0] - b * flat[k, 1] + tx
@@ -129,6 +129,9 @@ def photograph(
     for row in range(size):
         for column in range(size):
             backdrop(shot, layers, column / size, row / size, behind)
+            if scene:
+                x, z = (column - tx) / a * shot.distance, (ty - row) / a * shot.distance + PIVOT[2]
+                clothes(shot, x, z, behind)
             # the samples of a pixel that see skin are lit together, and so are those that see hair
             mean[:] = 0.0
             seen, seen_hair = 0, 0
@@ -155,11 +158,11 @@ def photograph(
                         for q in range(5):
                             mean[q] += sample[q]
                         seen_hair += 1
-            cover = 0.0
+            cover, alone = 0.0, 0.0
             if seen_hair > 0:
                 for q in range(5):
                     mean[q] /= seen_hair
-                cover = light_hair(mean, hair, shot, half, key, hair_colour)
+                cover, alone = light_hair(mean, hair, shot, half, key, hair_colour)
 
             for i in range(row * SAMPLES, (row + 1) * SAMPLES):
                 for j in range(column * SAMPLES, (column + 1) * SAMPLES):
@@ -180,9 +183,10 @@ def photograph(
                                          + (1 - wa - wb) * posed[triangles[t, 2], axis] - posed_eyes[e, axis])
                         light_eye(eye, gaze[e], turn, look, shot, half, key, colour)
                         is_face = True
-                    if cover > 0 and owner_hair[i, j] >= 0:
+                    if alone > 0 and owner_hair[i, j] >= 0:
+                        share = alone if t < 0 else cover
                         for channel in range(3):
-                            colour[channel] += cover * (hair_colour[channel] - colour[channel])
+                            colour[channel] += share * (hair_colour[channel] - colour[channel])
                     if shot.occluder > 0:
                         x, y = (j + 0.5) / SAMPLES - 0.5 - tx, (i + 0.5) / SAMPLES - 0.5 - ty
                         rx, ry = (a * x + b * y) / square, (a * y - b * x) / square
@@ -195,7 +199,7 @@ def photograph(
     return covered / max(face, 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def develop(linear, shot, encode, size, pixels, image):
     """Average the samples, soften, expose, add noise and encode as sRGB by the table `encode`."""
     share = 1.0 / (SAMPLES * SAMPLES)

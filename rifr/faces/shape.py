@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from rifr.faces.camera import find_points
+from rifr.faces.compiled import compiled
 from rifr.faces.head import HAIR_LENGTH, Head
 from rifr.faces.identity import Identity
 from rifr.faces.paint import hair_cover, step
@@ -30,7 +30,7 @@ def person_vertices(head: Head, identity: Identity) -> np.ndarray:
     return vertices - (middle - np.array(EYES, np.float32))  # people of all heights before one camera
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_dense(vertices, shapes, weights):
     for p in range(shapes.shape[0]):
         w = weights[p]
@@ -41,7 +41,7 @@ def _add_dense(vertices, shapes, weights):
                 vertices[v, 2] += w * shapes[p, v, 2]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add_sparse(vertices, starts, indices, deltas, first, weights):
     """Add the sparse shapes first, first + 1, ... with their weights to the vertices, in place and in order."""
     for k in range(weights.shape[0]):
@@ -54,7 +54,7 @@ def add_sparse(vertices, starts, indices, deltas, first, weights):
                 vertices[v, 2] += w * deltas[e, 2]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hair_offsets(look, direction, drop, place, out, depths):
     """Offsets (H, 3) of the hair shell's vertices from their anchors, and how deep (H,) in the hair each vertex lies."""
     for h in range(direction.shape[0]):
@@ -77,8 +77,6 @@ def hair_offsets(look, direction, drop, place, out, depths):
         out[h, 0] = direction[h, 0] * thick
         out[h, 1] = direction[h, 1] * thick
         out[h, 2] = direction[h, 2] * thick - HAIR_LENGTH * drop[h]
-
-
 
 
 def hair_shell(head: Head, identity: Identity) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,34 @@
+"""Compiling to machine code, kept between runs for exactly the sources that it was made from.
+
+numba keeps a compiled function for as long as the function's own file does not change, also when a function that it
+calls changes in another file. The folder of kept code is therefore named after all files of the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from numba import config, njit
+
+
+def folder() -> Path:
+    """Where compiled code is kept: in the user's cache, by a digest of the package's files."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).hexdigest()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rifr" / "numba" / digest[:12]
+
+
+_FOLDER = str(folder())
+
+
+def compiled(function: Callable) -> Callable:
+    """`function` as machine code that runs without Python's lock; compiled at its first call."""
+    before = config.CACHE_DIR
+    config.CACHE_DIR = _FOLDER
+    try:
+        return njit(cache=True, nogil=True)(function)
+    finally:
+        config.CACHE_DIR = before
