@@ -1,0 +1,110 @@
+"""From trained networks to tables: features of probes and distractors at each width, P1 and P2, intervals.
+
+Features are stored by run, faces and width, so that the next protocol or chapter costs a matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from rifr import degrade, embed, metrics, packs, presets, recipes, runs, store, train
+from rifr.packs import FacePack
+from rifr.presets import Preset
+from rifr.protocols import identification
+from rifr.runs import Run
+from rifr.sets import FaceSets
+
+PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
+HIGH = packs.SIDE
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Identification results as counts by person, from which every average and interval follows.
+
+    counts: a row per protocol, network, width and person, with `hits` at rank 1 and `trials`.
+    """
+
+    counts: pd.DataFrame
+    resamples: int
+
+    def table(self, average: str = "micro") -> pd.DataFrame:
+        """A row per protocol, network and width: rank1, low, high in per cent, people, trials.
+
+        The interval is a bootstrap over people at 95 %. `average` is "micro" (over trials) or "macro" (over people).
+        """
+        rows = []
+        for (protocol, network, width), part in self.counts.groupby(["protocol", "network", "width"], sort=False):
+            found = metrics.interval(part.hits.to_numpy(), part.trials.to_numpy(), resamples=self.resamples,
+                                     average=average)
+            rows.append({"protocol": protocol, "network": network, "width": width, "rank1": 100 * found.estimate,
+                         "low": 100 * found.low, "high": 100 * found.high,
+                         "people": len(part), "trials": int(part.trials.sum())})  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def difference(self, network: str, other: str, average: str = "micro") -> pd.DataFrame:
+        """`network` less `other`, paired by person: a row per protocol and width, in percentage points."""
+        rows = []
+        for (protocol, width), part in self.counts.groupby(["protocol", "width"], sort=False):
+            ours, theirs = (part[part.network == name] for name in (network, other))
+            found = metrics.interval(ours.hits.to_numpy(), ours.trials.to_numpy(), other_hits=theirs.hits.to_numpy(),
+                                     resamples=self.resamples, average=average)
+            rows.append({"protocol": protocol, "width": width, "difference": 100 * found.estimate,
+                         "low": 100 * found.low, "high": 100 * found.high, "people": len(ours)})  # fmt: skip
+        return pd.DataFrame(rows)
+
+
+def fit_all(names: Iterable[str], preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True) -> dict[str, Run]:
+    """The runs of several recipes by name, found or trained."""
+    return {name: train.fit(name, preset, seed, faces.train, progress) for name in names}
+
+
+def features(embedder: Run | Path, pack: FacePack, width: int = HIGH, mirror: bool = True,
+             progress: bool = True) -> np.ndarray:
+    """(N, D) float32: the features of a pack's images at a face width, found in the store or computed.
+
+    `embedder` is a run or the path of an ONNX file.
+    """
+    name, made_by = ((embedder.recipe.name, embedder.key) if isinstance(embedder, Run)
+                     else (Path(embedder).stem, store.file_digest(embedder)))
+    key = store.digest(made_by, pack.checksum, width, mirror, store.sources_digest(embed, degrade, runs))
+    path = store.root() / "features" / f"{name}-{width}px-{key[:16]}.npy"
+    with store.lock(path):
+        if not path.exists():
+            found = embed.embed(embedder, pack.images, width, mirror=mirror, progress=progress)
+            store.atomic_write(path, lambda file: np.save(file, found))
+    return np.load(path, allow_pickle=False)
+
+
+def identify(embedders: dict[str, Run | Path], faces: FaceSets | tuple[FacePack, FacePack], preset: str | Preset = "",
+             widths: Sequence[int] = (), progress: bool = True) -> Outcome:  # fmt: skip
+    """P1 and P2 of several networks at the preset's widths (or `widths`), as counts by person.
+
+    `embedders` are runs or ONNX files by name; `faces` the sets of an experiment, or (probes, distractors).
+    """
+    preset = presets.get(preset, widths=tuple(widths))
+    pair = (faces.probes, faces.distractors) if isinstance(faces, FaceSets) else faces
+    identities, parts = pair[0].identities, []
+    for name, run in tqdm(embedders.items(), desc="P1 and P2", unit="network", disable=None if progress else True):
+        probes, distractors = (
+            {width: features(run, pack, width, preset.mirror, progress) for width in sorted({HIGH, *preset.widths})}
+            for pack in pair
+        )
+        for width in preset.widths:
+            for protocol, gallery in (("P1", width), ("P2", HIGH)):
+                found = identification.evaluate(probes[width], probes[gallery], identities, distractors[gallery], ranks=1)
+                parts.append(pd.DataFrame({"protocol": protocol, "network": name, "width": width,
+                                           "person": found.people, "hits": found.hits,
+                                           "trials": found.trials_per_person}))  # fmt: skip
+    return Outcome(pd.concat(parts, ignore_index=True), preset.resamples)
+
+
+def labels(table: pd.DataFrame) -> pd.Series:
+    """The paper's names of the networks in a table's `network` column."""
+    return table.network.map({name: recipe.label for name, recipe in recipes.RECIPES.items()})

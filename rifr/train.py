@@ -1,0 +1,250 @@
+"""One trainer for the six networks.
+
+    python -m rifr train --recipe proposed --preset mini --seed 0
+
+A step takes a batch of photos, each at 112 px and/or at a low width as the recipe says, and moves the student and the
+softmax layer down the recipe's loss. The frozen teacher sees high resolution only and its input changes by nothing but
+mirroring, so its outputs are computed once, two rows a photo, and looked up.
+
+Killed at any moment, the same command goes on from the last finished epoch and ends with the same weights: each epoch
+draws its order, mirroring and widths from a stream of its own.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+import rifr
+from rifr import degrade, losses, networks, presets, recipes, runs, sets, store
+from rifr.packs import FacePack
+from rifr.presets import Preset, Training
+from rifr.recipes import LR_WIDTHS, Recipe
+from rifr.runs import Run, to_input
+
+DETERMINED_BY = (losses, networks, recipes, degrade)
+
+
+class Student(nn.Module):
+    """A network and the softmax layer `w_shared` (K, D) that is thrown away after training."""
+
+    def __init__(self, training: Training, classes: int):
+        super().__init__()
+        self.network = runs.build(asdict(training))
+        self.softmax = nn.Linear(training.embedding, classes, bias=False)
+        nn.init.normal_(self.softmax.weight, std=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x)
+
+
+def fit(recipe: str, preset: str | Preset = "", seed: int = 0, faces: FacePack | None = None,
+        progress: bool = True) -> Run:
+    """Find the run that these arguments describe, or train it (and first the teacher it learns from).
+
+    `faces` is the training pack; None takes the preset's rendered people. Two askers for one run train it once: the
+    second waits. Raises ValueError for an unknown recipe or preset, FloatingPointError when the loss is not finite.
+    """
+    recipe, preset = recipes.get(recipe), presets.get(preset)
+    if faces is None:
+        faces = sets.face_sets(preset, progress=progress).train
+    teacher = fit(recipes.TEACHER, preset, seed, faces, progress) if recipe.needs_teacher else None
+    key = run_key(recipe, preset.training, seed, faces, teacher)
+    path = runs.folder() / f"{recipe.name}-{preset.name}-s{seed}-{key[:12]}"
+    with store.lock(path):
+        if not (path / "record.json").exists():
+            _train(path, key, recipe, preset, seed, faces, teacher, progress)
+    return Run.open(path)
+
+
+def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teacher: Run | None) -> str:
+    """What a run is found by: configuration, faces, seed, teacher, and the sources that determine the result."""
+    import rifr.train  # its own source counts too
+
+    return store.digest(recipe, training, seed, faces.checksum, teacher and teacher.key, torch.__version__,
+                        store.sources_digest(*DETERMINED_BY, rifr.train))
+
+
+def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, faces: FacePack, teacher: Run | None,
+           progress: bool) -> None:  # fmt: skip
+    training, labels = preset.training, torch.from_numpy(faces.labels)
+    if len(faces) < training.batch_size:
+        raise ValueError(f"{len(faces)} images cannot fill a batch of {training.batch_size}: "
+                         f"give more faces or a smaller batch_size.")
+    fabric = Fabric(accelerator="auto", devices=1, precision=training.precision)
+    torch.manual_seed(seed)
+    student = Student(training, len(faces.people))
+    if teacher:
+        _start_from(student, teacher, training)
+    steps = len(faces) // training.batch_size
+    optimiser = torch.optim.SGD(student.parameters(), training.learning_rate, training.momentum,
+                                weight_decay=training.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * training.epochs, training))
+    module, optimiser = fabric.setup(student.to(memory_format=torch.channels_last), optimiser)
+    looked_up = TeacherOutputs(teacher, faces, training, fabric.device, progress) if teacher else None
+
+    checkpoint = path.with_name(f"{path.name}.partial.pt")
+    state: dict[str, Any] = {"epoch": 0, "history": [], "seconds": 0.0}
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=fabric.device, weights_only=True)
+        student.load_state_dict(saved["student"])
+        optimiser.load_state_dict(saved["optimiser"])
+        schedule.load_state_dict(saved["schedule"])
+        state = {name: saved[name] for name in state}
+
+    for epoch in range(state["epoch"], training.epochs):
+        began = time.perf_counter()
+        means = _epoch(epoch, recipe, training, seed, faces, labels, module, looked_up, fabric, optimiser, schedule,
+                       progress)
+        state["epoch"], state["seconds"] = epoch + 1, state["seconds"] + time.perf_counter() - began
+        state["history"].append({"epoch": epoch + 1, "learning_rate": schedule.get_last_lr()[0], **means})
+        store.atomic_write(checkpoint, lambda file: torch.save(
+            {"student": student.state_dict(), "optimiser": optimiser.state_dict(),
+             "schedule": schedule.state_dict(), **state}, file))
+
+    with store.atomic_directory(path) as folder:
+        save_file({name: value.cpu().contiguous() for name, value in student.state_dict().items()},
+                  folder / "weights.safetensors")
+        record = {
+            "recipe": recipe.name, "preset": preset.name, "seed": seed, "key": key, "training": asdict(training),
+            "faces": {name: faces.manifest[name] for name in ("source", "licence", "spec", "images", "people", "checksum")},
+            "teacher": teacher and teacher.key, "history": state["history"], "seconds": round(state["seconds"], 1),
+            "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "device": str(fabric.device), "threads": torch.get_num_threads(),
+            "versions": {"rifr": rifr.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        }  # fmt: skip
+        store.atomic_write(folder / "record.json", store.readable_json(record))
+    checkpoint.unlink(missing_ok=True)
+
+
+def _epoch(epoch: int, recipe: Recipe, training: Training, seed: int, faces: FacePack, labels: Tensor, student: nn.Module,
+           looked_up: TeacherOutputs | None, fabric: Fabric, optimiser: Any, schedule: Any,
+           progress: bool) -> dict[str, float]:  # fmt: skip
+    """Train for one pass over the photos; returns the mean loss and accuracy."""
+    draw = np.random.default_rng([seed, epoch])
+    torch.manual_seed(draw.integers(2**31))  # dropout
+    size = training.batch_size
+    order = draw.permutation(len(faces))[: len(faces) // size * size].reshape(-1, size)
+    student.train()
+    total, hits, rows = 0.0, 0.0, 0
+    bar = tqdm(order, desc=f"{recipe.label} {epoch + 1}/{training.epochs}", unit_scale=size, unit="image",
+               leave=False, disable=None if progress else True, mininterval=0.5)
+    for step, which in enumerate(bar):
+        which = np.sort(which)  # neighbours on disk are read together
+        images = torch.from_numpy(faces.images[which]).to(fabric.device)
+        mirrored = torch.from_numpy(draw.random(size) < (0.5 if training.flip else 0.0)).to(fabric.device)
+        images = torch.where(mirrored[:, None, None, None], images.flip(2), images)  # (B, 112, 112, 3)
+        x = batch_of(images, recipe, training, draw)  # (R, 3, 112, 112), R = B, 2 B or 3 B
+        copies = len(x) // size
+        target = labels[which].to(fabric.device)
+        z_student = student(x).float()
+        w = student.softmax.weight
+        loss = recipe_loss(recipe, training, z_student, w, target, looked_up and looked_up(which, mirrored), copies)
+        fabric.backward(loss)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"{recipe.label}: the loss is {value} at step {step + 1} of epoch {epoch + 1}, at learning rate "
+                f"{schedule.get_last_lr()[0]:.3g}. Try a lower learning_rate or a longer warmup; the last finished "
+                f"epoch is kept.")
+        optimiser.step()
+        optimiser.zero_grad()
+        schedule.step()
+        with torch.no_grad():
+            hits += ((z_student @ w.T).argmax(1) == target.repeat(copies)).sum().item()
+        total, rows = total + value, rows + len(x)
+        bar.set_postfix(loss=f"{total / (step + 1):.3f}", refresh=False)
+    return {"loss": total / len(order), "accuracy": hits / rows}
+
+
+def batch_of(images: Tensor, recipe: Recipe, training: Training, draw: np.random.Generator) -> Tensor:
+    """The student's batch: the photos at 112 px and/or their low-resolution versions, one after the other.
+
+    (B, 112, 112, 3) uint8 -> (R, 3, 112, 112) in [-1, 1]. With `low_per_photo` "one", half of the photos (to within
+    one) are brought to each low width, drawn anew each time.
+    """
+    photos = images.permute(0, 3, 1, 2)
+    parts = [photos] if recipe.high else []
+    if recipe.low and training.low_per_photo == "both":
+        parts += [degrade.to_width(photos, width) for width in LR_WIDTHS]
+    elif recipe.low:
+        low = torch.empty_like(photos)
+        width_of = draw.permutation(len(photos)) % len(LR_WIDTHS)
+        for number, width in enumerate(LR_WIDTHS):
+            rows = torch.from_numpy(np.flatnonzero(width_of == number)).to(images.device)
+            low[rows] = degrade.to_width(photos[rows], width)
+        parts.append(low)
+    return to_input(torch.cat(parts).permute(0, 2, 3, 1))
+
+
+def recipe_loss(recipe: Recipe, training: Training, z_student: Tensor, w: Tensor, labels: Tensor,
+                teacher: tuple[Tensor, Tensor] | None, copies: int) -> Tensor:  # fmt: skip
+    """The loss of a recipe: eq. (1), (2) or (3).
+
+    z_student (R, D) holds `copies` blocks of the B photos; w (K, D); labels (B,); teacher: z_teacher (B, D) and
+    its softmax q_pre (B, K).
+    """
+    if teacher is None:
+        return losses.softmax_cross_entropy(z_student @ w.T, labels.repeat(copies))
+    z_teacher, q_pre = teacher
+    q = q_pre if recipe.targets == "soft" else F.one_hot(labels, len(w)).float()  # (B, K)
+    q, scale = q.repeat(copies, 1), training.temperature
+    if recipe.shared:
+        loss = losses.shared_softmax_loss(z_student / scale, z_teacher.repeat(copies, 1) / scale, w, q,
+                                          training.teacher_weight)
+    else:
+        loss = losses.soft_cross_entropy(z_student @ w.T / scale, q)
+    return loss * scale**2
+
+
+class TeacherOutputs:
+    """The frozen teacher's features of every photo and of its mirror image, computed once.
+
+    Called with photo numbers (B,) and which of them are mirrored (B,), gives z_teacher (B, D) and q_pre (B, K).
+    """
+
+    def __init__(self, teacher: Run, faces: FacePack, training: Training, device: torch.device, progress: bool):
+        embedder = teacher.embedder(str(device))
+        size = 256
+        parts = []
+        for start in tqdm(range(0, len(faces), size), desc="teacher's outputs", unit_scale=size, unit="image",
+                          leave=False, disable=None if progress else True):
+            images = np.asarray(faces.images[start : start + size])
+            parts.append(np.stack([embedder(images), embedder(images[:, :, ::-1])]))
+        self.features = torch.from_numpy(np.concatenate(parts, axis=1)).to(device)  # (2, N, D)
+        self.softmax = teacher.softmax().to(device)  # (K, D)
+        self.temperature = training.temperature
+
+    def __call__(self, which: np.ndarray, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+        z_teacher = self.features[mirrored.long(), torch.from_numpy(which).to(mirrored.device)]
+        return z_teacher, (z_teacher @ self.softmax.T / self.temperature).softmax(dim=1)
+
+
+def _start_from(student: Student, teacher: Run, training: Training) -> None:
+    """Copy the teacher's weights where the configuration says so."""
+    weights = teacher.weights()
+    keep = {"network.": training.student_start, "softmax.": training.softmax_start}
+    wanted = {name: value for name, value in weights.items()
+              if any(name.startswith(part) and start == "teacher" for part, start in keep.items())}
+    student.load_state_dict(wanted, strict=False)
+
+
+def _rate(step: int, steps: int, training: Training) -> float:
+    """The learning rate's factor at a step: a rise over the warm-up, then a fall by `decay` at each milestone."""
+    rise = training.warmup * steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return training.decay ** sum(step >= milestone * steps for milestone in training.milestones)
