@@ -21,9 +21,6 @@ help:
 	@echo
 	@echo "PRESET=$(PRESET)      smoke (minutes), mini (default; under half an hour on 2 cores), rendered (one GPU), paper"
 	@echo "PYTHON=$(PYTHON)   what makes the environment in $(VENV); 3.11 or newer"
-	@echo
-	@echo "Without a GPU, a third of the download does:"
-	@echo "    PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make book"
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -1,0 +1,175 @@
+"""The library from the shell.
+
+    python -m rifr render --people 100 --images 10 --split train --out faces/train
+    python -m rifr prepare my_faces --out faces/mine
+    python -m rifr train --recipe proposed --preset mini --set epochs=8
+    python -m rifr evaluate --recipe proposed hr+lr --preset mini
+    python -m rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors
+    python -m rifr runs
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status. Errors that a user can mend are one line, without a traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+        print(f"rifr {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m rifr", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    render = commands.add_parser("render", help="render people into a face pack")
+    render.add_argument("--split", default="train", help="name of the set; people of two sets never meet")
+    render.add_argument("--people", type=int, required=True)
+    render.add_argument("--images", type=int, default=10, help="images of each person (default 10)")
+    render.add_argument("--seed", type=int, default=0)
+    render.add_argument("--scenes", action="store_true", help="faces loose in larger scenes, with landmarks")
+    render.add_argument("--out", type=Path, required=True, help="folder of the pack")
+    render.set_defaults(run=_render)
+
+    prepare = commands.add_parser("prepare", help="a folder per person of aligned 112x112 images into a face pack")
+    prepare.add_argument("folder", type=Path)
+    prepare.add_argument("--out", type=Path, required=True, help="folder of the pack")
+    prepare.add_argument("--fewest", type=int, default=1, help="leave out people with fewer images")
+    prepare.add_argument("--most", type=int, help="leave out people with more images")
+    prepare.add_argument("--exclude", nargs="*", default=[], metavar="NAME", help="people to leave out")
+    prepare.add_argument("--on-bad", choices=("skip", "refuse"), default="skip", help="what to do with bad files")
+    prepare.set_defaults(run=_prepare)
+
+    train = commands.add_parser("train", help="train networks of the paper, or find them trained")
+    train.add_argument("--recipe", nargs="+", default=["proposed"], help="hr-only lr-only hr+lr kl-only shared-only proposed")
+    train.add_argument("--all", action="store_true", help="all six, and the features that the chapters need")
+    _experiment(train)
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="rank-1 under P1 and P2, with intervals")
+    evaluate.add_argument("--recipe", nargs="*", default=[], help="networks of the paper, trained if need be")
+    evaluate.add_argument("--embedder", nargs="*", default=[], type=Path, metavar="MODEL.onnx", help="your own, as ONNX files")
+    evaluate.add_argument("--probes", default="", help="folder per person or pack, with --embedder (default: rendered)")
+    evaluate.add_argument("--distractors", default="", help="folder per person or pack, with --embedder")
+    evaluate.add_argument("--out", type=Path, help="write the table as CSV")
+    _experiment(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+    commands.add_parser("runs", help="list the stored runs").set_defaults(run=_runs)
+    return parser
+
+
+def _experiment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", default="", help="smoke, mini, rendered or paper (default $RIFR_PRESET, else mini)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faces", nargs=3, default=("", "", ""), metavar=("TRAIN", "PROBES", "DISTRACTORS"),
+                        help="folders of real faces instead of rendered ones")
+    parser.add_argument("--widths", type=int, nargs="*", default=[], help="face widths in pixels (default: the preset's)")
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", dest="changes",
+                        help="change a field of the preset, such as epochs=8 student_start=teacher")
+
+
+def _preset(options: argparse.Namespace) -> Any:
+    from rifr import presets
+
+    return presets.get(options.preset, **_changes(options.changes), widths=tuple(options.widths))
+
+
+def _changes(pairs: list[str]) -> dict[str, Any]:
+    """{"epochs": 8} from ["epochs=8"]; what is no number or list is text."""
+    changes = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes FIELD=VALUE, found {pair!r}.")
+        try:
+            changes[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            changes[name] = value
+    return changes
+
+
+def _render(options: argparse.Namespace) -> None:
+    from rifr.faces import RenderSpec, render
+
+    pack = render(RenderSpec(options.split, options.people, options.images, seed=options.seed, scenes=options.scenes),
+                  options.out)
+    print(f"{options.out}: {len(pack):,} images of {len(pack.people):,} people")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from rifr.readers import folder
+
+    pack = folder.read(options.folder, options.out, fewest=options.fewest, most=options.most, exclude=options.exclude,
+                       on_bad=options.on_bad)
+    spec = pack.manifest["spec"]
+    print(f"{options.out}: {len(pack):,} images of {len(pack.people):,} people; {spec['skipped']} files skipped")
+    for line in spec["skipped_files"]:
+        print(f"  skipped {line}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from rifr import recipes, results, sets
+
+    preset = _preset(options)
+    faces = sets.face_sets(preset, options.seed, *options.faces)
+    trained = results.fit_all(recipes.RECIPES if options.all else options.recipe, preset, options.seed, faces)
+    for name, run in trained.items():
+        last = run.history[-1]
+        print(f"{name:12} {run.path.name}  loss {last['loss']:.3f}  training accuracy {last['accuracy']:.1%}  "
+              f"{run.record['seconds']:.0f} s")
+    if options.all:
+        results.identify(trained, faces, preset)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from rifr import results, sets
+
+    preset = _preset(options)
+    if not options.recipe and not options.embedder:
+        raise ValueError("nothing to evaluate: give --recipe or --embedder.")
+    if bool(options.probes) != bool(options.distractors):
+        raise ValueError("--probes and --distractors belong together: give both or none.")
+    if options.recipe and options.probes:
+        raise ValueError("--probes goes with --embedder; for --recipe give --faces TRAIN PROBES DISTRACTORS.")
+    if options.probes:
+        probes, distractors = sets.probe_sets(options.probes, options.distractors)
+        trained = {}
+    else:
+        faces = sets.face_sets(preset, options.seed, *options.faces)
+        probes, distractors = faces.probes, faces.distractors
+        trained = results.fit_all(options.recipe, preset, options.seed, faces)
+    outcome = results.identify({**trained, **{path.stem: path for path in options.embedder}}, (probes, distractors), preset)
+    table = outcome.table()
+    if options.out:
+        table.to_csv(options.out, index=False)
+    with pd.option_context("display.width", 160, "display.max_rows", None):
+        print(table.round(2).to_string(index=False))
+    print(f"{len(probes):,} probes of {len(probes.people)} people, {len(distractors):,} distractors; "
+          f"intervals at 95 % over people")
+
+
+def _runs(options: argparse.Namespace) -> None:
+    from rifr import runs
+
+    stored = runs.stored()
+    for run in stored:
+        print(f"{run.path.name}  {run.record['finished']}  {run.record['faces']['images']:,} images")
+    if not stored:
+        print(f"no run in {runs.folder()}: train one with `python -m rifr train`")

@@ -1,0 +1,190 @@
+"""Results to figures: one pure function a figure, from a table or arrays to a matplotlib figure.
+
+No function here opens a pack or a network. Style, colours and the light and dark variants are `rifr.display`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rifr import recipes, reported
+from rifr.display import ink, network_style, paper
+from rifr.results import PROTOCOLS
+
+
+def rank1_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = ()) -> Figure:
+    """Figs. 5, 6, 9 and 10: rank-1 against face width, a curve a network with its interval over people.
+
+    `table` as `results.Outcome.table()` gives it. Hollow marks: what the paper's text reports for the same protocol on
+    its own faces.
+    """
+    figure, axes = plt.subplots()
+    _rank1_curves(axes, table, protocol, networks)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def rank1_of_both(table: pd.DataFrame, networks: Sequence[str] = ()) -> Figure:
+    """P1 and P2 side by side: `rank1_by_width` twice on one scale."""
+    figure, both = plt.subplots(1, 2, figsize=(9.0, 4.2), sharey=True)
+    for axes, protocol in zip(both, PROTOCOLS, strict=True):
+        _rank1_curves(axes, table, protocol, networks)
+    both[1].set_ylabel("")
+    both[1].legend(loc="lower right")
+    return figure
+
+
+def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> Figure:
+    """Networks less `other`, paired by person, against face width: what lies across zero is not decided.
+
+    `tables` holds `results.Outcome.difference(network, other)` by network.
+    """
+    figure, axes = plt.subplots(figsize=(7.0, 3.6))
+    axes.axhline(0, color=ink(), linewidth=1)
+    widths = sorted(next(iter(tables.values())).width.unique())
+    shift = np.linspace(-0.18, 0.18, len(tables))
+    for (network, table), offset in zip(tables.items(), shift, strict=True):
+        part = table[table.protocol == protocol].set_index("width").loc[widths]
+        style = network_style(network)
+        bars = np.abs(part[["low", "high"]].to_numpy().T - part.difference.to_numpy())
+        axes.errorbar(np.arange(len(widths)) + offset, part.difference, bars, fmt=style["marker"], color=style["color"],
+                      capsize=3, label=recipes.get(network).label)
+    axes.set_xticks(range(len(widths)), widths)
+    axes.set(xlabel="face width (pixels)", title=PROTOCOLS[protocol],
+             ylabel=f"rank-1 less {recipes.get(other).label}'s (points)")
+    axes.legend(ncols=len(tables), loc="best")
+    return figure
+
+
+def angles_by_width(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
+    """Fig. 3 measured: the angle between features at 112 px and at a lower width, for pairs of photos.
+
+    `table` has a row per network, width and kind ("same photo", "same person", "other people") with `angle`, `low`,
+    `high` in degrees; one panel a network.
+    """
+    figure, panels = plt.subplots(1, len(networks), figsize=(3.1 * len(networks), 3.7), sharey=True, squeeze=False)
+    dashes = {"same photo": "-", "same person": "--", "other people": ":"}
+    for axes, network in zip(panels[0], networks, strict=True):
+        style = network_style(network)
+        for kind, dash in dashes.items():
+            part = table[(table.network == network) & (table.kind == kind)].sort_values("width")
+            axes.plot(part.width, part.angle, dash, color=style["color"], marker=style["marker"], label=kind)
+            axes.fill_between(part.width, part.low, part.high, color=style["color"], alpha=0.15, linewidth=0)
+        axes.set(title=recipes.get(network).label, xlabel="width of the second photo (pixels)", ylim=(0, None))
+        _width_axis(axes, part.width)
+    panels[0, 0].set_ylabel("angle (degrees)")
+    panels[0, -1].legend(loc="best")
+    return figure
+
+
+def angles_to_teacher(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
+    """Fig. 3 (b) measured: the angle from a student's feature at each width to the teacher's feature at 112 px.
+
+    `table` has a row per network and width with `angle`, `low`, `high` in degrees. The dotted line at 90 degrees is
+    what unrelated directions give.
+    """
+    figure, axes = plt.subplots(figsize=(7.0, 3.8))
+    axes.axhline(90, color=ink(), linewidth=1, linestyle=":")
+    for network in networks:
+        part = table[table.network == network].sort_values("width")
+        style = network_style(network)
+        axes.plot(part.width, part.angle, label=recipes.get(network).label, **style)
+        axes.fill_between(part.width, part.low, part.high, color=style["color"], alpha=0.15, linewidth=0)
+    axes.set(xlabel="face width of the student's photo (pixels)", ylabel="angle to the teacher (degrees)",
+             ylim=(0, 100))
+    _width_axis(axes, part.width)
+    axes.legend(loc="lower left", ncols=2)
+    return figure
+
+
+def training_curves(histories: dict[str, list[dict[str, float]]]) -> Figure:
+    """Loss and accuracy on the training batches by epoch, a curve a network; `Run.history` by network."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.6))
+    for network, history in histories.items():
+        rows = pd.DataFrame(history)
+        style = network_style(network)
+        left.plot(rows.epoch, rows.loss, **style)
+        right.plot(rows.epoch, 100 * rows.accuracy, label=recipes.get(network).label, **style)
+    left.set(xlabel="epoch", ylabel="loss (each network's own)", yscale="log")
+    right.set(xlabel="epoch", ylabel="training rows with the right class (%)", ylim=(0, 101))
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    right.legend()
+    return figure
+
+
+def faces_at_widths(images: np.ndarray, widths: Sequence[int]) -> Figure:
+    """Fig. 1: a row a person, a column a face width. `images` (rows, len(widths), 112, 112, 3) uint8."""
+    return _sheet(images, columns=[f"{width} px" for width in widths])
+
+
+def people(images: np.ndarray, rows: Sequence[str] = ()) -> Figure:
+    """A contact sheet: (rows, columns, 112, 112, 3) uint8, a row a person."""
+    return _sheet(images, rows=rows)
+
+
+def attribute_histograms(attributes: dict[str, np.ndarray]) -> Figure:
+    """How attributes are spread: one histogram each; the keys are the axes' labels, with units."""
+    columns = min(3, len(attributes))
+    lines = -(-len(attributes) // columns)
+    figure, panels = plt.subplots(lines, columns, figsize=(3.0 * columns, 2.4 * lines), squeeze=False)
+    for axes, (name, values) in zip(panels.flat, attributes.items(), strict=False):
+        axes.hist(values, bins=24, color=network_style("hr-only")["color"])
+        axes.set(xlabel=name, yticks=[])
+        axes.grid(False)
+    for axes in panels.flat[len(attributes):]:
+        axes.set_axis_off()
+    return figure
+
+
+def _rank1_curves(axes: Axes, table: pd.DataFrame, protocol: str, networks: Sequence[str]) -> None:
+    part = table[table.protocol == protocol]
+    for network in networks or part.network.unique():
+        rows = part[part.network == network].sort_values("width")
+        style = network_style(network)
+        axes.plot(rows.width, rows.rank1, label=recipes.get(network).label, **style)
+        axes.fill_between(rows.width, rows.low, rows.high, color=style["color"], alpha=0.15, linewidth=0)
+        told = [row for row in reported.RANK1 if (row.protocol, row.network) == (protocol, network)]
+        axes.plot([row.width for row in told], [row.rank1 for row in told], linestyle="none", marker=style["marker"],
+                  markerfacecolor=paper(), markeredgecolor=style["color"], markersize=7)
+    axes.plot([], [], linestyle="none", marker="o", markerfacecolor=paper(), markeredgecolor=ink(),
+              label="the paper's, on its faces")
+    axes.set(xlabel="face width (pixels)", ylabel="rank-1 (%)", title=PROTOCOLS[protocol], ylim=(0, 100))
+    _width_axis(axes, part.width)
+
+
+def _width_axis(axes: Axes, widths: pd.Series) -> None:
+    """Widths on a logarithmic axis, where halving the pixels is the same step everywhere."""
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    ticks = sorted(set(widths))
+    while len(ticks) > 8:
+        ticks = ticks[::2]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+
+
+def _sheet(images: np.ndarray, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Figure:
+    lines, across = images.shape[:2]
+    side = min(0.95, 9.0 / across)
+    figure, panels = plt.subplots(lines, across, figsize=(side * across, side * lines + (0.25 if len(columns) else 0)),
+                                  squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    for line in range(lines):
+        for column in range(across):
+            axes = panels[line, column]
+            axes.imshow(images[line, column])
+            axes.set(xticks=[], yticks=[])
+            axes.grid(False)
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+            if line == 0 and len(columns):
+                axes.set_title(columns[column], fontsize=9)
+            if column == 0 and len(rows):
+                axes.set_ylabel(rows[line], fontsize=8)
+    return figure
