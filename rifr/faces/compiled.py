@@ -25,10 +25,11 @@ _FOLDER = str(folder())
 
 
 def compiled(function: Callable) -> Callable:
-    """`function` as machine code that runs without Python's lock; compiled at its first call."""
+    """`function` as machine code that runs without Python's lock; compiled at its first call. Divisions by
+    zero give infinities, as in numpy."""
     before = config.CACHE_DIR
     config.CACHE_DIR = _FOLDER
     try:
-        return njit(cache=True, nogil=True)(function)
+        return njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:
         config.CACHE_DIR = before

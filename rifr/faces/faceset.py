@@ -116,10 +116,7 @@ def photograph_person(
     rest = shape.person_vertices(model, person)
     look = person.look[()]
     hair_points, hair_triangles = shape.hair_shell(model, person)
-    skin = np.empty((paint.SKIN_SIZE, paint.SKIN_SIZE, 3), np.float32)
-    paint.paint_skin(look, layers, skin)
-    hair = np.zeros((paint.HAIR_SIZE, paint.HAIR_SIZE, 4), np.float32)
-    paint.paint_hair(look, layers, hair)
+    skin, hair = paint.textures(look)
     images = np.empty((len(captures), size, size, 3), np.uint8)
     landmarks = np.empty((len(captures), 5, 2), np.float32)
     occlusion = np.zeros(len(captures), np.float32)

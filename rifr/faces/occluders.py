@@ -45,14 +45,18 @@ def cover_surface(shot, azimuth, z, colour):
 
 
 @compiled
+def stands_before(shot):
+    """Whether the occluder of a photo stands before the face instead of lying on it."""
+    return shot.occluder == DARK_GLASSES or shot.occluder == CLEAR_GLASSES or shot.occluder == HAND
+
+
+@compiled
 def cover_view(shot, look, turn, points, rx, ry, front, key, colour):
     """Lay glasses, a hand or the peak of a cap over a line of sight (rx, 1, -ry); True where the view is hidden.
 
     points (5, 3) are the landmarks in camera coordinates, `front` is the depth of what the sample sees so far.
     """
     kind = int(shot.occluder)
-    if kind == MASK or kind == SCARF or kind == CAP:
-        return False
     # a plane through a point p with the head's own axes: right (x), forward (-y), up (z)
     p = np.empty(3)
     for axis in range(3):

@@ -259,3 +259,24 @@ def paint_hair(look, layers, texture):
             texture[row, column, 1] = look.hair[1] * value
             texture[row, column, 2] = look.hair[2] * value
             texture[row, column, 3] = cover
+
+
+@compiled
+def pack(texture, out):
+    """A texture (rows, columns, channels) of values in 0..1 as square roots in uint8, to `out`."""
+    for row in range(texture.shape[0]):
+        for column in range(texture.shape[1]):
+            for channel in range(texture.shape[2]):
+                value = min(max(texture[row, column, channel], 0.0), 1.0)
+                out[row, column, channel] = np.uint8(np.sqrt(value) * 255.0 + 0.5)
+
+
+def textures(look: np.void) -> tuple[np.ndarray, np.ndarray]:
+    """The skin (SKIN_SIZE, SKIN_SIZE, 3) and hair (HAIR_SIZE, HAIR_SIZE, 4) of a `LOOK` record, uint8 as `pack` makes."""
+    packed = []
+    for painter, size, channels in ((paint_skin, SKIN_SIZE, 3), (paint_hair, HAIR_SIZE, 4)):
+        texture = np.empty((size, size, channels), np.float32)
+        painter(look, noise(), texture)
+        packed.append(np.empty(texture.shape, np.uint8))
+        pack(texture, packed[-1])
+    return packed[0], packed[1]

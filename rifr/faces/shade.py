@@ -13,7 +13,7 @@ import numpy as np
 from rifr.faces.camera import PIVOT, SAMPLES, find_points, rotation, similarity, to_camera, to_screen
 from rifr.faces.compiled import compiled
 from rifr.faces.lighting import backdrop, blend, clothes, light_eye, light_hair, light_skin, light_tongue, look_direction
-from rifr.faces.occluders import cover_view
+from rifr.faces.occluders import cover_view, stands_before
 from rifr.faces.raster import fill, normals
 from rifr.faces.shape import add_sparse
 
@@ -29,25 +29,30 @@ def encoding(entries: int = 16384) -> np.ndarray:
 
 
 @compiled
-def random_normal(state):
-    """A roughly normal number (the sum of four uniform ones) and the next state of a 64-bit mixing generator."""
-    total = 0.0
+def next_random(state):
+    """The next state of a 64-bit generator (splitmix64) and 64 random bits."""
     state = state + np.uint64(0x9E3779B97F4A7C15)
     z = state
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    for shift in range(4):
-        total += float((z >> np.uint64(16 * shift)) & np.uint64(65535)) / 65535.0
-    return (total - 2.0) * 1.7320508, state
+    return state, z ^ (z >> np.uint64(31))
+
+
+@compiled
+def grain(bits, channel):
+    """A roughly normal number of deviation 1: three numbers of seven bits summed, another three for each channel."""
+    bits = bits >> np.uint64(21 * channel)
+    seven = np.uint64(127)
+    total = int(bits & seven) + int((bits >> np.uint64(7)) & seven) + int((bits >> np.uint64(14)) & seven)
+    return (total - 190.5) * 0.015625
 
 
 def buffers(size: int) -> tuple[np.ndarray, ...]:
     """Working space for photos of one size: nearest depths, owners and weights of the head's and of the hair's samples,
-    linear samples, linear pixels."""
+    linear pixels."""
     side = size * SAMPLES
     owners, weights = ((side, side), np.int32), ((side, side, 2), np.float32)
-    shapes = [((side, side), np.float32), owners, weights, owners, weights, ((side, side, 3), np.float32), ((size, size, 3), np.float32)]
+    shapes = [((side, side), np.float32), owners, weights, owners, weights, ((size, size, 3), np.float32)]
     return tuple(np.zeros(shape, kind) for shape, kind in shapes)
 
 
@@ -101,7 +106,7 @@ def photograph(
     attributes = np.empty((posed.shape[0], 7), np.float32)
     normals(posed, triangles, attributes)
     attributes[:, 3:] = surface
-    nearest, owner, weights, owner_hair, weights_hair, linear, pixels = samples
+    nearest, owner, weights, owner_hair, weights_hair, pixels = samples
     nearest[:] = np.float32(1e9)
     owner[:] = -1
     owner_hair[:] = -1
@@ -122,56 +127,48 @@ def photograph(
     bright = 0.3 * look.skin[0] + 0.6 * look.skin[1] + 0.1 * look.skin[2]
     exposure = shot.exposure * (0.25 / bright) ** 0.28 / (0.35 + 0.65 * (shot.ambient + 0.9 * (1 - shot.ambient)))
     square = a * a + b * b
+    in_view = stands_before(shot)
 
     face, covered = 0, 0
-    behind, mean, sample, eye = np.zeros(3), np.zeros(7), np.zeros(7), np.zeros(3)
+    behind, eye, light = np.zeros(3), np.zeros(3), np.zeros(3)
+    mean, sample = np.zeros(7, np.float32), np.zeros(7, np.float32)
     skin_colour, hair_colour, colour = np.zeros(3), np.zeros(4), np.zeros(3)
+    hair_part = np.zeros(hair_triangles.shape[0], np.int8)
+    full = SAMPLES * SAMPLES
     for row in range(size):
         for column in range(size):
-            backdrop(shot, layers, column / size, row / size, behind)
-            if scene:
-                x, z = (column - tx) / a * shot.distance, (ty - row) / a * shot.distance + PIVOT[2]
-                clothes(shot, x, z, behind)
             # the samples of a pixel that see skin are lit together, and so are those that see hair
-            mean[:] = 0.0
-            seen, seen_hair = 0, 0
-            for i in range(row * SAMPLES, (row + 1) * SAMPLES):
-                for j in range(column * SAMPLES, (column + 1) * SAMPLES):
-                    t = owner[i, j]
-                    if t >= 0 and part[t] == 0:
-                        blend(attributes, triangles, t, weights[i, j, 0], weights[i, j, 1], sample)
-                        for q in range(7):
-                            mean[q] += sample[q]
-                        seen += 1
+            seen = gather(attributes, triangles, part, owner, weights, row, column, mean, sample)
             on_face, cloth = False, False
             if seen > 0:
-                for q in range(7):
-                    mean[q] /= seen
                 on_face = abs(mean[3]) < 1.3 and mean[4] < 0.965 and mean[4] > 0.785
                 cloth = light_skin(mean, skin, look, shot, half, key, skin_colour)
-            mean[:] = 0.0
-            for i in range(row * SAMPLES, (row + 1) * SAMPLES):
-                for j in range(column * SAMPLES, (column + 1) * SAMPLES):
-                    t = owner_hair[i, j]
-                    if t >= 0:
-                        blend(attributes_hair, hair_triangles, t, weights_hair[i, j, 0], weights_hair[i, j, 1], sample)
-                        for q in range(5):
-                            mean[q] += sample[q]
-                        seen_hair += 1
-            cover, alone = 0.0, 0.0
-            if seen_hair > 0:
-                for q in range(5):
-                    mean[q] /= seen_hair
-                cover, alone = light_hair(mean, hair, shot, half, key, hair_colour)
-
+            seen_hair, cover, alone = 0, 0.0, 0.0
+            if look.hair_style > 0:
+                seen_hair = gather(attributes_hair, hair_triangles, hair_part, owner_hair, weights_hair, row, column, mean, sample)
+                if seen_hair > 0:
+                    cover, alone = light_hair(mean, hair, shot, half, key, hair_colour)
+            if seen == full and not in_view and (seen_hair == 0 or seen_hair == full):
+                for channel in range(3):
+                    value = skin_colour[channel] + cover * (hair_colour[channel] - skin_colour[channel])
+                    pixels[row, column, channel] = shoulder(value * exposure)
+                face += full * on_face
+                covered += full * (on_face and cloth)
+                continue
+            if seen < full:
+                backdrop(shot, layers, column / size, row / size, behind)
+                if scene:
+                    clothes(shot, (column - tx) / a * shot.distance, (ty - row) / a * shot.distance + PIVOT[2], behind)
+            for channel in range(3):
+                light[channel] = 0.0
             for i in range(row * SAMPLES, (row + 1) * SAMPLES):
                 for j in range(column * SAMPLES, (column + 1) * SAMPLES):
                     t = owner[i, j]
                     is_face, hidden = False, False
                     if t < 0:
-                        colour[:] = behind
+                        colour[0], colour[1], colour[2] = behind[0], behind[1], behind[2]
                     elif part[t] == 0:
-                        colour[:] = skin_colour
+                        colour[0], colour[1], colour[2] = skin_colour[0], skin_colour[1], skin_colour[2]
                         is_face, hidden = on_face, cloth
                     elif part[t] == 1:
                         light_tongue(shot, key, colour)
@@ -187,31 +184,54 @@ def photograph(
                         share = alone if t < 0 else cover
                         for channel in range(3):
                             colour[channel] += share * (hair_colour[channel] - colour[channel])
-                    if shot.occluder > 0:
+                    if in_view:
                         x, y = (j + 0.5) / SAMPLES - 0.5 - tx, (i + 0.5) / SAMPLES - 0.5 - ty
                         rx, ry = (a * x + b * y) / square, (a * y - b * x) / square
                         hidden = cover_view(shot, look, turn, posed_points, rx, ry, nearest[i, j], key, colour) or hidden
                     face += is_face
                     covered += is_face and hidden
                     for channel in range(3):
-                        linear[i, j, channel] = colour[channel] * exposure
-    develop(linear, shot, encode, size, pixels, image)
+                        light[channel] += shoulder(colour[channel] * exposure)
+            for channel in range(3):
+                pixels[row, column, channel] = light[channel] / full
+    develop(pixels, shot, encode, size, image)
     return covered / max(face, 1)
 
 
 @compiled
-def develop(linear, shot, encode, size, pixels, image):
-    """Average the samples, soften, expose, add noise and encode as sRGB by the table `encode`."""
-    share = 1.0 / (SAMPLES * SAMPLES)
-    for row in range(size):
-        for column in range(size):
-            for channel in range(3):
-                total = 0.0
-                for i in range(SAMPLES):
-                    for j in range(SAMPLES):
-                        value = linear[row * SAMPLES + i, column * SAMPLES + j, channel]
-                        total += value / (1 + 0.12 * value * value)  # a soft shoulder for the highlights
-                pixels[row, column, channel] = total * share
+def gather(attributes, triangles, part, owner, weights, row, column, mean, sample):
+    """The mean attributes of the samples of a pixel that see triangles of part 0; returns how many samples do.
+
+    Every other sample is enough for the mean, where it sees such a triangle at all.
+    """
+    seen, used = 0, 0
+    for q in range(attributes.shape[1]):
+        mean[q] = 0.0
+    for i in range(row * SAMPLES, (row + 1) * SAMPLES):
+        for j in range(column * SAMPLES, (column + 1) * SAMPLES):
+            t = owner[i, j]
+            if t >= 0 and part[t] == 0:
+                seen += 1
+                if (i + j) % 2 == 0 or used == 0:
+                    blend(attributes, triangles, t, weights[i, j, 0], weights[i, j, 1], sample)
+                    for q in range(attributes.shape[1]):
+                        mean[q] += sample[q]
+                    used += 1
+    if used > 1:
+        for q in range(attributes.shape[1]):
+            mean[q] /= used
+    return seen
+
+
+@compiled
+def shoulder(value):
+    """Film's soft shoulder: highlights are compressed instead of cut off."""
+    return value / (1 + 0.12 * value * value)
+
+
+@compiled
+def develop(pixels, shot, encode, size, image):
+    """Soften the linear pixels (size, size, 3), add noise and encode as sRGB by the table `encode`."""
     edge = 0.16 * shot.blur
     middle = 1 / (1 + 4 * edge)
     last = encode.shape[0] - 1
@@ -228,7 +248,7 @@ def develop(linear, shot, encode, size, pixels, image):
                 v = encode[int(min(max(v, 0.0), 1.0) * last + 0.5)]
                 value[channel] = 0.5 + (v - 0.5) * shot.contrast
                 grey += value[channel] / 3
+            state, bits = next_random(state)
             for channel in range(3):
-                grain, state = random_normal(state)
-                v = grey + (value[channel] - grey) * shot.saturation + shot.noise * grain
+                v = grey + (value[channel] - grey) * shot.saturation + shot.noise * grain(bits, channel)
                 image[row, column, channel] = np.uint8(min(max(v * 255 + 0.5, 0.0), 255.0))
