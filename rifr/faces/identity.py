@@ -17,10 +17,10 @@ _COLOURS = ("skin", "lip", "hair", "brow", "iris", "sclera")
 _NUMBERS = (
     "tone", "age", "gender", "mottle", "redness", "freckles", "wrinkles", "eye_shadow", "gloss",
     "brow_inner", "brow_outer", "brow_height", "brow_arch", "brow_peak", "brow_tilt", "brow_thickness", "brow_density",
-    "brow_join", "lip_contrast", "lip_upper", "lip_lower", "stubble", "moustache", "chin_beard", "cheek_beard", "beard_top",
-    "hair_style", "hair_thickness", "hair_side", "hair_length", "hair_opening", "hairline", "hair_recession", "hair_peak",
-    "hair_fringe", "hair_parting", "hair_curl", "hair_density", "sideburn", "iris_radius", "lashes", "liner",
-    "noise_x", "noise_y",
+    "brow_join", "lip_contrast", "lip_upper", "lip_lower", "stubble", "moustache", "chin_beard", "cheek_beard",
+    "beard_top", "hair_style", "hair_thickness", "hair_side", "hair_length", "hair_opening", "hairline",
+    "hair_recession", "hair_peak", "hair_fringe", "hair_parting", "hair_curl", "hair_density", "sideburn", "iris_radius",
+    "lashes", "liner", "noise_x", "noise_y",
 )  # fmt: skip
 MARKS = 6
 MILLIMETRES = 2.6
@@ -43,7 +43,9 @@ HAIR_COLOURS = np.array([[22, 18, 17], [42, 30, 25], [70, 48, 34], [104, 72, 46]
                          [126, 58, 32], [150, 146, 142]], np.float64)  # fmt: skip
 """sRGB: black, dark brown, brown, light brown, dark blond, blond, red, grey."""
 
-IRIS_COLOURS = np.array([[50, 30, 18], [84, 54, 30], [110, 88, 50], [88, 104, 70], [92, 120, 140], [110, 128, 136]], np.float64)
+IRIS_COLOURS = np.array(
+    [[50, 30, 18], [84, 54, 30], [110, 88, 50], [88, 104, 70], [92, 120, 140], [110, 128, 136]], np.float64
+)
 """sRGB: dark brown, brown, hazel, green, blue, grey."""
 
 
@@ -89,7 +91,9 @@ def draw_identity(head: Head, seed: int, split: str, index: int) -> Identity:
     _draw_brows(look, rng, years, male)
     _draw_beard(look, rng, years, male)
     look["noise_x"], look["noise_y"] = rng.integers(0, 256, 2)
-    return Identity(f"{split}-{seed}-{index:06d}", _draw_shares(rng, tone, years, gender), _draw_controls(rng, head), look)
+    return Identity(
+        f"{split}-{seed}-{index:06d}", _draw_shares(rng, tone, years, gender), _draw_controls(rng, head), look
+    )
 
 
 def _draw_shares(rng: np.random.Generator, tone: float, years: float, gender: float) -> np.ndarray:
@@ -157,7 +161,9 @@ def _draw_skin(look: np.ndarray, rng: np.random.Generator, tone: float, years: f
 
 def _draw_hair(look: np.ndarray, rng: np.random.Generator, tone: float, years: float, male: float) -> None:
     light = max(0.0, 0.75 - tone)
-    shares = np.array([0.5 + 2 * tone, 0.8, 0.7 * light + 0.1, 0.8 * light, 0.7 * light, 0.6 * light, 0.45 * light, 0.0])
+    shares = np.array(
+        [0.5 + 2 * tone, 0.8, 0.7 * light + 0.1, 0.8 * light, 0.7 * light, 0.6 * light, 0.45 * light, 0.0]
+    )
     colour = HAIR_COLOURS[rng.choice(len(shares), p=shares / shares.sum())] * rng.uniform(0.85, 1.15)
     grey = np.clip((years - 40) / 30, 0, 1) * rng.beta(2, 1.5)
     colour = colour + grey * (HAIR_COLOURS[-1] * rng.uniform(0.8, 1.25) - colour)

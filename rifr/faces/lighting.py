@@ -9,6 +9,7 @@ from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 from rifr.faces.occluders import cover_surface
 from rifr.faces.paint import HAIR_BOTTOM, HAIR_TOP, step
 
+
 @compiled
 def sample_texture(texture, x, y, out):
     """The channels of a texture at 0..1 coordinates, interpolated and clamped at its edges, written to `out`.
@@ -22,8 +23,12 @@ def sample_texture(texture, x, y, out):
     a, b = x - j, y - i
     first, second, third, fourth = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
     for channel in range(texture.shape[2]):
-        root = (first * texture[i, j, channel] + second * texture[i, j + 1, channel]
-                + third * texture[i + 1, j, channel] + fourth * texture[i + 1, j + 1, channel]) * (1.0 / 255.0)
+        root = (
+            first * texture[i, j, channel]
+            + second * texture[i, j + 1, channel]
+            + third * texture[i + 1, j, channel]
+            + fourth * texture[i + 1, j + 1, channel]
+        ) * (1.0 / 255.0)
         out[channel] = root * root
 
 
@@ -102,9 +107,12 @@ def light_hair(point, hair, shot, half, key, out):
     lambert = nx * shot.light[0] + ny * shot.light[1] + nz * shot.light[2]
     wrapped = max(0.0, (lambert + 0.35) / 1.35)
     glance = max(0.0, nx * half[0] + ny * half[1] + nz * half[2])
-    shine = 0.0 if cap else key * 0.05 * glance ** 8
+    shine = 0.0 if cap else key * 0.05 * glance**8
     for channel in range(3):
-        lit = key * wrapped * shot.light_colour[channel] + shot.ambient * (0.75 + 0.25 * nz) * shot.ambient_colour[channel]
+        lit = (
+            key * wrapped * shot.light_colour[channel]
+            + shot.ambient * (0.75 + 0.25 * nz) * shot.ambient_colour[channel]
+        )
         out[channel] = out[channel] * lit + shine * (0.3 + out[channel])
     return cover, alone
 
@@ -128,7 +136,7 @@ def look_direction(shot, turn, eyes):
 
 @compiled
 def light_eye(point, gaze, turn, look, shot, half, key, out):
-    """Linear colour of an eyeball at a point given from its centre: white, iris, pupil, the shadow of the lid, a glint."""
+    """Linear colour of an eyeball at a point given from its centre: white, iris, pupil, the lid's shadow, glint."""
     length = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2) + 1e-9
     nx, ny, nz = point[0] / length, point[1] / length, point[2] / length
     cosine = nx * gaze[0] + ny * gaze[1] + nz * gaze[2]
@@ -141,7 +149,7 @@ def light_eye(point, gaze, turn, look, shot, half, key, out):
     wrapped = max(0.0, (lambert + 0.22) / 1.22) * 0.84
     ambient = shot.ambient * 0.86 * (0.78 + 0.2 * nz)
     glance = max(0.0, nx * half[0] + ny * half[1] + nz * half[2])
-    shine = key * 0.5 * glance ** 120
+    shine = key * 0.5 * glance**120
     for channel in range(3):
         white = look.sclera[channel] * (0.92 - 0.2 * step(0.5, 0.8, angle))
         shade = (white + iris * (look.iris[channel] * ring - white)) * (1 - 0.93 * pupil) * lid

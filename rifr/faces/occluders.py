@@ -85,7 +85,7 @@ def _glasses(shot, x, z, kind, colour):
     wide, high = 0.024 + 0.005 * shot.occluder_a, 0.017 + 0.007 * shot.occluder_b
     power = 2.0 + 2.5 * shot.occluder_c
     u, v = abs(a - 0.033) / wide, abs(z + 0.003) / high
-    reach = (u ** power + v ** power) ** (1 / power)
+    reach = (u**power + v**power) ** (1 / power)
     rim = 0.0016 if kind == CLEAR_GLASSES else 0.0022
     edge = rim / high
     frame = abs(reach - 1) < edge or (a < 0.033 - wide and abs(z - 0.002) < rim)

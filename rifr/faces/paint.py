@@ -93,8 +93,11 @@ def paint_skin(look, layers, texture):
             red, green, blue = look.skin[0], look.skin[1], look.skin[2]
 
             value = 1 + look.mottle * (0.035 * broad + 0.025 * middle + 0.02 * fine)
-            flush = look.redness * (bump(0.047, 0.022, a) * bump(0.860, 0.020, z) + 0.8 * bump(0.0, 0.016, a) * bump(0.862, 0.014, z)
-                                    + 0.4 * bump(0.0, 0.03, a) * bump(0.795, 0.015, z))
+            flush = look.redness * (
+                bump(0.047, 0.022, a) * bump(0.860, 0.020, z)
+                + 0.8 * bump(0.0, 0.016, a) * bump(0.862, 0.014, z)
+                + 0.4 * bump(0.0, 0.03, a) * bump(0.795, 0.015, z)
+            )
             flush += 0.10 * look.redness * middle
             shadow = look.eye_shadow * bump(0.030, 0.017, a) * bump(0.887, 0.0075, z)
             socket = 0.5 * bump(0.032, 0.020, a) * bump(0.909, 0.006, z)
@@ -146,7 +149,7 @@ def paint_skin(look, layers, texture):
             if reach < 1 and z > 0.80 and z < 0.85:
                 arc = np.sqrt(1 - reach * reach)
                 dip = 0.0014 * bump(0.0, 0.0045, a)
-                above = 0.8305 + (0.0078 * look.lip_upper * (1 - reach ** 1.6) - dip) + 0.0003
+                above = 0.8305 + (0.0078 * look.lip_upper * (1 - reach**1.6) - dip) + 0.0003
                 below = 0.8305 - 0.0118 * look.lip_lower * arc
                 lip = step(below - 0.0011, below + 0.0011, z) * (1 - step(above - 0.0009, above + 0.0009, z))
                 lip *= look.lip_contrast
@@ -181,10 +184,21 @@ def paint_skin(look, layers, texture):
                 jaw *= 1 - step(0.138, 0.150, a)
                 jaw *= step(0.772, 0.790, z)
                 lip_zone = step(0.8165, 0.8185, z) * (1 - step(0.838, 0.840, z)) * (1 - step(0.024, 0.029, a))
-                tache = step(0.8365, 0.8395, z + 0.25 * max(a - 0.012, 0.0)) * (1 - step(0.848, 0.853, z)) * (1 - step(0.024, 0.031, a))
+                tache = (
+                    step(0.8365, 0.8395, z + 0.25 * max(a - 0.012, 0.0))
+                    * (1 - step(0.848, 0.853, z))
+                    * (1 - step(0.024, 0.031, a))
+                )
                 tache *= 0.55 + 0.45 * step(0.002, 0.006, a)
                 chin = (1 - step(0.024, 0.036, a)) * (1 - step(0.811, 0.818, z)) * step(0.772, 0.790, z)
-                chin = max(chin, step(0.025, 0.029, a) * (1 - step(0.034, 0.040, a)) * (1 - step(0.842, 0.850, z)) * step(0.79, 0.80, z) * step(0.05, 0.2, look.moustache))
+                chin = max(
+                    chin,
+                    step(0.025, 0.029, a)
+                    * (1 - step(0.034, 0.040, a))
+                    * (1 - step(0.842, 0.850, z))
+                    * step(0.79, 0.80, z)
+                    * step(0.05, 0.2, look.moustache),
+                )
                 whole = max(jaw, tache) * (1 - lip_zone)
                 cover = 0.30 * look.stubble * whole
                 cover = max(cover, look.moustache * tache)
@@ -272,7 +286,7 @@ def pack(texture, out):
 
 
 def textures(look: np.void) -> tuple[np.ndarray, np.ndarray]:
-    """The skin (SKIN_SIZE, SKIN_SIZE, 3) and hair (HAIR_SIZE, HAIR_SIZE, 4) of a `LOOK` record, uint8 as `pack` makes."""
+    """The skin (SKIN_SIZE, SKIN_SIZE, 3) and hair (HAIR_SIZE, HAIR_SIZE, 4) of a `LOOK` record, uint8 by `pack`."""
     packed = []
     for painter, size, channels in ((paint_skin, SKIN_SIZE, 3), (paint_hair, HAIR_SIZE, 4)):
         texture = np.empty((size, size, channels), np.float32)

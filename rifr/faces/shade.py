@@ -12,7 +12,16 @@ import numpy as np
 
 from rifr.faces.camera import PIVOT, SAMPLES, find_points, rotation, similarity, to_camera, to_screen
 from rifr.faces.compiled import compiled
-from rifr.faces.lighting import backdrop, blend, clothes, light_eye, light_hair, light_skin, light_tongue, look_direction
+from rifr.faces.lighting import (
+    backdrop,
+    blend,
+    clothes,
+    light_eye,
+    light_hair,
+    light_skin,
+    light_tongue,
+    look_direction,
+)
 from rifr.faces.occluders import cover_view, stands_before
 from rifr.faces.raster import fill, normals
 from rifr.faces.shape import add_sparse
@@ -66,8 +75,8 @@ def photograph(
 
     rest (V, 3) and hair_points (H, 3) are the person's head at rest and the offsets of the hair from its anchors, skin
     and hair the textures, surface (V, 4) what no person changes (azimuth, height, open sky, rim of the lids), template
-    (5, 2) the aligned landmarks, encode the table of `encoding`, samples the buffers of `buffers`; the other arrays are those
-    of `Head`. Returns the share of the face that an occluder covers.
+    (5, 2) the aligned landmarks, encode the table of `encoding`, samples those of `buffers`; the other arrays are `Head`'s.
+    Returns the share of the face that an occluder covers.
     """
     vertices = rest.copy()
     add_sparse(vertices, starts, indices, deltas, first_action, expression)
@@ -145,7 +154,9 @@ def photograph(
                 cloth = light_skin(mean, skin, look, shot, half, key, skin_colour)
             seen_hair, cover, alone = 0, 0.0, 0.0
             if look.hair_style > 0:
-                seen_hair = gather(attributes_hair, hair_triangles, hair_part, owner_hair, weights_hair, row, column, mean, sample)
+                seen_hair = gather(
+                    attributes_hair, hair_triangles, hair_part, owner_hair, weights_hair, row, column, mean, sample
+                )
                 if seen_hair > 0:
                     cover, alone = light_hair(mean, hair, shot, half, key, hair_colour)
             if seen == full and not in_view and (seen_hair == 0 or seen_hair == full):
@@ -176,8 +187,12 @@ def photograph(
                         e = part[t] - 2
                         wa, wb = weights[i, j, 0], weights[i, j, 1]
                         for axis in range(3):
-                            eye[axis] = (wa * posed[triangles[t, 0], axis] + wb * posed[triangles[t, 1], axis]
-                                         + (1 - wa - wb) * posed[triangles[t, 2], axis] - posed_eyes[e, axis])
+                            eye[axis] = (
+                                wa * posed[triangles[t, 0], axis]
+                                + wb * posed[triangles[t, 1], axis]
+                                + (1 - wa - wb) * posed[triangles[t, 2], axis]
+                                - posed_eyes[e, axis]
+                            )
                         light_eye(eye, gaze[e], turn, look, shot, half, key, colour)
                         is_face = True
                     if alone > 0 and owner_hair[i, j] >= 0:
@@ -187,7 +202,9 @@ def photograph(
                     if in_view:
                         x, y = (j + 0.5) / SAMPLES - 0.5 - tx, (i + 0.5) / SAMPLES - 0.5 - ty
                         rx, ry = (a * x + b * y) / square, (a * y - b * x) / square
-                        hidden = cover_view(shot, look, turn, posed_points, rx, ry, nearest[i, j], key, colour) or hidden
+                        hidden = (
+                            cover_view(shot, look, turn, posed_points, rx, ry, nearest[i, j], key, colour) or hidden
+                        )
                     face += is_face
                     covered += is_face and hidden
                     for channel in range(3):
@@ -243,7 +260,12 @@ def develop(pixels, shot, encode, size, image):
             left, right = max(column - 1, 0), min(column + 1, size - 1)
             grey = 0.0
             for channel in range(3):
-                cross = pixels[up, column, channel] + pixels[down, column, channel] + pixels[row, left, channel] + pixels[row, right, channel]
+                cross = (
+                    pixels[up, column, channel]
+                    + pixels[down, column, channel]
+                    + pixels[row, left, channel]
+                    + pixels[row, right, channel]
+                )
                 v = (pixels[row, column, channel] + edge * cross) * middle
                 v = encode[int(min(max(v, 0.0), 1.0) * last + 0.5)]
                 value[channel] = 0.5 + (v - 0.5) * shot.contrast

@@ -6,9 +6,10 @@ import numpy as np
 
 from rifr.faces.camera import find_points
 from rifr.faces.compiled import compiled
-from rifr.faces.head import HAIR_LENGTH, Head
+from rifr.faces.head import Head
 from rifr.faces.identity import Identity
 from rifr.faces.paint import hair_cover, step
+from rifr.faces.shell import HAIR_LENGTH
 
 EDGE = 0.03
 """Triangles of the hair shell whose corners all lie this far outside the hair are not drawn, in metres."""
@@ -56,7 +57,7 @@ def add_sparse(vertices, starts, indices, deltas, first, weights):
 
 @compiled
 def hair_offsets(look, direction, drop, place, out, depths):
-    """Offsets (H, 3) of the hair shell's vertices from their anchors, and how deep (H,) in the hair each vertex lies."""
+    """Offsets (H, 3) of the hair shell's vertices from their anchors, and how deep (H,) in the hair each one lies."""
     for h in range(direction.shape[0]):
         azimuth, z = place[h, 0], place[h, 1]
         depth = hair_cover(look, azimuth, z)
@@ -71,7 +72,9 @@ def hair_offsets(look, direction, drop, place, out, depths):
         if look.hair_style >= 3 and z < 0.93:
             ear = step(1.25, 1.5, a) * (1 - step(2.0, 2.4, a))
             thick = max(thick, 0.020 * ear)
-        wave = 0.10 * np.sin(azimuth * 7 + look.noise_x) * look.hair_curl + 0.05 * np.sin(azimuth * 13 + z * 300 + look.noise_y)
+        wave = 0.10 * np.sin(azimuth * 7 + look.noise_x) * look.hair_curl + 0.05 * np.sin(
+            azimuth * 13 + z * 300 + look.noise_y
+        )
         thick = max(thick * (1 + wave), 0.0012)
         thick -= 0.020 * step(0.05, 0.6, drop[h]) * step(2.0, 1.4, a)  # beside the cheeks it falls inwards
         out[h, 0] = direction[h, 0] * thick

@@ -1,6 +1,6 @@
 """Images a second of the renderer at 112 x 112, from the spec to the written pack.
 
-    python tests/benchmarks/rendering.py [--people 60] [--images 20] [--workers 2]
+python tests/benchmarks/rendering.py [--people 60] [--images 20] [--workers 2]
 """
 
 from __future__ import annotations
@@ -34,13 +34,19 @@ def main() -> int:
         rates, spent = [], []
         for repeat in range(arguments.repeats):
             start, processor = time.perf_counter(), time.process_time()
-            render(RenderSpec("speed", arguments.people, arguments.images, repeat), Path(folder) / f"{repeat}", arguments.workers)
+            render(
+                RenderSpec("speed", arguments.people, arguments.images, repeat),
+                Path(folder) / f"{repeat}",
+                arguments.workers,
+            )
             count = arguments.people * arguments.images
             rates.append(count / (time.perf_counter() - start))
             spent.append((time.process_time() - processor) / count * 1000)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"rendering, {arguments.people} people x {arguments.images}, {arguments.workers} threads "
-          f"{max(rates):8.0f} images/s (at least {LEAST:.0f}; all: {', '.join(f'{rate:.0f}' for rate in rates)})")
+    print(
+        f"rendering, {arguments.people} people x {arguments.images}, {arguments.workers} threads "
+        f"{max(rates):8.0f} images/s (at least {LEAST:.0f}; all: {', '.join(f'{rate:.0f}' for rate in rates)})"
+    )
     print(f"processor time an image                {min(spent):8.2f} ms (a busy machine gives less than all of it)")
     print(f"peak memory                            {peak:8.0f} MiB")
     return 0 if max(rates) >= LEAST else 1

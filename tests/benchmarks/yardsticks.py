@@ -35,8 +35,12 @@ def features(network: Path, images: np.ndarray) -> np.ndarray:
     name = session.get_inputs()[0].name
     parts = []
     for image in tqdm(images, desc="features", leave=False, disable=bool(os.environ.get("TQDM_DISABLE"))):
-        block = ((np.asarray(image, np.float32).transpose(2, 0, 1) - 127.5) / 127.5)[None]  # the file fixes the batch to one
-        parts.append(sum(session.run(None, {name: np.ascontiguousarray(view)})[0] for view in (block, block[..., ::-1])))
+        block = ((np.asarray(image, np.float32).transpose(2, 0, 1) - 127.5) / 127.5)[
+            None
+        ]  # the file fixes the batch to one
+        parts.append(
+            sum(session.run(None, {name: np.ascontiguousarray(view)})[0] for view in (block, block[..., ::-1]))
+        )
     stacked = np.concatenate(parts)
     return stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
 
