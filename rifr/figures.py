@@ -26,7 +26,7 @@ def rank1_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] =
     """
     figure, axes = plt.subplots()
     _rank1_curves(axes, table, protocol, networks)
-    axes.legend(loc="lower right")
+    _legend_below(figure, axes)
     return figure
 
 
@@ -36,7 +36,7 @@ def rank1_of_both(table: pd.DataFrame, networks: Sequence[str] = ()) -> Figure:
     for axes, protocol in zip(both, PROTOCOLS, strict=True):
         _rank1_curves(axes, table, protocol, networks)
     both[1].set_ylabel("")
-    both[1].legend(loc="lower right")
+    _legend_below(figure, both[1])
     return figure
 
 
@@ -58,7 +58,7 @@ def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> F
     axes.set_xticks(range(len(widths)), widths)
     axes.set(xlabel="face width (pixels)", title=PROTOCOLS[protocol],
              ylabel=f"rank-1 less {recipes.get(other).label}'s (points)")
-    axes.legend(ncols=len(tables), loc="best")
+    _legend_below(figure, axes)
     return figure
 
 
@@ -79,7 +79,7 @@ def angles_by_width(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
         axes.set(title=recipes.get(network).label, xlabel="width of the second photo (pixels)", ylim=(0, None))
         _width_axis(axes, part.width)
     panels[0, 0].set_ylabel("angle (degrees)")
-    panels[0, -1].legend(loc="best")
+    _legend_below(figure, panels[0, -1])
     return figure
 
 
@@ -99,7 +99,7 @@ def angles_to_teacher(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
     axes.set(xlabel="face width of the student's photo (pixels)", ylabel="angle to the teacher (degrees)",
              ylim=(0, 100))
     _width_axis(axes, part.width)
-    axes.legend(loc="lower left", ncols=2)
+    _legend_below(figure, axes)
     return figure
 
 
@@ -115,7 +115,7 @@ def training_curves(histories: dict[str, list[dict[str, float]]]) -> Figure:
     right.set(xlabel="epoch", ylabel="training rows with the right class (%)", ylim=(0, 101))
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
-    right.legend()
+    _legend_below(figure, right)
     return figure
 
 
@@ -157,6 +157,12 @@ def _rank1_curves(axes: Axes, table: pd.DataFrame, protocol: str, networks: Sequ
               label="the paper's, on its faces")
     axes.set(xlabel="face width (pixels)", ylabel="rank-1 (%)", title=PROTOCOLS[protocol], ylim=(0, 100))
     _width_axis(axes, part.width)
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    """One legend under all panels, where it covers no curve."""
+    handles, texts = axes.get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside lower center", ncols=min(5, len(texts)), frameon=False)
 
 
 def _width_axis(axes: Axes, widths: pd.Series) -> None:

@@ -51,3 +51,8 @@ def by_person(values: np.ndarray, identities: np.ndarray) -> np.ndarray:
     """(P,) the mean of (N,) values over each person's photos, people sorted."""
     _, place = np.unique(identities, return_inverse=True)
     return np.bincount(place, values) / np.bincount(place)
+
+
+def by_row(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(K,) the angle between each row of (K, D) and the same row of another (K, D)."""
+    return same_image(first, second)

@@ -98,8 +98,11 @@ def resnet34(embedding: int = 512, dropout: float = 0.4) -> FaceResNet:
 
 
 def thin(embedding: int = 128, dropout: float = 0.0) -> FaceResNet:
-    """A thin network of the same family for CPUs: a 7x7 stem at stride 4, three layers 32, 64 and 128 wide."""
-    return FaceResNet((7, 4), (32, 64, 128), (1, 1, 1), (1, 2, 2), embedding, dropout)
+    """A thin network of the same family for CPUs: a 7x7 stem at stride 4, three layers of one block, 32 to 128 wide.
+
+    112 -> 28 -> 14 -> 7 -> 4: a third of the multiplications of a first layer that keeps 28, and in equal time better.
+    """
+    return FaceResNet((7, 4), (32, 64, 128), (1, 1, 1), (2, 2, 2), embedding, dropout)
 
 
 NETWORKS = {"resnet34": resnet34, "thin": thin}

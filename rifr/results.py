@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
+from scipy.stats import entropy
 from tqdm import tqdm
 
-from rifr import degrade, embed, metrics, packs, presets, recipes, runs, store, train
+from rifr import degrade, embed, geometry, metrics, packs, presets, recipes, runs, store, train
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import identification
@@ -108,3 +110,55 @@ def identify(embedders: dict[str, Run | Path], faces: FaceSets | tuple[FacePack,
 def labels(table: pd.DataFrame) -> pd.Series:
     """The paper's names of the networks in a table's `network` column."""
     return table.network.map({name: recipe.label for name, recipe in recipes.RECIPES.items()})
+
+
+def angles(trained: dict[str, Run], faces: FaceSets, preset: str | Preset = "", progress: bool = True) -> pd.DataFrame:
+    """Fig. 3 (a) as data: angles between features at 112 px and at each width, in degrees, by network and kind of pair.
+
+    kind: "same photo", "same person" (two photos) or "other people"; `angle` is the mean over people with its interval.
+    """
+    preset = presets.get(preset)
+    identities, rows = faces.probes.identities, []
+    for name, run in trained.items():
+        high = features(run, faces.probes, HIGH, preset.mirror, progress)
+        for width in preset.widths:
+            low = features(run, faces.probes, width, preset.mirror, progress)
+            same, others = geometry.same_person(high, low, identities)
+            photo = geometry.by_person(geometry.same_image(high, low), identities)
+            for kind, values in {"same photo": photo, "same person": same, "other people": others}.items():
+                rows.append({"network": name, "width": width, "kind": kind, **_mean_angle(values, preset)})
+    return pd.DataFrame(rows)
+
+
+def angles_to_teacher(trained: dict[str, Run], teacher: Run, faces: FaceSets, preset: str | Preset = "",
+                      progress: bool = True) -> pd.DataFrame:  # fmt: skip
+    """Fig. 3 (b) as data: the angle from each student's feature at each width to the teacher's at 112 px."""
+    preset = presets.get(preset)
+    target = features(teacher, faces.probes, HIGH, preset.mirror, progress)
+    rows = []
+    for name, run in trained.items():
+        for width in preset.widths:
+            found = geometry.same_image(target, features(run, faces.probes, width, preset.mirror, progress))
+            values = geometry.by_person(found, faces.probes.identities)
+            rows.append({"network": name, "width": width, **_mean_angle(values, preset)})
+    return pd.DataFrame(rows)
+
+
+def teacher_entropy(teacher: Run, pack: FacePack, photos: int = 1000) -> dict[str, float]:
+    """What the teacher's softmax says of (up to) `photos` training photos, evenly spaced.
+
+    "right": the mean probability of the right class; "entropy": its mean entropy in nats; "most": log K.
+    """
+    which = np.unique(np.linspace(0, len(pack) - 1, min(photos, len(pack))).astype(int))
+    embedder, logits = teacher.embedder(), []
+    for part in np.array_split(which, -(-len(which) // 256)):
+        logits.append(embedder(np.asarray(pack.images[part])) @ teacher.softmax().numpy().T)
+    p = softmax(np.concatenate(logits), axis=1)
+    return {"right": float(p[np.arange(len(which)), pack.labels[which]].mean()),
+            "entropy": float(entropy(p, axis=1).mean()), "most": float(np.log(p.shape[1]))}
+
+
+def _mean_angle(values: np.ndarray, preset: Preset) -> dict[str, float]:
+    """The mean over people of angles in degrees, with its bootstrap interval."""
+    found = metrics.interval(values / 180, np.ones(len(values)), resamples=preset.resamples)
+    return {"angle": 180 * found.estimate, "low": 180 * found.low, "high": 180 * found.high, "people": len(values)}
