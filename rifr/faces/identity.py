@@ -19,8 +19,8 @@ _NUMBERS = (
     "brow_inner", "brow_outer", "brow_height", "brow_arch", "brow_peak", "brow_tilt", "brow_thickness", "brow_density",
     "brow_join", "lip_contrast", "lip_upper", "lip_lower", "stubble", "moustache", "chin_beard", "cheek_beard",
     "beard_top", "hair_style", "hair_thickness", "hair_side", "hair_length", "hair_opening", "hairline",
-    "hair_recession", "hair_peak", "hair_fringe", "hair_parting", "hair_curl", "hair_density", "sideburn", "iris_radius",
-    "lashes", "liner", "noise_x", "noise_y",
+    "hair_recession", "hair_peak", "hair_fringe", "hair_parting", "hair_curl", "hair_density", "sideburn",
+    "iris_radius", "lashes", "liner", "noise_x", "noise_y",
 )  # fmt: skip
 MARKS = 6
 MILLIMETRES = 2.6

@@ -75,7 +75,7 @@ def photograph(
 
     rest (V, 3) and hair_points (H, 3) are the person's head at rest and the offsets of the hair from its anchors, skin
     and hair the textures, surface (V, 4) what no person changes (azimuth, height, open sky, rim of the lids), template
-    (5, 2) the aligned landmarks, encode the table of `encoding`, samples those of `buffers`; the other arrays are `Head`'s.
+    (5, 2) the aligned landmarks, encode the table of `encoding`, samples those of `buffers`; the others are `Head`'s.
     Returns the share of the face that an occluder covers.
     """
     vertices = rest.copy()
