@@ -20,7 +20,9 @@ from rifr.display import ink, paper
 from rifr.networks import BasicBlock, BasicLayer, FaceResNet
 from rifr.recipes import Recipe
 
+WIDTH = 3.75            # inches: 360 pixels on the page, so that a phone shows a diagram whole
 SMALL = (nn.BatchNorm2d, nn.ReLU, nn.Dropout)       # parts that share a box with those before and after them
+NARROW = "\N{NARROW NO-BREAK SPACE}"
 FILL = {"convolution": "#0173b2", "dense": "#de8f05", "small": "#949494", "plain": "none", "loss": "#d55e00"}
 
 
@@ -125,33 +127,45 @@ def table(network: FaceResNet) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("part")
 
 
+def markdown_table(network: FaceResNet) -> str:
+    """`table(network)` in Markdown, names as code and shapes that do not break."""
+    lines = ["| Part | What it is | Output | Parameters | Multiplications |", "|---|---|---|---:|---:|"]
+    for name, row in table(network).iterrows():
+        first = "**whole**" if name == "whole" else ", ".join(f"`{part}`" for part in name.split(", "))
+        cells = [first, row["what it is"], row["output"].replace(" ", NARROW), f"{row['parameters']:,}",
+                 f"{row['multiplications']:,}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 # --- Figure 2 ----------------------------------------------------------------------------------------------------
 
 def network(module: FaceResNet) -> Figure:
     """Fig. 2 (c): the whole network from image to feature, with the shape after each part."""
     parts = stages(module)
-    canvas = Canvas(5.2, 0.95 + 0.72 * len(parts))
-    y = canvas.text(2.6, 0.2, "image x,  3 × 112 × 112")
+    canvas = Canvas(WIDTH, 0.85 + 0.72 * len(parts))
+    x = 0.6
+    canvas.note(0.1, 0.15, "image x,  3 × 112 × 112", size=10)
+    y = 0.28
     for part in parts:
-        y = canvas.down(2.6, y, y + 0.3)
-        y = canvas.box(2.6, y, 4.9, part.what, part.kind)
-        canvas.note(2.75, y + 0.15, f"{part.shape}    ({part.name})")
-    y = canvas.down(2.6, y, y + 0.3)
-    canvas.text(2.6, y + 0.12, f"feature z,  {module.embedding}")
+        y = canvas.box(WIDTH / 2, canvas.down(x, y, y + 0.3), WIDTH - 0.2, part.what, part.kind)
+        canvas.note(x + 0.12, y + 0.15, f"{part.shape}    ({part.name})")
+    canvas.note(0.1, canvas.down(x, y, y + 0.3) + 0.13, f"feature z,  {module.embedding}", size=10)
     return canvas.figure
 
 
 def layer(module: BasicLayer) -> Figure:
     """Fig. 2 (b): the first block with the layer's stride, then the repetitions at stride 1."""
     first, repetitions = module[0], list(module)[1:]
-    canvas = Canvas(5.2, 1.4 if not repetitions else 2.45)
-    y = canvas.down(2.6, 0.05, 0.35)
-    y = canvas.box(2.6, y, 4.9, describe(first), "convolution", f"residual connection: {describe(first.residual)}")
+    canvas = Canvas(WIDTH, 1.3 if not repetitions else 2.25)
+    x = WIDTH / 2
+    y = canvas.down(x, 0.02, 0.3)
+    y = canvas.box(x, y, WIDTH - 0.2, describe(first), "convolution", f"residual: {describe(first.residual)}")
     if repetitions:
-        y = canvas.down(2.6, y, y + 0.3)
+        y = canvas.down(x, y, y + 0.3)
         text = f"{len(repetitions)} × {describe(repetitions[0])}"
-        y = canvas.box(2.6, y, 4.9, text, "convolution", f"residual connection: {describe(repetitions[0].residual)}")
-    canvas.down(2.6, y, y + 0.3)
+        y = canvas.box(x, y, WIDTH - 0.2, text, "convolution", f"residual: {describe(repetitions[0].residual)}")
+    canvas.down(x, y, y + 0.3)
     return canvas.figure
 
 
@@ -161,30 +175,29 @@ def block(module: BasicBlock) -> Figure:
     watched = {name: part for name, part in module.named_children()}
     order = [(name, part) for name, part, *_ in run(module, watched, torch.zeros(1, module.conv1.in_channels, 8, 8))]
     turn = [name for name, _ in order].index("residual")
-    before, after = order[:turn], order[turn + 1:]
-    canvas = Canvas(5.2, 1.15 + 0.64 * (len(order) - 1))
-    left, right = 1.55, 4.1
-    y = top = canvas.down(left, 0.05, 0.35)
-    fork = 0.2
-    for _, part in before:
-        y = canvas.box(left, y, 2.7, describe(part), "small" if isinstance(part, SMALL) else "convolution")
+    residual = [module.residual] if isinstance(module.residual, nn.Identity) else list(module.residual)
+    words = "\n".join(map(describe, residual)).replace("convolution, ", "convolution,\n")
+    rows = [(describe(part).replace("convolution, ", "convolution,\n"),
+             "small" if isinstance(part, SMALL) else "convolution") for _, part in order]
+    before, after = rows[:turn], rows[turn + 1:]
+    canvas = Canvas(WIDTH, 0.92 + sum(Canvas.height(text) + 0.22 for text, _ in before + after))
+    left, right, fork = 0.98, 2.9, 0.15
+    y = top = canvas.down(left, 0.02, 0.32)
+    for text, kind in before:
+        y = canvas.box(left, y, 1.8, text, kind)
         y = canvas.down(left, y, y + 0.22)
-    bottom = y
+    bottom = y + 0.13
+    middle, height = (top + bottom) / 2, canvas.height(words)
     canvas.line([(left, fork), (right, fork)])
-    middle = (top + bottom) / 2
-    parts = [module.residual] if isinstance(module.residual, nn.Identity) else module.residual
-    words = "\n".join(map(describe, parts)).replace("convolution, ", "convolution,\n")
-    height = canvas.height(words)
     canvas.down(right, fork, middle - height / 2)
-    canvas.box(right, middle - height / 2, 1.95, words,
-               "plain" if isinstance(module.residual, nn.Identity) else "convolution", height=height)
-    canvas.line([(right, middle + height / 2), (right, bottom + 0.15)])
-    canvas.arrow(right, bottom + 0.15, left + 0.15, bottom + 0.15)
-    y = canvas.sum(left, bottom + 0.15)
-    for _, part in after:
+    canvas.box(right, middle - height / 2, 1.5, words, "plain" if len(residual) == 1 else "convolution")
+    canvas.line([(right, middle + height / 2), (right, bottom)])
+    canvas.arrow(right, bottom, left + 0.13, bottom)
+    y = canvas.sum(left, bottom)
+    for text, kind in after:
         y = canvas.down(left, y, y + 0.22)
-        y = canvas.box(left, y, 2.7, describe(part), "small")
-    canvas.down(left, y, y + 0.3)
+        y = canvas.box(left, y, 1.8, text, kind)
+    canvas.down(left, y, y + 0.28)
     return canvas.figure
 
 
@@ -195,48 +208,48 @@ def training(recipe: Recipe) -> Figure:
     soft, shared = recipe.targets == "soft", recipe.shared
     # Columns from left to right: the targets, the teacher's features in the shared softmax, the student.
     columns = [name for name, there in (("target", True), ("teacher", shared), ("student", True)) if there]
-    centre = {name: 5.4 * (i + 0.5) / len(columns) for i, name in enumerate(columns)}
-    student, single, tall = centre["student"], 1.6, Canvas.height("a", "b")
-    top, nets, softmaxes, outputs, losses = 0.1, 1.15, 2.3, 3.5, 4.3        # the y of each row
-    canvas = Canvas(5.4, losses + tall + 0.1)
+    centre = {name: WIDTH * (i + 0.5) / len(columns) for i, name in enumerate(columns)}
+    student, single, tall = centre["student"], 1.17, Canvas.height("a", "b")
+    top, nets, softmaxes, outputs, losses = 0.05, 1.1, 2.1, 3.25, 4.15        # the y of each row
+    canvas = Canvas(WIDTH, losses + tall + 0.05)
 
     widths = ["112 px"] * recipe.high + ["20 or 16 px"] * recipe.low
-    photos = [(student, ("the same photo,\n" if recipe.needs_teacher else "photo,\n") + " and\n".join(widths))]
-    canvas.box(student, nets, single, "student network" if recipe.needs_teacher else "network", "convolution", "trains")
+    photos = [(student, ("same photo,\n" if recipe.needs_teacher else "photo,\n") + " and\n".join(widths))]
+    canvas.box(student, nets, single, "student" if recipe.needs_teacher else "network", "convolution", "trains")
     if recipe.needs_teacher:
         span = [centre[name] for name, there in (("target", soft), ("teacher", shared)) if there]
         middle = sum(span) / len(span)
         photos.append((middle, "photo,\n112 px"))
-        canvas.box(middle, nets, max(single, max(span) - min(span) + 0.9), "teacher network", "frozen",
-                   "HR-only, frozen")
+        canvas.box(middle, nets, max(single, max(span) - min(span) + 0.8), "teacher", "frozen", "HR-only, frozen")
     for x, text in photos:
         canvas.down(x, canvas.box(x, top, single, text, "plain", height=0.78), nets)
 
     canvas.down(student, nets + tall, softmaxes, "$z_t$")
     if soft:
         canvas.down(centre["target"], nets + tall, softmaxes, "$z_{pre}$")
-        y = canvas.box(centre["target"], softmaxes, single, "its softmax $w_{pre}$", "frozen", "frozen")
+        y = canvas.box(centre["target"], softmaxes, single, "softmax $w_{pre}$", "frozen", "frozen")
         canvas.down(centre["target"], y, outputs - 0.15)
-    canvas.text(centre["target"], outputs, "$q^{pre}$" if soft else "$q$: 1 for the true\nperson, else 0")
+    words, size = ("$q^{pre}$", 11) if soft else ("$q$: 1 for the true\nperson, else 0", 9)
+    canvas.text(centre["target"], outputs, words, size)
     if shared:
         canvas.down(centre["teacher"], nets + tall, softmaxes, "$z_{pre}$")
         canvas.box((centre["teacher"] + student) / 2, softmaxes, student - centre["teacher"] + single,
                    "shared softmax $w$", "dense", "trains")
-        canvas.text((centre["teacher"] + student) / 2, losses + tall / 2, "+")
     else:
         canvas.box(student, softmaxes, single, "softmax $w$", "dense", "trains")
 
     rail = (outputs + losses) / 2 + 0.12
-    start = outputs + (0.15 if soft else 0.22)
-    canvas.line([(centre["target"], start), (centre["target"], rail), (student - 0.45, rail)], dashed=True)
+    start = outputs + (0.15 if soft else 0.2)
+    canvas.line([(centre["target"], start), (centre["target"], rail), (student - 0.35, rail)], dashed=True)
     target = "q^{pre}" if soft else "q"
     for name, p in [("teacher", "p^{pre}")] * shared + [("student", "p^t")]:
         x = centre[name]
         canvas.down(x, softmaxes + tall, outputs - 0.15)
         canvas.text(x, outputs, f"${p}$")
         canvas.down(x, outputs + 0.15, losses)
-        canvas.box(x, losses, single, f"$H({target}, {p})$", "loss", "cross-entropy")
-        canvas.arrow(x - 0.45, rail, x - 0.45, losses, dashed=True)
+        canvas.box(x, losses, single, f"{'+ ' if shared and name == 'student' else ''}$H({target}, {p})$", "loss",
+                   "cross-entropy")
+        canvas.arrow(x - 0.35, rail, x - 0.35, losses, dashed=True)
     return canvas.figure
 
 
@@ -301,9 +314,9 @@ class Canvas:
         self.axes.text(x, y, "+", ha="center", va="center", fontsize=12, zorder=4)
         return y + 0.13
 
-    def text(self, x: float, y: float, text: str) -> float:
+    def text(self, x: float, y: float, text: str, size: float = 11) -> float:
         """Text centred on (x, y)."""
-        self.axes.text(x, y, text, ha="center", va="center", fontsize=11, linespacing=1.1)
+        self.axes.text(x, y, text, ha="center", va="center", fontsize=size, linespacing=1.1)
         return y + 0.15
 
     def note(self, x: float, y: float, text: str, size: float = 9) -> None:

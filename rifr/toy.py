@@ -7,6 +7,7 @@ where they go. `train` descends the loss of one recipe from random `z` and `w`, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -93,6 +94,21 @@ def gradients(z: Tensor, w: Tensor, q: Tensor, z_pre: Tensor | None = None) -> t
     return student @ w, by_w
 
 
+def finite_differences(loss: Callable[..., Tensor], *inputs: Tensor, step: float = 1e-5) -> list[Tensor]:
+    """The gradient of `loss(*inputs)` by each input from values of the loss alone: central differences."""
+    gradients = []
+    for number, tensor in enumerate(inputs):
+        slopes = torch.zeros_like(tensor).flatten()
+        for place in range(tensor.numel()):
+            shift = torch.zeros_like(tensor).flatten()
+            shift[place] = step
+            ends = [loss(*inputs[:number], tensor + sign * shift.view_as(tensor), *inputs[number + 1:])
+                    for sign in (1, -1)]
+            slopes[place] = (ends[0] - ends[1]).item() / (2 * step)
+        gradients.append(slopes.view_as(tensor))
+    return gradients
+
+
 def angle(a: Tensor, b: Tensor) -> Tensor:
     """The angle between vectors along the last axis, in degrees."""
     return torch.rad2deg(torch.acos(F.cosine_similarity(a, b, dim=-1).clamp(-1, 1)))
@@ -109,12 +125,23 @@ def turned(z: Tensor, onto: Tensor) -> Tensor:
     return z @ u @ v
 
 
+def in_order(w: Tensor, like: Tensor) -> Tensor:
+    """Whether the vectors of each w (..., K, 2) stand around the circle in the order of `like` (K, 2), either way."""
+    def neighbours(vectors: Tensor) -> Tensor:
+        around = torch.atan2(vectors[..., 1], vectors[..., 0]).argsort(-1)
+        pairs = torch.stack([around, around.roll(-1, -1)], dim=-1).sort(-1).values
+        return (pairs[..., 0] * len(like) + pairs[..., 1]).sort(-1).values
+    return (neighbours(w) == neighbours(like)).all(-1)
+
+
 def compare(of: Teacher, students: Students) -> pd.DataFrame:
     """One row a seed, means over photos or classes: angles in degrees to the teacher, and the divergence left.
 
     features    angle(z, z_pre)                        weights   angle(w, w_pre), the classes' common vector removed
     turned      the same after the best rotation or reflection of all of a student's features together
     raw         angle(w, w_pre) as they are            divergence   KL(q_pre || p) in nats
+    spread      angle of a feature to its own person's weights
+    in_order    whether people stand around the circle in the teacher's order
     """
     logits = students.z @ students.w.mT
     log_p = F.log_softmax(logits, dim=-1)
@@ -126,6 +153,8 @@ def compare(of: Teacher, students: Students) -> pd.DataFrame:
         "weights": angle(centred(students.w), centred(of.w)).mean(1),
         "raw": angle(students.w, of.w).mean(1),
         "divergence": (of.q * (of.q.log() - log_p)).sum(-1).mean(1),
+        "spread": angle(students.z, centred(students.w)[:, of.labels]).mean(1),
+        "in_order": in_order(centred(students.w), centred(of.w)),
     })
 
 

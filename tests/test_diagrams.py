@@ -34,6 +34,13 @@ def test_the_parts_add_up_to_the_whole(networks, name):
     assert (last["parameters"], last["multiplications"]) == (whole.parameters, whole.multiplies)
 
 
+def test_the_table_in_markdown_holds_the_same_numbers(networks):
+    lines = diagrams.markdown_table(networks["thin"]).splitlines()
+    whole = count(networks["thin"])
+    assert lines[-1].startswith("| **whole** |") and f"{whole.parameters:,} | {whole.multiplies:,} |" in lines[-1]
+    assert len({line.count("|") for line in lines}) == 1 and len(lines) == 2 + 7
+
+
 def test_the_sides_of_resnet34_halve_from_112_to_7(networks):
     parts = diagrams.stages(networks["resnet34"])
     assert [part.side for part in parts] == [112, 56, 28, 14, 7, 7, 1]
@@ -80,8 +87,8 @@ def test_a_layer_is_a_first_block_and_repetitions():
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_training_diagram_holds_what_the_recipe_holds(name):
     recipe, found = RECIPES[name], texts(diagrams.training(RECIPES[name]))
-    assert ("teacher network" in found) == recipe.needs_teacher
-    assert ("its softmax $w_{pre}$" in found) == (recipe.targets == "soft")
+    assert ("teacher" in found) == recipe.needs_teacher
+    assert ("softmax $w_{pre}$" in found) == (recipe.targets == "soft")
     assert ("shared softmax $w$" in found) == recipe.shared
     assert sum("$H(" in text for text in found) == 1 + recipe.shared
     assert sum("112 px" in text for text in found) == recipe.high + recipe.needs_teacher

@@ -26,6 +26,13 @@ def test_the_written_gradients_are_those_of_the_library_s_losses(teacher, shared
         assert torch.allclose(a, b, atol=1e-12)
 
 
+def test_finite_differences_find_the_gradient_of_a_known_function():
+    a = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
+    b = torch.tensor([2.0, 0.25], dtype=torch.float64)
+    by_a, by_b = toy.finite_differences(lambda a, b: (a**2 @ b).sum() + b.prod(), a, b)
+    assert torch.allclose(by_a, 2 * a * b) and torch.allclose(by_b, (a**2).sum(0) + b.flip(0))
+
+
 def test_a_student_does_not_depend_on_those_beside_it(teacher):
     together, alone = toy.train("proposed", teacher, seeds=3, steps=20), toy.train("proposed", teacher, 1, steps=20)
     assert torch.allclose(together.z[0], alone.z[0]) and torch.allclose(together.w[0], alone.w[0])
@@ -62,6 +69,15 @@ def test_turned_undoes_a_rotation_and_a_reflection(teacher):
     mirror = torch.tensor([[1.0, 0.0], [0.0, -1.0]], dtype=torch.float64)
     for matrix in (turn, mirror, turn @ mirror):
         assert torch.allclose(toy.turned((teacher.z @ matrix)[None], teacher.z)[0], teacher.z)
+
+
+def test_order_around_the_circle_survives_turns_and_mirrors_but_no_exchange(teacher):
+    turn = torch.tensor([[0.6, 0.8], [-0.8, 0.6]], dtype=torch.float64)
+    mirror = torch.tensor([[1.0, 0.0], [0.0, -1.0]], dtype=torch.float64)
+    exchanged = teacher.w[[1, 0, 2, 3, 4]]
+    turned = 3 * teacher.w @ mirror @ turn
+    found = toy.in_order(torch.stack([teacher.w, teacher.w @ turn, turned, exchanged]), teacher.w)
+    assert found.tolist() == [True, True, True, False]
 
 
 def test_angles_are_in_degrees_and_of_directions_alone():
