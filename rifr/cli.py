@@ -128,8 +128,9 @@ def _train(options: argparse.Namespace) -> None:
     from rifr import recipes, results, sets
 
     preset = _preset(options)
+    names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
     faces = sets.face_sets(preset, options.seed, *options.faces)
-    trained = results.fit_all(recipes.RECIPES if options.all else options.recipe, preset, options.seed, faces)
+    trained = results.fit_all(names, preset, options.seed, faces)
     for name, run in trained.items():
         last = run.history[-1]
         print(f"{name:12} {run.path.name}  loss {last['loss']:.3f}  training accuracy {last['accuracy']:.1%}  "
@@ -139,9 +140,10 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from rifr import results, sets
+    from rifr import recipes, results, sets
 
     preset = _preset(options)
+    names = [recipes.get(name).name for name in options.recipe]
     if not options.recipe and not options.embedder:
         raise ValueError("nothing to evaluate: give --recipe or --embedder.")
     if bool(options.probes) != bool(options.distractors):
@@ -154,7 +156,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     else:
         faces = sets.face_sets(preset, options.seed, *options.faces)
         probes, distractors = faces.probes, faces.distractors
-        trained = results.fit_all(options.recipe, preset, options.seed, faces)
+        trained = results.fit_all(names, preset, options.seed, faces)
     outcome = results.identify({**trained, **{path.stem: path for path in options.embedder}}, (probes, distractors), preset)
     table = outcome.table()
     if options.out:

@@ -179,7 +179,7 @@ def _sheet(images: np.ndarray, rows: Sequence[str] = (), columns: Sequence[str] 
     lines, across = images.shape[:2]
     side = min(0.95, 9.0 / across)
     figure, panels = plt.subplots(lines, across, figsize=(side * across, side * lines + (0.25 if len(columns) else 0)),
-                                  squeeze=False)
+                                  squeeze=False, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
     for line in range(lines):
         for column in range(across):

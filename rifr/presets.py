@@ -93,11 +93,11 @@ PRESETS = {
     for preset in [
         Preset(
             "smoke", 24, 8, 10, 4, 40, widths=(112, 40, 20, 16), resamples=500,
-            training=Training("thin", embedding=32, epochs=2, batch_size=32, dropout=0.0, warmup=0.1),
+            training=Training("thin", embedding=32, epochs=2, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1),
         ),
         Preset(
-            "mini", 500, 20, 80, 10, 1000, widths=(112, 80, 60, 40, 30, 25, 20, 16),
-            training=Training("thin", embedding=128, epochs=4, batch_size=64, dropout=0.0, warmup=0.1),
+            "mini", 500, 20, 150, 8, 1000, widths=(112, 80, 60, 40, 30, 25, 20, 16),
+            training=Training("thin", embedding=128, epochs=5, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1),
         ),
         Preset("rendered", 10_000, 50, 80, 44, 10_000, training=Training(precision="bf16-mixed", epochs=65)),
         Preset("paper", 10_572, 46, 80, 44, 10_000, training=Training(precision="bf16-mixed")),

@@ -16,7 +16,7 @@ from rifr.readers import folder as folder_reader
 class FaceSets:
     """train: several images of each of K people; probes: several of each; distractors: people with one image each.
 
-    `excluded` names the people left out because they are in another of the three.
+    `excluded` names the probe people who were left out of the other two.
     """
 
     train: FacePack
@@ -80,9 +80,9 @@ def _from_folders(preset: Preset, train: Path, probe: Path, distractor: Path, pr
     train_pack = _folder_pack(train, {"fewest": fewest, "exclude": probes.people}, progress)
     distractors = _folder_pack(distractor, {"most": 1, "exclude": sorted({*probes.people, *train_pack.people})}, progress)
     made = FaceSets(train_pack, probes, distractors)
-    excluded = {name for pack in (train_pack, distractors) for name in pack.manifest["spec"].get("excluded", [])}
+    left_out = {name for pack in (train_pack, distractors) for name in pack.manifest["spec"].get("excluded", [])}
     packs.require_disjoint(train=made.train, probes=made.probes, distractors=made.distractors)
-    return FaceSets(train_pack, probes, distractors, tuple(sorted(excluded)))
+    return FaceSets(train_pack, probes, distractors, tuple(sorted(left_out & set(probes.people))))
 
 
 def _folder_pack(folder: Path, options: dict, progress: bool) -> FacePack:

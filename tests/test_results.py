@@ -1,0 +1,72 @@
+"""Tables against the protocols called by hand, on runs trained in a second."""
+
+import numpy as np
+import pytest
+
+from rifr import degrade, geometry, presets, results, train
+from rifr.protocols import identification
+from rifr.sets import FaceSets
+from tests.conftest import easy_faces
+from tests.test_train import TINY
+
+
+@pytest.fixture
+def trained(tmp_path, store_folder):
+    faces = FaceSets(easy_faces(tmp_path / "train"), easy_faces(tmp_path / "probes", 5, 4, seed=1),
+                     easy_faces(tmp_path / "distractors", 12, 1, seed=2))  # fmt: skip
+    plan = presets.get(TINY, widths=(112, 16), epochs=1)
+    return faces, plan, results.fit_all(["hr-only", "lr-only"], plan, 0, faces, progress=False)
+
+
+def test_the_table_is_the_protocol_at_each_width(trained):
+    faces, plan, runs = trained
+    outcome = results.identify(runs, faces, plan, progress=False)
+    table = outcome.table()
+    assert len(table) == 2 * 2 * 2 and set(table.people) == {5} and set(table.trials) == {5 * 4 * 3}
+    embedder = runs["lr-only"].embedder()
+
+    def embedded(pack, width):
+        images = degrade.to_width(np.asarray(pack.images), width)
+        return embedder(images) + embedder(images[:, :, ::-1])
+
+    low, high, strangers = embedded(faces.probes, 16), embedded(faces.probes, 112), embedded(faces.distractors, 112)
+    expected = identification.evaluate(low, high, faces.probes.identities, strangers).rank1
+    row = table[(table.protocol == "P2") & (table.network == "lr-only") & (table.width == 16)].iloc[0]
+    assert row.rank1 == pytest.approx(100 * expected) and row.low <= row.rank1 <= row.high
+
+
+def test_differences_are_paired_and_change_sign_with_the_order(trained):
+    faces, plan, runs = trained
+    outcome = results.identify(runs, faces, plan, progress=False)
+    one, other = outcome.difference("hr-only", "lr-only"), outcome.difference("lr-only", "hr-only")
+    np.testing.assert_allclose(one.difference, -other.difference)
+    table = outcome.table().set_index(["protocol", "width", "network"]).rank1
+    for row in one.itertuples():
+        key = (row.protocol, row.width)
+        assert row.difference == pytest.approx(table[(*key, "hr-only")] - table[(*key, "lr-only")])
+
+
+def test_features_are_stored_and_not_computed_twice(trained, monkeypatch):
+    faces, _, runs = trained
+    first = results.features(runs["hr-only"], faces.probes, 16, progress=False)
+    monkeypatch.setattr(results.embed, "embed", None)
+    np.testing.assert_array_equal(results.features(runs["hr-only"], faces.probes, 16, progress=False), first)
+
+
+def test_angles_are_means_over_people(trained):
+    faces, plan, runs = trained
+    table = results.angles(runs, faces, plan, progress=False)
+    high, low = (results.features(runs["hr-only"], faces.probes, width, progress=False) for width in (112, 16))
+    row = table[(table.network == "hr-only") & (table.width == 16) & (table.kind == "same photo")].iloc[0]
+    expected = geometry.by_person(geometry.same_image(high, low), faces.probes.identities).mean()
+    assert row.angle == pytest.approx(expected) and row.low <= row.angle <= row.high
+    assert (table[(table.width == 112) & (table.kind == "same photo")].angle < 0.1).all()
+    toward = results.angles_to_teacher(runs, runs["hr-only"], faces, plan, progress=False)
+    assert toward[(toward.network == "hr-only") & (toward.width == 112)].angle.item() < 0.1
+
+
+def test_the_teachers_softmax_is_summarised(trained):
+    faces, _, runs = trained
+    found = results.teacher_entropy(runs["hr-only"], faces.train)
+    assert 0 < found["right"] <= 1 and 0 < found["entropy"] < found["most"] == pytest.approx(np.log(6))
+    assert train.run_key(runs["hr-only"].recipe, TINY.training, 0, faces.train, None) != runs["hr-only"].key
