@@ -5,7 +5,7 @@ Features are stored by run, faces and width, so that the next protocol or chapte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from tqdm import tqdm
 
-from rifr import degrade, embed, geometry, metrics, packs, presets, recipes, runs, store, train
+from rifr import degrade, embed, geometry, metrics, packs, presets, runs, store, train
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import identification
@@ -24,6 +24,7 @@ from rifr.sets import FaceSets
 
 PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
 HIGH = packs.SIDE
+Embedder = Run | Path | str | Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,15 @@ def fit_all(names: Iterable[str], preset: str | Preset, seed: int, faces: FaceSe
     return {name: train.fit(name, preset, seed, faces.train, progress) for name in names}
 
 
-def features(embedder: Run | Path, pack: FacePack, width: int = HIGH, mirror: bool = True,
-             progress: bool = True) -> np.ndarray:
+def features(embedder: Embedder, pack: FacePack, width: int = HIGH, mirror: bool = True,
+             progress: bool = True) -> np.ndarray:  # fmt: skip
     """(N, D) float32: the features of a pack's images at a face width, found in the store or computed.
 
-    `embedder` is a run or the path of an ONNX file.
+    `embedder` is a run, the path of an ONNX file, or a function (N, 112, 112, 3) uint8 -> (N, D). A function's features
+    are not stored: nothing says whether it is the same function the next time.
     """
+    if callable(embedder):
+        return embed.embed(embedder, pack.images, width, mirror=mirror, progress=progress)
     name, made_by = ((embedder.recipe.name, embedder.key) if isinstance(embedder, Run)
                      else (Path(embedder).stem, store.file_digest(embedder)))
     key = store.digest(made_by, pack.checksum, width, mirror, store.sources_digest(embed, degrade, runs))
@@ -84,11 +88,11 @@ def features(embedder: Run | Path, pack: FacePack, width: int = HIGH, mirror: bo
     return np.load(path, allow_pickle=False)
 
 
-def identify(embedders: dict[str, Run | Path], faces: FaceSets | tuple[FacePack, FacePack], preset: str | Preset = "",
+def identify(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: str | Preset = "",
              widths: Sequence[int] = (), progress: bool = True) -> Outcome:  # fmt: skip
     """P1 and P2 of several networks at the preset's widths (or `widths`), as counts by person.
 
-    `embedders` are runs or ONNX files by name; `faces` the sets of an experiment, or (probes, distractors).
+    `embedders` are runs, ONNX files or functions by name; `faces` the sets of an experiment, or (probes, distractors).
     """
     preset = presets.get(preset, widths=tuple(widths))
     pair = (faces.probes, faces.distractors) if isinstance(faces, FaceSets) else faces
@@ -105,11 +109,6 @@ def identify(embedders: dict[str, Run | Path], faces: FaceSets | tuple[FacePack,
                                            "person": found.people, "hits": found.hits,
                                            "trials": found.trials_per_person}))  # fmt: skip
     return Outcome(pd.concat(parts, ignore_index=True), preset.resamples)
-
-
-def labels(table: pd.DataFrame) -> pd.Series:
-    """The paper's names of the networks in a table's `network` column."""
-    return table.network.map({name: recipe.label for name, recipe in recipes.RECIPES.items()})
 
 
 def angles(trained: dict[str, Run], faces: FaceSets, preset: str | Preset = "", progress: bool = True) -> pd.DataFrame:

@@ -1,0 +1,81 @@
+"""What the README says can be done is done here, as it stands there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rifr import cli
+from tests.test_sets import person
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+PYTHON = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+SHELL = re.findall(r"^    (\S.*)$", README, re.MULTILINE)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch, store_folder):
+    """my_faces and my_probes, where the README looks for them."""
+    for i in range(8):
+        person(tmp_path / "my_faces", f"many-{i}", 6)
+    for i in range(5):
+        person(tmp_path / "my_faces", f"single-{i}", 1)
+    for i in range(4):
+        person(tmp_path / "my_probes", f"probe-{i}", 3)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_library_in_ten_lines(folders, capsys):
+    space = {}
+    exec(compile(PYTHON, "README.md", "exec"), space)
+    assert space["z"].shape == (12, 32) and np.isfinite(space["z"]).all()
+    table = space["outcome"].table()
+    assert set(table.network) == {"proposed", "mine"} and "difference" in capsys.readouterr().out
+
+
+def test_the_embedder_from_the_shell(folders, real_data, capsys):
+    (line,) = (line for line in SHELL if "--embedder" in line)
+    (folders / "model.onnx").symlink_to(real_data / "models" / "mobilefacenet.onnx")
+    assert cli.main(line.split()[3:]) == 0 and "12 probes of 4 people" in capsys.readouterr().out
+
+
+def test_a_batch_over_seeds(folders):
+    (line,) = (line for line in SHELL if line.startswith("for seed"))
+    small = " --set epochs=1 train_people=5 train_images=8 probe_people=3 probe_images=2 distractor_people=4 --widths 16"
+    line = line.replace("in 0 1 2", "in 0 1").replace("python -m", f"{sys.executable} -m").replace(" --out", f"{small} --out")
+    subprocess.run(["bash", "-ec", line], check=True, stdout=subprocess.DEVNULL)
+    tables = [(folders / f"seed-{seed}.csv").read_text() for seed in (0, 1)]
+    assert tables[0] != tables[1] and all("proposed" in table for table in tables)
+
+
+def test_papermill_runs_a_chapter_on_the_readers_own_faces(folders):
+    (line,) = (line for line in SHELL if "ablation" in line)
+    arguments = line.split()[1:]
+    arguments[0] = str(ROOT / arguments[0])
+    subprocess.run([sys.executable, "-m", "papermill", *arguments, "-p", "preset", "smoke", "--no-progress-bar"], check=True)
+    text = (folders / "out.ipynb").read_text()
+    assert "12 probes of 4 people among 5 distractors" in text and "Traceback" not in text
+
+
+def test_every_file_on_the_map_exists():
+    for names in re.findall(r"^\| (`.*?) \|", README, re.MULTILINE):
+        folder = ""
+        for name in re.findall(r"`(.*?)`", names):
+            folder = name.rsplit("/", 1)[0] if name.count("/") and not name.endswith("/") else folder
+            assert (ROOT / name).exists() or (ROOT / folder / name).exists(), name
+
+
+def test_every_make_target_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make (\w+)", " ".join(SHELL)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_chapter_that_papermill_is_shown_with_exists():
+    for path in re.findall(r"papermill (\S+)", README):
+        assert (ROOT / path).exists(), path
