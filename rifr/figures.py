@@ -111,7 +111,7 @@ def training_curves(histories: dict[str, list[dict[str, float]]]) -> Figure:
         style = network_style(network)
         left.plot(rows.epoch, rows.loss, **style)
         right.plot(rows.epoch, 100 * rows.accuracy, label=recipes.get(network).label, **style)
-    left.set(xlabel="epoch", ylabel="loss (each network's own)", yscale="log")
+    left.set(xlabel="epoch", ylabel="loss (each network's own)", ylim=(0, None))
     right.set(xlabel="epoch", ylabel="training rows with the right class (%)", ylim=(0, 101))
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)

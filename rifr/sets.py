@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
     path = store.root() / "packs" / f"rendered-{spec.split}-{spec.people}x{spec.images_per_person}-{key[:12]}"
     with store.lock(path):
         if not path.exists():
-            rendered.render(spec, path, progress=progress)
+            rendered.render(spec, path, progress=progress and sys.stderr.isatty())  # a notebook is none
     return FacePack.open(path)
 
 
