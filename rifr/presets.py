@@ -66,7 +66,7 @@ class Training:
 class Preset:
     """How many faces, which training, and at which face widths it is evaluated.
 
-    people and images     of the rendered sets; on folders of real faces, the fewest and most images a person gives
+    people and images     of the rendered sets; folders of real faces give what they hold
     widths                face widths of P1 and P2 in pixels
     mirror                whether an embedding sums the features of an image and its mirror image
     resamples             of the bootstrap over identities

@@ -12,6 +12,9 @@ from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import folder as folder_reader
 
+FEWEST_TO_TRAIN = 5
+"""Images that a person in a folder must have to be trained on."""
+
 
 @dataclass(frozen=True)
 class FaceSets:
@@ -37,9 +40,9 @@ def face_sets(preset: str | Preset = "", seed: int = 0, train_faces: str = "", p
     """The three packs of an experiment, found in the store or made.
 
     Without folders, the preset's rendered people. A folder holds a folder per person of aligned 112x112 images, or is
-    itself a face pack. From folders: to train on, people with at least half the preset's `train_images` (never fewer
-    than 5); as probes, all people with at least two images; as distractors, people with a single one. Probe people
-    are left out of the other two. Raises ValueError when nobody is left, or when only some of the three are given.
+    itself a face pack. From folders: to train on, people with at least 5 images; as probes, all people with at least
+    two; as distractors, people with a single one. Probe people are left out of the other two. Raises ValueError when
+    nobody is left, or when only some of the three are given.
     """
     preset = presets.get(preset)
     given = {"train_faces": train_faces, "probe_faces": probe_faces, "distractor_faces": distractor_faces}
@@ -47,7 +50,7 @@ def face_sets(preset: str | Preset = "", seed: int = 0, train_faces: str = "", p
         missing = [name for name, value in given.items() if not value]
         raise ValueError(f"real faces need all three folders; not given: {', '.join(missing)}.")
     if all(given.values()):
-        return _from_folders(preset, *map(Path, given.values()), progress)
+        return _from_folders(*map(Path, given.values()), progress)
     sizes = {
         "train": (preset.train_people, preset.train_images),
         "probe": (preset.probe_people, preset.probe_images),
@@ -75,10 +78,9 @@ def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
     return FacePack.open(path)
 
 
-def _from_folders(preset: Preset, train: Path, probe: Path, distractor: Path, progress: bool) -> FaceSets:
-    fewest = max(5, preset.train_images // 2)
+def _from_folders(train: Path, probe: Path, distractor: Path, progress: bool) -> FaceSets:
     probes = _folder_pack(probe, {"fewest": 2}, progress)
-    train_pack = _folder_pack(train, {"fewest": fewest, "exclude": probes.people}, progress)
+    train_pack = _folder_pack(train, {"fewest": FEWEST_TO_TRAIN, "exclude": probes.people}, progress)
     distractors = _folder_pack(distractor, {"most": 1, "exclude": sorted({*probes.people, *train_pack.people})}, progress)
     made = FaceSets(train_pack, probes, distractors)
     left_out = {name for pack in (train_pack, distractors) for name in pack.manifest["spec"].get("excluded", [])}
