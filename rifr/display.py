@@ -20,7 +20,8 @@ from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
-from IPython.display import Markdown
+import pandas as pd
+from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
 DPI = 160                # pixels an inch in the file
@@ -135,6 +136,11 @@ def show(draw: Callable[..., Figure], *arguments: Any, alt: str, caption: str,
 def markdown(text: str) -> Markdown:
     """Text of a cell that is read like the chapter's own: `markdown(narrate.dilemma(table))`."""
     return Markdown(text)
+
+
+def table(frame: pd.DataFrame) -> HTML:
+    """A data frame without its index, in the book's own style of tables (a pandas Styler stays light on dark pages)."""
+    return HTML(frame.to_html(index=False, border=0))
 
 
 def _draw(draw: Callable[[], Figure], page: str) -> tuple[bytes, int]:

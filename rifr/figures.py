@@ -48,7 +48,7 @@ def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> F
     figure, axes = plt.subplots(figsize=(7.0, 3.6))
     axes.axhline(0, color=ink(), linewidth=1)
     widths = sorted(next(iter(tables.values())).width.unique())
-    shift = np.linspace(-0.18, 0.18, len(tables))
+    shift = 0.18 * (np.arange(len(tables)) - (len(tables) - 1) / 2)
     for (network, table), offset in zip(tables.items(), shift, strict=True):
         part = table[table.protocol == protocol].set_index("width").loc[widths]
         style = network_style(network)

@@ -96,7 +96,7 @@ PRESETS = {
             training=Training("thin", embedding=32, epochs=2, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1),
         ),
         Preset(
-            "mini", 500, 20, 150, 8, 1000, widths=(112, 80, 60, 40, 30, 25, 20, 16),
+            "mini", 500, 20, 150, 8, 1000, widths=(112, 100, 60, 40, 30, 25, 20, 16),
             training=Training("thin", embedding=128, epochs=4, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1),
         ),
         Preset("rendered", 10_000, 50, 80, 44, 10_000, training=Training(precision="bf16-mixed", epochs=65)),

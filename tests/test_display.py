@@ -6,6 +6,7 @@ import re
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -85,3 +86,8 @@ def test_networks_differ_in_colour_in_marker_and_in_dash():
     rows = [display.network_style(name) for name in display.NETWORKS]
     for key in ("color", "marker", "linestyle"):
         assert len({str(row[key]) for row in rows}) == len(rows) == 6
+
+
+def test_a_table_has_the_class_that_the_theme_styles_and_no_index():
+    page = display.table(pd.DataFrame({"network": ["proposed"], "rank-1": [50.65]}, index=[17])).data
+    assert 'class="dataframe"' in page and "50.65" in page and "17" not in page
