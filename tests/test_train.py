@@ -68,7 +68,7 @@ train.fit("proposed", TINY, 0, FacePack.open(sys.argv[1]), progress=False)
 
 
 def test_killed_in_an_epoch_it_resumes_and_ends_with_the_same_weights(tmp_path, monkeypatch):
-    faces = easy_faces(tmp_path / "faces", people=8, images=30)
+    faces = easy_faces(tmp_path / "faces", people=8, images=16)
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "whole"))
     expected = weights(train.fit("proposed", TINY, 0, faces, progress=False))
 
