@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from rifr import recipes, reported
+from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.results import PROTOCOLS, Outcome
 from rifr.sets import FaceSets
@@ -114,10 +115,15 @@ def _name(network: str) -> str:
     return recipes.get(network).label
 
 
+def source(pack: FacePack) -> str:
+    """What a pack says its faces are, as a sentence begins."""
+    text = pack.manifest["source"]
+    return text[0].upper() + text[1:]
+
+
 def setting(preset: Preset, seed: int, faces: FaceSets) -> str:
     """What a caption must say: faces, n, preset, seed, and what the bands are."""
-    source = faces.probes.manifest["source"]
-    return (f"{source[0].upper()}{source[1:]}: {len(faces.probes):,} probes of {len(faces.probes.people)} people among "
+    return (f"{source(faces.probes)}: {len(faces.probes):,} probes of {len(faces.probes.people)} people among "
             f"{len(faces.distractors):,} distractors; trained on {len(faces.train):,} images of "
             f"{len(faces.train.people):,} other people; preset `{preset.name}`, seed {seed}. "
             f"Intervals: 95 % bootstrap over people.")

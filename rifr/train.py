@@ -85,7 +85,7 @@ def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, face
         raise ValueError(f"{len(faces)} images cannot fill a batch of {training.batch_size}: "
                          f"give more faces or a smaller batch_size.")
     fabric = Fabric(accelerator="auto", devices=1, precision=training.precision)
-    torch.manual_seed(seed)
+    torch.manual_seed(_start(recipe, seed))
     student = Student(training, len(faces.people))
     if teacher:
         _start_from(student, teacher, training)
@@ -231,6 +231,15 @@ class TeacherOutputs:
     def __call__(self, which: np.ndarray, mirrored: Tensor) -> tuple[Tensor, Tensor]:
         z_teacher = self.features[mirrored.long(), torch.from_numpy(which).to(mirrored.device)]
         return z_teacher, (z_teacher @ self.softmax.T / self.temperature).softmax(dim=1)
+
+
+def _start(recipe: Recipe, seed: int) -> int:
+    """The seed of a network's first weights: one for the teacher, another for all others of the same seed.
+
+    From the teacher's own noise a student's axes would lie near the teacher's before any lesson, and sharing the
+    softmax layer would seem to do less than it does. The others start alike, so that they differ by their recipes alone.
+    """
+    return int(np.random.default_rng([seed, recipe.name == recipes.TEACHER]).integers(2**31))
 
 
 def _start_from(student: Student, teacher: Run, training: Training) -> None:

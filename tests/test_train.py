@@ -162,6 +162,15 @@ def test_the_step_schedule_is_the_papers():
     assert (training.batch_size, training.momentum, training.weight_decay, training.epochs) == (64, 0.9, 1e-4, 65)
 
 
+def test_students_start_alike_and_not_from_the_teachers_noise(tmp_path, store_folder):
+    faces, still = easy_faces(tmp_path / "faces", people=4), presets.get(TINY, epochs=1, learning_rate=1e-9)
+    teacher, plain, proposed = (train.fit(name, still, 0, faces, progress=False).softmax()
+                                for name in ("hr-only", "hr+lr", "proposed"))
+    torch.testing.assert_close(plain, proposed, atol=1e-6, rtol=0)
+    angles = torch.nn.functional.cosine_similarity(plain, teacher).arccos().rad2deg()
+    assert (angles - 90).abs().max() < 60 and (angles - 90).abs().min() > 0.01 and angles.min() > 20
+
+
 def test_a_student_can_start_from_its_teacher(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
     teacher = train.fit("hr-only", TINY, 0, faces, progress=False)
@@ -174,7 +183,7 @@ def test_a_student_can_start_from_its_teacher(tmp_path, store_folder):
     assert not torch.equal(student.softmax.weight, teacher.softmax())
 
 
-def test_unknown_names_are_refused_with_what_is_allowed(tmp_path):
+def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
     with pytest.raises(ValueError, match="hr-only, lr-only"):
         train.fit("hr", TINY)
     with pytest.raises(ValueError, match="smoke, mini, rendered, paper"):
