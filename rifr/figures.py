@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -135,8 +136,8 @@ def attribute_histograms(attributes: dict[str, np.ndarray]) -> Figure:
     lines = -(-len(attributes) // columns)
     figure, panels = plt.subplots(lines, columns, figsize=(3.0 * columns, 2.4 * lines), squeeze=False)
     for axes, (name, values) in zip(panels.flat, attributes.items(), strict=False):
-        axes.hist(values, bins=24, color=network_style("hr-only")["color"])
-        axes.set(xlabel=name, yticks=[])
+        sns.histplot(x=np.asarray(values, float), bins=24, stat="percent", color=network_style("hr-only")["color"], ax=axes)
+        axes.set(xlabel=name, ylabel="photos (%)" if axes is panels[0, 0] else "")
         axes.grid(False)
     for axes in panels.flat[len(attributes):]:
         axes.set_axis_off()

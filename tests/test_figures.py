@@ -37,3 +37,10 @@ def test_a_sheet_has_a_picture_for_each_photo():
     figure = figures.faces_at_widths(images, [112, 20, 16])
     assert len(figure.axes) == 6 and figure.axes[1].get_title() == "20 px"
     np.testing.assert_array_equal(figure.axes[4].images[0].get_array(), images[1, 1])
+
+
+def test_histograms_show_the_share_of_photos():
+    values = np.repeat([0.0, 10.0], [30, 70])
+    axes = figures.attribute_histograms({"yaw (degrees)": values}).axes[0]
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights[0] == pytest.approx(30) and heights[-1] == pytest.approx(70) and sum(heights) == pytest.approx(100)
