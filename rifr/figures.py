@@ -170,9 +170,10 @@ def _width_axis(axes: Axes, widths: pd.Series) -> None:
     """Widths on a logarithmic axis, where halving the pixels is the same step everywhere."""
     axes.set_xscale("log")
     axes.minorticks_off()
-    ticks = sorted(set(widths))
-    while len(ticks) > 8:
-        ticks = ticks[::2]
+    ticks: list[int] = []
+    for width in sorted(set(widths), reverse=True):
+        if not ticks or width < 0.88 * ticks[-1]:  # closer labels would run into one another
+            ticks.append(width)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
 
 

@@ -44,3 +44,9 @@ def test_histograms_show_the_share_of_photos():
     axes = figures.attribute_histograms({"yaw (degrees)": values}).axes[0]
     heights = [bar.get_height() for bar in axes.patches]
     assert heights[0] == pytest.approx(30) and heights[-1] == pytest.approx(70) and sum(heights) == pytest.approx(100)
+
+
+def test_labels_of_near_widths_do_not_run_into_one_another():
+    table = outcome({("hr-only", width): 0.5 for width in (112, 100, 60, 20)}).table()
+    labels = [label.get_text() for label in figures.rank1_by_width(table, "P1").axes[0].get_xticklabels()]
+    assert sorted(labels, key=int) == ["20", "60", "112"]
