@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
-import numpy as np
-import pytest
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny networks gain nothing from a second thread, and
+                                               # two threads on one free core wait for each other most of the time
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
-from rifr.packs import FacePack
+from rifr.packs import FacePack  # noqa: E402
 
 
 @pytest.fixture
