@@ -25,7 +25,7 @@ def degrees(cosines: np.ndarray) -> np.ndarray:
 
 
 def same_image(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """(N,) the angle between the features of each photo at high and at low resolution."""
+    """(N,) the angle between the features of each photo at high and at low resolution, row by row."""
     return degrees((unit(high) * unit(low)).sum(1))
 
 
@@ -42,17 +42,7 @@ def same_person(high: np.ndarray, low: np.ndarray, identities: np.ndarray) -> tu
     return np.array(own), np.array(others)
 
 
-def to_class(features: np.ndarray, w: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(N,) the angle between each feature (N, D) and the softmax weight w_y (K, D) of its class."""
-    return degrees((unit(features) * unit(w)[labels]).sum(1))
-
-
 def by_person(values: np.ndarray, identities: np.ndarray) -> np.ndarray:
     """(P,) the mean of (N,) values over each person's photos, people sorted."""
     _, place = np.unique(identities, return_inverse=True)
     return np.bincount(place, values) / np.bincount(place)
-
-
-def by_row(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(K,) the angle between each row of (K, D) and the same row of another (K, D)."""
-    return same_image(first, second)

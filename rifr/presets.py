@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from rifr.degrade import check_width
-from rifr.recipes import LR_WIDTHS
 
 
 def choice(default: Any, reason: str) -> Any:

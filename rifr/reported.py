@@ -37,8 +37,6 @@ RANK1 = [
 ]
 """Identification among 10,000 MegaFace distractors, Figs. 5, 6, 9 and 10. HR-only's 90 % is also said of 112 to 60 px."""
 
-ARTICLE = "Khalid et al. (2020)"
-
 
 def rank1(protocol: str, network: str, width: int) -> Reported | None:
     """What the paper reports for a protocol, network and width, or None where its text gives no figure."""
