@@ -6,9 +6,9 @@ antialiasing, the border repeated, rounded to 8 bits after each of the two steps
 On the CPU, OpenCV itself makes the small image: builds of OpenCV round ties and weights differently, and a level lost
 there could grow to two on the way up. The way up, where most of the time goes, is a compiled loop of ours, two to four
 times faster than OpenCV's. Tensors on another device take the same four-tap sums in PyTorch for both steps; there
-about one pixel in ten million of a face, and three in a million of plain noise at the worst width (48), is two levels
-from OpenCV's. All sums are elementwise in float32, so no precision setting for matrix products (TF32, autocast)
-changes a pixel.
+about one pixel in a million of a face, and three of plain noise, at the worst width (48), is two levels from OpenCV's,
+which breaks ties one way or the other by the processor it runs on. All sums are elementwise in float32, so no
+precision setting for matrix products (TF32, autocast) changes a pixel.
 """
 
 import operator

@@ -219,11 +219,11 @@ def test_the_pupils_at_the_landmarks_are_darker_than_the_cheeks_below(model, peo
 
 def test_skin_is_neither_green_nor_magenta(people, model):
     for person in people[:60]:
-        texture = np.empty((paint.SKIN_SIZE, paint.SKIN_SIZE, 3), np.float32)
+        texture = np.empty((paint.SKIN_SIZE, paint.SKIN_SIZE, 4), np.float32)
         paint.paint_skin(person.look[()], paint.noise(), texture)
         row = int((0.93 - head.BOTTOM) / (head.TOP - head.BOTTOM) * paint.SKIN_SIZE)
         middle = paint.SKIN_SIZE // 2
-        forehead = texture[row : row + 6, middle - 8 : middle + 8].reshape(-1, 3).mean(axis=0)
+        forehead = texture[row : row + 6, middle - 8 : middle + 8, :3].reshape(-1, 3).mean(axis=0)
         red, green, blue = forehead ** (1 / 2.2)
         hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
         assert 5 / 360 < hue < 40 / 360 and 0.05 < saturation < 0.60
@@ -234,7 +234,7 @@ def test_the_z_buffer_agrees_with_a_loop_over_every_sample_and_triangle():
     rng = np.random.default_rng(1)
     points = rng.uniform(-4, 24, (60, 2)).astype(np.float32)
     depth = rng.uniform(1, 2, 60).astype(np.float32)
-    triangles = rng.integers(0, 60, (40, 3)).astype(np.int32)
+    triangles = rng.integers(0, 60, (40, 3)).astype(np.uint32)
     size = 20
     nearest = np.full((size, size), raster.FAR, np.float32)
     owner, weights = np.full((size, size), -1, np.int32), np.zeros((size, size, 2), np.float32)
@@ -260,7 +260,7 @@ def test_normals_of_a_sphere_point_outwards():
     points = np.stack([np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)], -1).reshape(-1, 3)
     a = (np.arange(12)[:, None] * 24 + np.arange(24)).ravel()
     b = (np.arange(12)[:, None] * 24 + (np.arange(24) + 1) % 24).ravel()
-    triangles = np.concatenate([np.stack([a, b, a + 24], 1), np.stack([b, b + 24, a + 24], 1)]).astype(np.int32)
+    triangles = np.concatenate([np.stack([a, b, a + 24], 1), np.stack([b, b + 24, a + 24], 1)]).astype(np.uint32)
     out = np.zeros((len(points), 3), np.float32)
     raster.normals(points.astype(np.float32), triangles, out)
     assert (out * points).sum(axis=1).min() > 0.9

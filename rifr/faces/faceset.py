@@ -85,13 +85,16 @@ def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progre
              disable=hidden, file=sys.stderr) as bar,
         ThreadPoolExecutor(workers or os.cpu_count()) as pool,
     ):  # fmt: skip
-        for chunk, file in zip(chunks, files, strict=True):
-            if file.exists():
-                continue
+        waiting = [(chunk, file) for chunk, file in zip(chunks, files, strict=True) if not file.exists()]
+        begun: list = []
+        for n, (_, file) in enumerate(waiting):
+            for chunk, _ in waiting[len(begun) : n + 2]:  # the next people are drawn while these are written
+                begun.append(pool.map(lambda index: _photograph_index(model, spec, index), chunk))
             results = []
-            for result in pool.map(lambda index: _photograph_index(model, spec, index), chunk):
+            for result in begun[n]:
                 results.append(result)
                 bar.update(spec.images_per_person)
+            begun[n] = None
             arrays = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
             store.atomic_write(file, lambda target, arrays=arrays: np.savez(target, **arrays))
     columns = [{name: values for name, values in _arrays(file).items() if name != "images"} for file in files]

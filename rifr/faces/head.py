@@ -61,19 +61,19 @@ class Head:
     phenotype           (P, V, 3) float32, offsets of the compact phenotype basis
     mask, project       (K, 26), (K, P) float64: a row of `mask` names the ends whose shares multiply to one weight
     starts              (2 S + E + 1,) int32: shape s has the entries starts[s]:starts[s + 1] of the next two
-    indices, deltas     (M,) int32, (M, 3) float32; shapes 2 c and 2 c + 1 are control c's increase and decrease
+    indices, deltas     (M,) uint32, (M, 3) float32; shapes 2 c and 2 c + 1 are control c's increase and decrease
     controls, actions   names of the S controls and E expressions; reach (S,) float32: how far the control moves the
                         vertex that it moves most, in metres
-    triangles           (T, 3) int32; part (T,) int8: 0 skin, 1 tongue, 2 and 3 the person's left and right eye
+    triangles           (T, 3) uint32; part (T,) int8: 0 skin, 1 tongue, 2 and 3 the person's left and right eye
     canonical           (V, 2) float32: azimuth (radians) and height (metres) on the mean head
     occlusion           (V,) float32: share of the sky that a vertex of the mean head sees, 0..1
     margin              (V,) float32: 1 on the rims of the eyelids, 0 elsewhere
     eye_weights         (2, V) float32: the centres of the eyes as weighted sums of the vertices
     landmarks           (3,) int32: the tip of the nose, the corners of the mouth as the viewer sees them from the left
-    hair_anchor         (H, 3) int32 and hair_weight (H, 3) float32: the point of the skin below each shell vertex
+    hair_anchor         (H, 3) uint32 and hair_weight (H, 3) float32: the point of the skin below each shell vertex
     hair_direction      (H, 3) float32: the way out; hair_drop (H,) float32: how far below its anchor it hangs, in 0..1
     hair_place          (H, 2) float32: azimuth and canonical height of the shell's vertices (the texture's coordinates)
-    hair_triangles      (U, 3) int32
+    hair_triangles      (U, 3) uint32
     """
 
     template: np.ndarray
@@ -157,7 +157,7 @@ def build() -> Head:
     with torch.no_grad():
         template = model.template_vertices.numpy()
         blendshapes = model.blendshapes.numpy()
-        triangles = np.ascontiguousarray(model.faces.numpy().astype(np.int32))
+        triangles = np.ascontiguousarray(model.faces.numpy().astype(np.uint32))
         mask = model.stacked_phenotype_blend_shapes_mask.numpy()
         project = model.phenotype_blendshape_projection.numpy()
     return assemble(template, blendshapes, list(model.blendshape_labels), triangles, mask, project)
@@ -248,7 +248,7 @@ def _sparse(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         starts.append(starts[-1] + len(moved))
     return (
         np.array(starts, np.int32),
-        np.concatenate(indices).astype(np.int32),
+        np.concatenate(indices).astype(np.uint32),
         np.concatenate(deltas).astype(np.float32),
     )
 

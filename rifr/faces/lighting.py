@@ -12,33 +12,26 @@ from rifr.faces.paint import HAIR_BOTTOM, HAIR_TOP, step
 
 @compiled
 def sample_texture(texture, x, y, out):
-    """The channels of a texture at 0..1 coordinates, interpolated and clamped at its edges, written to `out`.
+    """The four channels of a texture at 0..1 coordinates, interpolated and clamped at its edges, written to `out`.
 
     Textures hold square roots in 8 bits (see `paint.pack`), so that one fits into a processor's cache.
     """
     height, width = texture.shape[0], texture.shape[1]
     x = min(max(x * width - 0.5, 0.0), width - 1.001)
     y = min(max(y * height - 0.5, 0.0), height - 1.001)
-    j, i = int(x), int(y)
-    a, b = x - j, y - i
-    first, second, third, fourth = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
-    for channel in range(texture.shape[2]):
+    j, i = np.uint32(x), np.uint32(y)
+    a, b = np.float32(x - j), np.float32(y - i) * np.float32(1 / 255)
+    rest = np.float32(1 / 255) - b
+    second, fourth = a * rest, a * b
+    first, third = rest - second, b - fourth
+    for channel in range(4):
         root = (
             first * texture[i, j, channel]
             + second * texture[i, j + 1, channel]
             + third * texture[i + 1, j, channel]
             + fourth * texture[i + 1, j + 1, channel]
-        ) * (1.0 / 255.0)
+        )
         out[channel] = root * root
-
-
-@compiled
-def blend(attributes, triangles, t, a, b, out):
-    """The attributes of a point of triangle t with barycentric weights a and b of its first two corners."""
-    i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-    c = np.float32(1.0) - a - b
-    for q in range(attributes.shape[1]):
-        out[q] = a * attributes[i, q] + b * attributes[j, q] + c * attributes[k, q]
 
 
 @compiled

@@ -51,20 +51,26 @@ def stands_before(shot):
 
 
 @compiled
-def cover_view(shot, look, turn, points, rx, ry, front, key, colour):
-    """Lay glasses, a hand or the peak of a cap over a line of sight (rx, 1, -ry); True where the view is hidden.
-
-    points (5, 3) are the landmarks in camera coordinates, `front` is the depth of what the sample sees so far.
-    """
-    kind = int(shot.occluder)
-    # a plane through a point p with the head's own axes: right (x), forward (-y), up (z)
+def plane_point(shot, turn, points):
+    """A point (3,) in camera coordinates of the plane in which glasses or a hand lie; points (5, 3) are the landmarks
+    there."""
     p = np.empty(3)
     for axis in range(3):
-        eyes = 0.5 * (points[0, axis] + points[1, axis])
-        if kind == HAND:
+        if shot.occluder == HAND:
             p[axis] = points[2, axis] - 0.012 * turn[axis, 1]
         else:
-            p[axis] = eyes - 0.016 * turn[axis, 1]
+            p[axis] = 0.5 * (points[0, axis] + points[1, axis]) - 0.016 * turn[axis, 1]
+    return p
+
+
+@compiled
+def cover_view(shot, look, turn, p, rx, ry, front, key, colour):
+    """Lay glasses or a hand over a line of sight (rx, 1, -ry); True where the view is hidden.
+
+    The plane through p (3,) has the head's own axes: right (x), forward (-y), up (z); `front` is the depth of what the
+    sample sees so far.
+    """
+    kind = int(shot.occluder)
     across = turn[0, 1] * rx + turn[1, 1] - turn[2, 1] * ry
     if abs(across) < 1e-6:
         return False
@@ -85,9 +91,10 @@ def _glasses(shot, x, z, kind, colour):
     wide, high = 0.024 + 0.005 * shot.occluder_a, 0.017 + 0.007 * shot.occluder_b
     power = 2.0 + 2.5 * shot.occluder_c
     u, v = abs(a - 0.033) / wide, abs(z + 0.003) / high
-    reach = (u**power + v**power) ** (1 / power)
     rim = 0.0016 if kind == CLEAR_GLASSES else 0.0022
     edge = rim / high
+    outside = max(u, v) > 1 + edge  # of both lenses, whatever their shape
+    reach = 2.0 if outside else (u**power + v**power) ** (1 / power)
     frame = abs(reach - 1) < edge or (a < 0.033 - wide and abs(z - 0.002) < rim)
     if frame:
         for channel in range(3):
@@ -108,6 +115,8 @@ def _hand(shot, look, x, z, key, colour):
     c, s = np.cos(tilt), np.sin(tilt)
     shift_x, shift_z = (shot.occluder_b - 0.5) * 0.05, -0.060 + 0.035 * shot.occluder_c
     u, v = c * (x - shift_x) + s * (z - shift_z), -s * (x - shift_x) + c * (z - shift_z)
+    if abs(u) > 0.041 or v > 0.076:  # beyond palm and fingers
+        return False
     best = 2.0
     for finger in range(4):
         centre = (finger - 1.5) * 0.0185

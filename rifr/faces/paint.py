@@ -53,8 +53,8 @@ def look_up(layer, x, y):
     """Noise at texel coordinates, interpolated, wrapping."""
     column, row = np.floor(x), np.floor(y)
     a, b = x - column, y - row
-    i, j = int(row) & 255, int(column) & 255
-    k, m = (i + 1) & 255, (j + 1) & 255
+    i, j = np.uint32(int(row) & 255), np.uint32(int(column) & 255)
+    k, m = np.uint32((i + 1) & 255), np.uint32((j + 1) & 255)
     upper = layer[i, j] * (1 - a) + layer[i, m] * a
     lower = layer[k, j] * (1 - a) + layer[k, m] * a
     return upper * (1 - b) + lower * b
@@ -76,7 +76,7 @@ def hairline(look, azimuth):
 
 @compiled
 def paint_skin(look, layers, texture):
-    """Paint the (SKIN_SIZE, SKIN_SIZE, 3) float32 texture of a `LOOK` record; row 0 is the lowest."""
+    """Paint the (SKIN_SIZE, SKIN_SIZE, 4) float32 texture of a `LOOK` record, RGB and 1; row 0 is the lowest."""
     size = texture.shape[0]
     style = int(look.hair_style)
     bearded = look.stubble > 0 or look.moustache > 0 or look.chin_beard > 0 or look.cheek_beard > 0
@@ -223,6 +223,7 @@ def paint_skin(look, layers, texture):
             texture[row, column, 0] = min(max(red, 0.0), 1.0)
             texture[row, column, 1] = min(max(green, 0.0), 1.0)
             texture[row, column, 2] = min(max(blue, 0.0), 1.0)
+            texture[row, column, 3] = 1.0
 
 
 @compiled
@@ -277,19 +278,19 @@ def paint_hair(look, layers, texture):
 
 @compiled
 def pack(texture, out):
-    """A texture (rows, columns, channels) of values in 0..1 as square roots in uint8, to `out`."""
+    """A texture (rows, columns, 4) of values in 0..1 as square roots in uint8, to `out`."""
     for row in range(texture.shape[0]):
         for column in range(texture.shape[1]):
-            for channel in range(texture.shape[2]):
+            for channel in range(4):
                 value = min(max(texture[row, column, channel], 0.0), 1.0)
                 out[row, column, channel] = np.uint8(np.sqrt(value) * 255.0 + 0.5)
 
 
 def textures(look: np.void) -> tuple[np.ndarray, np.ndarray]:
-    """The skin (SKIN_SIZE, SKIN_SIZE, 3) and hair (HAIR_SIZE, HAIR_SIZE, 4) of a `LOOK` record, uint8 by `pack`."""
+    """The skin (SKIN_SIZE, SKIN_SIZE, 4) and hair (HAIR_SIZE, HAIR_SIZE, 4) of a `LOOK` record, uint8 by `pack`."""
     packed = []
-    for painter, size, channels in ((paint_skin, SKIN_SIZE, 3), (paint_hair, HAIR_SIZE, 4)):
-        texture = np.empty((size, size, channels), np.float32)
+    for painter, size in ((paint_skin, SKIN_SIZE), (paint_hair, HAIR_SIZE)):
+        texture = np.empty((size, size, 4), np.float32)
         painter(look, noise(), texture)
         packed.append(np.empty(texture.shape, np.uint8))
         pack(texture, packed[-1])

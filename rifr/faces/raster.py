@@ -26,10 +26,11 @@ def fill(
 ) -> None:
     """Draw triangles into the buffers, in place.
 
-    points (V, 2) float32 in samples (x right, y down), depth (V,) float32 (smaller is nearer), triangles (T, 3) int32;
-    nearest (H, W) float32 starts at FAR or at the depths of what was drawn before, owner (H, W) int32 at -1,
-    weights (H, W, 2) float32 receives the barycentric weights of the first two corners. A triangle whose corners run
-    clockwise on the screen (x right, y down) faces the camera; others are skipped unless `two_sided`.
+    points (V, 2) float32 in samples (x right, y down), depth (V,) float32 (smaller is nearer), triangles (T, 3) uint32
+    (signed indices are slower, for numba lets them count from the end); nearest (H, W) float32 starts at FAR or at the
+    depths of what was drawn before, owner (H, W) int32 at -1, weights (H, W, 2) float32 receives the barycentric
+    weights of the first two corners. A triangle whose corners run clockwise on the screen (x right, y down) faces the
+    camera; others are skipped unless `two_sided`.
     """
     height, width = nearest.shape
     for t in range(triangles.shape[0]):
@@ -40,29 +41,46 @@ def fill(
         area = float(x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if area == 0.0 or (area > 0.0 and not two_sided):
             continue
-        left = max(0, int(np.ceil(min(x0, x1, x2) - 0.5)))
-        right = min(width - 1, int(np.floor(max(x0, x1, x2) - 0.5)))
         top = max(0, int(np.ceil(min(y0, y1, y2) - 0.5)))
         bottom = min(height - 1, int(np.floor(max(y0, y1, y2) - 0.5)))
+        left = max(0, int(np.ceil(min(x0, x1, x2) - 0.5)))
+        right = min(width - 1, int(np.floor(max(x0, x1, x2) - 0.5)))
         if left > right or top > bottom:
             continue
-        # barycentric weights of the first two corners: linear in x and y, zero at the third corner
+        # barycentric weights of the corners: linear in x and y, the first two zero at the third corner
         inverse = 1.0 / area
         ax, ay = (y1 - y2) * inverse, (x2 - x1) * inverse
         bx, by = (y2 - y0) * inverse, (x0 - x2) * inverse
-        z0, z1, z2 = depth[i], depth[j], depth[k]
+        cx, cy = -ax - bx, -ay - by
+        across_a, across_b, across_c = 1.0 / ax, 1.0 / bx, 1.0 / cx
+        z2 = depth[k]
+        za, zb = depth[i] - z2, depth[j] - z2
+        origin = x2 - 0.5
         for row in range(top, bottom + 1):
             y = row + 0.5 - y2
-            inside = False
-            for column in range(left, right + 1):
-                x = column + 0.5 - x2
+            # each weight is zero where its edge meets the row: the samples between the edges belong to the triangle
+            first, last = float(left), float(right)
+            edge = origin - ay * y * across_a
+            if ax > 0.0:
+                first = max(first, edge)
+            elif ax < 0.0:
+                last = min(last, edge)
+            edge = origin - by * y * across_b
+            if bx > 0.0:
+                first = max(first, edge)
+            elif bx < 0.0:
+                last = min(last, edge)
+            edge = origin - (1.0 + cy * y) * across_c
+            if cx > 0.0:
+                first = max(first, edge)
+            elif cx < 0.0:
+                last = min(last, edge)
+            if first > last:
+                continue
+            for column in range(int(np.ceil(first)), int(np.floor(last)) + 1):
+                x = column - origin
                 a, b = ax * x + ay * y, bx * x + by * y
-                if a < 0.0 or b < 0.0 or a + b > 1.0:
-                    if inside:
-                        break
-                    continue
-                inside = True
-                z = z2 + a * (z0 - z2) + b * (z1 - z2)
+                z = z2 + a * za + b * zb
                 if z < nearest[row, column]:
                     nearest[row, column] = z
                     owner[row, column] = t

@@ -14,7 +14,6 @@ from rifr.faces.camera import PIVOT, SAMPLES, find_points, rotation, similarity,
 from rifr.faces.compiled import compiled
 from rifr.faces.lighting import (
     backdrop,
-    blend,
     clothes,
     light_eye,
     light_hair,
@@ -22,12 +21,17 @@ from rifr.faces.lighting import (
     light_tongue,
     look_direction,
 )
-from rifr.faces.occluders import cover_view, stands_before
+from rifr.faces.occluders import cover_view, plane_point, stands_before
 from rifr.faces.raster import fill, normals
 from rifr.faces.shape import add_sparse
 
 ALIGNED = 112.0
 LID = 0.003
+ATTRIBUTES = 7
+"""Numbers kept for a vertex: its normal, then what `surface` or `hair_place` holds."""
+
+OPAQUE = 0.998
+"""Hair that covers at least this much hides what is behind it."""
 
 
 @functools.cache
@@ -112,7 +116,7 @@ def photograph(
     for v in range(depth.shape[0]):
         if eye_weights[0, v] != 0.0 or eye_weights[1, v] != 0.0:
             depth[v] += LID  # a closed lid hides the eyeball even where the two meshes touch
-    attributes = np.empty((posed.shape[0], 7), np.float32)
+    attributes = np.zeros((posed.shape[0], ATTRIBUTES), np.float32)
     normals(posed, triangles, attributes)
     attributes[:, 3:] = surface
     nearest, owner, weights, owner_hair, weights_hair, pixels = samples
@@ -121,11 +125,11 @@ def photograph(
     owner_hair[:] = -1
     fill(screen, depth, triangles, False, nearest, owner, weights)
 
-    attributes_hair = np.empty((posed_shell.shape[0], 5), np.float32)
+    attributes_hair = np.zeros((posed_shell.shape[0], ATTRIBUTES), np.float32)
     if look.hair_style > 0:
         screen, depth = to_screen(posed_shell, a, b, tx, ty)
         normals(posed_shell, hair_triangles, attributes_hair)
-        attributes_hair[:, 3:] = hair_place
+        attributes_hair[:, 3:5] = hair_place
         fill(screen, depth, hair_triangles, look.hair_style >= 3, nearest, owner_hair, weights_hair)
 
     gaze = look_direction(shot, turn, eyes)
@@ -136,40 +140,41 @@ def photograph(
     bright = 0.3 * look.skin[0] + 0.6 * look.skin[1] + 0.1 * look.skin[2]
     exposure = shot.exposure * (0.25 / bright) ** 0.28 / (0.35 + 0.65 * (shot.ambient + 0.9 * (1 - shot.ambient)))
     square = a * a + b * b
-    in_view = stands_before(shot)
+    in_view, plane = stands_before(shot), plane_point(shot, turn, posed_points)
 
     face, covered = 0, 0
-    behind, eye, light = np.zeros(3), np.zeros(3), np.zeros(3)
-    mean, sample = np.zeros(7, np.float32), np.zeros(7, np.float32)
-    skin_colour, hair_colour, colour = np.zeros(3), np.zeros(4), np.zeros(3)
+    behind, eye, light, colour = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
+    skin_colour, hair_colour = np.zeros(4), np.zeros(4)
     hair_part = np.zeros(hair_triangles.shape[0], np.int8)
     full = SAMPLES * SAMPLES
     for row in range(size):
         for column in range(size):
             # the samples of a pixel that see skin are lit together, and so are those that see hair
-            seen = gather(attributes, triangles, part, owner, weights, row, column, mean, sample)
-            on_face, cloth = False, False
-            if seen > 0:
-                on_face = abs(mean[3]) < 1.3 and mean[4] < 0.965 and mean[4] > 0.785
-                cloth = light_skin(mean, skin, look, shot, half, key, skin_colour)
             seen_hair, cover, alone = 0, 0.0, 0.0
             if look.hair_style > 0:
-                seen_hair = gather(
-                    attributes_hair, hair_triangles, hair_part, owner_hair, weights_hair, row, column, mean, sample
+                point, seen_hair, _ = gather(
+                    attributes_hair, hair_triangles, hair_part, owner_hair, weights_hair, row, column
                 )
                 if seen_hair > 0:
-                    cover, alone = light_hair(mean, hair, shot, half, key, hair_colour)
-            if seen == full and not in_view and (seen_hair == 0 or seen_hair == full):
+                    cover, alone = light_hair(point, hair, shot, half, key, hair_colour)
+            point, seen, empty = gather(attributes, triangles, part, owner, weights, row, column)
+            on_face, cloth = False, False
+            if seen > 0 and (seen_hair < full or cover < OPAQUE):
+                on_face = abs(point[3]) < 1.3 and point[4] < 0.965 and point[4] > 0.785
+                cloth = light_skin(point, skin, look, shot, half, key, skin_colour)
+            if empty > 0:
+                backdrop(shot, layers, column / size, row / size, behind)
+                if scene:
+                    clothes(shot, (column - tx) / a * shot.distance, (ty - row) / a * shot.distance + PIVOT[2], behind)
+            if (seen == full or empty == full) and (seen_hair == 0 or seen_hair == full) and not in_view:
+                share = cover if seen == full else alone
                 for channel in range(3):
-                    value = skin_colour[channel] + cover * (hair_colour[channel] - skin_colour[channel])
+                    value = skin_colour[channel] if seen == full else behind[channel]
+                    value += share * (hair_colour[channel] - value)
                     pixels[row, column, channel] = shoulder(value * exposure)
                 face += full * on_face
                 covered += full * (on_face and cloth)
                 continue
-            if seen < full:
-                backdrop(shot, layers, column / size, row / size, behind)
-                if scene:
-                    clothes(shot, (column - tx) / a * shot.distance, (ty - row) / a * shot.distance + PIVOT[2], behind)
             for channel in range(3):
                 light[channel] = 0.0
             for i in range(row * SAMPLES, (row + 1) * SAMPLES):
@@ -203,7 +208,7 @@ def photograph(
                         x, y = (j + 0.5) / SAMPLES - 0.5 - tx, (i + 0.5) / SAMPLES - 0.5 - ty
                         rx, ry = (a * x + b * y) / square, (a * y - b * x) / square
                         hidden = (
-                            cover_view(shot, look, turn, posed_points, rx, ry, nearest[i, j], key, colour) or hidden
+                            cover_view(shot, look, turn, plane, rx, ry, nearest[i, j], key, colour) or hidden
                         )
                     face += is_face
                     covered += is_face and hidden
@@ -216,28 +221,53 @@ def photograph(
 
 
 @compiled
-def gather(attributes, triangles, part, owner, weights, row, column, mean, sample):
-    """The mean attributes of the samples of a pixel that see triangles of part 0; returns how many samples do.
+def blend(attributes, t, triangles, a, b):
+    """The attributes of a point of triangle t with barycentric weights a and b of its first two corners."""
+    i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+    c = np.float32(1.0) - a - b
+    return (
+        a * attributes[i, 0] + b * attributes[j, 0] + c * attributes[k, 0],
+        a * attributes[i, 1] + b * attributes[j, 1] + c * attributes[k, 1],
+        a * attributes[i, 2] + b * attributes[j, 2] + c * attributes[k, 2],
+        a * attributes[i, 3] + b * attributes[j, 3] + c * attributes[k, 3],
+        a * attributes[i, 4] + b * attributes[j, 4] + c * attributes[k, 4],
+        a * attributes[i, 5] + b * attributes[j, 5] + c * attributes[k, 5],
+        a * attributes[i, 6] + b * attributes[j, 6] + c * attributes[k, 6],
+    )
 
-    Every other sample is enough for the mean, where it sees such a triangle at all.
+
+@compiled
+def half_way(p, q):
+    """The mean of two tuples of attributes."""
+    h = np.float32(0.5)
+    return (
+        h * (p[0] + q[0]), h * (p[1] + q[1]), h * (p[2] + q[2]), h * (p[3] + q[3]), h * (p[4] + q[4]),
+        h * (p[5] + q[5]), h * (p[6] + q[6]),
+    )  # fmt: skip
+
+
+@compiled
+def gather(attributes, triangles, part, owner, weights, row, column):
+    """The mean attributes of the samples of a pixel that see triangles of part 0 (a tuple: it stays in registers), how
+    many samples do, and how many see no triangle at all.
+
+    Two samples on a diagonal are enough for the mean, or whichever one sees such a triangle.
     """
-    seen, used = 0, 0
-    for q in range(attributes.shape[1]):
-        mean[q] = 0.0
+    nought = np.float32(0.0)
+    mean = (nought, nought, nought, nought, nought, nought, nought)
+    seen, used, empty = 0, 0, 0
     for i in range(row * SAMPLES, (row + 1) * SAMPLES):
         for j in range(column * SAMPLES, (column + 1) * SAMPLES):
             t = owner[i, j]
-            if t >= 0 and part[t] == 0:
+            if t < 0:
+                empty += 1
+            elif part[t] == 0:
                 seen += 1
                 if (i + j) % 2 == 0 or used == 0:
-                    blend(attributes, triangles, t, weights[i, j, 0], weights[i, j, 1], sample)
-                    for q in range(attributes.shape[1]):
-                        mean[q] += sample[q]
+                    point = blend(attributes, np.uint32(t), triangles, weights[i, j, 0], weights[i, j, 1])
+                    mean = half_way(mean, point) if used else point
                     used += 1
-    if used > 1:
-        for q in range(attributes.shape[1]):
-            mean[q] /= used
-    return seen
+    return mean, seen, empty
 
 
 @compiled

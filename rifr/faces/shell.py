@@ -42,12 +42,12 @@ def hair_shell(mean: np.ndarray, axis: float, skin: np.ndarray) -> tuple[np.ndar
             triangles += [[a, a + HAIR_COLUMNS, b], [b, a + HAIR_COLUMNS, b + HAIR_COLUMNS]]
     single = np.float32
     return (
-        np.array(anchor, np.int32),
+        np.array(anchor, np.uint32),
         np.array(weight, single),
         np.array(direction, single),
         np.array(drop, single),
         np.array(place, single),
-        np.array(triangles, np.int32),
+        np.array(triangles, np.uint32),
     )
 
 
