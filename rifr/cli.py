@@ -4,7 +4,8 @@
     python -m rifr prepare my_faces --out faces/mine
     python -m rifr train --recipe proposed --preset mini --set epochs=8
     python -m rifr evaluate --recipe proposed hr+lr --preset mini
-    python -m rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors
+    python -m rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors --measure rank1 roc
+    python -m rifr evaluate --embedder model.onnx --pairs pairs.txt --images lfw --widths 112 14 --out lfw.json
     python -m rifr runs
 """
 
@@ -15,8 +16,6 @@ import ast
 import sys
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,22 +56,49 @@ def _parser() -> argparse.ArgumentParser:
     prepare.set_defaults(run=_prepare)
 
     train = commands.add_parser("train", help="train networks of the paper, or find them trained")
-    train.add_argument("--recipe", nargs="+", default=["proposed"], help="hr-only lr-only hr+lr kl-only shared-only proposed")
+    train.add_argument("--recipe", nargs="+", default=["proposed"],
+                       help="hr-only lr-only hr+lr kl-only shared-only proposed")
     train.add_argument("--all", action="store_true", help="all six, and the features that the chapters need")
     _experiment(train)
     train.set_defaults(run=_train)
 
-    evaluate = commands.add_parser("evaluate", help="rank-1 under P1 and P2, with intervals")
-    evaluate.add_argument("--recipe", nargs="*", default=[], help="networks of the paper, trained if need be")
-    evaluate.add_argument("--embedder", nargs="*", default=[], type=Path, metavar="MODEL.onnx", help="your own, as ONNX files")
-    evaluate.add_argument("--probes", default="", help="folder per person or pack, with --embedder (default: rendered)")
-    evaluate.add_argument("--distractors", default="", help="folder per person or pack, with --embedder")
-    evaluate.add_argument("--out", type=Path, help="write the table as CSV")
-    _experiment(evaluate)
-    evaluate.set_defaults(run=_evaluate)
+    _scoring(commands.add_parser("evaluate", help="score networks: rank-1, CMC, ROC, open set, pairs, with intervals"))
 
     commands.add_parser("runs", help="list the stored runs").set_defaults(run=_runs)
     return parser
+
+
+def _scoring(evaluate: argparse.ArgumentParser) -> None:
+    whom = evaluate.add_argument_group("networks, side by side")
+    whom.add_argument("--recipe", nargs="*", default=[], help="networks of the paper, trained if need be")
+    whom.add_argument("--embedder", nargs="*", default=[], type=Path, metavar="MODEL.onnx",
+                      help="your own, as ONNX files")
+    whom.add_argument("--layout", default="auto", help="of the files' input: auto (default), NCHW or NHWC")
+    whom.add_argument("--channels", default="RGB", help="RGB (default) or BGR")
+    whom.add_argument("--mean", type=float, nargs="+", default=[127.5],
+                      help="a file is given (grey level - mean) / scale: one number or three (RGB); default 127.5")
+    whom.add_argument("--scale", type=float, nargs="+", default=[127.5], help="one number or three; default 127.5")
+    whom.add_argument("--size", type=int, help="side of a file's input in pixels (default: what it says, else 112)")
+    faces = evaluate.add_argument_group("faces (default: those of the experiment)")
+    faces.add_argument("--probes", default="", help="folder per person or pack, with --embedder")
+    faces.add_argument("--distractors", default="", help="folder per person or pack, with --embedder")
+    faces.add_argument("--pairs", default="", metavar="FILE", help="pairs of photos: a .bin file, or a list as LFW's "
+                       "pairs.txt with --images; alone, unless --probes or --measure is given too")
+    faces.add_argument("--images", default="", metavar="DIR", help="the folder per person that the list names")
+    what = evaluate.add_argument_group("what is measured")
+    what.add_argument("--protocol", nargs="+", default=["p1", "p2"], help="p1: all photos at the width; p2: the probe "
+                      "(the first of a pair) alone; default both")
+    what.add_argument("--measure", nargs="+", default=[], help="rank1 (default), cmc, roc (verification: TPR at FPR), "
+                      "open-set (watch list: FNIR at FPIR)")
+    what.add_argument("--ranks", type=int, default=20, help="depth of the CMC (default 20)")
+    what.add_argument("--fpr", type=float, nargs="+", default=[1e-3, 1e-4], help="of roc (default 0.001 0.0001)")
+    what.add_argument("--fpir", type=float, nargs="+", default=[1e-2, 1e-3], help="of open-set (default 0.01 0.001)")
+    what.add_argument("--out", type=Path, metavar="FILE",
+                      help=".json: results and what made them; .csv: the table alone")
+    what.add_argument("--figure", type=Path, metavar="FILE", help=".png, .svg or .pdf: rank-1 by width, the CMC or the "
+                      "ROC (these at the narrowest width); of several measures a file each")
+    _experiment(evaluate)
+    evaluate.set_defaults(run=_evaluate)
 
 
 def _experiment(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +106,8 @@ def _experiment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faces", nargs=3, default=("", "", ""), metavar=("TRAIN", "PROBES", "DISTRACTORS"),
                         help="folders of real faces instead of rendered ones")
-    parser.add_argument("--widths", type=int, nargs="*", default=[], help="face widths in pixels (default: the preset's)")
+    parser.add_argument("--widths", type=int, nargs="*", default=[],
+                        help="face widths in pixels (default: the preset's)")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", dest="changes",
                         help="change a field of the preset, such as epochs=8 student_start=teacher")
 
@@ -140,7 +167,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from rifr import recipes, results, sets
+    from rifr import embed, recipes, results, scorecard, scoring, sets
 
     preset = _preset(options)
     names = [recipes.get(name).name for name in options.recipe]
@@ -150,21 +177,29 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise ValueError("--probes and --distractors belong together: give both or none.")
     if options.recipe and options.probes:
         raise ValueError("--probes goes with --embedder; for --recipe give --faces TRAIN PROBES DISTRACTORS.")
-    if options.probes:
-        probes, distractors = sets.probe_sets(options.probes, options.distractors)
-        trained = {}
-    else:
-        faces = sets.face_sets(preset, options.seed, *options.faces)
-        probes, distractors = faces.probes, faces.distractors
-        trained = results.fit_all(names, preset, options.seed, faces)
-    outcome = results.identify({**trained, **{path.stem: path for path in options.embedder}}, (probes, distractors), preset)
-    table = outcome.table()
     if options.out:
-        table.to_csv(options.out, index=False)
-    with pd.option_context("display.width", 160, "display.max_rows", None):
-        print(table.round(2).to_string(index=False))
-    print(f"{len(probes):,} probes of {len(probes.people)} people, {len(distractors):,} distractors; "
-          f"intervals at 95 % over people")
+        scorecard.check_ending(options.out)
+    if options.figure:
+        scorecard.check_ending(options.figure, figure=True)
+    mean, scale = (values[0] if len(values) == 1 else tuple(values) for values in (options.mean, options.scale))
+    files = [embed.Onnx(path, options.layout, options.channels, mean, scale, options.size) for path in options.embedder]
+    pairs_alone = options.pairs and not options.probes and not options.measure
+    probes, distractors, trained = options.probes, options.distractors, []
+    if names or not (probes or pairs_alone):
+        faces = sets.face_sets(preset, options.seed, *options.faces)
+        trained = list(results.fit_all(names, preset, options.seed, faces).values())
+        if not pairs_alone:
+            probes, distractors = faces.probes, faces.distractors
+    score = scoring.score([*trained, *files], probes, distractors, pairs=options.pairs, images=options.images,
+                          protocols=options.protocol, measures=options.measure or ["rank1"], ranks=options.ranks,
+                          fprs=options.fpr, fpirs=options.fpir, preset=preset)
+    print(score)
+    print(f"\n{score.faces()}")
+    if options.out:
+        score.save(options.out)
+    if options.figure:
+        for path in score.save_figures(options.figure):
+            print(f"figure in {path}")
 
 
 def _runs(options: argparse.Namespace) -> None:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import base64
 import html
 import io
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +24,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
+
+from rifr import recipes
 
 DPI = 160                # pixels an inch in the file
 CSS_PIXELS = 96          # pixels an inch on the page: the ratio of the two keeps lines sharp on dense screens
@@ -42,11 +45,31 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
+# For a reader's own embedders, in the order in which a figure draws them.
+OTHERS: list[dict[str, Any]] = [
+    {"color": "#56b4e9", "marker": "X", "linestyle": "-"},
+    {"color": "#ca9161", "marker": "*", "linestyle": "--"},
+    {"color": "#ece133", "marker": "p", "linestyle": "-."},
+    {"color": "#fbafe4", "marker": "h", "linestyle": ":"},
+]
+
+
 def network_style(name: str) -> dict[str, Any]:
     """Colour, marker and dash of a network, as keywords for `Axes.plot`; `name` as in `recipes.RECIPES`."""
     if name not in NETWORKS:
         raise ValueError(f"no colour is set for the network {name!r}; known are {', '.join(NETWORKS)}")
     return dict(NETWORKS[name])
+
+
+def label(name: str) -> str:
+    """What a figure calls a network: the paper's name for its own, the given name for others."""
+    return recipes.RECIPES[name].label if name in recipes.RECIPES else name
+
+
+def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The styles of all curves of one figure: the paper's networks have their own, others take turns."""
+    others = itertools.cycle(OTHERS)
+    return {name: network_style(name) if name in NETWORKS else dict(next(others)) for name in names}
 
 
 def style(page: str = "light") -> dict[str, Any]:
@@ -138,9 +161,12 @@ def markdown(text: str) -> Markdown:
     return Markdown(text)
 
 
-def table(frame: pd.DataFrame) -> HTML:
-    """A data frame without its index, in the book's own style of tables (a pandas Styler stays light on dark pages)."""
-    return HTML(frame.to_html(index=False, border=0))
+def table(frame: pd.DataFrame, markup: bool = False) -> HTML:
+    """A data frame without its index, in the book's own style of tables (a pandas Styler stays light on dark pages).
+
+    `markup`: whether cells are HTML already.
+    """
+    return HTML(frame.to_html(index=False, border=0, escape=not markup))
 
 
 def _draw(draw: Callable[[], Figure], page: str) -> tuple[bytes, int]:

@@ -14,8 +14,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rifr import recipes, reported
-from rifr.display import ink, network_style, paper
+from rifr import reported
+from rifr.display import ink, label, network_style, paper, styles
 from rifr.results import PROTOCOLS
 
 
@@ -32,12 +32,12 @@ def rank1_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] =
 
 
 def rank1_of_both(table: pd.DataFrame, networks: Sequence[str] = ()) -> Figure:
-    """P1 and P2 side by side: `rank1_by_width` twice on one scale."""
-    figure, both = plt.subplots(1, 2, figsize=(9.0, 4.2), sharey=True)
-    for axes, protocol in zip(both, PROTOCOLS, strict=True):
+    """P1 and P2, or which of them the table has, side by side: `rank1_by_width` on one scale."""
+    figure, panels = _panels(list(dict.fromkeys(table.protocol)))
+    for protocol, axes in panels.items():
         _rank1_curves(axes, table, protocol, networks)
-    both[1].set_ylabel("")
-    _legend_below(figure, both[1])
+        axes.label_outer()
+    _legend_below(figure, axes)
     return figure
 
 
@@ -50,15 +50,16 @@ def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> F
     axes.axhline(0, color=ink(), linewidth=1)
     widths = sorted(next(iter(tables.values())).width.unique())
     shift = 0.18 * (np.arange(len(tables)) - (len(tables) - 1) / 2)
+    looks = styles(tables)
     for (network, table), offset in zip(tables.items(), shift, strict=True):
         part = table[table.protocol == protocol].set_index("width").loc[widths]
-        style = network_style(network)
+        style = looks[network]
         bars = np.abs(part[["low", "high"]].to_numpy().T - part.difference.to_numpy())
         axes.errorbar(np.arange(len(widths)) + offset, part.difference, bars, fmt=style["marker"], color=style["color"],
-                      capsize=3, label=recipes.get(network).label)
+                      capsize=3, label=label(network))
     axes.set_xticks(range(len(widths)), widths)
     axes.set(xlabel="face width (pixels)", title=PROTOCOLS[protocol],
-             ylabel=f"rank-1 less {recipes.get(other).label}'s (points)")
+             ylabel=f"rank-1 less {label(other)}'s (points)")
     _legend_below(figure, axes)
     return figure
 
@@ -77,7 +78,7 @@ def angles_by_width(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
             part = table[(table.network == network) & (table.kind == kind)].sort_values("width")
             axes.plot(part.width, part.angle, dash, color=style["color"], marker=style["marker"], label=kind)
             axes.fill_between(part.width, part.low, part.high, color=style["color"], alpha=0.15, linewidth=0)
-        axes.set(title=recipes.get(network).label, xlabel="width of the second photo (pixels)", ylim=(0, None))
+        axes.set(title=label(network), xlabel="width of the second photo (pixels)", ylim=(0, None))
         _width_axis(axes, part.width)
     panels[0, 0].set_ylabel("angle (degrees)")
     _legend_below(figure, panels[0, -1])
@@ -95,7 +96,7 @@ def angles_to_teacher(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
     for network in networks:
         part = table[table.network == network].sort_values("width")
         style = network_style(network)
-        axes.plot(part.width, part.angle, label=recipes.get(network).label, **style)
+        axes.plot(part.width, part.angle, label=label(network), **style)
         axes.fill_between(part.width, part.low, part.high, color=style["color"], alpha=0.15, linewidth=0)
     axes.set(xlabel="face width of the student's photo (pixels)", ylabel="angle to the teacher (degrees)",
              ylim=(0, 100))
@@ -111,7 +112,7 @@ def training_curves(histories: dict[str, list[dict[str, float]]]) -> Figure:
         rows = pd.DataFrame(history)
         style = network_style(network)
         left.plot(rows.epoch, rows.loss, **style)
-        right.plot(rows.epoch, 100 * rows.accuracy, label=recipes.get(network).label, **style)
+        right.plot(rows.epoch, 100 * rows.accuracy, label=label(network), **style)
     left.set(xlabel="epoch", ylabel="loss (each network's own)", ylim=(0, None))
     right.set(xlabel="epoch", ylabel="training rows with the right class (%)", ylim=(0, 101))
     for axes in (left, right):
@@ -144,18 +145,105 @@ def attribute_histograms(attributes: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def _rank1_curves(axes: Axes, table: pd.DataFrame, protocol: str, networks: Sequence[str]) -> None:
+def cmc(table: pd.DataFrame, width: int | None = None, networks: Sequence[str] = ()) -> Figure:
+    """Cumulative match characteristics at one face width (default: the narrowest), P1 and P2 side by side.
+
+    `table` as `results.Outcome.cmc()` gives it.
+    """
+    width = table.width.min() if width is None else width
+    table = table[table.width == width]
+    figure, panels = _panels(list(dict.fromkeys(table.protocol)))
+    for protocol, axes in panels.items():
+        part = table[table.protocol == protocol]
+        _curves(axes, part, "rank", "rate", networks)
+        axes.set(xlabel="rank", ylabel="found at this rank or before (%)", ylim=(0, 100),
+                 title=f"{PROTOCOLS[protocol]}, {width} px")
+        axes.set_xscale("log")
+        axes.minorticks_off()
+        ticks = [rank for rank in (1, 2, 5, 10, 20, 50, 100) if rank <= part["rank"].max()]
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.label_outer()
+    _legend_below(figure, axes)
+    return figure
+
+
+def roc(curves: dict[str, pd.DataFrame], least_fpr: float, protocol: str = "", width: int = 0) -> Figure:
+    """Figs. 7 and 8: TPR against FPR, a curve a network (`results.RocOutcome.curve`: shares), every threshold a step.
+
+    The axis begins at `least_fpr`, what the pairs can resolve. Hollow marks: what the paper's text reports for
+    `protocol` at the face width `width`.
+    """
+    figure, axes = plt.subplots()
+    looks = styles(curves)
+    told = [row for row in reported.TPR if (row.protocol, row.width) == (protocol, width)]
+    for network, curve in curves.items():
+        style = looks[network] | {"marker": ""}
+        axes.plot(curve.fpr, 100 * curve.tpr, drawstyle="steps-post", label=label(network), **style)
+        for row in told:
+            if row.network == network and row.fpr >= least_fpr:
+                axes.plot(row.fpr, row.tpr, linestyle="none", marker=looks[network]["marker"], clip_on=False, zorder=5,
+                          markerfacecolor=paper(), markeredgecolor=style["color"], markersize=7)
+    if told:
+        _paper_mark(axes)
+    axes.set(xscale="log", xlim=(least_fpr, 1), ylim=(0, 100), xlabel="false positive rate",
+             ylabel="true positive rate (%)",
+             title=", ".join(text for text in (PROTOCOLS.get(protocol, ""), f"{width} px" if width else "") if text))
+    _legend_below(figure, axes)
+    return figure
+
+
+def tpr_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = ()) -> Figure:
+    """TPR against face width at each FPR of `table` (`results.RocOutcome.table()`), a panel a FPR, one protocol."""
     part = table[table.protocol == protocol]
-    for network in networks or part.network.unique():
-        rows = part[part.network == network].sort_values("width")
-        style = network_style(network)
-        axes.plot(rows.width, rows.rank1, label=recipes.get(network).label, **style)
-        axes.fill_between(rows.width, rows.low, rows.high, color=style["color"], alpha=0.15, linewidth=0)
-        told = [row for row in reported.RANK1 if (row.protocol, row.network) == (protocol, network)]
-        axes.plot([row.width for row in told], [row.rank1 for row in told], linestyle="none", marker=style["marker"],
-                  markerfacecolor=paper(), markeredgecolor=style["color"], markersize=7)
+    figure, panels = _panels(list(dict.fromkeys(part.fpr)))
+    for fpr, axes in panels.items():
+        _curves(axes, part[part.fpr == fpr], "width", "tpr", networks)
+        for row in reported.TPR:
+            if (row.protocol, row.fpr) == (protocol, fpr) and row.network in set(part.network):
+                style = network_style(row.network)
+                axes.plot(row.width, row.tpr, linestyle="none", marker=style["marker"], markerfacecolor=paper(),
+                          markeredgecolor=style["color"], markersize=7)
+        axes.set(xlabel="face width (pixels)", ylabel="true positive rate (%)", ylim=(0, 100),
+                 title=f"{PROTOCOLS[protocol]}, FPR {fpr:g}")
+        _width_axis(axes, part.width)
+        axes.label_outer()
+    _paper_mark(axes)
+    _legend_below(figure, axes)
+    return figure
+
+
+def _panels(names: list) -> tuple[Figure, dict]:
+    """One axes for each name, side by side on one scale."""
+    figure, panels = plt.subplots(1, len(names), figsize=(7.0 if len(names) == 1 else 9.0, 4.2), sharey=True,
+                                  squeeze=False)
+    return figure, dict(zip(names, panels[0], strict=True))
+
+
+def _curves(axes: Axes, table: pd.DataFrame, x: str, y: str, networks: Sequence[str] = ()) -> None:
+    """A curve a network with its interval as a band."""
+    looks = styles(table.network.unique())
+    for network in networks or looks:
+        rows, style = table[table.network == network].sort_values(x), looks[network]
+        axes.plot(rows[x], rows[y], label=label(network), **style)
+        axes.fill_between(rows[x], rows.low, rows.high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _paper_mark(axes: Axes) -> None:
     axes.plot([], [], linestyle="none", marker="o", markerfacecolor=paper(), markeredgecolor=ink(),
               label="the paper's, on its faces")
+
+
+def _rank1_curves(axes: Axes, table: pd.DataFrame, protocol: str, networks: Sequence[str]) -> None:
+    part = table[table.protocol == protocol]
+    _curves(axes, part, "width", "rank1", networks)
+    told = [row for row in reported.RANK1
+            if row.protocol == protocol and row.network in set(networks or part.network)]
+    for row in told:
+        style = network_style(row.network)
+        axes.plot(row.width, row.rank1, linestyle="none", marker=style["marker"], markerfacecolor=paper(),
+                  markeredgecolor=style["color"], markersize=7)
+    if told:
+        _paper_mark(axes)
     axes.set(xlabel="face width (pixels)", ylabel="rank-1 (%)", title=PROTOCOLS[protocol], ylim=(0, 100))
     _width_axis(axes, part.width)
 
@@ -163,7 +251,8 @@ def _rank1_curves(axes: Axes, table: pd.DataFrame, protocol: str, networks: Sequ
 def _legend_below(figure: Figure, axes: Axes) -> None:
     """One legend under all panels, where it covers no curve."""
     handles, texts = axes.get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=min(5, len(texts)), frameon=False)
+    across = min(5 if figure.get_figwidth() > 8 else 4, len(texts))
+    figure.legend(handles, texts, loc="outside lower center", ncols=across, frameon=False)
 
 
 def _width_axis(axes: Axes, widths: pd.Series) -> None:

@@ -1,4 +1,7 @@
-"""How sure a rate is: intervals by a bootstrap over identities.
+"""Figures of ranked lists (average precision, CMC), and how sure a rate is: intervals by a bootstrap over identities.
+
+Two average precisions are in use. TinyFace's official one takes the area below the precision-recall points by
+trapezoids, scikit-learn's by steps; at the same ranks the first is never higher.
 
 The trials of one person share photos and are not independent, so people are drawn again, not trials. A rate is a ratio
 of sums of per-person counts; drawing P people with replacement gives each a multinomial weight, so that all resamples
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Interval", "interval"]
+__all__ = ["Interval", "average_precision", "average_precision_of_ranks", "cmc", "interval"]
 
 ROOM = 2**22  # weights drawn at a time: 32 MiB
 
@@ -34,6 +37,56 @@ class Interval:
     def decided(self) -> bool:
         """Whether zero lies outside: for a difference, whether the data tell the two apart."""
         return self.low > 0 or self.high < 0
+
+
+def average_precision(found: np.ndarray, kind: str = "trapezoid") -> float:
+    """Average precision of one ranked list that holds every mate of its probe.
+
+    found: (n,) bool, best first: whether the entry at this rank is a mate; kind: see `average_precision_of_ranks`.
+
+    Raises ValueError for a list that is not one of bools and for one without a mate.
+    """
+    found = np.asarray(found)
+    if found.ndim != 1 or found.dtype != bool:
+        raise ValueError(f"found is (n,) bool, best first, not {found.dtype} {found.shape}")
+    return average_precision_of_ranks(np.flatnonzero(found) + 1, kind)
+
+
+def average_precision_of_ranks(ranks: np.ndarray, kind: str = "trapezoid") -> float:
+    """Average precision from the ranks of all m mates of a probe: (m,) different whole numbers from 1, in any order.
+
+    kind: "trapezoid", TinyFace's official figure: the sum over ranks of
+        (recall - old recall) (old precision + precision) / 2, where the precision before rank 1 counts as 1;
+        "step", scikit-learn's: the sum over ranks of (recall - old recall) precision.
+    """
+    if kind not in ("trapezoid", "step"):
+        raise ValueError(f'kind is "trapezoid" or "step", not {kind!r}')
+    ranks = np.sort(np.asarray(ranks))
+    if ranks.ndim != 1 or not len(ranks) or ranks.dtype.kind not in "iu" or ranks[0] < 1 or np.any(np.diff(ranks) == 0):
+        raise ValueError(f"the ranks of a probe's mates are one or more different whole numbers from 1, not {ranks}: "
+                         "leave out probes without a mate")
+    # Recall grows at the mates alone, by 1 / m each, so that the other ranks add nothing.
+    nth = np.arange(1, len(ranks) + 1)
+    precision = nth / ranks
+    if kind == "trapezoid":
+        before = np.divide(nth - 1, ranks - 1, out=np.ones(len(ranks)), where=ranks > 1)
+        precision = (precision + before) / 2
+    return float(precision.mean())
+
+
+def cmc(best_ranks: np.ndarray, rank):
+    """Cumulative match characteristic: the share of probes whose best mate is at `rank` or before.
+
+    best_ranks: (N,) the rank of each probe's best mate, from 1; rank: a whole number from 1, or several: the answer is
+        then an array.
+    """
+    best, wanted = np.sort(np.asarray(best_ranks)), np.asarray(rank)
+    if best.ndim != 1 or not len(best) or best.dtype.kind not in "iu" or best[0] < 1:
+        raise ValueError(f"best_ranks holds a whole number from 1 for each probe, not {best.dtype} {best.shape}")
+    if wanted.dtype.kind not in "iu" or np.any(wanted < 1):
+        raise ValueError(f"a rank is a whole number from 1, not {rank!r}")
+    share = np.searchsorted(best, wanted, side="right") / len(best)
+    return float(share) if wanted.ndim == 0 else share
 
 
 def interval(hits: np.ndarray, trials: np.ndarray, other_hits: np.ndarray | None = None, resamples: int = 2000,

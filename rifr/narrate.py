@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pandas as pd
 
 from rifr import recipes, reported
+from rifr.display import label
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.results import PROTOCOLS, Outcome
+from rifr.results import PROTOCOLS, Outcome, RocOutcome
 from rifr.sets import FaceSets
 
 
@@ -37,7 +40,7 @@ def verdict(row: pd.Series, first: str, second: str) -> str:
 
 def comparison(difference: pd.DataFrame, protocol: str, network: str, other: str, widths: list[int] | None = None) -> str:
     """The verdicts of a paired difference at some widths, as one sentence."""
-    first, second = (_name(name) for name in (network, other))
+    first, second = (label(name) for name in (network, other))
     rows = difference[difference.protocol == protocol]
     if widths is not None:
         rows = rows[rows.width.isin(widths)]
@@ -65,7 +68,7 @@ def dilemma(outcome: Outcome, protocol: str = "P1") -> str:
         said = f"This run does not decide whether the dilemma is there: neither at {wide} nor at {narrow} px."
     lines = []
     for width in (wide, narrow):
-        rows = (f"{_name(name)} {percent(row_of(table, protocol, name, width))}" for name in recipes.BASELINES)
+        rows = (f"{label(name)} {percent(row_of(table, protocol, name, width))}" for name in recipes.BASELINES)
         lines.append(f"- **{width} px:** {', '.join(rows)}.")
     change = {name: row_of(table, protocol, name, narrow).rank1 - row_of(table, protocol, name, wide).rank1
               for name in ("hr-only", "lr-only")}
@@ -80,7 +83,7 @@ def protocols(table: pd.DataFrame, network: str) -> str:
     apart = first.high < second.low or second.high < first.low
     easier = "P2" if second.rank1 > first.rank1 else "P1"
     told = "" if network != "proposed" else " The paper reports about 51 % under P1 and 64 % under P2 for it at 20 px."
-    return (f"At {width} px {_name(network)} reaches {percent(first)} under P1 and {percent(second)} under P2: "
+    return (f"At {width} px {label(network)} reaches {percent(first)} under P1 and {percent(second)} under P2: "
             + (f"{easier} is the easier here." if apart else "the intervals overlap.") + told)
 
 
@@ -93,11 +96,94 @@ def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
             continue
         width = min(widths, key=lambda w: abs(w - told.width))
         row = row_of(table, told.protocol, told.network, width)
-        rows.append({"protocol": told.protocol, "network": _name(told.network), "width (px)": told.width,
+        rows.append({"protocol": told.protocol, "network": label(told.network), "width (px)": told.width,
                      "paper (%)": f"{'about ' if told.rounded else ''}{told.rank1:g}",
                      "this run (%)": percent(row).replace(" %", "") + ("" if width == told.width else f" at {width} px"),
                      "people": row.people, "trials": f"{row.trials:,}"})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def resolvable(table: pd.DataFrame) -> str:
+    """How many pairs there are, and which of the table's FPRs they cannot resolve."""
+    row, missing = table.iloc[0], sorted(set(table[table.tpr.isna()].fpr), reverse=True)
+    text = (f"There are {row.genuine:,} genuine and {row.impostor:,} impostor pairs: one accepted impostor is a FPR of "
+            f"{1 / row.impostor:.1e}.")
+    if missing:
+        text += (f" So few pairs say nothing about a FPR of {' or '.join(f'{fpr:g}' for fpr in missing)}; it is left out "
+                 "below.")
+    return text
+
+
+def tpr_table(table: pd.DataFrame, width: int) -> pd.DataFrame:
+    """A row per protocol and network: TPR in per cent with its interval at each FPR, beside the paper's where it has one."""
+    rows = []
+    for (protocol, network), part in table[(table.width == width) & table.tpr.notna()].groupby(
+            ["protocol", "network"], sort=False):  # fmt: skip
+        row = {"protocol": protocol, "network": label(network)}
+        row |= {f"at FPR {one.fpr:g}": f"{one.tpr:.1f} ({one.low:.1f}–{one.high:.1f})" for one in part.itertuples()}
+        told = [one for one in reported.TPR if (one.protocol, one.network, one.width) == (protocol, network, width)]
+        rows.append(row | {f"paper at FPR {one.fpr:g}": f"{'about ' if one.rounded else ''}{one.tpr:g}" for one in told})
+    return pd.DataFrame(rows).fillna("").sort_values("protocol", kind="stable")
+
+
+def tpr_bands(rates: pd.DataFrame) -> str:
+    """How long the intervals are at each FPR."""
+    rates = rates[rates.tpr.notna()]
+    parts = [f"{(part.high - part.low).mean():.1f} points at a FPR of {fpr:g}" for fpr, part in rates.groupby("fpr", sort=False)]
+    return f"From end to end the intervals of these figures are on average {' and '.join(parts)} long."
+
+
+def tpr_verdicts(outcome: RocOutcome, width: int, fpr: float, network: str, others: list[str]) -> str:
+    """Whether `network` is ahead of the others in TPR at one width, as the paper says, in paired comparisons."""
+    lines, ahead, behind = [], 0, 0
+    for protocol in PROTOCOLS:
+        parts = []
+        for other in others:
+            row = outcome.difference(network, other, fpr)
+            row = row[(row.protocol == protocol) & (row.width == width)].iloc[0]
+            ahead, behind = ahead + (row.low > 0), behind + (row.high < 0)
+            parts.append(verdict(row, label(network), label(other)).removeprefix(f"at {width} px "))
+        lines.append(f"- **{PROTOCOLS[protocol]}**: {'; '.join(parts)}.")
+    count = len(others) * len(PROTOCOLS)
+    said = ("The run agrees." if ahead == count else "The run contradicts it where it decides." if behind and not ahead else
+            "The run is divided." if behind else "The run agrees where it decides." if ahead else "The run decides nothing here.")
+    return "\n".join([f"The paper finds {label(network)} ahead of {', '.join(label(other) for other in others)} at {width} px. "
+                      f"At a FPR of {fpr:g} this run has {count} paired comparisons: {ahead} decide for {label(network)}, "
+                      f"{behind} against it, and {count - ahead - behind} stay open at 95 %. {said}", "", *lines])
+
+
+def averages(outcome: Outcome) -> str:
+    """Whether it matters that trials are averaged (micro) and not people (macro): the paper's words and the public
+    evaluators differ."""
+    apart = (outcome.table("macro").rank1 - outcome.table().rank1)
+    text = ("The rates are means over *trials*, as the public evaluators have it; the paper's text says *over identities*, "
+            "which gives a person with few photos as much weight as one with many. ")
+    if apart.abs().max() < 1e-9:
+        return text + "Here everybody has the same number of photos, so both are the same."
+    most = apart.loc[apart.abs().idxmax()]
+    return text + (f"Over identities the rates of this run are {apart.mean():+.1f} points apart on average, "
+                   f"{most:+.1f} at most (`outcome.table(\"macro\")`).")
+
+
+def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.DataFrame, str]:
+    """For each pair of networks and width, whether the run decides which is ahead: a table in HTML, and its sum in words.
+
+    A cell is the paired difference in rank-1, first less second, in points, with its 95 % interval; bold where the
+    interval leaves out zero.
+    """
+    rows, decided, count = {}, 0, 0
+    for first, second in itertools.combinations(networks, 2):
+        compared, cells = outcome.difference(first, second), {}
+        for row in compared[compared.protocol == protocol].sort_values("width", ascending=False).itertuples():
+            sure = row.low > 0 or row.high < 0
+            text = f"{row.difference:+.1f}<br>({row.low:+.1f} to {row.high:+.1f})"
+            cells[f"{row.width} px"] = f"<strong>{text}</strong>" if sure else text
+            decided, count = decided + sure, count + 1
+        rows[f"{label(first)} less {label(second)}"] = cells
+    table = pd.DataFrame(rows).T.rename_axis("rank-1, points").reset_index()
+    return table, (f"{PROTOCOLS[protocol]}: {decided} of {count} comparisons are decided. If no network were better than any "
+                   f"other, about {0.05 * count:.0f} of {count} would come out so by chance, and neighbouring widths come out "
+                   f"so together; a lone bold cell is no result.")
 
 
 def rank1_table(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -106,13 +192,9 @@ def rank1_table(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
     part["text"] = [f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})" for row in part.itertuples()]
     wide = part.pivot(index="network", columns="width", values="text")
     wide = wide.loc[list(dict.fromkeys(part.network)), sorted(wide.columns, reverse=True)]
-    wide.index = [_name(name) for name in wide.index]
+    wide.index = [label(name) for name in wide.index]
     wide.columns = [f"{width} px" for width in wide.columns]
     return wide
-
-
-def _name(network: str) -> str:
-    return recipes.get(network).label
 
 
 def source(pack: FacePack) -> str:
@@ -141,7 +223,7 @@ def angles(table: pd.DataFrame, network: str, width: int) -> str:
     """What Fig. 3 claims of directions, in one network's numbers at one width."""
     rows = {row.kind: row for row in table[(table.network == network) & (table.width == width)].itertuples()}
     photo, own, others = rows["same photo"], rows["same person"], rows["other people"]
-    return (f"**{_name(network)}.** At {width} px a photo's feature lies {photo.angle:.1f}° ({photo.low:.1f} to "
+    return (f"**{label(network)}.** At {width} px a photo's feature lies {photo.angle:.1f}° ({photo.low:.1f} to "
             f"{photo.high:.1f}) from its own feature at 112 px; another photo of the same person {own.angle:.1f}°, "
             f"other people {others.angle:.1f}° away. What tells people apart is the gap between the last two: "
             f"{others.angle - own.angle:.1f}°.")
@@ -150,7 +232,7 @@ def angles(table: pd.DataFrame, network: str, width: int) -> str:
 def towards_teacher(table: pd.DataFrame, width: int) -> str:
     """Fig. 3 (b) in numbers: who is near the teacher's features, and who is no nearer than chance (90 degrees)."""
     rows = table[table.width == width]
-    near = [f"{_name(row.network)} {row.angle:.1f}° ({row.low:.1f} to {row.high:.1f})" for row in rows.itertuples()]
+    near = [f"{label(row.network)} {row.angle:.1f}° ({row.low:.1f} to {row.high:.1f})" for row in rows.itertuples()]
     return f"Angle to the teacher's feature of the same photo, the student's photo at {width} px: {', '.join(near)}."
 
 
@@ -159,7 +241,7 @@ def against_the_paper(difference: pd.DataFrame, network: str, other: str) -> str
     decided = difference[(difference.low > 0) | (difference.high < 0)]
     ahead, behind = int((decided.difference > 0).sum()), int((decided.difference < 0).sum())
     count = len(difference)
-    first, second = _name(network), _name(other)
+    first, second = label(network), label(other)
     text = (f"The paper finds {first} ahead of {second} at every width. Of this run's {count} paired comparisons (P1 and P2, "
             f"all widths), {ahead} decide for {first}, {behind} for {second}, and {count - ahead - behind} "
             f"leave it open at 95 %. ")

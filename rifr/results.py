@@ -1,12 +1,16 @@
 """From trained networks to tables: features of probes and distractors at each width, P1 and P2, intervals.
 
+    identify    rank-1 and CMC (Figs. 5, 6, 9, 10)
+    verify      TPR at a FPR, ROC (Figs. 7, 8)
+    watch       open-set identification: FNIR at a FPIR
+
 Features are stored by run, faces and width, so that the next protocol or chapter costs a matrix product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +22,7 @@ from tqdm import tqdm
 from rifr import degrade, embed, geometry, metrics, packs, presets, runs, store, train
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.protocols import identification
+from rifr.protocols import identification, open_set, verification
 from rifr.runs import Run
 from rifr.sets import FaceSets
 
@@ -31,11 +35,13 @@ Embedder = Run | Path | str | Callable[[np.ndarray], np.ndarray]
 class Outcome:
     """Identification results as counts by person, from which every average and interval follows.
 
-    counts: a row per protocol, network, width and person, with `hits` at rank 1 and `trials`.
+    counts: a row per protocol, network, width and person, with `hits` at rank 1 and `trials`; found: the protocol's own
+    results by (protocol, network, width).
     """
 
     counts: pd.DataFrame
     resamples: int
+    found: dict[tuple[str, str, int], identification.Identification] = field(default_factory=dict, repr=False)
 
     def table(self, average: str = "micro") -> pd.DataFrame:
         """A row per protocol, network and width: rank1, low, high in per cent, people, trials.
@@ -63,6 +69,79 @@ class Outcome:
         return pd.DataFrame(rows)
 
 
+    def cmc(self, average: str = "micro") -> pd.DataFrame:
+        """Cumulative match characteristic: a row per protocol, network, width and rank: rate, low, high in per cent."""
+        rows = []
+        for (protocol, network, width), one in self.found.items():
+            for rank in range(1, one.ranks + 1):
+                rate = metrics.interval(one.hits_at[:, rank - 1], one.trials_per_person, resamples=self.resamples,
+                                        average=average)
+                rows.append({"protocol": protocol, "network": network, "width": width, "rank": rank,
+                             **_percent("rate", rate)})  # fmt: skip
+        return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class RocOutcome:
+    """Verification results, by (protocol, network, width)."""
+
+    found: dict[tuple[str, str, int], verification.Verification]
+    resamples: int
+
+    def table(self, fprs: Sequence[float] = (1e-3, 1e-4)) -> pd.DataFrame:
+        """A row per protocol, network, width and FPR: tpr, low, high in per cent, people, genuine and impostor pairs.
+
+        The rates are NaN at a FPR that is below one impostor pair.
+        """
+        rows = []
+        for (protocol, network, width), one in self.found.items():
+            for fpr in fprs:
+                rate = (verification.interval_at(one, fpr, resamples=self.resamples) if fpr >= one.least_fpr
+                        else metrics.Interval(np.nan, np.nan, np.nan))  # fmt: skip
+                rows.append({"protocol": protocol, "network": network, "width": width, "fpr": fpr,
+                             **_percent("tpr", rate), "people": len(one.own_ends), "genuine": one.genuine,
+                             "impostor": one.impostor})  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def difference(self, network: str, other: str, fpr: float) -> pd.DataFrame:
+        """`network` less `other` in TPR at a FPR, paired: a row per protocol and width, in percentage points."""
+        rows = []
+        for (protocol, name, width), one in self.found.items():
+            if name == network and fpr >= one.least_fpr:
+                found = verification.interval_at(one, fpr, other=self.found[protocol, other, width],
+                                                 resamples=self.resamples)
+                rows.append({"protocol": protocol, "width": width, "fpr": fpr, **_percent("difference", found)})
+        return pd.DataFrame(rows)
+
+    def curve(self, protocol: str, network: str, width: int) -> pd.DataFrame:
+        """The ROC as shares: columns fpr and tpr."""
+        one = self.found[protocol, network, width]
+        return pd.DataFrame({"fpr": one.fpr, "tpr": one.tpr})
+
+
+@dataclass(frozen=True)
+class WatchOutcome:
+    """Open-set results, by (protocol, network, width)."""
+
+    found: dict[tuple[str, str, int], open_set.OpenSet]
+    resamples: int
+
+    def table(self, fpirs: Sequence[float] = (1e-1, 1e-2)) -> pd.DataFrame:
+        """A row per protocol, network, width and FPIR: fnir, low, high in per cent, mated and unknown searches.
+
+        The rates are NaN at a FPIR that is below one search of an unknown person.
+        """
+        rows = []
+        for (protocol, network, width), one in self.found.items():
+            for fpir in fpirs:
+                rate = (open_set.interval_at(one, fpir, resamples=self.resamples) if fpir >= one.least_fpir
+                        else metrics.Interval(np.nan, np.nan, np.nan))  # fmt: skip
+                rows.append({"protocol": protocol, "network": network, "width": width, "fpir": fpir,
+                             **_percent("fnir", rate), "enrolled": one.enrolled, "mated": one.mated,
+                             "unknown": one.unknown})  # fmt: skip
+        return pd.DataFrame(rows)
+
+
 def fit_all(names: Iterable[str], preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True) -> dict[str, Run]:
     """The runs of several recipes by name, found or trained."""
     return {name: train.fit(name, preset, seed, faces.train, progress) for name in names}
@@ -75,10 +154,12 @@ def features(embedder: Embedder, pack: FacePack, width: int = HIGH, mirror: bool
     `embedder` is a run, the path of an ONNX file, or a function (N, 112, 112, 3) uint8 -> (N, D). A function's features
     are not stored: nothing says whether it is the same function the next time.
     """
-    if callable(embedder):
+    if isinstance(embedder, (str, Path)):
+        name, made_by = Path(embedder).stem, store.file_digest(embedder)
+    elif hasattr(embedder, "key"):  # a run, an ONNX file with its options
+        name, made_by = embedder.name, embedder.key
+    else:
         return embed.embed(embedder, pack.images, width, mirror=mirror, progress=progress)
-    name, made_by = ((embedder.recipe.name, embedder.key) if isinstance(embedder, Run)
-                     else (Path(embedder).stem, store.file_digest(embedder)))
     key = store.digest(made_by, pack.checksum, width, mirror, store.sources_digest(embed, degrade, runs))
     path = store.root() / "features" / f"{name}-{width}px-{key[:16]}.npy"
     with store.lock(path):
@@ -89,14 +170,59 @@ def features(embedder: Embedder, pack: FacePack, width: int = HIGH, mirror: bool
 
 
 def identify(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: str | Preset = "",
-             widths: Sequence[int] = (), progress: bool = True) -> Outcome:  # fmt: skip
+             widths: Sequence[int] = (), progress: bool = True, ranks: int = 1) -> Outcome:  # fmt: skip
     """P1 and P2 of several networks at the preset's widths (or `widths`), as counts by person.
 
-    `embedders` are runs, ONNX files or functions by name; `faces` the sets of an experiment, or (probes, distractors).
+    `embedders` are runs, ONNX files or functions by name; `faces` the sets of an experiment, or (probes, distractors);
+    `ranks` is how deep to count for the CMC.
+    """
+    preset, parts, kept = presets.get(preset, widths=tuple(widths)), [], {}
+    for side in _sides(embedders, faces, preset, progress):
+        found = identification.evaluate(side.probes, side.gallery, side.identities, side.distractors, ranks=ranks)
+        protocol, network, width = side.key
+        parts.append(pd.DataFrame({"protocol": protocol, "network": network, "width": width, "person": found.people,
+                                   "hits": found.hits, "trials": found.trials_per_person}))  # fmt: skip
+        kept[side.key] = found
+    return Outcome(pd.concat(parts, ignore_index=True), preset.resamples, kept)
+
+
+def verify(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: str | Preset = "",
+           widths: Sequence[int] = (), progress: bool = True, pairs: str = "first") -> RocOutcome:  # fmt: skip
+    """Verification under P1 and P2 (section IV, Figs. 7 and 8): arguments as in `identify`; `pairs` says which photo of
+    a probe-probe pair is the degraded one under P2, see `protocols.verification`."""
+    preset = presets.get(preset, widths=tuple(widths))
+    return RocOutcome({side.key: verification.evaluate(side.probes, side.gallery, side.identities, side.distractors,
+                                                       pairs=pairs)
+                       for side in _sides(embedders, faces, preset, progress)}, preset.resamples)  # fmt: skip
+
+
+def watch(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: str | Preset = "",
+          widths: Sequence[int] = (), progress: bool = True) -> WatchOutcome:  # fmt: skip
+    """Open-set identification: a photo of each probe person is enrolled, the distractors are people nobody looks for.
+
+    Arguments as in `identify`. The distractors are searches here, so they have the probes' width, not the gallery's.
     """
     preset = presets.get(preset, widths=tuple(widths))
+    return WatchOutcome({side.key: open_set.evaluate(side.probes, side.gallery, side.identities, side.strangers)
+                         for side in _sides(embedders, faces, preset, progress)}, preset.resamples)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What one protocol compares for one network and width; `strangers` are the distractors at the probes' width."""
+
+    key: tuple[str, str, int]
+    probes: np.ndarray
+    gallery: np.ndarray
+    identities: np.ndarray
+    distractors: np.ndarray
+    strangers: np.ndarray
+
+
+def _sides(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: Preset,
+           progress: bool) -> Iterator[_Side]:  # fmt: skip
+    """P1 and P2 of each network at each width, with the features found in the store or computed."""
     pair = (faces.probes, faces.distractors) if isinstance(faces, FaceSets) else faces
-    identities, parts = pair[0].identities, []
     for name, run in tqdm(embedders.items(), desc="P1 and P2", unit="network", disable=None if progress else True):
         probes, distractors = (
             {width: features(run, pack, width, preset.mirror, progress) for width in sorted({HIGH, *preset.widths})}
@@ -104,11 +230,8 @@ def identify(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, F
         )
         for width in preset.widths:
             for protocol, gallery in (("P1", width), ("P2", HIGH)):
-                found = identification.evaluate(probes[width], probes[gallery], identities, distractors[gallery], ranks=1)
-                parts.append(pd.DataFrame({"protocol": protocol, "network": name, "width": width,
-                                           "person": found.people, "hits": found.hits,
-                                           "trials": found.trials_per_person}))  # fmt: skip
-    return Outcome(pd.concat(parts, ignore_index=True), preset.resamples)
+                yield _Side((protocol, name, width), probes[width], probes[gallery], pair[0].identities,
+                            distractors[gallery], distractors[width])
 
 
 def angles(trained: dict[str, Run], faces: FaceSets, preset: str | Preset = "", progress: bool = True) -> pd.DataFrame:
@@ -155,6 +278,10 @@ def teacher_entropy(teacher: Run, pack: FacePack, photos: int = 1000) -> dict[st
     p = softmax(np.concatenate(logits), axis=1)
     return {"right": float(p[np.arange(len(which)), pack.labels[which]].mean()),
             "entropy": float(entropy(p, axis=1).mean()), "most": float(np.log(p.shape[1]))}
+
+
+def _percent(name: str, found: metrics.Interval) -> dict[str, float]:
+    return {name: 100 * found.estimate, "low": 100 * found.low, "high": 100 * found.high}
 
 
 def _mean_angle(values: np.ndarray, preset: Preset) -> dict[str, float]:

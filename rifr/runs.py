@@ -46,6 +46,11 @@ class Run:
         return recipes.get(self.record["recipe"])
 
     @property
+    def name(self) -> str:
+        """The recipe's name: with `key`, what stored features are found by."""
+        return self.recipe.name
+
+    @property
     def seed(self) -> int:
         return self.record["seed"]
 

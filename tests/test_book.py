@@ -46,8 +46,11 @@ def test_an_unchanged_library_finds_its_outputs_again(book):
     assert first.rifr_fresh and not second.rifr_fresh
 
 
-def test_a_changed_library_package_or_preset_asks_for_new_outputs(book, monkeypatch):
+def test_a_changed_library_package_record_or_preset_asks_for_new_outputs(book, monkeypatch):
     keys = [book.outputs_key()]
+    (book.CHECKOUT / "book" / "records").mkdir()
+    (book.CHECKOUT / "book" / "records" / "speed.json").write_text("{}")
+    keys.append(book.outputs_key())
     (book.CHECKOUT / "rifr" / "losses.py").write_text("# two\n")
     keys.append(book.outputs_key())
     (book.CHECKOUT / "rifr" / "metrics.py").write_text("# one\n")

@@ -1,13 +1,14 @@
 import os
-import warnings
+import tracemalloc
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from rifr.degrade import to_width
-from rifr.embed import embed
+from rifr.embed import Onnx, embed, from_onnx
 
 RNG = np.random.default_rng(11)
 IMAGES = RNG.integers(0, 256, (10, 112, 112, 3), dtype=np.uint8)
@@ -77,33 +78,164 @@ def test_what_does_not_fit_is_refused(tmp_path):
         embed(tmp_path / "text.onnx", IMAGES)
 
 
-def export(path, side=112, batch=None):
-    """A small network as an ONNX file; its PyTorch original."""
-    pytest.importorskip("onnx", reason="making an ONNX file needs the package onnx")
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 7, stride=16), torch.nn.Flatten(), torch.nn.LazyLinear(6)).eval()
-    example = torch.zeros(batch or 2, 3, side, side)
-    model(example)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(model, (example,), str(path), dynamo=False, input_names=["x"],
-                          dynamic_axes=None if batch else {"x": {0: "n"}})
-    return model
+def test_a_memory_map_is_read_a_batch_at_a_time(tmp_path):
+    asked = []
+
+    class Watched(np.ndarray):
+        def __getitem__(self, which):
+            asked.append(which)
+            return np.asarray(super().__getitem__(which))
+
+    np.save(tmp_path / "images.npy", np.tile(IMAGES, (60, 1, 1, 1)))
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    tracemalloc.start()
+    embed(network, mapped.view(Watched), width=20, batch=8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert asked == [slice(start, start + 8) for start in range(0, 600, 8)]
+    assert peak < mapped.nbytes / 4
 
 
-@pytest.mark.parametrize("batch", [None, 4])
-def test_an_onnx_file_gives_what_its_network_gives(tmp_path, batch):
-    model = export(tmp_path / "small.onnx", batch=batch)
-    pixels = torch.from_numpy(IMAGES).permute(0, 3, 1, 2) / 127.5 - 1
-    with torch.no_grad():
-        expected = model(pixels).numpy()
-    assert np.allclose(embed(str(tmp_path / "small.onnx"), IMAGES, mirror=False), expected, atol=1e-4)
+def field(number, content):
+    """One field of a protocol buffer: a whole number, or bytes, text and messages."""
+    def varint(value):
+        return bytes([value & 127 | (value > 127) << 7]) + (varint(value >> 7) if value > 127 else b"")
+
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content)
+    content = content.encode() if isinstance(content, str) else content
+    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def test_an_onnx_file_of_another_size_is_refused_with_what_was_found(tmp_path):
-    export(tmp_path / "large.onnx", side=160)
-    with pytest.raises(ValueError, match=r"160, 160\].*wanted one input \(N, 3, 112, 112\)"):
-        embed(tmp_path / "large.onnx", IMAGES)
+def onnx_file(path, shape, dtype=np.float32, pool=False, declared=None):
+    """Write an ONNX file, byte by byte (no package needed): flatten the input, then one matrix product -> (N, 5).
+
+    shape: of the input; a word is a free dimension. pool: average over the pixels first, so that any size fits.
+    declared: the shape that the file says it takes, where that is another.
+    Returns the matrix.
+    """
+    code = {np.float32: 1, np.float16: 10, np.float64: 11, np.uint8: 2}[dtype]
+
+    def value(name, dimensions):
+        dims = b"".join(field(1, field(1 if isinstance(one, int) else 2, one)) for one in dimensions)
+        return field(1, name) + field(2, field(1, field(1, code) + field(2, dims)))
+
+    def node(kind, given, made):
+        return field(1, b"".join(field(1, one) for one in given) + field(2, made) + field(4, kind))
+
+    length = 3 if pool else int(np.prod(shape[1:]))
+    matrix = np.random.default_rng(3).standard_normal((length, 5)).astype(dtype)
+    weights = field(1, length) + field(1, 5) + field(2, code) + field(8, "w") + field(9, matrix.tobytes())
+    graph = (node("GlobalAveragePool", ["x"], "p") if pool else b"") + node("Flatten", ["p" if pool else "x"], "f")
+    graph += node("MatMul", ["f", "w"], "y") + field(2, "small") + field(5, weights)
+    graph += field(11, value("x", declared or shape)) + field(12, value("y", ["n", 5]))
+    path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13)))
+    return matrix
+
+
+def by_hand(matrix, images):
+    return images.reshape(len(images), -1).astype(np.float64) @ matrix.astype(np.float64)
+
+
+@pytest.mark.parametrize("batch", ["n", 1, 4])
+@pytest.mark.parametrize("dtype, error", [(np.float32, 0.01), (np.float16, 3), (np.float64, 0.01)])
+def test_an_onnx_file_gives_what_its_network_gives(tmp_path, batch, dtype, error):
+    matrix = onnx_file(tmp_path / "small.onnx", [batch, 3, 112, 112], dtype)
+    expected = by_hand(matrix, (IMAGES.transpose(0, 3, 1, 2) - 127.5) / 127.5)
+    assert np.abs(embed(str(tmp_path / "small.onnx"), IMAGES, mirror=False) - expected).max() < error
+
+
+def test_layout_is_read_from_the_file_and_colours_mean_and_scale_are_options(tmp_path):
+    matrix = onnx_file(tmp_path / "last.onnx", ["n", 112, 112, 3])
+    found = embed(Onnx(tmp_path / "last.onnx", channels="BGR", mean=(120, 110, 100), scale=(60.0, 58, 57)), IMAGES,
+                  mirror=False)
+    pixels = (IMAGES - np.array([120, 110, 100])) / np.array([60, 58, 57])
+    assert np.allclose(found, by_hand(matrix, pixels[..., ::-1]), atol=0.05)
+    raw = from_onnx(tmp_path / "last.onnx", mean=0, scale=1, layout="NHWC")(IMAGES)
+    assert np.allclose(raw, by_hand(matrix, IMAGES), rtol=1e-4, atol=1)
+
+
+@pytest.mark.parametrize("size, how", [(96, cv2.INTER_AREA), (160, cv2.INTER_LINEAR)])
+def test_another_size_is_made_from_the_degraded_face(tmp_path, size, how):
+    matrix = onnx_file(tmp_path / "sized.onnx", ["n", 3, size, size])
+    faces = [cv2.resize(face.astype(np.float32), (size, size), interpolation=how) for face in to_width(IMAGES, 20)]
+    expected = by_hand(matrix, (np.stack(faces).transpose(0, 3, 1, 2) - 127.5) / 127.5)
+    assert np.allclose(embed(tmp_path / "sized.onnx", IMAGES, width=20, mirror=False), expected, atol=0.02)
+
+
+def test_a_file_of_any_size_takes_112_or_what_is_asked(tmp_path):
+    matrix = onnx_file(tmp_path / "free.onnx", ["n", 3, "h", "w"], pool=True)
+    for size in (None, 56):
+        faces = IMAGES if size is None else np.stack([cv2.resize(face.astype(np.float32), (56, 56),
+                                                                 interpolation=cv2.INTER_AREA) for face in IMAGES])
+        expected = (faces.mean(axis=(1, 2), dtype=np.float64) / 127.5 - 1) @ matrix
+        assert np.allclose(from_onnx(tmp_path / "free.onnx", size=size)(IMAGES), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape, options, words", [
+    (["n", 1, 112, 112], {}, "NCHW has 1 channels"),
+    (["n", 3, 112, 112], {"layout": "NHWC"}, "NHWC has 112 channels"),
+    (["n", 3, 112, 96], {}, "112 by 96 pixels are no square"),
+    (["n", 3, 112, 112], {"size": 160}, "112 pixels wide, and size=160"),
+    (["n", 37632], {}, "wanted one input"),
+    (["n", 3, 112, 112], {"inputs": 2}, "wanted one input"),
+    (["n", 3, 112, 112], {"dtype": np.uint8}, "wanted one input"),
+])
+def test_an_input_that_does_not_fit_is_refused_with_what_was_found_and_wanted(tmp_path, monkeypatch, shape, options, words):
+    import onnxruntime
+
+    inputs, dtype = options.pop("inputs", 1), options.pop("dtype", np.float32)
+    one = {"name": "x", "shape": shape, "type": "tensor(uint8)" if dtype is np.uint8 else "tensor(float)"}
+    session = type("Session", (), {"__init__": lambda *_, **__: None,
+                                   "get_inputs": lambda _: [type("Input", (), one)] * inputs})
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    (tmp_path / "network.onnx").touch()
+    with pytest.raises(ValueError, match=rf"network.onnx takes x \['n', .*{words}"):
+        from_onnx(tmp_path / "network.onnx", **options)
+
+
+def test_a_size_that_the_network_cannot_take_is_said_when_it_runs(tmp_path):
+    matrix = onnx_file(tmp_path / "odd.onnx", ["n", 3, 56, 56], declared=["n", 3, "h", "w"])
+    with pytest.raises(ValueError, match=r"does not take \(10, 3, 112, 112\) float32: .*give the one it was trained with"):
+        from_onnx(tmp_path / "odd.onnx")(IMAGES)
+    assert from_onnx(tmp_path / "odd.onnx", size=56)(IMAGES).shape == (10, matrix.shape[1])
+
+
+@pytest.mark.parametrize("ending", ["pt", "pth", "ts", "pkl", "ckpt", "PTH", "bin"])
+def test_files_that_could_run_code_are_never_opened(tmp_path, ending):
+    path = tmp_path / f"network.{ending}"
+    path.write_bytes(f"cos\nsystem\n(S'touch {tmp_path / 'ran'}'\ntR.".encode())
+    with pytest.raises(ValueError, match="can run foreign code .*Export the network to ONNX.*pass a callable"):
+        embed(path, IMAGES)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_alone_come_with_the_way_to_use_them(tmp_path):
+    with pytest.raises(ValueError, match="weights without their network.*load_state_dict.*pass a callable"):
+        embed(tmp_path / "weights.safetensors", IMAGES)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"layout": "CHW"}, "layout is one of auto, NCHW, NHWC"), ({"channels": "GBR"}, "channels is one of RGB, BGR"),
+    ({"scale": 0}, "scale .* not zero"), ({"mean": (1, 2)}, "one number or three"), ({"mean": float("nan")}, "one number"),
+    ({"size": 0}, "size is a number of pixels"),
+])
+def test_options_that_mean_nothing_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        Onnx("network.onnx", **options)
+
+
+def test_a_files_key_follows_its_bytes_its_weights_and_its_options(tmp_path):
+    path = tmp_path / "network.onnx"
+    path.write_bytes(b"graph")
+    keys = {Onnx(path).key, Onnx(path, channels="BGR").key, Onnx(path, mean=0.0).key, Onnx(path, size=56).key}
+    path.with_name("network.onnx.data").write_bytes(b"weights")  # where the weights of large files lie
+    keys.add(Onnx(path).key)
+    path.with_name("network.onnx.data").write_bytes(b"other weights")
+    keys.add(Onnx(path).key)
+    path.write_bytes(b"other graph")
+    keys.add(Onnx(path).key)
+    assert len(keys) == 7 and Onnx(path).key == Onnx(str(path)).key and Onnx(path).name == "network"
 
 
 def test_a_real_network_knows_a_person_again():
@@ -119,20 +251,3 @@ def test_a_real_network_knows_a_person_again():
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     scores = features @ features.T
     assert scores[:4, :4].mean() > scores[:4, 4:].mean() + 0.3
-
-
-@pytest.mark.parametrize("shape", [[1, 3, 160, 160], ["n", 112, 112, 3], ["n", 3, 112]])
-def test_an_input_that_does_not_fit_is_refused_with_what_was_found_and_wanted(tmp_path, monkeypatch, shape):
-    import onnxruntime
-
-    class Session:
-        def __init__(self, *_, **__):
-            pass
-
-        def get_inputs(self):
-            return [type("Input", (), {"name": "x", "shape": shape, "type": "tensor(float)"})]
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    (tmp_path / "network.onnx").touch()
-    with pytest.raises(ValueError, match=r"network.onnx takes x \[.*wanted one input \(N, 3, 112, 112\)"):
-        embed(tmp_path / "network.onnx", IMAGES)

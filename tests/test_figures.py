@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from rifr import figures
@@ -50,3 +51,44 @@ def test_labels_of_near_widths_do_not_run_into_one_another():
     table = outcome({("hr-only", width): 0.5 for width in (112, 100, 60, 20)}).table()
     labels = [label.get_text() for label in figures.rank1_by_width(table, "P1").axes[0].get_xticklabels()]
     assert sorted(labels, key=int) == ["20", "60", "112"]
+
+
+def roc_table() -> pd.DataFrame:
+    rows = [{"protocol": "P1", "network": network, "width": width, "fpr": fpr, "tpr": tpr, "low": tpr - 2, "high": tpr + 2}
+            for network, tpr in (("hr-only", 30.0), ("proposed", 50.0)) for width in (112, 25) for fpr in (1e-3, 1e-4)]
+    return pd.DataFrame(rows)
+
+
+def marks(axes) -> set:
+    return {tuple(point) for line in axes.lines if line.get_linestyle() == "None" for point in line.get_xydata()}
+
+
+def test_a_roc_is_drawn_through_its_own_points_beside_the_papers():
+    curves = {name: pd.DataFrame({"fpr": [0, 1e-4, 1e-2, 1], "tpr": [0, 0.2, 0.6, 1]}) for name in ("hr-only", "proposed")}
+    axes = figures.roc(curves, 1e-5, "P2", 25).axes[0]
+    line = next(line for line in axes.lines if line.get_label() == "HR-only")
+    np.testing.assert_allclose(line.get_ydata(), [0, 20, 60, 100])
+    assert marks(axes) == {(1e-4, 52.0), (1e-4, 60.0)} and axes.get_xlim() == (1e-5, 1)
+    assert marks(figures.roc(curves, 1e-3, "P2", 25).axes[0]) == set()      # the axis does not reach the paper's FPR
+    assert marks(figures.roc(curves, 1e-5, "P2", 40).axes[0]) == set()
+
+
+def test_true_positive_rates_have_a_panel_a_fpr_and_the_papers_marks_where_they_belong():
+    left, right = figures.tpr_by_width(roc_table(), "P1").axes
+    assert left.get_title().endswith("0.001") and right.get_title().endswith("0.0001")
+    assert marks(left) == set() and marks(right) == {(25, 30.0), (25, 50.0)}
+
+
+def test_embedders_of_a_readers_own_get_styles_of_their_own():
+    table = outcome({("mine", 112): 0.9, ("yours", 112): 0.6, ("hr-only", 112): 0.7}).table()
+    axes = figures.rank1_of_both(table).axes[0]
+    drawn = {line.get_label(): (line.get_color(), line.get_marker()) for line in axes.lines}
+    assert {"mine", "yours", "HR-only"} <= set(drawn) and len({drawn[name] for name in ("mine", "yours", "HR-only")}) == 3
+
+
+def test_a_cmc_has_the_narrowest_width_unless_told_otherwise():
+    rows = [{"protocol": protocol, "network": "mine", "width": width, "rank": rank, "rate": width / 2 + rank,
+             "low": 0, "high": 100} for protocol in ("P1", "P2") for width in (112, 16) for rank in (1, 2, 3)]  # fmt: skip
+    narrow, wide = figures.cmc(pd.DataFrame(rows)), figures.cmc(pd.DataFrame(rows), 112)
+    assert narrow.axes[0].lines[0].get_ydata().tolist() == [9, 10, 11] and len(narrow.axes) == 2
+    assert wide.axes[1].lines[0].get_ydata().tolist() == [57, 58, 59]

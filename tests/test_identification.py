@@ -49,6 +49,17 @@ def test_every_rank_equals_the_loop_over_trials(same_width, dtype):
     assert found.single_photo == 2 and found.distractors == 230
 
 
+def test_hits_by_probe_are_the_loop_over_one_photos_trials():
+    probes, gallery, identities, distractors = faces()
+    found = evaluate(probes, gallery, identities, distractors)
+    unit = [array / np.linalg.norm(array, axis=1, keepdims=True) for array in (probes, gallery, distractors)]
+    for i, person in enumerate(identities):
+        others = [j for j in np.flatnonzero(identities == person) if j != i]
+        hits = sum(unit[0][i] @ unit[1][j] >= max(unit[2] @ unit[0][i]) for j in others)
+        assert (found.hits_by_probe[i], found.trials_by_probe[i]) == (hits, len(others))
+    assert found.hits_by_probe.sum() == found.hits.sum() > 0
+
+
 def test_ties_are_hits():
     # Signs in 16 dimensions: all norms are 4 and all cosines exact, so that equal scores are equal.
     rng = np.random.default_rng(1)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rifr import metrics
-from rifr.metrics import Interval, interval
+from rifr.metrics import Interval, average_precision, average_precision_of_ranks, cmc, interval
 
 
 def people(rng, count=40, spread=3.0):
@@ -30,15 +30,21 @@ def test_drawing_people_one_by_one_gives_the_same_interval(average):
     assert found.estimate == pytest.approx(whole.mean() if average == "macro" else (hits - other).sum() / trials.sum())
 
 
-def test_about_95_of_100_intervals_cover_the_truth():
+@pytest.mark.parametrize("average", ["micro", "macro"])
+def test_about_95_of_100_intervals_cover_the_truth_because_people_are_drawn_and_not_trials(average):
+    # Many worlds whose true rate over all people is one half; the trials of a person share the person's ability.
     rng = np.random.default_rng(2)
-    for average in ("micro", "macro"):
-        covered = 0
-        for _ in range(300):
-            hits, trials, _ = people(rng)
-            found = interval(hits, trials, resamples=400, average=average)
-            covered += found.low <= 0.5 <= found.high
-        assert 0.90 <= covered / 300 <= 0.985
+    worlds, over_people, over_trials = 500, 0, 0
+    for world in range(worlds):
+        hits, trials, _ = people(rng, count=70)
+        found = interval(hits, trials, resamples=500, average=average, seed=world)
+        over_people += found.low <= 0.5 <= found.high
+        # Trials drawn with replacement: the number of hits among them is binomial.
+        naive = rng.binomial(trials.sum(), hits.sum() / trials.sum(), 500) / trials.sum()
+        low, high = np.quantile(naive, [0.025, 0.975])
+        over_trials += low <= 0.5 <= high
+    assert 0.92 <= over_people / worlds <= 0.97
+    assert over_trials / worlds < 0.75
 
 
 def test_a_paired_difference_is_narrower_than_two_intervals_when_people_are_hard_for_both():
@@ -91,3 +97,59 @@ def test_an_interval_reads_in_per_cent():
 def test_impossible_counts_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         interval(**wrong)
+
+
+def by_definition(found, kind):
+    """The two average precisions rank by rank, as their sources have them."""
+    area, hits, old_recall, old_precision = 0.0, 0, 0.0, 1.0
+    for rank, hit in enumerate(found, start=1):
+        hits += hit
+        recall, precision = hits / sum(found), hits / rank
+        area += (recall - old_recall) * ((old_precision + precision) / 2 if kind == "trapezoid" else precision)
+        old_recall, old_precision = recall, precision
+    return area
+
+
+@pytest.mark.parametrize("kind", ["trapezoid", "step"])
+def test_average_precision_is_the_sum_over_ranks(kind):
+    rng = np.random.default_rng(7)
+    for length in [1, 2, 3, 10, 200]:
+        for _ in range(20):
+            found = rng.random(length) < rng.random()
+            found[rng.integers(length)] = True
+            assert average_precision(found, kind) == pytest.approx(by_definition(found, kind))
+            shuffled = rng.permutation(np.flatnonzero(found) + 1)
+            assert average_precision_of_ranks(shuffled, kind) == pytest.approx(by_definition(found, kind))
+
+
+def test_average_precision_of_lists_worked_by_hand():
+    assert average_precision(np.array([True, True, False])) == 1
+    # One mate at rank 2: precision 0 before it and 1/2 at it.
+    assert average_precision(np.array([False, True])) == pytest.approx(0.25)
+    assert average_precision(np.array([False, True]), kind="step") == pytest.approx(0.5)
+    # Mates at ranks 1 and 3: (1 + 1) / 2 and (1/2 + 2/3) / 2; by steps 1 and 2/3.
+    assert average_precision(np.array([True, False, True])) == pytest.approx((1 + 7 / 12) / 2)
+    assert average_precision(np.array([True, False, True]), kind="step") == pytest.approx(5 / 6)
+
+
+def test_average_precision_refuses_what_is_no_ranked_list():
+    with pytest.raises(ValueError, match="without a mate"):
+        average_precision(np.zeros(3, bool))
+    with pytest.raises(ValueError, match="bool"):
+        average_precision(np.array([0, 1]))
+    with pytest.raises(ValueError, match="trapezoid"):
+        average_precision(np.ones(3, bool), kind="auc")
+    for ranks in ([0, 1], [2, 2], [], [1.5], [[1, 2]]):
+        with pytest.raises(ValueError, match="from 1"):
+            average_precision_of_ranks(ranks)
+
+
+def test_the_cmc_is_the_share_of_probes_at_each_rank_or_before():
+    best = np.random.default_rng(8).integers(1, 30, 100)
+    assert cmc(best, range(1, 41)).tolist() == [np.mean(best <= rank) for rank in range(1, 41)]
+    assert cmc(best, 5) == np.mean(best <= 5) and isinstance(cmc(best, 5), float)
+    for wrong in (0, 1.5, [1, 0]):
+        with pytest.raises(ValueError, match="from 1"):
+            cmc(best, wrong)
+    with pytest.raises(ValueError, match="from 1"):
+        cmc([0, 1], 1)

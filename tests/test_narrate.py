@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from rifr import narrate
-from rifr.results import Outcome
+from rifr.protocols import verification
+from rifr.results import Outcome, RocOutcome
 
 
 def outcome(shares: dict[tuple[str, int], float], people: int = 60) -> Outcome:
@@ -67,6 +68,53 @@ def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
     assert "proposed" not in set(table.network)
 
 
+def test_each_pair_and_width_is_decided_or_not():
+    table, text = narrate.decisions(outcome(DILEMMA | {("hr+lr", 20): 0.501}), ["hr-only", "lr-only", "hr+lr"], "P1")
+    cells = table.set_index("rank-1, points")
+    assert cells.columns.tolist() == ["112 px", "20 px"] and len(cells) == 3
+    assert cells.loc["HR-only less LR-only", "112 px"].startswith("<strong>+30.")
+    assert cells.loc["HR-only less LR-only", "20 px"].startswith("<strong>-30.")
+    assert not cells.loc["LR-only less HR+LR", "20 px"].startswith("<strong>")
+    assert "5 of 6 comparisons are decided" in text
+
+
+def test_micro_and_macro_averages_are_told_apart_where_they_differ():
+    even = outcome({("hr-only", 20): 0.5})
+    assert "both are the same" in narrate.averages(even)
+    counts = even.counts.copy()
+    counts.loc[0, ["hits", "trials"]] = 100, 100
+    uneven = Outcome(counts, 100)
+    apart = uneven.table("macro").rank1.item() - uneven.table().rank1.item()
+    assert apart < -1 and f"{apart:+.1f} at most" in narrate.averages(uneven)
+
+
 def test_a_missing_row_says_what_there_is():
     with pytest.raises(KeyError, match="widths are"):
         narrate.row_of(outcome(DILEMMA).table(), "P1", "hr-only", 40)
+
+
+def roc_outcome(quality: dict[str, float], distractors: int = 60) -> RocOutcome:
+    """Verification of networks whose embeddings stand out of the noise by `quality`, at 25 px, P1 and P2."""
+    draw = np.random.default_rng(3)
+    people = np.repeat(np.arange(40), 5)
+    centres, noise, strangers = (draw.normal(size=shape) for shape in ((40, 32), (200, 32), (distractors, 32)))
+    found = {(protocol, name, 25): verification.evaluate(*[value * centres[people] + noise] * 2, people, strangers)
+             for name, value in quality.items() for protocol in ("P1", "P2")}  # fmt: skip
+    return RocOutcome(found, resamples=200)
+
+
+@pytest.mark.parametrize("ours, said", [(1.5, "The run agrees."), (1.0, "The run decides nothing here."),
+                                        (0.5, "The run contradicts it where it decides.")])
+def test_who_is_ahead_in_tpr_is_said_from_paired_intervals(ours, said):
+    outcome = roc_outcome({"proposed": ours, "hr+lr": 1.0, "lr-only": 1.0})
+    text = narrate.tpr_verdicts(outcome, 25, 1e-2, "proposed", ["hr+lr", "lr-only"])
+    assert said in text and "4 paired comparisons" in text and "- **P2: LR-HR**: " in text
+
+
+def test_a_rate_that_the_pairs_cannot_resolve_is_left_out_and_named():
+    outcome = roc_outcome({"proposed": 1.0})
+    table = outcome.table((1e-2, 1e-4, 1e-9))
+    assert "say nothing about a FPR of 1e-09;" in narrate.resolvable(table)
+    shown = narrate.tpr_table(table, 25)
+    assert "at FPR 0.01" in shown and "at FPR 1e-09" not in shown and set(shown["paper at FPR 0.0001"]) == {"50", "60"}
+    assert "left out" not in narrate.resolvable(outcome.table((1e-2,)))

@@ -1,5 +1,6 @@
 """What the README says can be done is done here, as it stands there."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 
 from rifr import cli, runs
+from tests.test_embed import onnx_file
+from tests.test_scoring import photos
 from tests.test_sets import person
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,13 +23,17 @@ SHELL = re.findall(r"^    (\S.*)$", README, re.MULTILINE)
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch, store_folder):
-    """my_faces and my_probes, where the README looks for them."""
+    """my_faces, my_probes, a list of pairs and model.onnx, where the README looks for them."""
     for i in range(8):
         person(tmp_path / "my_faces", f"many-{i}", 6)
     for i in range(5):
         person(tmp_path / "my_faces", f"single-{i}", 1)
     for i in range(4):
-        person(tmp_path / "my_probes", f"probe-{i}", 3)
+        photos(tmp_path / "my_probes", f"probe-{i}", 3)
+    lines = [f"probe-{i}\t{j}\t{j + 1}" for i in range(4) for j in (1, 2)]
+    lines += [f"probe-{i}\t{j}\tprobe-{(i + 1) % 4}\t{j}" for i in range(4) for j in (1, 2)]
+    (tmp_path / "pairs.txt").write_text("\n".join(["1\t8", *lines]) + "\n")
+    onnx_file(tmp_path / "model.onnx", ["n", 3, 112, 112])
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -39,10 +46,16 @@ def test_the_library_in_ten_lines(folders, capsys):
     assert set(table.network) == {"proposed", "mine"} and "difference" in capsys.readouterr().out
 
 
-def test_the_embedder_from_the_shell(folders, real_data, capsys):
-    (line,) = (line for line in SHELL if "--embedder" in line)
-    (folders / "model.onnx").symlink_to(real_data / "models" / "mobilefacenet.onnx")
-    assert cli.main(line.split()[3:]) == 0 and "12 probes of 4 people" in capsys.readouterr().out
+def test_an_onnx_file_is_scored_from_python_and_from_the_shell(folders, capsys):
+    exec(compile(PYTHON[PYTHON.index("from rifr import scoring"):], "README.md", "exec"), {})
+    rows = json.loads((folders / "results.json").read_text())["results"]
+    assert {(row["measure"], row["width"]) for row in rows} == {(m, w) for m in ("rank1", "roc") for w in (112, 30, 16)}
+    lines = [line for line in SHELL if "--embedder" in line]
+    for line in lines:
+        assert cli.main(line.split()[3:]) == 0
+    said = capsys.readouterr().out
+    assert "12 probes of 4 people" in said and "16 pairs of 12 photos" in said
+    assert len(lines) == 2 and all((folders / name).exists() for name in ("found.json", "found.png", "pairs.csv"))
 
 
 def test_a_batch_over_seeds(folders):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rifr import degrade, geometry, presets, results, train
-from rifr.protocols import identification
+from rifr.protocols import identification, open_set, verification
 from rifr.sets import FaceSets
 from tests.conftest import easy_faces
 from tests.test_train import TINY
@@ -44,6 +44,47 @@ def test_differences_are_paired_and_change_sign_with_the_order(trained):
     for row in one.itertuples():
         key = (row.protocol, row.width)
         assert row.difference == pytest.approx(table[(*key, "hr-only")] - table[(*key, "lr-only")])
+
+
+def test_the_cmc_is_the_protocols_own_and_begins_at_rank_1(trained):
+    faces, plan, runs = trained
+    outcome = results.identify(runs, faces, plan, progress=False, ranks=3)
+    cmc, table = outcome.cmc(), outcome.table()
+    assert len(cmc) == 3 * len(table)
+    np.testing.assert_allclose(cmc[cmc["rank"] == 1].rate.to_numpy(), table.rank1.to_numpy())
+    one = cmc[(cmc.protocol == "P1") & (cmc.network == "hr-only") & (cmc.width == 16)]
+    np.testing.assert_allclose(one.rate, 100 * outcome.found["P1", "hr-only", 16].cmc([1, 2, 3]))
+    assert (one.low <= one.rate).all() and (one.rate <= one.high).all()
+
+
+def test_verification_is_the_protocol_at_each_width_and_flags_what_the_pairs_cannot_resolve(trained):
+    faces, plan, runs = trained
+    outcome = results.verify(runs, faces, plan, progress=False)
+    table = outcome.table(fprs=(0.05, 1e-6))
+    assert table[table.fpr == 1e-6][["tpr", "low", "high"]].isna().all(axis=None) and len(table) == 2 * 2 * 2 * 2
+    low, high = (results.features(runs["lr-only"], faces.probes, width, progress=False) for width in (16, 112))
+    strangers = results.features(runs["lr-only"], faces.distractors, 112, progress=False)
+    expected = verification.evaluate(low, high, faces.probes.identities, strangers).tpr_at(0.05)
+    row = table[(table.protocol == "P2") & (table.network == "lr-only") & (table.width == 16) & (table.fpr == 0.05)].iloc[0]
+    assert row.tpr == pytest.approx(100 * expected) and row.low <= row.tpr <= row.high
+    assert (row.genuine, row.impostor, row.people) == (5 * 6, 20 * 19 // 2 - 30 + 20 * 12, 5)
+    compared = outcome.difference("hr-only", "lr-only", 0.05)
+    one = compared[(compared.protocol == "P2") & (compared.width == 16)].iloc[0]
+    other = table[(table.protocol == "P2") & (table.network == "hr-only") & (table.width == 16) & (table.fpr == 0.05)].iloc[0]
+    assert one.difference == pytest.approx(other.tpr - row.tpr) and one.low <= one.difference <= one.high
+    curve = outcome.curve("P2", "lr-only", 16)
+    assert curve.fpr.iloc[0] == 0 and curve.tpr.iloc[-1] == 1 and curve[curve.fpr <= 0.05].tpr.max() == expected
+
+
+def test_open_set_searches_have_the_probes_width_on_both_sides(trained):
+    faces, plan, runs = trained
+    table = results.watch(runs, faces, plan, progress=False).table(fpirs=(0.25, 0.01))
+    assert table[table.fpir == 0.01].fnir.isna().all() and set(table.unknown) == {12} and set(table.mated) == {5 * 3}
+    low, high = (results.features(runs["lr-only"], faces.probes, width, progress=False) for width in (16, 112))
+    strangers = results.features(runs["lr-only"], faces.distractors, 16, progress=False)
+    expected = open_set.evaluate(low, high, faces.probes.identities, strangers).fnir_at(0.25)
+    row = table[(table.protocol == "P2") & (table.network == "lr-only") & (table.width == 16) & (table.fpir == 0.25)].iloc[0]
+    assert row.fnir == pytest.approx(100 * expected) and row.low <= row.fnir <= row.high
 
 
 def test_features_are_stored_and_not_computed_twice(trained, monkeypatch):

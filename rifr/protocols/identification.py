@@ -32,12 +32,15 @@ class Identification:
 
     people: (P,) identities with at least two photos, sorted; hits: (P,) their trials that hit at rank 1;
     trials_per_person: (P,) M (M - 1); hits_at: (P, ranks) hits at rank 1, 2, ...;
+    hits_by_probe, trials_by_probe: (N,) the trials in which photo n is the probe, and how many of them hit at rank 1;
     single_photo: identities with one photo only, which make no trial; distractors: how many there were.
     """
 
     people: np.ndarray
     trials_per_person: np.ndarray
     hits_at: np.ndarray = field(repr=False)
+    hits_by_probe: np.ndarray = field(repr=False)
+    trials_by_probe: np.ndarray = field(repr=False)
     single_photo: int
     distractors: int
 
@@ -95,20 +98,10 @@ def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, di
     Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where
     no person has two photos.
     """
-    probes, gallery, distractors = (_matrix(name, array) for name, array in
-                                    [("probes", probes), ("gallery", gallery), ("distractors", distractors)])
-    identities = np.asarray(identities)
-    if identities.shape != (len(probes),) or probes.shape != gallery.shape:
-        raise ValueError("probes and gallery hold a row, and identities an entry, for each photo: found shapes "
-                         f"{probes.shape}, {gallery.shape} and {identities.shape}")
-    if len(distractors) and distractors.shape[1] != probes.shape[1]:
-        raise ValueError(f"distractors have {distractors.shape[1]} numbers an embedding, probes {probes.shape[1]}: "
-                         "embed both with the same network")
+    probes, gallery, identities, distractors, dtype = _checked(probes, gallery, identities, distractors)
     if isinstance(ranks, bool) or not isinstance(ranks, (int, np.integer)) or ranks < 1:
         raise ValueError(f"ranks is a whole number from 1, not {ranks!r}")
 
-    double = np.float64 in (probes.dtype, gallery.dtype, distractors.dtype)
-    dtype = np.dtype(np.float64 if double else np.float32)
     probes, gallery = _unit("probes", probes, dtype), _unit("gallery", gallery, dtype)
     names, person, photos = np.unique(identities, return_inverse=True, return_counts=True)
     by_person = np.argsort(person, kind="stable")
@@ -120,12 +113,30 @@ def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, di
     best = _best_distractors(probes, distractors, min(int(ranks), len(distractors)), dtype)
     people, counts = names[photos > 1], photos[photos > 1]
     hits_at = np.zeros((len(people), int(ranks)), np.int64)
+    hits_by_probe = np.zeros(len(identities), np.int64)
     first = 0
     for hits, count in zip(hits_at, counts):
         rows = slice(first, first + count)
-        hits[:] = _hits(probes[rows], gallery[rows], best[rows], int(ranks))
+        hits[:], hits_by_probe[by_person[rows]] = _hits(probes[rows], gallery[rows], best[rows], int(ranks))
         first += count
-    return Identification(people, counts * (counts - 1), hits_at, int((photos == 1).sum()), len(distractors))
+    return Identification(people, counts * (counts - 1), hits_at, hits_by_probe, photos[person] - 1,
+                          int((photos == 1).sum()), len(distractors))
+
+
+def _checked(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, others: np.ndarray,
+             name: str = "distractors", called: str = "distractors") -> tuple:
+    """What all protocols on probes, their gallery and other people are given: checked arrays, dtype to compute in."""
+    probes, gallery, others = (_matrix(said, array) for said, array in
+                               [("probes", probes), ("gallery", gallery), (name, others)])
+    identities = np.asarray(identities)
+    if identities.shape != (len(probes),) or probes.shape != gallery.shape:
+        raise ValueError("probes and gallery hold a row, and identities an entry, for each photo: found shapes "
+                         f"{probes.shape}, {gallery.shape} and {identities.shape}")
+    if len(others) and others.shape[1] != probes.shape[1]:
+        raise ValueError(f"{called} have {others.shape[1]} numbers an embedding, probes {probes.shape[1]}: "
+                         "embed both with the same network")
+    double = np.float64 in (probes.dtype, gallery.dtype, others.dtype)
+    return probes, gallery, identities, others, np.dtype(np.float64 if double else np.float32)
 
 
 def _matrix(name: str, array: np.ndarray) -> np.ndarray:
@@ -164,28 +175,48 @@ def _best_distractors(probes: torch.Tensor, distractors: np.ndarray, ranks: int,
                 part, kept = probes[row:row + ROWS], best[row:row + ROWS]
                 scores = room[:len(part)]
                 torch.matmul(part, block.T, out=scores[:, :len(block)])
-                peaks = scores.view(len(part), -1, PIECE).amax(dim=2)
                 if ranks == 1:
-                    torch.maximum(kept, peaks.amax(dim=1, keepdim=True), out=kept)
+                    torch.maximum(kept, scores[:, :len(block)].amax(dim=1, keepdim=True), out=kept)
                 else:
+                    peaks = scores.view(len(part), -1, PIECE).amax(dim=2)
                     arrays = (tensor.numpy() for tensor in (scores, peaks, kept))
                     list(pool.map(_keep_best, *(np.array_split(array, threads) for array in arrays)))
     return best.sort(dim=1).values
 
 
-def _hits(probes: torch.Tensor, gallery: torch.Tensor, best: torch.Tensor, ranks: int) -> np.ndarray:
-    """How many of one person's M (M - 1) trials hit at rank 1, 2, ..., `ranks`."""
-    beaten_by = torch.zeros(ranks + 1, dtype=torch.int64)
+def _hits(probes: torch.Tensor, gallery: torch.Tensor, best: torch.Tensor, ranks: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many of one person's M (M - 1) trials hit at rank 1, 2, ..., `ranks`; and (M,) at rank 1 with each probe."""
+    beaten_by = np.zeros(ranks + 1, np.int64)
+    first = np.zeros(len(probes), np.int64)
     for row in range(0, len(probes), ROWS):
-        part, known = probes[row:row + ROWS], best[row:row + ROWS]
+        part, known = probes[row:row + ROWS], best[row:row + ROWS].numpy()
         for column in range(0, len(gallery), COLUMNS):
             scores = part @ gallery[column:column + COLUMNS].T
-            # How many distractors are strictly better: those to the right of where the score, after its equals, goes.
-            better = known.shape[1] - torch.searchsorted(known, scores, right=True)
-            beaten_by += torch.bincount(better.ravel(), minlength=ranks + 1)
-            same = torch.arange(max(row, column), min(row + len(part), column + scores.shape[1]))  # a photo with itself
-            beaten_by -= torch.bincount(better[same - row, same - column], minlength=ranks + 1)
-    return beaten_by[:ranks].cumsum(0).numpy()
+            _count_better(scores.numpy(), known, column - row, beaten_by, first[row:row + ROWS])
+    return beaten_by[:ranks].cumsum(), first
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_better(scores, known, ahead, beaten_by, first):
+    """Count the trials by how many distractors are strictly better: all in `beaten_by`, those without by row in `first`.
+
+    known: (rows, K) ascending; a row's photo is the column that comes `ahead` columns before it: that is no trial.
+    """
+    size = known.shape[1]
+    for row in range(len(scores)):
+        for column in range(scores.shape[1]):
+            if column + ahead == row:
+                continue
+            score, low, high = scores[row, column], 0, size
+            while low < high:  # to the right of the last that is not better
+                middle = (low + high) // 2
+                if known[row, middle] <= score:
+                    low = middle + 1
+                else:
+                    high = middle
+            beaten_by[size - low] += 1
+            if low == size:
+                first[row] += 1
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,54 +1,46 @@
-"""Degradation beside OpenCV image by image: `python tests/benchmarks/degradation.py [--images 10000] [--width 20]`.
+"""Faces down to a width and up again, beside OpenCV image by image: `degradation.py [--small]`."""
 
-Prints both times on the same images, their ratio, the largest difference in grey levels, and the process's peak memory.
-Each side is run three times, in turn; the best of the three counts, for a busy machine only ever adds time.
-"""
-
-import argparse
-import resource
-import time
+import sys
 
 import cv2
 import numpy as np
+from harness import SEED, Row, Side, main, measure
 
-from rifr.degrade import to_width
+from rifr.degrade import FACE, to_width
+
+
+def make(images: int, width: int) -> tuple[np.ndarray, int]:
+    noise = np.random.default_rng(SEED).integers(0, 256, (min(images, 500), FACE, FACE, 3), dtype=np.uint8)
+    return np.resize(noise, (images, FACE, FACE, 3)), width
 
 
 def one_by_one(images: np.ndarray, width: int) -> np.ndarray:
     result = np.empty_like(images)
     for image, target in zip(images, result):
         small = cv2.resize(image, (width, width), interpolation=cv2.INTER_CUBIC)
-        target[...] = cv2.resize(small, (112, 112), interpolation=cv2.INTER_CUBIC)
+        target[...] = cv2.resize(small, (FACE, FACE), interpolation=cv2.INTER_CUBIC)
     return result
 
 
-def seconds(function, images: np.ndarray, width: int) -> tuple[float, np.ndarray]:
-    start = time.perf_counter()
-    result = function(images, width)
-    return time.perf_counter() - start, result
+def apart(inputs: tuple, answer: np.ndarray) -> int:
+    """Grey levels between an answer and OpenCV's, at most, over all images."""
+    images, width = inputs
+    return max(int(np.abs(part.astype(np.int16) - one_by_one(image[None], width)[0]).max())
+               for part, image in zip(answer, images))
 
 
-def main(images: int = 10_000, width: int = 20) -> dict[str, float]:
-    noise = np.random.default_rng(0).integers(0, 256, (min(images, 500), 112, 112, 3), dtype=np.uint8)
-    faces = np.resize(noise, (images, 112, 112, 3))
-    to_width(faces[:2], width)  # compile
-    ours, theirs = [], []
-    for _ in range(3):
-        elapsed, result = seconds(to_width, faces, width)
-        ours.append(elapsed)
-        elapsed, expected = seconds(one_by_one, faces, width)
-        theirs.append(elapsed)
-    apart = max(int(np.abs(a.astype(np.int16) - b).max()) for a, b in zip(result, expected))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"degradation, {images:,} images, 112 -> {width} -> 112: {min(ours):.2f} s; cv2.resize image by image: "
-          f"{min(theirs):.2f} s; {min(theirs) / min(ours):.1f} times as fast; at most {apart} grey level apart; "
-          f"peak memory {peak:.2f} GiB (the images and both results: {3 * faces.nbytes / 2**30:.2f} GiB)")
-    return {"ours_s": min(ours), "rival_s": min(theirs), "ratio": min(theirs) / min(ours), "apart": apart,
-            "peak_gib": peak}
+def nothing(inputs: tuple, answer: np.ndarray) -> None:
+    """OpenCV's answer is made again where ours is."""
+
+
+def rows(small: bool = False) -> list[Row]:
+    tiny = {"images": 50, "width": 20}
+    size = tiny if small else {"images": 10_000, "width": 20}
+    one, other = measure(Side(make, to_width, apart), size, tiny), measure(Side(make, one_by_one, nothing), size, tiny)
+    return [Row("degradation", f"{size['images']:,} images, {FACE} → {size['width']} → {FACE} px", one.seconds,
+                "`cv2.resize` image by image", other.seconds, 1, one.peak_mib, other.peak_mib, one.summary <= 1,
+                note=f"At most {one.summary} grey level apart.")]  # fmt: skip
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--width", type=int, default=20)
-    main(**vars(parser.parse_args()))
+    sys.exit(main(rows, __doc__))

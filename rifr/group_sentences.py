@@ -1,0 +1,122 @@
+"""What `rifr.groups` found, in sentences chosen by its tables: what is real, what is not decided, what went unseen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from rifr import recipes
+from rifr.groups import FEWEST, OF_THE_PERSON, Bands
+
+WORDS = {
+    "change": ("loses more than the reference", "loses less than the reference"),
+    "gain": ("gains less than the reference", "gains more than the reference"),
+}
+"""What a negative and a positive difference of two effects means."""
+UNDECIDED = "not decided"
+MOST = 6
+"""Bands that a sentence lists before it breaks off."""
+
+
+def known(cuts: dict[str, Bands], rates: pd.DataFrame) -> str:
+    """What cannot be measured: everything, where nothing is known of the photos, or the bands of too few people."""
+    if not cuts:
+        return ("Nothing is known of these photos but who is in them: pose, light and age come with rendered faces "
+                "alone. This section stays without figures.")
+    each = rates.drop_duplicates(["attribute", "band"])
+    few = each[each.people < FEWEST]
+    if few.empty:
+        return f"Each band holds at least {FEWEST} people."
+    listed = [f"{row.attribute} {row.band} ({row.people})" for row in few.itertuples()]
+    return (f"{len(few)} of {len(each)} bands hold fewer than {FEWEST} people, are drawn without an interval and not "
+            f"compared: {', '.join(listed[:MOST])}{', ...' if len(few) > MOST else ''}.")
+
+
+def family(effects: pd.DataFrame) -> str:
+    """How many comparisons are made and at which level, so that all of them together can be believed."""
+    if effects.empty:
+        return f"No band and its reference have {FEWEST} people each: nothing is compared."
+    thin = int(effects.low.isna().sum())
+    left = (f" In {thin} of the comparisons one band has hits, or misses, of fewer than {FEWEST} people: no interval "
+            f"can be had there, and nothing is decided.") if thin else ""
+    return (f"{len(effects)} comparisons are made. At 95 % each, about {0.05 * len(effects):.0f} of them would look "
+            f"real if nothing were; so each interval is at {100 * effects.level.iloc[0]:.2f} %, which keeps the chance "
+            f"of a single false one at about 5 %. Where an interval holds \"no difference\", nothing is decided, "
+            f"however large the estimate.{left}")
+
+
+def real(effects: pd.DataFrame, width: int) -> str:
+    """Which bands are recognised less or more often than their reference at one width, a paragraph a network."""
+    rows = effects[(effects.kind == "effect") & (effects.width == width)]
+    paragraphs = []
+    for network, part in rows.groupby("network", sort=False):
+        said = [_sign(row, ("below the reference", "above the reference"), 0) for row in part.itertuples()]
+        sizes = [_points(row) for row in part.itertuples()]
+        paragraphs.append(f"**{recipes.get(network).label}, {width} px.** {_grouped(part, said, sizes)}")
+    return "\n\n".join(paragraphs)
+
+
+def differences(effects: pd.DataFrame, kind: str) -> str:
+    """Each "change" or "gain", a paragraph a network: what both scales say, or which of them decides alone."""
+    rows, paragraphs = effects[effects.kind == kind], []
+    if rows.empty:
+        return ""
+    wide, first = effects.width.max(), effects.network.iloc[0]
+    for (network, width), part in rows.groupby(["network", "width"], sort=False):
+        points, odds = part[part.scale == "points"], part[part.scale == "odds"]
+        both = list(zip(points.itertuples(), odds.itertuples(), strict=True))
+        said = [_on_both(_sign(one, WORDS[kind], 0), _sign(other, WORDS[kind], 1)) for one, other in both]
+        sizes = [f"{_points(one)}; odds × {other.estimate:.2f}, {other.low:.2f} to {other.high:.2f}"
+                 for one, other in both]
+        where = f", {wide} to {width} px" if kind == "change" else f" over {recipes.get(first).label}, {width} px"
+        paragraphs.append(f"**{recipes.get(network).label}{where}.** {_grouped(points, said, sizes)}")
+    return "\n\n".join(paragraphs)
+
+
+def unseen(effects: pd.DataFrame) -> str:
+    """How large an effect has to be for this run to see it: the half-lengths of the corrected intervals."""
+    rows, parts = effects[(effects.kind == "effect") & effects.low.notna()], []
+    for said, part in (("bands of photos", rows[~rows.attribute.isin(OF_THE_PERSON)]),
+                       ("bands of people", rows[rows.attribute.isin(OF_THE_PERSON)])):
+        if len(part):
+            half = (part.high - part.low) / 2
+            parts.append(f"{half.median():.1f} points between {said} ({half.min():.1f} to {half.max():.1f})")
+    said = "The intervals reach this far to each side, so that smaller effects go unseen: "
+    return f"{said}{'; '.join(parts)}." if parts else ""
+
+
+def _points(row) -> str:
+    return f"{row.estimate:+.1f} points, {row.low:+.1f} to {row.high:+.1f}"
+
+
+def _sign(row, words: tuple[str, str], nothing: float) -> str:
+    """What a row says: the first word below "no difference", the second above it, or that it is not decided."""
+    return UNDECIDED if not row.decided else words[int(row.estimate > nothing)]
+
+
+def _on_both(points: str, odds: str) -> str:
+    """What the two scales say together."""
+    if points == odds:
+        return points if points == UNDECIDED else f"{points}, in points and in odds"
+    if UNDECIDED in (points, odds):
+        return f"{points} in points, odds {UNDECIDED}" if odds == UNDECIDED else f"{odds} in odds, points {UNDECIDED}"
+    return f"{points} in points, but {odds} in odds"
+
+
+def _grouped(rows: pd.DataFrame, said: list[str], sizes: list[str]) -> str:
+    """Bands with one verdict in one sentence: "Below the reference: yaw from 30° (-20.1 points, -27.0 to -13.2)."
+
+    What is not decided comes last and without its sizes, an attribute at a time where none of its bands is decided.
+    """
+    names = (rows.attribute + " " + rows.band).tolist()
+    verdicts, sentences = np.array(said, object), []
+    for verdict in dict.fromkeys(said):
+        if verdict != UNDECIDED:
+            texts = [f"{names[i]} ({sizes[i]})" for i in np.flatnonzero(verdicts == verdict)]
+            sentences.append(f"{verdict[0].upper()}{verdict[1:]}: {', '.join(texts)}.")
+    texts = []
+    for attribute in dict.fromkeys(rows.attribute):
+        own = np.flatnonzero((rows.attribute == attribute).to_numpy())
+        left = [i for i in own if said[i] == UNDECIDED]
+        texts += [attribute] if len(left) == len(own) else [names[i] for i in left]
+    return " ".join(sentences + ([f"Not decided: {', '.join(texts)}."] if texts else []))

@@ -1,0 +1,110 @@
+"""Verification of listed pairs, as LFW has it: same person or not, by a threshold learnt on the other folds.
+
+Embeddings are normalised and a pair is accepted as the same person where its squared Euclidean distance, 2 - 2 cosine,
+is below a threshold. The threshold (of 0, 0.01, ..., 3.99; the first of those that do equally well) that does best on
+nine folds of the pairs is applied to the tenth, each fold in turn. Folds are consecutive pairs in the order given:
+LFW's list is 10 folds of 600 pairs. A number of pairs that the folds do not divide makes the first folds one pair
+longer, as scikit-learn's KFold does.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import ndtri
+
+from rifr.metrics import Interval
+
+__all__ = ["THRESHOLDS", "Pairs", "evaluate"]
+
+THRESHOLDS = np.arange(400) / 100  # squared distances, as the public evaluators have them
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The outcome fold by fold: correct: (folds,) pairs decided rightly; pairs: (folds,) how many there are;
+    thresholds: (folds,) squared distances, each learnt on the other folds."""
+
+    correct: np.ndarray
+    pairs: np.ndarray
+    thresholds: np.ndarray = field(repr=False)
+
+    @property
+    def accuracies(self) -> np.ndarray:
+        """(folds,) the share of pairs decided rightly."""
+        return self.correct / self.pairs
+
+    @property
+    def accuracy(self) -> float:
+        """The mean over folds."""
+        return float(self.accuracies.mean())
+
+    @property
+    def std(self) -> float:
+        """The standard deviation over folds, divided by the number of folds, as published evaluators print it.
+
+        It is that of a fold, not the error of the mean.
+        """
+        return float(self.accuracies.std())
+
+    @property
+    def threshold(self) -> float:
+        """The mean of the folds' thresholds, a squared distance."""
+        return float(self.thresholds.mean())
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """Wilson's interval for the share of all pairs decided rightly.
+
+        It takes pairs for independent. Pairs that share people or photos are not, and the interval is then too narrow.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level lies between 0 and 1, not {level}")
+        n = int(self.pairs.sum())
+        share, z = self.correct.sum() / n, ndtri((1 + level) / 2)
+        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+        return Interval(float(max(0, centre - half)), float(share), float(min(1, centre + half)))
+
+
+def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int = 10) -> Pairs:
+    """Accuracy over folds of deciding whether two photos show the same person.
+
+    first, second: (N, D) embeddings, row i of both is pair i; same: (N,) whether it is one person (bool, or 0 and 1);
+    folds: how many runs of consecutive pairs.
+
+    Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), for `same`
+    with other values, and for fewer pairs than folds or fewer than two folds.
+    """
+    first, second, same = np.asarray(first), np.asarray(second), np.asarray(same)
+    if first.ndim != 2 or first.shape != second.shape or same.shape != (len(first),):
+        raise ValueError("first and second hold a row, and same an entry, for each pair: found shapes "
+                         f"{first.shape}, {second.shape} and {same.shape}")
+    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 2 <= folds <= len(same):
+        raise ValueError(f"folds is a whole number from 2 to the number of pairs, {len(same)}, not {folds!r}")
+    if not np.isin(same, [0, 1]).all():
+        raise ValueError("same says of each pair whether it is one person: True and False, or 1 and 0")
+    same = same.astype(bool)
+
+    difference = _unit("first", first) - _unit("second", second)
+    distances = np.einsum("nd,nd->n", difference, difference)
+    parts = np.array_split(np.arange(len(same)), folds)
+    correct = np.stack([_correct(distances[part], same[part]) for part in parts])  # (folds, thresholds)
+    chosen = (correct.sum(axis=0) - correct).argmax(axis=1)  # argmax takes the first of equals
+    return Pairs(correct[np.arange(folds), chosen], np.array([len(part) for part in parts]), THRESHOLDS[chosen])
+
+
+def _unit(name: str, rows: np.ndarray) -> np.ndarray:
+    rows = rows.astype(np.float64)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    wrong = np.flatnonzero(~((length > 0) & np.isfinite(length)).ravel())
+    if len(wrong):
+        listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
+        raise ValueError(f"{len(wrong)} embeddings in {name} are not finite, or zero: rows {listed}; "
+                         "look at these images or leave their pairs out")
+    return rows / length
+
+
+def _correct(distances: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """(thresholds,) how many pairs each threshold decides rightly."""
+    accepted = np.searchsorted(np.sort(distances[same]), THRESHOLDS)  # "left": strictly below the threshold
+    wrongly = np.searchsorted(np.sort(distances[~same]), THRESHOLDS)
+    return accepted + (~same).sum() - wrongly

@@ -1,0 +1,110 @@
+"""Records of measurements that take too long for a page: a run writes them, the book reads them.
+
+A record is a JSON file in `book/records`, written by the command that the page names.
+
+`speed`, by `make benchmarks`:
+    provenance   date, rifr, commit, processor, cores, threads, load_before, python, versions
+    small        whether the cases were tiny ones, whose times say nothing
+    rows         each: what, size, ours_seconds, rival, rival_seconds, ratio, reach, peak_ours_mib, peak_rival_mib,
+                 memory_aim, memory_met, agree, note, shortfalls (what misses its aim, in words)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rifr import store
+
+__all__ = ["folder", "read", "speed_caption", "speed_notes", "speed_sentence", "speed_table", "write"]
+
+Record = dict[str, Any]
+
+
+def folder() -> Path:
+    """Where records are: `$RIFR_RECORDS`, else `book/records` in the checkout."""
+    if os.environ.get("RIFR_RECORDS"):
+        return Path(os.environ["RIFR_RECORDS"]).expanduser().resolve()
+    return Path(__file__).resolve().parent.parent / "book" / "records"
+
+
+def read(name: str) -> Record | None:
+    """The record of that name; None where it has not been made. Raises ValueError for a file that is no record."""
+    path = folder() / f"{name}.json"
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and make it again") from error
+    if not isinstance(record, dict) or not {"provenance", "rows"} <= record.keys():
+        raise ValueError(f"{path} has no provenance or no rows: delete it and make it again")
+    return record
+
+
+def write(path: Path | str, record: Record) -> None:
+    """Write a record, whole or not at all."""
+    store.atomic_write(Path(path), store.readable_json(record))
+
+
+def speed_table(record: Record) -> pd.DataFrame:
+    """A line for each row of the record `speed`, for reading: times, ratio and aim, peak memory, answers, outcome."""
+    lines = []
+    for row in record["rows"]:
+        lines.append({
+            "What": row["what"], "Size": row["size"], "Rival": row["rival"].replace("`", ""),
+            "Ours": _seconds(row["ours_seconds"]), "Rival's": _seconds(row["rival_seconds"]),
+            "Times as fast": f"{row['ratio']:.3g} (aim {row['reach']:.2g})",
+            "Memory, MiB": _memory(row),
+            "Same answer": {True: "yes", False: "no", None: "–"}[row["agree"]],
+            "Aim": "missed" if row["shortfalls"] else "reached",
+        })  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def speed_caption(record: Record) -> str:
+    """When, where and with what the speeds were measured; what the columns are."""
+    about = record["provenance"]
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
+    load = about.get("load_before")
+    return (f"Measured on {about['date'][:10]} with rifr {about['rifr']}"
+            + (f" (commit {about['commit']})" if about["commit"] else "")
+            + f", {about['cores']} cores of {about['processor']}, threads: {about['threads']}"
+            + ("" if load is None else f", load {load:.1f} before the first row")
+            + f"; Python {about['python']}, {versions}. Memory is the peak of the whole process, libraries and inputs "
+            "included: ours / the rival's."
+            + (" **Small cases: the times say nothing.**" if record.get("small") else ""))
+
+
+def speed_sentence(record: Record | None) -> str:
+    """Which rows reach their aims and which do not; without a record, how to make it."""
+    if record is None:
+        return ("There is no record of speeds here yet. `make benchmarks` measures them, each beside its rival, and "
+                "writes the record that this page shows; then build the book again.")
+    rows = record["rows"]
+    missed = [row for row in rows if row["shortfalls"]]
+    if not missed:
+        return f"All {len(rows)} rows reach their aims."
+    listed = "; ".join(f"{row['what']}, beside {row['rival']} ({', '.join(row['shortfalls'])})" for row in missed)
+    if len(missed) == len(rows):
+        return f"No row of {len(rows)} reaches its aim: {listed}."
+    return f"{len(rows) - len(missed)} of {len(rows)} rows reach their aims. Short of them: {listed}."
+
+
+def speed_notes(record: Record | None) -> str:
+    """What has to be known to read a row, as a list."""
+    return "\n".join(f"- **{row['what']}**, beside {row['rival']}: {row['note']}"
+                     for row in (record or {"rows": []})["rows"] if row["note"])
+
+
+def _memory(row: Record) -> str:
+    peaks = [f"{peak:,.0f}" for peak in (row["peak_ours_mib"], row["peak_rival_mib"]) if peak is not None]
+    return " / ".join(peaks) + (f" (aim {row['memory_aim']})" if row["memory_aim"] else "")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
