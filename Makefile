@@ -16,7 +16,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 help:
 	@echo "make book         render the faces, train the networks, execute every chapter -> book/_build/html/index.html"
 	@echo "make test         the quick test suite"
-	@echo "make benchmarks   speeds, each beside its rival"
+	@echo "make benchmarks   speeds, each beside its rival -> book/records/speed.json (wants a quiet machine)"
 	@echo "make clean        remove the built pages and the stored outputs of cells (faces and networks in store/ stay)"
 	@echo
 	@echo "PRESET=$(PRESET)      smoke (minutes), mini (default; under half an hour on 2 cores), rendered (one GPU), paper"
@@ -41,7 +41,7 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 benchmarks: $(READY)
-	@set -e; for script in tests/benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	$(BIN)/python tests/benchmarks/speeds.py
 
 clean:
 	rm -rf book/_build book/_cache .pytest_cache

@@ -46,7 +46,8 @@ def outputs_key() -> str:
     # `make book` names the default preset, `jupyter-book build book` does not: they share their outputs.
     settings = {"RIFR_PRESET": "mini"} | {name: value for name, value in os.environ.items()
                                           if name.startswith("RIFR_") and value}
-    sources = _digests([*(CHECKOUT / "rifr").rglob("*.py"), CHECKOUT / "constraints.txt"])
+    records = (CHECKOUT / "book" / "records").glob("*.json")
+    sources = _digests([*(CHECKOUT / "rifr").rglob("*.py"), CHECKOUT / "constraints.txt", *records])
     return store.digest(settings, sources)[:16]
 
 
