@@ -1,0 +1,441 @@
+import io
+import itertools
+import struct
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from rifr.readers import recordio
+from rifr.readers.recordio import RecordFile, read, write
+
+MAGIC = bytes.fromhex("0a23d7ce")  # 0xced7230a, little-endian
+FAST = settings(max_examples=50, deadline=None, database=None)
+
+
+def faces(count, seed=0, side=112):
+    """Smooth colourful images, which JPEG keeps well."""
+    rng = np.random.default_rng(seed)
+    return [cv2.resize(rng.integers(0, 256, (7, 7, 3), dtype=np.uint8), (side, side)) for _ in range(count)]
+
+
+def jpeg(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def pixels(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def part(payload, kind=0):
+    return MAGIC + struct.pack("<I", kind << 29 | len(payload)) + payload + bytes(-len(payload) % 4)
+
+
+def single(label, data):
+    return part(struct.pack("<IfQQ", 0, label, 0, 0) + data)
+
+
+def several(labels, data=b""):
+    return part(struct.pack("<IfQQ", len(labels), 0, 0, 0) + struct.pack(f"<{len(labels)}f", *labels) + data)
+
+
+def save(path, records, keys=None):
+    """Write records by hand; returns the byte at which each begins."""
+    offsets = [0, *itertools.accumulate(map(len, records))][:-1]
+    path.write_bytes(b"".join(records))
+    path.with_suffix(".idx").write_text(
+        "".join(f"{key}\t{offset}\n" for key, offset in zip(keys or itertools.count(), offsets)))
+    return offsets
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    """Person 7 has the images 1 and 4, whose labels are arrays, person 31 the images 2 and 3; records in any order."""
+    images = [jpeg(image) for image in faces(4)]
+    records = [several([5, 7]), single(31, images[1]), several([7, 0.5, -3], images[0]), single(31, images[2]),
+               several([7], images[3]), several([1, 5]), several([2, 4])]
+    save(tmp_path / "train.rec", records, keys=[0, 2, 1, 3, 4, 5, 6])
+    return tmp_path / "train.rec", images
+
+
+def test_records_are_found_by_key_with_their_labels(by_hand):
+    path, images = by_hand
+    file = RecordFile(path)
+    assert len(file) == 4 and list(file.keys) == [1, 2, 3, 4]
+    label, data = file.record(1)
+    assert label.dtype == np.float32 and label.tolist() == [7, 0.5, -3] and data == images[0]
+    assert file.record(2) == (31.0, images[1])
+    assert [data for _, data in file] == images
+    assert file.record(0)[0].tolist() == [5, 7] and file.record(0)[1] == b""
+    with pytest.raises(ValueError, match="train.rec has no record 9 in its .idx file, which lists 7"):
+        file.record(9)
+
+
+def test_people_come_in_the_order_of_their_labels_and_images_in_that_of_their_keys(by_hand, tmp_path):
+    path, images = by_hand
+    pack = read(path, tmp_path / "pack", progress=False)
+    assert pack.identities.tolist() == ["000007", "000007", "000031", "000031"]
+    assert pack.attributes["key"].tolist() == [1, 4, 2, 3]
+    for image, key in zip(pack.images, pack.attributes["key"]):
+        assert np.array_equal(image, pixels(images[key - 1]))
+    spec = pack.manifest["spec"]
+    assert (spec["reader"], spec["file"], spec["people_found"], spec["skipped"]) == ("recordio", "train.rec", 2, 0)
+    assert read(path, tmp_path / "again", on_bad="refuse", progress=False).checksum == pack.checksum
+
+
+def test_images_are_red_green_blue(tmp_path):
+    red = np.zeros((112, 112, 3), np.uint8)
+    red[..., 0] = 200
+    write(tmp_path / "x.rec", [red], [0])
+    mean = read(tmp_path / "x.rec", tmp_path / "pack", progress=False).images[0].mean(axis=(0, 1))
+    assert mean[0] > 195 and mean[1] < 5 and mean[2] < 5
+
+
+@pytest.mark.parametrize("options, expected", [
+    (dict(fewest=2), ["000003", "000010"]), (dict(people=1), ["000001"]), (dict(fewest=2, people=1), ["000003"]),
+    (dict(exclude=["000003", 1, "99"]), ["000010"]), (dict(exclude=["3"]), ["000001", "000010"]),
+])
+def test_people_are_chosen_by_their_number_of_images_and_their_labels(tmp_path, options, expected):
+    write(tmp_path / "x.rec", faces(6), [10, 10, 3, 3, 3, 1])
+    pack = read(tmp_path / "x.rec", tmp_path / "pack", progress=False, **options)
+    assert pack.people == expected
+    excluded = {int(label) for label in options.get("exclude", [])} - {99}
+    assert pack.manifest["spec"]["excluded"] == [f"{label:06d}" for label in sorted(excluded)]
+
+
+def test_identities_of_great_labels_keep_the_order_of_numbers(tmp_path):
+    write(tmp_path / "x.rec", faces(3), [1_000_000, 999_999, 5])
+    pack = read(tmp_path / "x.rec", tmp_path / "pack", progress=False)
+    assert pack.people == ["0000005", "0999999", "1000000"] == pack.identities.tolist()
+
+
+def spoiled(path):
+    """Six images of two people: 2 is no image, 4 is cut short, 5 is small, 6 has a label that is nobody."""
+    good = [jpeg(image) for image in faces(6)]
+    images = [good[0], b"no image", good[2], good[3][:600], jpeg(faces(1, side=96)[0]), good[5]]
+    write(path, images, [1, 1, 2, 2, 2, 2.5])
+    return path
+
+
+def test_bad_images_are_skipped_counted_and_named_by_key(tmp_path):
+    path = spoiled(tmp_path / "x.rec")
+    pack = read(path, tmp_path / "pack", progress=False)
+    assert pack.attributes["key"].tolist() == [1, 3]
+    spec = pack.manifest["spec"]
+    assert spec["skipped"] == 4
+    assert [line.split(":")[0] for line in spec["skipped_keys"]] == ["2", "4", "5", "6"]
+    reasons = ["no image of a known format", "truncated", "96x96 pixels", "label 2.5"]
+    assert all(reason in line.lower() for line, reason in zip(spec["skipped_keys"], reasons))
+    with pytest.raises(ValueError, match="nobody is left of the 2 people .* 4 records bad, .* first bad record: 2: no"):
+        read(path, tmp_path / "two", fewest=2, progress=False)
+
+
+def test_a_bad_image_is_refused_on_demand_and_leaves_no_pack(tmp_path):
+    path = spoiled(tmp_path / "x.rec")
+    with pytest.raises(ValueError, match="x.rec: record 6 has the label 2.5"):
+        read(path, tmp_path / "pack", on_bad="refuse", progress=False)
+    write(path, [jpeg(faces(1)[0]), b"no image"], [1, 1])
+    with pytest.raises(ValueError, match="x.rec: the image of record 2 .*no image"):
+        read(path, tmp_path / "pack", on_bad="refuse", progress=False)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["x.idx", "x.rec"]
+
+
+def test_a_damaged_record_is_skipped_or_refused_like_a_bad_image(by_hand, tmp_path):
+    path, _ = by_hand
+    content = bytearray(path.read_bytes())
+    offset = int(path.with_suffix(".idx").read_text().splitlines()[3].split("\t")[1])  # record 3
+    content[offset] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"record 3 .at byte {offset}. has f523d7ce at byte {offset} instead"):
+        read(path, tmp_path / "pack", on_bad="refuse", progress=False)
+    pack = read(path, tmp_path / "pack", progress=False)
+    assert pack.attributes["key"].tolist() == [1, 4, 2]
+    [line] = pack.manifest["spec"]["skipped_keys"]
+    assert line.startswith(f"3: record 3 (at byte {offset}) has")
+
+
+def test_options_that_make_no_sense_are_refused(by_hand, tmp_path):
+    path, out = by_hand[0], tmp_path / "pack"
+    with pytest.raises(ValueError, match="on_bad"):
+        read(path, out, on_bad="ignore")
+    with pytest.raises(ValueError, match="fewest and people"):
+        read(path, out, fewest=0)
+    with pytest.raises(ValueError, match="list of identities"):
+        read(path, out, exclude="000007")
+    with pytest.raises(ValueError, match="people have numbers"):
+        read(path, out, exclude=["Ada"])
+    with pytest.raises(ValueError, match="nobody is left of the 2 people .* 2 excluded"):
+        read(path, out, exclude=[7, 31], progress=False)
+
+
+def test_a_record_in_parts_gets_back_the_magic_that_parted_it(tmp_path):
+    payload = struct.pack("<IfQQ", 0, 3.0, 0, 0) + b"four" + MAGIC + MAGIC + b"odd-length"
+    record = part(payload[:28], 1) + part(b"", 2) + part(b"odd-length", 3)
+    save(tmp_path / "x.rec", [several([2, 2]), record])
+    assert RecordFile(tmp_path / "x.rec").record(1) == (3.0, payload[24:])
+
+
+def test_the_writer_parts_a_record_at_aligned_magic_only(tmp_path):
+    data = [MAGIC + b"four" + MAGIC, b"x" + MAGIC + b"yyy", MAGIC * 3, MAGIC[:3], b"none"]
+    write(tmp_path / "x.rec", data, [1, 2, 3, 4, 5])
+    content = (tmp_path / "x.rec").read_bytes()
+    offsets = [int(line.split("\t")[1]) for line in (tmp_path / "x.idx").read_text().splitlines()]
+    headers = [content[begin:end].count(MAGIC) for begin, end in zip(offsets[1:6], offsets[2:7])]
+    assert headers == [3, 2, 4, 1, 1]  # unaligned magic stays where it is
+    assert content[offsets[3]:][:48] == part(struct.pack("<IfQQ", 0, 3, 3, 0), 1) + part(b"", 2) + part(b"", 2)
+    assert [found for _, found in RecordFile(tmp_path / "x.rec")] == data
+
+
+def test_the_header_and_the_people_are_written_as_insightface_writes_them(tmp_path):
+    write(tmp_path / "x.rec", [b"a", b"b", b"c", b"d"], [4, 4, 9, np.array([2, 0.5])])
+    file = RecordFile(tmp_path / "x.rec")
+    assert file.record(0)[0].tolist() == [5, 8]
+    assert [file.record(key)[0].tolist() for key in (5, 6, 7)] == [[1, 3], [3, 4], [4, 5]]
+    lines = (tmp_path / "x.idx").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines] == [str(key) for key in range(8)] and lines[0] == "0\t0"
+    content = (tmp_path / "x.rec").read_bytes()
+    assert content.startswith(several([5, 8])) and len(content) % 4 == 0
+
+
+def test_images_are_written_one_at_a_time_as_jpeg_of_a_quality(tmp_path):
+    images = faces(3)
+    write(tmp_path / "fine.rec", iter(images), [1, 1, 2], quality=100)
+    write(tmp_path / "coarse.rec", images, [1, 1, 2], quality=20)
+    assert (tmp_path / "fine.rec").stat().st_size > 2 * (tmp_path / "coarse.rec").stat().st_size
+    pack = read(tmp_path / "fine.rec", tmp_path / "pack", progress=False)
+    assert np.abs(pack.images.astype(int) - images).mean() < 2
+
+
+@pytest.mark.parametrize("images, labels, message", [
+    ([b"a"], [1, 2], "1 images for 2 labels"), ([b"a", b"b"], [1], "more images than the 1 labels"),
+    ([], [], "0 images"),
+    ([b"a"], ["x"], "label 0 is 'x'"), ([b"a"], [float("nan")], "label 0 is nan"), ([b"a"], [2**24 + 1], "16777217"),
+    ([b"a"], [[]], "label 0"), ([b"a"], [1e300], "label 0"), ([b"a"], [[[1]]], "label 0"),
+    ([np.zeros((112, 112), np.uint8)], [1], r"image 1 is .* not \(112, 112\) uint8"),
+    ([np.zeros((112, 112, 3))], [1], "float64"),
+])
+def test_what_cannot_be_written_is_refused_and_the_old_files_stay(tmp_path, images, labels, message):
+    write(tmp_path / "x.rec", [b"old"], [1])
+    with pytest.raises(ValueError, match=f"x.rec.*{message}"):
+        write(tmp_path / "x.rec", images, labels)
+    assert RecordFile(tmp_path / "x.rec").record(1) == (1.0, b"old")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["x.idx", "x.rec"]
+
+
+def test_other_endings_and_qualities_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="should end in .rec"):
+        write(tmp_path / "x.idx", [b"a"], [1])
+    with pytest.raises(ValueError, match="quality"):
+        write(tmp_path / "x.rec", [b"a"], [1], quality=0)
+
+
+def test_a_writer_that_is_killed_leaves_no_pair_that_does_not_match(tmp_path, monkeypatch):
+    write(tmp_path / "x.rec", [b"old"], [1])
+    real, calls = recordio.store.atomic_write, []
+
+    def killed(path, content):
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(path, content)
+
+    monkeypatch.setattr(recordio.store, "atomic_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "x.rec", [b"longer", b"another"], [1, 2])
+    with pytest.raises(FileNotFoundError, match="x.idx does not exist: put it beside x.rec"):
+        RecordFile(tmp_path / "x.rec")
+
+
+def test_missing_and_empty_files_are_named(by_hand, tmp_path):
+    path, _ = by_hand
+    with pytest.raises(FileNotFoundError, match="no.rec does not exist"):
+        RecordFile(tmp_path / "no.rec")
+    (tmp_path / "empty.rec").touch()
+    with pytest.raises(ValueError, match="empty.rec is empty"):
+        RecordFile(tmp_path / "empty.rec")
+    path.with_suffix(".idx").write_text("\n")
+    with pytest.raises(ValueError, match="train.idx is empty"):
+        RecordFile(path)
+    path.with_suffix(".idx").unlink()
+    with pytest.raises(FileNotFoundError, match="train.idx does not exist"):
+        RecordFile(path)
+
+
+@pytest.mark.parametrize("line, message", [
+    ("3", "found '3', wanted key<TAB>offset"), ("3 40", "wanted"), ("3\t-40", "wanted"), ("3\t4\t5", "wanted"),
+    ("three\t40", "wanted"), ("3\t" + "9" * 5000, "wanted"), ("\xff\xfe", "wanted"),
+    ("1\t0", "key 1 stands there a second"),
+])
+def test_a_malformed_line_of_the_index_is_named_by_number(by_hand, line, message):
+    path, _ = by_hand
+    index = path.with_suffix(".idx")
+    lines = index.read_text().splitlines()
+    index.write_bytes("\n".join([*lines[:3], line, *lines[3:]]).encode("latin1"))
+    with pytest.raises(ValueError, match=f"train.idx, line 4: .*{message}"):
+        RecordFile(path)
+
+
+def test_an_index_with_carriage_returns_and_empty_lines_is_read(by_hand):
+    path, images = by_hand
+    index = path.with_suffix(".idx")
+    index.write_bytes(index.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert RecordFile(path).record(2)[1] == images[1]
+
+
+def test_records_beyond_the_end_of_the_file_are_counted_and_the_first_named(by_hand):
+    path, _ = by_hand
+    offset = int(path.with_suffix(".idx").read_text().splitlines()[4].split("\t")[1])
+    path.write_bytes(path.read_bytes()[:offset])
+    with pytest.raises(ValueError, match=f"train.rec ends at byte {offset}, and 3 of 7 .* first: 4, at byte {offset}"):
+        RecordFile(path)
+
+
+def test_an_index_may_leave_out_what_lies_behind_the_images(by_hand):
+    path, images = by_hand
+    index = path.with_suffix(".idx")
+    index.write_text("".join(index.read_text().splitlines(keepends=True)[:5]))
+    assert RecordFile(path).record(4)[1] == images[3]
+
+
+def test_a_record_that_is_cut_short_is_named(tmp_path):
+    save(tmp_path / "x.rec", [several([2, 2]), single(1, b"x" * 100)])
+    whole = (tmp_path / "x.rec").read_bytes()
+    for length in range(len(several([2, 2])) + 8, len(whole)):
+        (tmp_path / "x.rec").write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="x.rec: record 1 .at byte 40. is cut short"):
+            RecordFile(tmp_path / "x.rec").record(1)
+
+
+@pytest.mark.parametrize("record, message", [
+    (b"\0" + single(1, b"data")[1:], "has 0023d7ce at byte 40 instead of the magic 0a23d7ce"),
+    (part(b"short"), "holds 5 bytes, fewer than the 24"),
+    (part(struct.pack("<IfQQ", 9, 0, 0, 0) + bytes(8)), "announces 9 labels"),
+    (part(bytes(24), 2), "kind 2 at byte 40, where a record should begin"),
+    (part(bytes(24), 3), "kind 3"), (part(bytes(24), 7), "kind 7"),
+    (part(bytes(24), 1) + part(bytes(4), 0), "kind 0 at byte 72, where it should go on"),
+    (part(bytes(24), 1), "is cut short"), (part(bytes(24), 1) + part(b"", 2), "is cut short"),
+    (part(bytes(24) + single(1, b"data")), "has 60 bytes from byte 48, and another part begins at byte 72"),
+    (single(1, b"data") + b"not a record", "ends at byte 76, where no other record begins"),
+])
+def test_a_damaged_record_is_named_with_its_byte(tmp_path, record, message):
+    save(tmp_path / "x.rec", [several([2, 2]), record])
+    with pytest.raises(ValueError, match=f"x.rec: record 1 .at byte 40. .*{message}"):
+        RecordFile(tmp_path / "x.rec").record(1)
+
+
+@pytest.mark.parametrize("records, keys, message", [
+    ([several([2, 2]), single(1, b"")], [5, 1], "no record 0"),
+    ([single(2, b""), single(1, b"")], [0, 1], "record 0 has flag 0, not 2"),
+    ([several([2, 2, 2]), single(1, b"")], [0, 1], "record 0 has flag 3, not 2"),
+    ([several([4, 4]), single(1, b""), single(1, b"")], [0, 1, 3], "images 1 to 3, and the .idx file leaves out 2"),
+    ([several([1e30, 1e30]), single(1, b"")], [0, 1], "leaves out 2"),
+    ([several([1, 1]), single(1, b"")], [0, 1], "end before key 1"),
+    ([several([float("nan"), 2]), single(1, b"")], [0, 1], "end before key nan"),
+    ([several([float("inf"), 2]), single(1, b"")], [0, 1], "end before key inf"),
+    ([several([1.5, 2]), single(1, b"")], [0, 1], "end before key 1.5"),
+])
+def test_a_file_without_the_header_of_a_face_set_is_refused(tmp_path, records, keys, message):
+    save(tmp_path / "x.rec", records, keys)
+    with pytest.raises(ValueError, match=f"x.rec.*{message}"):
+        RecordFile(tmp_path / "x.rec")
+
+
+PAYLOADS = st.lists(st.one_of(st.just(MAGIC), st.binary(max_size=9)), max_size=6).map(b"".join)
+LABELS = st.one_of(st.floats(width=32, allow_nan=False, allow_infinity=False),
+                   st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=4))
+RECORDS = st.lists(st.tuples(LABELS, PAYLOADS), min_size=1, max_size=5)
+
+
+def same(found, label, data):
+    return found[1] == data and np.array_equal(np.asarray(found[0]), np.asarray(label, np.float32))
+
+
+@FAST
+@given(RECORDS)
+def test_what_is_written_is_read_again_whatever_the_bytes(records):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.rec"
+        write(path, (data for _, data in records), [label for label, _ in records])
+        file = RecordFile(path)
+        assert len(file) == len(records)
+        for found, (label, data) in zip(file, records):
+            assert same(found, label, data)
+
+
+@FAST
+@given(st.data(), RECORDS)
+def test_a_file_that_is_cut_short_gives_the_right_records_or_a_clear_error(draw, records):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.rec"
+        write(path, [data for _, data in records], [label for label, _ in records])
+        whole, index = path.read_bytes(), path.with_suffix(".idx").read_text().splitlines()
+        length = draw.draw(st.integers(0, len(whole) - 1))
+        path.write_bytes(whole[:length])
+        lines = [line for line in index if int(line.split("\t")[1]) + 8 <= length]  # as if the .idx were of this file
+        for listed in (index, lines):
+            path.with_suffix(".idx").write_text("\n".join(listed))
+            for key, (label, data) in enumerate(records, start=1):
+                try:
+                    assert same(RecordFile(path).record(key), label, data)
+                except ValueError as error:
+                    assert "x.rec" in str(error) or "x.idx" in str(error)
+
+
+@FAST
+@given(st.data(), RECORDS)
+def test_a_changed_byte_spoils_at_most_its_own_record(draw, records):
+    """Only within the record's bytes, and in the two bits of its length that the filling hides, can it pass unseen."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.rec"
+        write(path, [data for _, data in records], [label for label, _ in records])
+        content = bytearray(path.read_bytes())
+        place = draw.draw(st.integers(0, len(content) - 1))
+        before = content[place]
+        content[place] ^= draw.draw(st.integers(1, 255))
+        path.write_bytes(content)
+        offsets = [int(line.split("\t")[1]) for line in path.with_suffix(".idx").read_text().splitlines()]
+        try:
+            file = RecordFile(path)
+        except ValueError as error:
+            assert "x.rec: record 0" in str(error) and place < offsets[1]
+            return
+        framing = {offset + byte for offset in offsets for byte in (0, 1, 2, 3, 5, 6, 7)}
+        for key, (label, data) in enumerate(records, start=1):
+            if key not in file.keys:
+                continue
+            own = offsets[key] <= place < offsets[key + 1]
+            try:
+                found = file.record(key)
+            except ValueError as error:
+                assert f"x.rec: record {key} " in str(error)
+                assert own
+            else:
+                assert own or same(found, label, data)
+                assert not own or place not in framing
+                if own and place == offsets[key] + 4:
+                    assert (before ^ content[place]) < 4
+
+
+@FAST
+@given(st.data(), RECORDS)
+def test_a_changed_index_gives_a_record_or_a_clear_error(draw, records):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.rec"
+        write(path, [data for _, data in records], [label for label, _ in records])
+        index = path.with_suffix(".idx")
+        content = bytearray(index.read_bytes())
+        for _ in range(draw.draw(st.integers(1, 3))):
+            content[draw.draw(st.integers(0, len(content) - 1))] = draw.draw(st.sampled_from(b"0123456789\t\n\r x\xff"))
+        index.write_bytes(content)
+        try:
+            for label, data in RecordFile(path):
+                assert isinstance(data, bytes)
+        except ValueError as error:
+            assert "x.rec" in str(error) or "x.idx" in str(error)
