@@ -1,0 +1,268 @@
+"""SCface's own tree into two face packs: a mugshot of each person, and what five surveillance cameras saw of them.
+
+    mugshot_frontal_cropped_all/001_frontal.JPG                  or mugshot_frontal_original_all/001_frontal.jpg
+    surveillance_cameras_distance_1/cam_1/001_cam1_1.jpg         or surveillance_cameras_all/001_cam1_1.jpg
+    all.txt                                                      optional: landmarks, anywhere below the root
+
+Distance 1 is 4.20 m, 2 is 2.60 m and 3 is 1.00 m. Cameras 6, 7 and 8 are infra-red and not read. Capitals do not
+matter.
+
+A line of all.txt is `001_cam1_1 lx ly rx ry nx ny mx my`: the left eye, the right eye (as seen), the nose and the
+centre of the mouth, in pixels. Photos that it lists are aligned by these points, all others by an aligner. Its points
+for the mugshots are taken for those of the cropped copies, as the set's other users take them (it has a list of points
+mugshot_frontal_cropped.txt, too). So the cropped copy goes first; an original has the same name and other pixels, and
+is never aligned by points.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from rifr import align
+from rifr.packs import FacePack
+from rifr.readers.folder import ENDINGS, LISTED
+from rifr.readers.tinyface import aligned, aligner_name, decode
+
+__all__ = ["CAMERAS", "METRES", "PEOPLE", "ScfaceSets", "eighty", "points", "read"]
+
+PEOPLE = 130
+METRES = {1: 4.20, 2: 2.60, 3: 1.00}
+CAMERAS = (1, 2, 3, 4, 5)
+CROPPED, ORIGINAL, FLAT = "mugshot_frontal_cropped_all", "mugshot_frontal_original_all", "surveillance_cameras_all"
+LICENCE = "as the owner of the images states"
+
+
+@dataclass(frozen=True)
+class ScfaceSets:
+    """Packs of aligned faces; identities are "001" to "130".
+
+    Attributes of both: `file`, `size` (N, 2) the photo's height and width, `by_points` (N,) bool: aligned by listed
+    points. Of the probes also: `distance` int8 (1, 2, 3), `metres` float32 (4.20, 2.60, 1.00), `camera` int8 (1 to 5).
+    """
+
+    mugshots: FacePack
+    probes: FacePack
+
+
+def read(root: str | Path, out: str | Path, aligner: align.Aligner | None = None, points_path: str | Path | None = None,
+         people: str | Iterable[int] = "all", on_bad: str = "skip", licence: str = LICENCE,
+         progress: bool = True) -> ScfaceSets:
+    """Write the packs out/mugshots and out/probes of the set at `root`; packs that are there are replaced.
+
+    aligner: for photos without listed points; by default `rifr.align.resized`, which does not align.
+    points_path: the list of points; by default the all.txt below `root`, if there is one.
+    people: "all", or subject numbers such as `eighty()`.
+    on_bad: "skip" leaves corrupt probes out and names them in the manifest; "refuse" raises at the first. A corrupt
+        mugshot always raises, for its person could not be found: leave the person out by `people`.
+
+    Probes that the set should hold (3 distances, 5 cameras) and does not are counted and named in the manifest, which
+    also says how many photos were aligned by points and how many by the aligner.
+
+    Raises FileNotFoundError for missing folders, a missing list, and people without a mugshot, and ValueError for what
+    `points` refuses, for two photos of one name, a photo in the folder of another distance or outside of which all its
+    points lie, where nobody is left, and for corrupt photos as said above.
+    """
+    root, out = Path(root), Path(out)
+    if on_bad not in ("skip", "refuse"):
+        raise ValueError(f'on_bad is "skip" or "refuse", not {on_bad!r}')
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is no folder: give the one that holds SCface's {CROPPED}")
+    folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    mugshots, probes = _mugshots(root, folders), _probes(root, folders)
+    chosen = _chosen(people, mugshots, probes, root)
+    points_path = _points_path(root) if points_path is None else Path(points_path)
+    listed = {} if points_path is None else points(points_path)
+
+    cells = [(person, camera, distance) for person in chosen for distance in METRES for camera in CAMERAS]
+    missing = [_stem(*cell) for cell in cells if cell not in probes]
+    cells = [cell for cell in cells if cell in probes]
+    if not cells:
+        raise ValueError(f"nobody is left: the {len(chosen)} people have no probe in {root}. Name others by people=")
+    shots, seen = [mugshots[person] for person in chosen], [probes[cell] for cell in cells]
+    cropped = [path for path in shots if path.parent.name.lower() == CROPPED]
+    by_file = {path: listed[path.stem.lower()] for path in [*cropped, *seen] if path.stem.lower() in listed}
+    by = align.resized if aligner is None else aligner
+
+    faces, attributes, _, bad = _align(shots, by_file, by, root, "skip", "mugshots", progress)
+    if bad:
+        raise ValueError(f"{len(bad)} mugshots in {root} are corrupt, the first: {bad[0]}. Mend them, or leave their "
+                         "people out by people=")
+    probe_faces, probe_attributes, good, bad = _align(seen, by_file, by, root, on_bad, "probes", progress)
+    person, camera, distance = np.array(cells)[good].T
+    probe_attributes |= {"distance": distance.astype(np.int8), "camera": camera.astype(np.int8),
+                         "metres": np.array([METRES[one] for one in distance], np.float32)}  # fmt: skip
+
+    spec = {"reader": "scface", "people": chosen, "aligner": aligner_name(by), "on_bad": on_bad,
+            "points": None if points_path is None else points_path.name}  # fmt: skip
+    told = {"source": f"photos in SCface's tree at {root.resolve().name}", "licence": licence}
+    gallery = FacePack.write(
+        out / "mugshots", faces, [f"{one:03d}" for one in chosen], attributes=attributes, **told,
+        spec={**spec, "part": "mugshots", "cropped": len(cropped), "original": len(shots) - len(cropped),
+              **_aligned_by(attributes)})  # fmt: skip
+    found = FacePack.write(
+        out / "probes", probe_faces, [f"{one:03d}" for one in person], attributes=probe_attributes, **told,
+        spec={**spec, "part": "probes", **_aligned_by(probe_attributes), "missing": len(missing),
+              "missing_files": missing[:LISTED], "skipped": len(bad), "skipped_files": bad[:LISTED]})  # fmt: skip
+    return ScfaceSets(gallery, found)
+
+
+def eighty(seed: int = 0) -> tuple[int, ...]:
+    """80 of the 130 subject numbers, drawn at random and sorted, for `read(people=...)`.
+
+    Much of the literature tunes on 50 people and tests on the other 80 (400 probes a distance). Its splits are random
+    and unpublished, so that this is one like them and none of them: say the seed, and expect figures to differ from
+    split to split.
+    """
+    drawn = np.random.default_rng(seed).permutation(PEOPLE)[:80] + 1
+    return tuple(int(number) for number in np.sort(drawn))
+
+
+def points(path: str | Path) -> dict[str, np.ndarray]:
+    """The four points (4, 2) float64 of each photo in a list such as all.txt, by the photo's name in small letters.
+
+    Fields are separated by tabs or spaces; empty lines and those that begin with # are passed over.
+
+    Raises FileNotFoundError, and ValueError for lines that are not a name and eight finite numbers and for a name that
+    is listed twice, by the lines' numbers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: give the path of SCface's all.txt")
+    found, lines = {}, {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, *fields = line.split()
+        values = _numbers(fields)
+        if values is None or len(values) != 8:
+            raise ValueError(f"{path}, line {number}: {line!r} is not a photo's name and eight numbers (the left eye, "
+                             "the right eye, the nose, the centre of the mouth). Mend or remove it")
+        stem = re.sub(r"\.(jpe?g|png)$", "", name.lower())
+        if stem in found:
+            raise ValueError(f"{path}: {name} is on line {lines[stem]} and on line {number}. Remove one of them")
+        found[stem], lines[stem] = values.reshape(4, 2), number
+    return found
+
+
+def _numbers(fields: list[str]) -> np.ndarray | None:
+    try:
+        values = np.array([float(field) for field in fields])
+    except ValueError:
+        return None
+    return values if np.isfinite(values).all() else None
+
+
+def _photos(folder: Path) -> dict[str, Path]:
+    """Photos below a folder, by their names in small letters without the ending."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in ENDINGS or path.name.startswith(".") or not path.is_file():
+            continue
+        stem = path.stem.lower()
+        if stem in found:
+            raise ValueError(f"{found[stem]} and {path} are two photos of one name: remove one of them")
+        found[stem] = path
+    return found
+
+
+def _mugshots(root: Path, folders: dict[str, Path]) -> dict[int, Path]:
+    """Each person's mugshot, the cropped copy where there is one."""
+    if CROPPED not in folders and ORIGINAL not in folders:
+        raise FileNotFoundError(f"{root} holds neither {CROPPED} nor {ORIGINAL}: give the root of SCface's own tree")
+    found = {}
+    for name in (ORIGINAL, CROPPED):
+        for stem, path in _photos(folders[name]).items() if name in folders else ():
+            if match := re.fullmatch(r"(\d{3})_frontal", stem):
+                found[int(match[1])] = path
+    return found
+
+
+def _probes(root: Path, folders: dict[str, Path]) -> dict[tuple[int, int, int], Path]:
+    """Photos by (person, camera, distance), from the distances' folders and, where one is missing, the flat one."""
+    flat, found = None, {}
+    for distance in METRES:
+        name = f"surveillance_cameras_distance_{distance}"
+        if name in folders:
+            photos = _photos(folders[name])
+        elif FLAT in folders:
+            photos = flat = _photos(folders[FLAT]) if flat is None else flat
+        else:
+            raise FileNotFoundError(f"{root} holds neither {name} nor {FLAT}: unpack SCface again, whole")
+        for stem, path in photos.items():
+            match = re.fullmatch(r"(\d{3})_cam([1-5])_(\d)", stem)
+            if match and int(match[3]) == distance:
+                found[int(match[1]), int(match[2]), distance] = path
+            elif match and name in folders:
+                raise ValueError(f"{path} is named as a photo at distance {match[3]} and lies in the folder of "
+                                 f"distance {distance}: put it where it belongs")
+    return found
+
+
+def _chosen(people: str | Iterable[int], mugshots: dict[int, Path], probes: dict, root: Path) -> list[int]:
+    """The subject numbers, ascending; each has a mugshot."""
+    if isinstance(people, str) and people != "all":
+        raise ValueError(f'people is "all" or a list of subject numbers, not the text {people!r}')
+    seen = {person for person, _, _ in probes}
+    chosen = sorted({*mugshots, *seen} if isinstance(people, str) else {int(person) for person in people})
+    if not chosen:
+        raise ValueError(f"nobody is left of the {len({*mugshots, *seen})} people in {root}: name at least one")
+    without = [f"{person:03d}" for person in chosen if person not in mugshots]
+    if without:
+        raise FileNotFoundError(f"{len(without)} people have no mugshot in {root}: {', '.join(without[:10])}"
+                                f"{', ...' if len(without) > 10 else ''}. Leave them out by people=, or unpack SCface "
+                                "again")
+    return chosen
+
+
+def _points_path(root: Path) -> Path | None:
+    found = sorted(path for path in root.rglob("*") if path.name.lower() == "all.txt")
+    if len(found) > 1:
+        raise ValueError(f"{root} holds {len(found)} lists of points ({found[0]}, {found[1]}): say which, by "
+                         "points_path=")
+    return found[0] if found else None
+
+
+def _align(files: list[Path], listed: dict[Path, np.ndarray], aligner: align.Aligner, root: Path, on_bad: str,
+           name: str, progress: bool) -> tuple[np.ndarray, dict[str, np.ndarray], list[int], list[str]]:
+    """Faces (n, 112, 112, 3), their attributes, which of the files they are, and lines on the corrupt ones."""
+    faces, sizes, good, bad = [], [], [], []
+    shown = [str(file.relative_to(root)) for file in files]
+    for row, file in enumerate(tqdm(files, desc=f"aligning {name}", unit="photo", disable=None if progress else True)):
+        photo = decode(file, shown[row], on_bad, bad)
+        if photo is not None:
+            faces.append(_face(photo, file, listed.get(file), aligner))
+            sizes.append(photo.shape[:2])
+            good.append(row)
+    if not good:
+        raise ValueError(f"nobody is left: all {len(bad)} {name} are corrupt, the first: {bad[0]}")
+    attributes = {"file": np.array(shown)[good], "size": np.array(sizes, np.int32),
+                  "by_points": np.array([files[row] in listed for row in good])}  # fmt: skip
+    return np.stack(faces), attributes, good, bad
+
+
+def _face(photo: np.ndarray, file: Path, four: np.ndarray | None, aligner: align.Aligner) -> np.ndarray:
+    if four is None:
+        return aligned(photo, file, aligner)
+    height, width = photo.shape[:2]
+    if not np.any((four >= -0.5) & (four < [width - 0.5, height - 0.5]), axis=0).all():
+        raise ValueError(f"{file} is {width}x{height} pixels, and all of its listed points lie outside: "
+                         f"{four.tolist()}. The list is of other photos")
+    try:
+        return align.face(photo, four)
+    except ValueError as error:
+        raise ValueError(f"{file} cannot be aligned by its listed points: {error}") from error
+
+
+def _aligned_by(attributes: dict[str, np.ndarray]) -> dict[str, int]:
+    by_points = int(attributes["by_points"].sum())
+    return {"aligned_by_points": by_points, "aligned_by_aligner": len(attributes["by_points"]) - by_points}
+
+
+def _stem(person: int, camera: int, distance: int) -> str:
+    return f"{person:03d}_cam{camera}_{distance}"
