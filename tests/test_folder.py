@@ -108,3 +108,22 @@ def test_a_folder_that_is_not_one_of_people_is_refused(faces, tmp_path):
         read(folder, out, fewest=3, most=2)
     with pytest.raises(ValueError, match="list of names"):
         read(folder, out, exclude="Ada")
+
+
+@pytest.mark.parametrize("names", [("Ada", "ADA"), ("Zo\u00eb", "Zoe\u0308"), ("Stra\u00dfe", "STRASSE"),
+                                   ("\u00c9va", "e\u0301va")])
+def test_one_name_written_in_two_ways_is_refused_with_both(tmp_path, names):
+    for name in (*names, "Bea"):
+        save(tmp_path / "faces" / name / "1.png")
+    if len(list((tmp_path / "faces").iterdir())) < 3:
+        pytest.skip("this file system takes the two names for one")
+    with pytest.raises(ValueError, match="two people under one name, or one under two") as refusal:
+        read(tmp_path / "faces", tmp_path / "pack", progress=False)
+    assert all(name in str(refusal.value) and (name.isascii() or ascii(name) in str(refusal.value)) for name in names)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["faces"]
+
+
+def test_names_that_differ_in_more_than_their_writing_are_two_people(tmp_path):
+    for name in ("Zoe", "Zo\u00eb", "Zoe_", "zo"):
+        save(tmp_path / "faces" / name / "1.png")
+    assert len(read(tmp_path / "faces", tmp_path / "pack", progress=False).people) == 4

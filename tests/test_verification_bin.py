@@ -1,10 +1,14 @@
 import os
 import pickle
 import pickletools
+import tempfile
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rifr.readers.verification_bin import read
 
@@ -168,6 +172,50 @@ def test_a_damaged_file_is_refused_or_read_and_never_anything_else(tmp_path, pro
             read_anyway += 1
             assert images.shape == (2, 16, 16, 3) and same.shape == (1,)
     assert 0 < read_anyway < 300
+
+
+@st.composite
+def pairs_of_images(draw):
+    """What a file may hold, the decoded images, the answers, and a protocol of pickle."""
+    answers = draw(st.lists(st.booleans(), min_size=1, max_size=4))
+    files, expected = encoded(2 * len(answers), 16, draw(st.integers(0, 99)), draw(st.sampled_from([".jpg", ".png"])))
+    bins = [np.frombuffer(file, np.uint8) for file in files] if draw(st.booleans()) else files
+    same = np.array(answers) if draw(st.booleans()) else answers
+    content = (bins, same) if draw(st.booleans()) else [bins, same]
+    return content, expected, answers, draw(st.integers(0, pickle.HIGHEST_PROTOCOL))
+
+
+@settings(max_examples=50, deadline=None)
+@given(pairs_of_images())
+def test_random_pairs_come_back_as_they_were_written(case):
+    content, expected, answers, protocol = case
+    with tempfile.TemporaryDirectory() as folder:
+        images, same = read(save(Path(folder) / "x.bin", content, protocol), size=16)
+    assert np.array_equal(images, expected) and same.tolist() == answers
+
+
+@settings(max_examples=50, deadline=None)
+@given(pairs_of_images(), st.data())
+def test_damaged_pairs_are_read_or_refused_and_nothing_runs(case, data):
+    (bins, same), expected, _, protocol = case
+    with tempfile.TemporaryDirectory() as folder:
+        evil = [Runs(os.mkdir, str(Path(folder) / "it ran"))] if data.draw(st.booleans()) else []
+        path = save(Path(folder) / "x.bin", (evil + bins, same), protocol)
+        whole = path.read_bytes()
+        damaged = bytearray(whole[:data.draw(st.integers(1, len(whole)))] if data.draw(st.booleans()) else whole)
+        steps = [position for _, _, position in pickletools.genops(whole) if position < len(damaged)]
+        for _ in range(data.draw(st.integers(0, 4))):
+            place = data.draw(st.sampled_from(steps) | st.integers(0, len(damaged) - 1))
+            damaged[place] = data.draw(st.sampled_from(b"cioR\x81\x93b\x82PQ") | st.integers(0, 255))
+        path.write_bytes(damaged)
+        try:
+            images, answers = read(path, size=16)
+        except ValueError as error:
+            assert "x.bin" in str(error)
+        else:
+            assert images.shape == (2 * len(answers), 16, 16, 3) and answers.dtype == bool
+            assert len(images) <= len(expected)
+        assert os.listdir(folder) == ["x.bin"]
 
 
 def test_a_real_file_reads_as_any_unpickler_reads_it(real_data):

@@ -6,6 +6,7 @@ People and images are taken in the order of their names, so that the same files 
 """
 
 import tempfile
+import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None 
     in .jpg, .jpeg or .png (in any case), and names that begin with a dot, are passed over.
 
     Raises FileNotFoundError or NotADirectoryError, and ValueError where images lie beside the people's folders, where
-    nobody is left, and for a bad file with on_bad="refuse".
+    two folders' names are one name written differently (capitals, or an accent as one sign or two), where nobody is
+    left, and for a bad file with on_bad="refuse".
     """
     folder, out = Path(folder), Path(out)
     if on_bad not in ("skip", "refuse"):
@@ -94,7 +96,18 @@ def _people(folder: Path) -> list[Path]:
     people = [entry for entry in entries if entry.is_dir()]
     if not people:
         raise ValueError(f"{folder} is empty: it should hold a folder for each person")
+    _refuse_one_name_twice(folder, [person.name for person in people])
     return people
+
+
+def _refuse_one_name_twice(folder: Path, names: list[str]) -> None:
+    written: dict[str, str] = {}
+    for name in names:
+        other = written.setdefault(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()), name)
+        if other != name:
+            unlike = "" if (other + name).isascii() else f" ({ascii(other)} and {ascii(name)})"  # they may look alike
+            raise ValueError(f"{folder} holds two people under one name, or one under two: {other} and {name}{unlike}. "
+                             "Rename one of the folders, or put their images into one")
 
 
 def _images(person: Path, fewest: int, most: int | None, on_bad: str, bad: list[str]) -> list[tuple[str, np.ndarray]]:

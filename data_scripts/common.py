@@ -1,0 +1,323 @@
+"""What the data scripts share: the look at a tree, the estimate, finding a finished pack, and what is said in the end.
+
+A script says what a look at its tree counts (`survey`), and which reader makes the packs (`make`). Nothing downloads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from rifr import store
+from rifr.packs import SIDE, FacePack
+from rifr.readers import archive
+from rifr.readers.folder import ENDINGS
+
+SHOWN = 5  # names that are printed; the rest is counted
+DIRECTIONS = "dry_run", "again", "strict", "root", "out", "training"  # options that do not change what a pack holds
+
+
+@dataclass(frozen=True)
+class Count:
+    """What was counted, and how many of it the published set has; None where nobody published that."""
+
+    what: str
+    found: int
+    expected: int | None = None
+
+    @property
+    def differs(self) -> bool:
+        return self.expected is not None and self.found != self.expected
+
+    def __str__(self) -> str:
+        if not self.differs:
+            return f"{self.what}: {self.found:,}" + (", as expected" if self.expected is not None else "")
+        kind = "missing" if self.found < self.expected else "extra"
+        return f"{self.what}: {self.found:,}, {abs(self.expected - self.found):,} {kind} (expected {self.expected:,})"
+
+
+@dataclass
+class Survey:
+    """A look at a tree.
+
+    counts   of files, people or photos against the published ones
+    packs    the (images, people) that each pack should hold, by its folder in --out ("": --out itself)
+    images   how many the packs will hold at most; copies: how often they lie on the disk while they are made
+    wrong    further sentences on what is not as published; notes: on what is
+    """
+
+    counts: list[Count]
+    packs: dict[str, tuple[int | None, int | None]]
+    images: int
+    side: int = SIDE
+    copies: float = 1
+    wrong: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        return self.images * self.side**2 * 3
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The bytes of a set's files by their paths below its root, of a folder, or of an archive that stays packed.
+
+    inside: the folder of the archive that is the root."""
+
+    path: Path
+    files: dict[str, int]
+    inside: str = ""
+
+    @property
+    def folder(self) -> Path | None:
+        """The root, unless it still lies in an archive."""
+        return None if archive.is_archive(self.path) else self.path
+
+    def images(self, below: str = "") -> list[str]:
+        """The paths of the images below a folder of the tree."""
+        start = f"{below}/" if below else ""
+        return [path for path in self.files if path.startswith(start)
+                and PurePosixPath(path).suffix.lower() in ENDINGS and not PurePosixPath(path).name.startswith(".")]
+
+    def people(self, below: str = "") -> Counter[str]:
+        """How many images lie in each person's folder; images deeper down or beside the folders are passed over."""
+        depth = len(PurePosixPath(below).parts) + 2
+        parts = (PurePosixPath(path).parts for path in self.images(below))
+        return Counter(names[-2] for names in parts if len(names) == depth and not names[-2].startswith("."))
+
+    def unpacked(self, out: Path) -> Path:
+        """The root as a folder; an archive is unpacked beside `out`, once."""
+        if self.folder:
+            return self.folder
+        place = _place_of(self.path, out)
+        if not place.exists():
+            archive.unpack(self.path, place)
+        print(f"unpacked to {place}, which can be removed once the pack is made")
+        return place / self.inside
+
+
+def look(path: Path, marks: set[str] = frozenset()) -> Tree:
+    """The tree of a folder or archive. An archive's root may lie deeper: where one of `marks` lies, or people.
+
+    Raises FileNotFoundError, NotADirectoryError for a file that is no archive, and what `archive.contents` raises.
+    """
+    if path.is_dir():
+        return Tree(path, dict(_walk(path, "", ())))
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: give the set's folder, or its archive")
+    if not archive.is_archive(path):
+        raise NotADirectoryError(f"{path} is a file and no archive ({', '.join(archive.ENDINGS)}): give the folder in "
+                                 "which it lies")
+    files, inside = archive.contents(path), ""
+    while not marks & (top := {name.split("/")[0] for name in files}) and len(top) == 1:
+        deeper = {name.partition("/")[2]: size for name, size in files.items()}
+        if any("/" not in name and (not name or PurePosixPath(name).suffix.lower() in ENDINGS) for name in deeper):
+            break
+        files, inside = deeper, f"{inside}{top.pop()}/"
+    return Tree(path, files, inside)
+
+
+def run(name: str, doc: str, survey: Callable, make: Callable, add_options: Callable | None = None,
+        arguments: list[str] | None = None, marks: Callable = lambda options: set(), rooted: bool = True,
+        resumes: bool = False) -> int:
+    """Run a script; returns the exit status. Errors that a user can mend are one line, without a traceback.
+
+    survey: (tree, options) -> Survey; make: (root, options) -> the packs by their folders in --out
+    marks: options -> names by which the root is known within an archive; rooted: whether there is a tree at all
+    resumes: whether `make` itself finds those of its packs that are finished, and refuses others
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if rooted:
+        parser.add_argument("root", type=Path, metavar="ROOT", help="the set's folder, or an archive of it: "
+                            + ", ".join(archive.ENDINGS))
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pack or packs")
+    parser.add_argument("--dry-run", action="store_true", help="look, count and estimate; write nothing")
+    parser.add_argument("--again", action="store_true", help="make the pack anew where there is one")
+    parser.add_argument("--strict", action="store_true", help="exit status 1 where counts are not the expected ones")
+    if add_options:
+        add_options(parser)
+    options = parser.parse_args(arguments)
+    try:
+        tree = look(options.root, marks(options)) if rooted else None
+        return _run(name, tree, options, survey(tree, options), make, resumes)
+    except KeyboardInterrupt:
+        print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def add_aligner(parser: argparse.ArgumentParser) -> None:
+    """The options of sets whose photos are not aligned."""
+    parser.add_argument("--aligner", choices=("landmarks", "none"), default="landmarks",
+                        help="landmarks (default): by the landmark network, which is trained at its first use; "
+                             "none: the whole photo becomes the face")
+    parser.add_argument("--preset", choices=("smoke", "mini", "rendered", "paper"),
+                        default=os.environ.get("RIFR_PRESET") or "mini",
+                        help="of the landmark network (default $RIFR_PRESET, else mini)")
+    parser.add_argument("--seed", type=int, default=0, help="of the landmark network (default 0)")
+
+
+def aligner(options: argparse.Namespace) -> Callable:
+    """The aligner that the options name; the landmark network is trained where it is not stored."""
+    if options.aligner == "none":
+        from rifr import align
+
+        return align.resized
+    from rifr import landmarks
+
+    return landmarks.fit(options.preset, options.seed).aligner()
+
+
+def add_on_bad(parser: argparse.ArgumentParser, default: str = "skip") -> None:
+    parser.add_argument("--on-bad", choices=("skip", "refuse"), default=default,
+                        help=f"images that are corrupt or of another size: leave out, or stop (default {default})")
+
+
+def names(those: list[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(those[:SHOWN]) + (f", ... ({len(those):,} in all)" if len(those) > SHOWN else "")
+
+
+def place_of(out: Path, part: str) -> Path:
+    """The folder of one of a script's packs."""
+    return out / part if part else out
+
+
+def _run(name: str, tree: Tree | None, options: argparse.Namespace, survey: Survey, make: Callable,
+         resumes: bool) -> int:
+    if tree and options.out.resolve().is_relative_to(tree.path.resolve()):
+        raise ValueError(f"--out {options.out} lies in the set itself, {tree.path}: give a folder outside of it")
+    if not survey.images:
+        raise ValueError(f"{tree.path} holds no image where this set has them: give the folder that --help shows")
+    print("\n".join(map(str, [*survey.counts, *survey.notes, *survey.wrong])))
+    if options.dry_run:
+        print(_estimate(tree, options.out, survey)[1])
+        print("dry run: nothing was written")
+        return int(options.strict and _deviates(survey.counts, survey.wrong))
+    with store.lock(options.out):
+        packs = _make(name, tree, options, survey, make, resumes)
+    counted = [_told(options.out, part, pack, survey.packs.get(part, (None, None))) for part, pack in packs.items()]
+    return int(options.strict and _deviates(survey.counts + sum(counted, []), survey.wrong))
+
+
+def _make(name: str, tree: Tree | None, options: argparse.Namespace, survey: Survey, make: Callable,
+          resumes: bool) -> dict[str, FacePack]:
+    """The packs, found or made. A note beside them says from what they were begun, and whether they are finished."""
+    note = options.out.with_name(options.out.name + ".made.json")
+    key = _key(name, tree, options)
+    begun = _read(note)
+    same = begun.get("key") == key
+    places = {part: place_of(options.out, part) for part in survey.packs}
+    there = all(part in begun["packs"] and (place / "manifest.json").is_file() for part, place in places.items())
+    if same and there and not options.again:
+        packs = {part: FacePack.open(place) for part, place in places.items()}
+        if all(pack.checksum == begun["packs"][part] for part, pack in packs.items()):
+            print(f"found {options.out}, made before from the same files and options (--again makes it anew)")
+            return packs
+    for place in places.values():
+        _may_replace(place, options.again or same or resumes)
+    fits, sentence = _estimate(tree, options.out, survey)
+    if not fits:
+        raise OSError(sentence)
+    root = tree.unpacked(options.out) if tree else None
+    _note(note, name, key, {})
+    packs = make(root, options)
+    _note(note, name, key, {part: pack.checksum for part, pack in packs.items()})
+    return packs
+
+
+def _key(name: str, tree: Tree | None, options: argparse.Namespace) -> str:
+    """What the packs are made from: the files' paths and sizes, and the options, of lists their contents."""
+    chosen = {option: store.file_digest(value) if isinstance(value, Path) and value.is_file() else str(value)
+              for option, value in vars(options).items() if option not in DIRECTIONS}
+    return store.digest(name, chosen, sorted(tree.files.items()) if tree else None)
+
+
+def _note(note: Path, name: str, key: str, packs: dict[str, str]) -> None:
+    store.atomic_write(note, store.readable_json({"script": name, "key": key, "packs": packs}))
+
+
+def _read(note: Path) -> dict:
+    """The note on the packs; an unreadable one says as little as none."""
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+        return {"key": content["key"], "packs": dict(content["packs"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"key": None, "packs": {}}
+
+
+def _may_replace(place: Path, ours: bool) -> None:
+    """Refuse what is in the way: a folder that is no pack is never replaced, and a pack of something else on demand."""
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    if not (place / "manifest.json").is_file():
+        raise ValueError(f"{place} is there and is no face pack: give another --out")
+    if not ours:
+        raise ValueError(f"{place} holds a pack that was made from other files, by other options or elsewhere: give "
+                         "another --out, or --again to replace it")
+
+
+def _estimate(tree: Tree | None, out: Path, survey: Survey) -> tuple[bool, str]:
+    """Whether the packs fit on the disk, and a sentence on it."""
+    need, free = int(survey.bytes * survey.copies), archive.free_disk(out)
+    packed = tree is not None and tree.folder is None and not _place_of(tree.path, out).exists()
+    if packed:
+        need += sum(tree.files.values())
+    made = f", {_size(need)} while it is made" + (" and unpacked" if packed else "") if need > survey.bytes else ""
+    fits = need <= free
+    return fits, (f"disk: {survey.images:,} images take {_size(survey.bytes)}{made}; {_size(free)} are free at {out}: "
+                  + ("it fits" if fits else "it does not fit, make room or give another --out"))
+
+
+def _size(count: int) -> str:
+    power = min(3, max(1, (len(str(count)) - 1) // 3))
+    return f"{count / 1000**power:.1f} {('kB', 'MB', 'GB')[power - 1]}"
+
+
+def _deviates(counts: list[Count], wrong: list[str]) -> bool:
+    return bool(wrong) or any(count.differs for count in counts)
+
+
+def _told(out: Path, part: str, pack: FacePack, expected: tuple[int | None, int | None]) -> list[Count]:
+    """Says what a pack holds and what was left out of it; returns its counts."""
+    spec, people = pack.manifest["spec"], len(pack.people)
+    print(f"{place_of(out, part)}: {len(pack):,} images of {people:,} people")
+    for what in ("skipped", "absent", "missing"):
+        if spec.get(what):
+            listed = spec.get(f"{what}_files", spec.get(f"{what}_keys", []))
+            print(f"  {spec[what]:,} {what}: {'; '.join(listed[:SHOWN])}{'; ...' if spec[what] > SHOWN else ''}")
+    if spec.get("noise_excluded"):
+        print(f"  {spec['noise_excluded']:,} left out as noise")
+    where = f" in {part}" if part else " in the pack"
+    counts = [Count(f"{what}{where}", found, wanted)
+              for what, found, wanted in zip(("images", "people"), (len(pack), people), expected)]
+    print("".join(f"  {count}\n" for count in counts if count.expected is not None), end="")
+    return counts
+
+
+def _place_of(path: Path, out: Path) -> Path:
+    """Where an archive is unpacked: beside `out`; another archive of the same name goes elsewhere."""
+    known = path.stat()
+    digest = store.digest(str(path.resolve()), known.st_size, known.st_mtime_ns)[:8]
+    return out.absolute().parent / f"{path.name.split('.')[0]}-{digest}"
+
+
+def _walk(folder: Path, start: str, above: tuple[Path, ...]):
+    """The paths and bytes of all files; links to folders are followed, but not in circles."""
+    above += (folder.resolve(),)
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir():
+                if Path(entry.path).resolve() not in above:
+                    yield from _walk(Path(entry.path), f"{start}{entry.name}/", above)
+            elif entry.is_file():
+                yield start + entry.name, entry.stat().st_size
