@@ -31,6 +31,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # The networks are trained first, because here their progress shows; the chapters then find them.
+# Threads that wait sleep: spinning, two of them on a busy machine are several times slower than one.
+book: export OMP_WAIT_POLICY ?= PASSIVE
 book: $(READY)
 	$(BIN)/python -m rifr train --all --preset $(PRESET)
 	$(BIN)/jupyter-book build book -W --keep-going

@@ -70,7 +70,8 @@ def face(image: np.ndarray, landmarks: np.ndarray, side: int = SIDE) -> np.ndarr
     """The aligned face (side, side, 3) uint8 in a picture, from its five or four landmarks; black beyond the border.
 
     image: (h, w, 3) uint8 of any size; landmarks: (5, 2) or (4, 2) in its pixels. Bilinear, as the field's packs are
-    made. Raises ValueError for another shape or dtype and for what `similarity` refuses.
+    made; bicubic where the face becomes larger, as small faces are enlarged in all of this library.
+    Raises ValueError for another shape or dtype and for what `similarity` refuses.
     """
     image = _checked(image)
     matrix = similarity(landmarks)
@@ -78,7 +79,9 @@ def face(image: np.ndarray, landmarks: np.ndarray, side: int = SIDE) -> np.ndarr
         scale = side / SIDE
         matrix = matrix * scale
         matrix[:, 2] += (scale - 1) / 2
-    return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderValue=0)
+    enlarged = np.hypot(matrix[0, 0], matrix[1, 0]) > 1.01
+    return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_CUBIC if enlarged else cv2.INTER_LINEAR,
+                          borderValue=0)
 
 
 def resized(image: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
     python -m rifr render --people 100 --images 10 --split train --out faces/train
     python -m rifr prepare my_faces --out faces/mine
+    python -m rifr align my_pictures my_faces --model face_detection_yunet.onnx
     python -m rifr train --recipe proposed --preset mini --set epochs=8
     python -m rifr evaluate --recipe proposed hr+lr --preset mini
     python -m rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors --measure rank1 roc
@@ -63,6 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     _scoring(commands.add_parser("evaluate", help="score networks: rank-1, CMC, ROC, open set, pairs, with intervals"))
+
+    aligned = commands.add_parser("align", help="a folder per person of pictures becomes one of aligned 112x112 faces")
+    aligned.add_argument("folder", type=Path)
+    aligned.add_argument("out", type=Path)
+    aligned.add_argument("--detector", choices=["yunet", "landmarks"], default="yunet",
+                         help="yunet: OpenCV's, finds the main face (default); landmarks: this library's network, for "
+                              "pictures that are one face each, however small")
+    aligned.add_argument("--model", type=Path, metavar="FILE", help="YuNet's ONNX file")
+    aligned.add_argument("--score", type=float, default=0.6, help="the least score of a face (default 0.6)")
+    aligned.add_argument("--preset", default="", help="of the landmark network (default $RIFR_PRESET, else mini)")
+    aligned.set_defaults(run=_align)
 
     commands.add_parser("runs", help="list the stored runs").set_defaults(run=_runs)
     return parser
@@ -151,12 +163,28 @@ def _prepare(options: argparse.Namespace) -> None:
         print(f"  skipped {line}")
 
 
+def _align(options: argparse.Namespace) -> None:
+    from rifr import detectors, landmarks
+
+    if options.detector == "landmarks":
+        find = landmarks.fit(options.preset).finder()
+    elif options.model:
+        find = detectors.Yunet(options.model, options.score).main_landmarks
+    else:
+        raise ValueError("--detector yunet needs its ONNX file: give --model FILE, or take --detector landmarks for "
+                         "pictures that are one face each.")
+    print(detectors.align_folder(options.folder, options.out, find))
+
+
 def _train(options: argparse.Namespace) -> None:
-    from rifr import recipes, results, sets
+    from rifr import landmarks, native_results, recipes, results, sets, side_by_side, train
 
     preset = _preset(options)
     names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
     faces = sets.face_sets(preset, options.seed, *options.faces)
+    if options.all:  # one queue for all that the chapters ask for: no core waits
+        side_by_side.run([*train.calls(names, preset, options.seed, faces.train),
+                          *native_results.calls(preset, options.seed, faces), *landmarks.calls(preset, options.seed)])
     trained = results.fit_all(names, preset, options.seed, faces)
     for name, run in trained.items():
         last = run.history[-1]

@@ -39,6 +39,12 @@ class Training:
     low_per_photo: str = choice("one", "`one`: each photo comes with one low-resolution version, its width drawn from "
                                        "20 and 16 px anew in each epoch. `both`: with both, at half as much again the "
                                        "cost. The paper says that both widths are used, not whether in each batch.")
+    low_kind: str = choice("bicubic", "`bicubic`: low-resolution versions are shrunk by bicubic interpolation, as the "
+                                      "paper has it. `native`: as a camera gives them (`rifr.native`), which the paper "
+                                      "does not try.")
+    tight_crops: float = choice(0.0, "The share of the student's images that are tight crops (`rifr.native.tight`). "
+                                     "The paper augments so for TinyFace and gives neither share nor shape; the "
+                                     "teacher's outputs stay those of the whole photo.")
     student_start: str = choice("random", "`random`: the student starts from noise, as the baselines do, so that all "
                                           "six networks have had the same number of steps. `teacher`: from the "
                                           "teacher's weights. The paper does not say.")
@@ -51,14 +57,52 @@ class Training:
                                 "mentions none. Presets of a few epochs need one at the same learning rate.")
     precision: str = choice("32-true", "Arithmetic of the network: full precision on a CPU, `bf16-mixed` on a GPU.")
 
+    threads: int = choice(0, "Threads of a training on a CPU; 0: all. Presets for laptops take one, so that a run is the "
+                             "same on any number of cores and several are trained side by side.")
+
     def __post_init__(self) -> None:
         for name, allowed in {"low_per_photo": ("one", "both"), "student_start": ("random", "teacher"),
-                              "softmax_start": ("random", "teacher")}.items():  # fmt: skip
+                              "softmax_start": ("random", "teacher"),
+                              "low_kind": ("bicubic", "native")}.items():  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}.")
         for name in ("epochs", "batch_size", "embedding", "learning_rate", "temperature"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be above zero.")
+        if not 0 <= self.tight_crops <= 1:
+            raise ValueError(f"tight_crops is {self.tight_crops}: it is a share, 0 to 1.")
+
+
+@dataclass(frozen=True)
+class LandmarkTraining:
+    """Everything that decides a landmark network, but for its faces and seed (chapter 6). Ours: the paper gives none.
+
+    people, images      of the rendered pictures to train on, scene pixels wide
+    test_people, test_images, test_scene, test_widths: of those to measure on, and the face widths to measure at
+    channels            of the first convolution; 32 as published
+    loss, low           "wing" or "l2"; whether half of the faces are brought down to `widths` pixels first
+    loose, off, turn    how faces are cut out: side in face widths, centre off by shares of it, turn in radians (deviation)
+    threads             of a training on a CPU; 0: all
+    """
+
+    people: int
+    images: int
+    test_people: int
+    test_images: int = 4
+    scene: int = 160
+    test_scene: int = 224
+    test_widths: tuple[int, ...] = (60, 40, 30, 20, 16, 12, 8)
+    channels: int = 32
+    epochs: int = 60
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    loss: str = "wing"
+    low: bool = True
+    widths: tuple[float, float] = (6.0, 48.0)
+    loose: tuple[float, float] = (0.75, 1.9)
+    off: float = 0.12
+    turn: float = 0.12
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +110,9 @@ class Preset:
     """How many faces, which training, and at which face widths it is evaluated.
 
     people and images     of the rendered sets; folders of real faces give what they hold
+    tiny_people           of the stand-in for TinyFace, with four photos each, and tiny_distractors, with one
+    surveillance_people   of the stand-in for SCface
+    landmarks             the landmark networks of chapter 6 and the rendered pictures that they see
     widths                face widths of P1 and P2 in pixels
     mirror                whether an embedding sums the features of an image and its mirror image
     resamples             of the bootstrap over identities
@@ -81,6 +128,10 @@ class Preset:
     widths: tuple[int, ...] = (112, 100, 80, 60, 50, 40, 30, 25, 20, 16)
     mirror: bool = True
     resamples: int = 2000
+    tiny_people: int = 150
+    tiny_distractors: int = 1500
+    surveillance_people: int = 130
+    landmarks: LandmarkTraining = LandmarkTraining(5000, 10, 500)
 
     def __post_init__(self) -> None:
         for width in self.widths:
@@ -92,14 +143,21 @@ PRESETS = {
     for preset in [
         Preset(
             "smoke", 24, 8, 10, 4, 40, widths=(112, 40, 20, 16), resamples=500,
-            training=Training("thin", embedding=32, epochs=2, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1),
+            tiny_people=8, tiny_distractors=24, surveillance_people=6,
+            landmarks=LandmarkTraining(16, 6, 10, scene=96, test_scene=96, test_widths=(30, 16), channels=8, epochs=3, threads=1),
+            training=Training("thin", embedding=32, epochs=2, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1,
+                              threads=1),
         ),
         Preset(
             "mini", 500, 20, 150, 8, 1000, widths=(112, 100, 60, 40, 30, 25, 20, 16),
-            training=Training("thin", embedding=128, epochs=4, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1),
+            landmarks=LandmarkTraining(400, 6, 100, channels=8, epochs=12, threads=1),
+            training=Training("thin", embedding=128, epochs=4, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1,
+                              threads=1),
         ),
-        Preset("rendered", 10_000, 50, 80, 44, 10_000, training=Training(precision="bf16-mixed", epochs=65)),
-        Preset("paper", 10_572, 46, 80, 44, 10_000, training=Training(precision="bf16-mixed")),
+        Preset("rendered", 10_000, 50, 80, 44, 10_000, tiny_people=1500, tiny_distractors=15_000,
+               training=Training(precision="bf16-mixed", epochs=65)),
+        Preset("paper", 10_572, 46, 80, 44, 10_000, tiny_people=1500, tiny_distractors=15_000,
+               training=Training(precision="bf16-mixed")),
     ]
 }  # fmt: skip
 

@@ -144,7 +144,7 @@ class WatchOutcome:
 
 def fit_all(names: Iterable[str], preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True) -> dict[str, Run]:
     """The runs of several recipes by name, found or trained."""
-    return {name: train.fit(name, preset, seed, faces.train, progress) for name in names}
+    return train.fit_all(names, preset, seed, faces.train, progress)
 
 
 def features(embedder: Embedder, pack: FacePack, width: int = HIGH, mirror: bool = True,

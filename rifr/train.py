@@ -16,7 +16,8 @@ import datetime
 import math
 import platform
 import time
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,17 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import rifr
-from rifr import degrade, losses, networks, presets, recipes, runs, sets, store
+from rifr import degrade, losses, native, networks, presets, recipes, runs, sets, side_by_side, store
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.recipes import LR_WIDTHS, Recipe
 from rifr.runs import Run, to_input
+from rifr.side_by_side import Call
 
-DETERMINED_BY = (losses, networks, recipes, degrade)
+WORTH_A_PROCESS = 20_000
+"""Photos in all epochs from which a training is given a process of its own: starting one takes seconds."""
+
+DETERMINED_BY = (losses, networks, recipes, degrade, native)
 
 
 class Student(nn.Module):
@@ -61,13 +66,58 @@ def fit(recipe: str, preset: str | Preset = "", seed: int = 0, faces: FacePack |
     recipe, preset = recipes.get(recipe), presets.get(preset)
     if faces is None:
         faces = sets.face_sets(preset, progress=progress).train
-    teacher = fit(recipes.TEACHER, preset, seed, faces, progress) if recipe.needs_teacher else None
+    teacher = fit(recipes.TEACHER, _of_teacher(preset), seed, faces, progress) if recipe.needs_teacher else None
     key = run_key(recipe, preset.training, seed, faces, teacher)
-    path = runs.folder() / f"{recipe.name}-{preset.name}-s{seed}-{key[:12]}"
+    path = _path(recipe, preset, seed, key)
     with store.lock(path):
         if not (path / "record.json").exists():
-            _train(path, key, recipe, preset, seed, faces, teacher, progress)
+            with side_by_side.threads(preset.training.threads):
+                _train(path, key, recipe, preset, seed, faces, teacher, progress)
     return Run.open(path)
+
+
+def fit_all(names: Iterable[str], preset: str | Preset = "", seed: int = 0, faces: FacePack | None = None,
+            progress: bool = True) -> dict[str, Run]:  # fmt: skip
+    """The runs of several recipes by name, found or trained; arguments as in `fit`.
+
+    On a CPU those that are missing are trained side by side, the teacher first, where that is worth starting processes.
+    """
+    names, preset = [recipes.get(name).name for name in names], presets.get(preset)
+    if faces is None:
+        faces = sets.face_sets(preset, progress=progress).train
+    side_by_side.run(calls(names, preset, seed, faces, progress))
+    return {name: fit(name, preset, seed, faces, progress) for name in names}
+
+
+def calls(names: Iterable[str], preset: Preset, seed: int, faces: FacePack, progress: bool = True) -> list[Call]:
+    """The trainings that several recipes still need, the teacher's first; none where they are too short for processes."""
+    if len(faces) * preset.training.epochs < WORTH_A_PROCESS:
+        return []
+    missing = [name for name in names if find(name, preset, seed, faces) is None]
+    if any(recipes.get(name).needs_teacher for name in missing) and recipes.TEACHER not in missing:
+        missing.append(recipes.TEACHER)  # found at once where it is there already
+    missing.sort(key=lambda name: (recipes.get(name).needs_teacher, name != recipes.TEACHER))
+    return [Call("rifr.train", "fit", {"recipe": name, "preset": preset, "seed": seed, "progress": progress}, faces)
+            for name in missing]
+
+
+def find(recipe: str, preset: str | Preset, seed: int, faces: FacePack) -> Run | None:
+    """The run that these arguments describe, if it has been trained."""
+    recipe, preset = recipes.get(recipe), presets.get(preset)
+    teacher = find(recipes.TEACHER, _of_teacher(preset), seed, faces) if recipe.needs_teacher else None
+    if recipe.needs_teacher and teacher is None:
+        return None
+    path = _path(recipe, preset, seed, run_key(recipe, preset.training, seed, faces, teacher))
+    return Run.open(path) if (path / "record.json").exists() else None
+
+
+def _path(recipe: Recipe, preset: Preset, seed: int, key: str) -> Path:
+    return runs.folder() / f"{recipe.name}-{preset.name}-s{seed}-{key[:12]}"
+
+
+def _of_teacher(preset: Preset) -> Preset:
+    """The preset of the teacher: it sees whole photos at 112 px alone, however its student's are changed."""
+    return replace(preset, training=replace(preset.training, low_kind="bicubic", tight_crops=0.0))
 
 
 def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teacher: Run | None) -> str:
@@ -141,7 +191,7 @@ def _epoch(epoch: int, recipe: Recipe, training: Training, seed: int, faces: Fac
     student.train()
     total, hits, rows = 0.0, 0.0, 0
     bar = tqdm(order, desc=f"{recipe.label} {epoch + 1}/{training.epochs}", unit_scale=size, unit="image",
-               leave=False, disable=None if progress else True, mininterval=0.5)
+               leave=False, disable=None if progress else True, mininterval=0.5, position=side_by_side.line())
     for step, which in enumerate(bar):
         which = np.sort(which)  # neighbours on disk are read together
         images = torch.from_numpy(faces.images[which]).to(fabric.device)
@@ -174,20 +224,37 @@ def batch_of(images: Tensor, recipe: Recipe, training: Training, draw: np.random
     """The student's batch: the photos at 112 px and/or their low-resolution versions, one after the other.
 
     (B, 112, 112, 3) uint8 -> (R, 3, 112, 112) in [-1, 1]. With `low_per_photo` "one", half of the photos (to within
-    one) are brought to each low width, drawn anew each time.
+    one) are brought to each low width, drawn anew each time. `low_kind` says how; `tight_crops` is the share of the
+    rows that are tight crops.
     """
     photos = images.permute(0, 3, 1, 2)
     parts = [photos] if recipe.high else []
     if recipe.low and training.low_per_photo == "both":
-        parts += [degrade.to_width(photos, width) for width in LR_WIDTHS]
+        parts += [_low(photos, width, training, draw) for width in LR_WIDTHS]
     elif recipe.low:
         low = torch.empty_like(photos)
         width_of = draw.permutation(len(photos)) % len(LR_WIDTHS)
         for number, width in enumerate(LR_WIDTHS):
             rows = torch.from_numpy(np.flatnonzero(width_of == number)).to(images.device)
-            low[rows] = degrade.to_width(photos[rows], width)
+            low[rows] = _low(photos[rows], width, training, draw)
         parts.append(low)
-    return to_input(torch.cat(parts).permute(0, 2, 3, 1))
+    batch = torch.cat(parts).permute(0, 2, 3, 1)  # (R, 112, 112, 3)
+    if training.tight_crops:  # no draw where there are none: the other draws stay as they were
+        rows = torch.from_numpy(np.flatnonzero(draw.random(len(batch)) < training.tight_crops)).to(batch.device)
+        batch[rows] = _by_camera(native.tight, batch[rows], draw)
+    return to_input(batch)
+
+
+def _low(photos: Tensor, width: int, training: Training, draw: np.random.Generator) -> Tensor:
+    """(n, 3, 112, 112) uint8 at a low width, bicubic or as a camera gives them."""
+    if training.low_kind == "bicubic":
+        return degrade.to_width(photos, width)
+    return _by_camera(native.native_like, photos.permute(0, 2, 3, 1), width, draw).permute(0, 3, 1, 2)
+
+
+def _by_camera(change: Callable[..., np.ndarray], images: Tensor, *arguments: Any) -> Tensor:
+    """A change of `rifr.native`, which works on the CPU, to (n, 112, 112, 3) uint8 on any device."""
+    return torch.from_numpy(change(images.cpu().numpy(), *arguments)).to(images.device)
 
 
 def recipe_loss(recipe: Recipe, training: Training, z_student: Tensor, w: Tensor, labels: Tensor,

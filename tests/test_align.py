@@ -93,6 +93,13 @@ def test_another_side_is_the_same_picture_at_another_scale():
                   - align.face(image, points)).max() <= 4
 
 
+def test_an_enlarged_face_is_bicubic():
+    image = np.random.default_rng(3).integers(0, 256, (56, 56, 3), np.uint8)
+    found = align.face(image, (TEMPLATE + 0.5) / 2 - 0.5).astype(int)  # at half the scale: enlarged exactly twofold
+    expected = cv2.resize(image, (112, 112), interpolation=cv2.INTER_CUBIC)
+    assert np.abs(found - expected)[6:-6, 6:-6].max() <= 3  # the warp keeps places to a 32nd of a pixel
+
+
 @pytest.mark.parametrize("points, word", [
     (np.zeros((5, 2)), "degenerate"),
     (np.full((5, 2), 1e6), "degenerate"),

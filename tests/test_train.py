@@ -141,6 +141,87 @@ def test_a_batch_holds_the_widths_of_its_recipe(name, low, rows):
     assert sorted(found) == sorted(wanted)
 
 
+def photos_of(count: int = 8) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, 112, 112, 3), dtype=np.uint8))
+
+
+def batch(recipe: str, draw: np.random.Generator, **changes) -> np.ndarray:
+    """(R, 112, 112, 3) uint8: what `batch_of` makes of eight photos."""
+    x = train.batch_of(photos_of(), RECIPES[recipe], presets.get(TINY, **changes).training, draw)
+    return ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def test_without_cameras_and_tight_crops_a_batch_takes_the_draws_and_has_the_bytes_of_the_paper(monkeypatch):
+    from rifr import native
+    from rifr.degrade import to_width
+
+    monkeypatch.delattr(native, "native_like")    # whatever would call them fails
+    monkeypatch.delattr(native, "tight")
+    draw, same = np.random.default_rng(5), np.random.default_rng(5)
+    shown = batch("proposed", draw)
+    width_of, photos = np.array([20, 16])[same.permutation(8) % 2], photos_of().numpy()
+    low = [to_width(photo, width) for photo, width in zip(photos, width_of, strict=True)]
+    assert np.array_equal(shown, np.concatenate([photos, low]))
+    assert draw.random() == same.random()
+
+
+def test_low_resolution_from_a_camera_changes_the_low_images_alone():
+    from rifr.native import native_like
+
+    shown = batch("proposed", np.random.default_rng(5), low_kind="native")
+    draw, photos = np.random.default_rng(5), photos_of().numpy()
+    assert np.array_equal(shown[:8], photos)
+    of_20 = draw.permutation(8) % 2 == 0
+    assert np.array_equal(shown[8:][of_20], native_like(photos[of_20], 20, draw))
+    assert np.array_equal(shown[8:][~of_20], native_like(photos[~of_20], 16, draw))
+    both = batch("proposed", np.random.default_rng(5), low_kind="native", low_per_photo="both")
+    assert np.array_equal(both[8:16], native_like(photos, 20, np.random.default_rng(5)))
+
+
+def test_the_share_of_tight_crops_is_the_one_asked_for_and_the_other_images_stay():
+    crops = 0
+    for seed in range(20):
+        shown = batch("hr+lr", np.random.default_rng(seed), tight_crops=0.25)
+        whole = batch("hr+lr", np.random.default_rng(seed))
+        changed = (shown != whole).any(axis=(1, 2, 3))
+        assert all((image.sum(axis=2) == 0).mean() > 0.03 for image in shown[changed])    # black outside the box
+        crops += changed.sum()
+    assert crops / (20 * 16) == pytest.approx(0.25, abs=0.08)
+    shown, whole = (batch("hr+lr", np.random.default_rng(0), tight_crops=share) for share in (1.0, 0.0))
+    assert (shown != whole).any(axis=(1, 2, 3)).all()
+
+
+def test_interrupted_with_cameras_and_tight_crops_it_ends_with_the_same_weights(tmp_path, monkeypatch):
+    plan, faces = presets.get(TINY, low_kind="native", tight_crops=0.5), easy_faces(tmp_path / "faces", people=4)
+    monkeypatch.setenv("RIFR_STORE", str(tmp_path / "whole"))
+    expected = weights(train.fit("hr+lr", plan, 0, faces, progress=False))
+
+    monkeypatch.setenv("RIFR_STORE", str(tmp_path / "interrupted"))
+    real, epochs = train._epoch, []
+
+    def stopped(epoch, *rest):
+        if epoch == 2 and epochs.count(2) == 0:
+            epochs.append(epoch)
+            raise KeyboardInterrupt
+        return real(epoch, *rest)
+
+    monkeypatch.setattr(train, "_epoch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit("hr+lr", plan, 0, faces, progress=False)
+    assert_equal(weights(train.fit("hr+lr", plan, 0, faces, progress=False)), expected)
+    assert epochs == [2]
+
+
+def test_a_student_of_tight_crops_has_the_teacher_of_whole_photos(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces", people=4)
+    plain, changed = (train.fit("proposed", presets.get(TINY, epochs=1, **changes), 0, faces, progress=False)
+                      for changes in ({}, {"low_kind": "native", "tight_crops": 0.5}))
+    assert plain.record["teacher"] == changed.record["teacher"] and plain.key != changed.key
+    (teacher,) = (store_folder / "runs").glob("hr-only*/record.json")
+    told = json.loads(teacher.read_text())["training"]
+    assert (told["low_kind"], told["tight_crops"]) == ("bicubic", 0.0)
+
+
 def test_the_teachers_outputs_are_looked_up_for_photo_and_mirror_image(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
     teacher = train.fit("hr-only", TINY, 0, faces, progress=False)
@@ -192,6 +273,10 @@ def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
         presets.get("smoke", epoch=3)
     with pytest.raises(ValueError, match="choose one of one, both"):
         presets.get("smoke", low_per_photo="three")
+    with pytest.raises(ValueError, match="choose one of bicubic, native"):
+        presets.get("smoke", low_kind="blurred")
+    with pytest.raises(ValueError, match="tight_crops is 1.5: it is a share"):
+        presets.get("smoke", tight_crops=1.5)
     with pytest.raises(ValueError, match="4 to 112"):
         presets.get("smoke", widths=[112, -20])
     with pytest.raises(ValueError, match="cannot fill a batch"):

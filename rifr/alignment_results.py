@@ -1,0 +1,242 @@
+"""Tables of chapter 6: how well landmarks are found by face width, and what their errors cost.
+
+    landmark_errors     mean error of several landmark networks by face width
+    detected            how many faces OpenCV's YuNet finds by face width, and how well
+    cost_of_errors      rank-1 when landmarks are off by so many pixels
+    order_of_steps      align, then shrink (as synthetic tests do) against shrink, then align (as cameras do)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from rifr import align, landmarks, metrics, presets, results, store
+from rifr.detectors import Yunet
+from rifr.landmarks import LandmarkRun
+from rifr.packs import SIDE, TEMPLATE, FacePack
+from rifr.presets import Preset
+from rifr.protocols import identification
+from rifr.runs import Run
+
+__all__ = ["Errors", "cost_of_errors", "detected", "landmark_errors", "order_of_steps"]
+
+OFF, SIZE = 0.08, 0.15
+"""How far the boxes that a network is given are off: the centre by shares of the face width, and the width itself."""
+FAILED = 0.1
+"""An error of this share of the face width counts as a failure."""
+WHOLE = 10_000
+"""A face width that no picture reaches: pictures as they are."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """share: by (network, width), the mean distance of the five points from the truth in face widths, (N,);
+    identities: (N,) of the pictures; widths: the median face width of the pictures as they are, then those asked for."""
+
+    share: dict[tuple[str, int], np.ndarray]
+    identities: np.ndarray
+    resamples: int
+    own_width: int
+
+    def table(self) -> pd.DataFrame:
+        """A row per network and width: error, low, high in % of the face width; failed: % of faces off by 10 % or more."""
+        rows = []
+        for (network, width), share in self.share.items():
+            found = self._interval(share)
+            rows.append({"network": network, "width": width, "error": 100 * found.estimate, "low": 100 * found.low,
+                         "high": 100 * found.high, "failed": 100 * (share >= FAILED).mean(), "faces": len(share)})  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def difference(self, network: str, other: str) -> pd.DataFrame:
+        """`network` less `other`, paired by person: difference, low, high in % of the face width by width."""
+        rows = []
+        for (name, width), share in self.share.items():
+            if name == network:
+                found = self._interval(share, self.share[other, width])
+                rows.append({"width": width, "difference": 100 * found.estimate, "low": 100 * found.low,
+                             "high": 100 * found.high})  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def _interval(self, *shares: np.ndarray) -> metrics.Interval:
+        person = np.unique(self.identities, return_inverse=True)[1]
+        sums = [np.bincount(person, np.minimum(share, 1)) for share in shares]  # farther off is not worse than lost
+        return metrics.interval(sums[0], np.bincount(person).astype(float), *sums[1:], resamples=self.resamples)
+
+
+def landmark_errors(runs: Mapping[str, LandmarkRun], pack: FacePack, preset: str | Preset = "",
+                    widths: Sequence[int] = (), seed: int = 0, progress: bool = True) -> Errors:
+    """Errors of landmark networks on pictures brought down to several face widths, and as they are.
+
+    pack: scenes with landmarks. The networks are given boxes that are off as a detector's are (`OFF`, `SIZE`), the same
+    for all networks and widths.
+    """
+    preset = presets.get(preset)
+    widths = tuple(widths) or preset.landmarks.test_widths
+    own = landmarks.boxes_of(pack.landmarks)[:, 2]
+    share = {}
+    for width in tqdm([WHOLE, *widths], desc="landmarks", unit="width", leave=False, disable=None if progress else True):
+        pictures, points = small_pictures(pack, width)
+        boxes = loose_boxes(points, seed)
+        label = int(np.median(own)) if width == WHOLE else width
+        for name, run in runs.items():
+            share[name, label] = errors(run.predict(pictures, boxes), points)
+    return Errors(share, pack.identities, preset.resamples, int(np.median(own)))
+
+
+def detected(model: str, pack: FacePack, preset: str | Preset = "", widths: Sequence[int] = (),
+             least: float = 0.6) -> pd.DataFrame:
+    """YuNet on pictures brought down to several face widths, and as they are.
+
+    A row per width: found, found_enlarged in % of the faces (the picture as it is, and enlarged again to its own size);
+    error in % of the face width over those found in either. A face counts as found where a detection's centre lies in it.
+    """
+    preset, detector = presets.get(preset), Yunet(model, least)
+    own = int(np.median(landmarks.boxes_of(pack.landmarks)[:, 2]))
+    rows = []
+    for width in (WHOLE, *(tuple(widths) or preset.landmarks.test_widths)):
+        pictures, points = small_pictures(pack, width)
+        as_is, enlarged, off = [], [], []
+        for picture, truth, large in zip(pictures, points, pack.images):
+            ratio = len(large) / len(picture)
+            seen = {"as is": _hit(detector(picture), truth),
+                    "enlarged": _hit(detector(_enlarged(picture, len(large))), (truth + 0.5) * ratio - 0.5)}
+            as_is.append(seen["as is"] is not None)
+            enlarged.append(seen["enlarged"] is not None)
+            off += [error for error in seen.values() if error is not None][:1]
+        rows.append({"width": own if width == WHOLE else width, "found": 100 * np.mean(as_is),
+                     "found_enlarged": 100 * np.mean(enlarged), "faces": len(pictures),
+                     "error": 100 * np.median(off) if off else np.nan})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def cost_of_errors(trained: Mapping[str, Run], pack: FacePack, distractors: FacePack, pixels: Sequence[float],
+                   preset: str | Preset = "", widths: Sequence[int] = (112, 30, 16), seed: int = 0,
+                   progress: bool = True) -> pd.DataFrame:
+    """Rank-1 under P2 when the probe's landmarks are off by a normal error of so many pixels a coordinate.
+
+    The error is in pixels of the aligned 112x112 face; the gallery is aligned by the true landmarks.
+    A row per network, width and `pixels`: rank1, low, high in per cent.
+    """
+    preset, rows = presets.get(preset), []
+    draw = np.random.default_rng([seed, 6])
+    noise = draw.normal(0, 1, pack.landmarks.shape)  # the same directions for every size
+    gallery = aligned_pack(pack.images, pack.landmarks, pack.identities)
+    unit = landmarks.boxes_of(pack.landmarks)[:, 2, None, None] / SIDE
+    for size in tqdm(pixels, desc="landmarks off", unit="size", leave=False, disable=None if progress else True):
+        probes = aligned_pack(pack.images, pack.landmarks + size * unit * noise, pack.identities) if size else gallery
+        for name, run in trained.items():
+            for width in widths:
+                found = _identify(run, probes, width, gallery, distractors, preset, progress)
+                rate = metrics.interval(found.hits, found.trials_per_person, resamples=preset.resamples)
+                rows.append({"network": name, "width": width, "pixels": size, "rank1": 100 * rate.estimate,
+                             "low": 100 * rate.low, "high": 100 * rate.high, "people": len(found.people),
+                             "trials": int(found.trials_per_person.sum())})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+ORDERS = {
+    "aligned, then small": "landmarks found on the large face, which is then brought down: how synthetic tests are made",
+    "small, then aligned": "the picture brought down, landmarks found on the small face: what a camera allows",
+    "small, true landmarks": "the same with the true landmarks: what is left is not the landmarks' doing",
+}
+
+
+def order_of_steps(trained: Mapping[str, Run], finder: LandmarkRun, pack: FacePack, distractors: FacePack,
+                   preset: str | Preset = "", widths: Sequence[int] = (), seed: int = 0,
+                   progress: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rank-1 under P2 for the three ways of `ORDERS`, and their differences, paired by person.
+
+    The first table has a row per network, order and width: rank1, low, high; the second per network and width:
+    `optimism`, "aligned, then small" less "small, then aligned" in points, with low, high, and `landmarks`, the part of
+    it that true landmarks win back, with landmarks_low, landmarks_high. The gallery is aligned by the network, large.
+    """
+    preset = presets.get(preset)
+    widths = tuple(widths) or preset.landmarks.test_widths
+    large = finder.predict(list(pack.images), loose_boxes(pack.landmarks, seed))
+    gallery = aligned_pack(pack.images, large, pack.identities)
+    rates, apart = [], []
+    for width in tqdm(widths, desc="order of steps", unit="width", leave=False, disable=None if progress else True):
+        pictures, points = small_pictures(pack, width)
+        ways = {"aligned, then small": (gallery, width),
+                "small, then aligned": (aligned_pack(pictures, finder.predict(pictures, loose_boxes(points, seed)),
+                                                     pack.identities), SIDE),
+                "small, true landmarks": (aligned_pack(pictures, points, pack.identities), SIDE)}  # fmt: skip
+        for name, run in trained.items():
+            found = {way: _identify(run, probes, at, gallery, distractors, preset, progress)
+                     for way, (probes, at) in ways.items()}
+            for way, one in found.items():
+                rate = metrics.interval(one.hits, one.trials_per_person, resamples=preset.resamples)
+                rates.append({"network": name, "order": way, "width": width, "rank1": 100 * rate.estimate,
+                              "low": 100 * rate.low, "high": 100 * rate.high, "people": len(one.people),
+                              "trials": int(one.trials_per_person.sum())})  # fmt: skip
+            first, second, truth = (found[way] for way in ORDERS)
+            row = {"network": name, "width": width}
+            for column, (one, other) in {"optimism": (first, second), "landmarks": (truth, second)}.items():
+                gap = metrics.interval(one.hits, one.trials_per_person, other.hits, resamples=preset.resamples)
+                prefix = "" if column == "optimism" else f"{column}_"
+                row |= {column: 100 * gap.estimate, f"{prefix}low": 100 * gap.low, f"{prefix}high": 100 * gap.high}
+            apart.append(row)
+    return pd.DataFrame(rates), pd.DataFrame(apart)
+
+
+def small_pictures(pack: FacePack, width: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """The pictures of a pack of scenes with their faces `width` pixels wide, and their landmarks (N, 5, 2)."""
+    small = [landmarks.small_picture(np.asarray(picture), points, width)
+             for picture, points in zip(pack.images, pack.landmarks)]
+    return [picture for picture, _ in small], np.stack([points for _, points in small])
+
+
+def loose_boxes(points: np.ndarray, seed: int = 0) -> np.ndarray:
+    """The boxes (N, 3) of landmarks, off as a detector's are."""
+    draw, boxes = np.random.default_rng(seed), landmarks.boxes_of(points)
+    boxes[:, :2] += draw.uniform(-OFF, OFF, (len(boxes), 2)) * boxes[:, 2:]
+    boxes[:, 2] *= draw.uniform(1 - SIZE, 1 + SIZE, len(boxes))
+    return boxes
+
+
+def errors(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(N,) the mean distance of the five points from the truth, in face widths."""
+    return np.linalg.norm(found - truth, axis=2).mean(axis=1) / landmarks.boxes_of(truth)[:, 2]
+
+
+def aligned_pack(pictures: Sequence[np.ndarray], points: np.ndarray, identities: np.ndarray) -> FacePack:
+    """The faces aligned by their landmarks, as a pack in memory; landmarks that fit no face give the whole picture."""
+    faces = []
+    for picture, five in zip(pictures, points, strict=True):
+        try:
+            faces.append(align.face(np.asarray(picture), five))
+        except ValueError:
+            faces.append(align.resized(np.asarray(picture)))
+    images = np.stack(faces)
+    checksum = store.digest(hashlib.sha256(images).hexdigest(), np.asarray(identities).tolist())
+    landmarks_now = np.broadcast_to(TEMPLATE, (len(images), 5, 2))
+    return FacePack(images, np.asarray(identities), landmarks_now, manifest={"checksum": checksum, "source": "aligned"})
+
+
+def _identify(run: Run, probes: FacePack, width: int, gallery: FacePack, distractors: FacePack, preset: Preset,
+              progress: bool) -> identification.Identification:
+    at = results.features(run, probes, width, preset.mirror, progress)
+    high = results.features(run, gallery, SIDE, preset.mirror, progress)
+    far = results.features(run, distractors, SIDE, preset.mirror, progress)
+    return identification.evaluate(at, high, gallery.identities, far)
+
+
+def _enlarged(picture: np.ndarray, side: int) -> np.ndarray:
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def _hit(detections: list, truth: np.ndarray) -> float | None:
+    """The error, in face widths, of the surest detection whose centre lies in the face; None without one."""
+    centre_x, centre_y, width = landmarks.boxes_of(truth[None])[0]
+    for found in detections:
+        x, y = found.box[:2] + found.box[2:] / 2
+        if abs(x - centre_x) < width / 2 and abs(y - centre_y) < width / 2:
+            return float(errors(found.landmarks[None], truth[None])[0])
+    return None

@@ -1,0 +1,85 @@
+"""Sentences of chapter 6, chosen by the tables of `rifr.alignment_results`."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from rifr.alignment_figures import NAMES
+from rifr.alignment_results import Errors
+from rifr.display import label
+from rifr.packs import SIDE
+
+
+def compared(errors: Errors, network: str, other: str) -> str:
+    """Where one landmark network is more exact than another, paired by person, width by width."""
+    table = errors.difference(network, other).sort_values("width", ascending=False)
+    better, worse = table[table.high < 0], table[table.low > 0]
+    said = []
+    for rows, word in ((better, "smaller"), (worse, "larger")):
+        if len(rows):
+            most = rows.loc[rows.difference.abs().idxmax()]
+            said.append(f"its error is {word} at {_listed(rows.width)} (most at {most.width:.0f} px: "
+                        f"{most.difference:+.2f} % of the face width, {most.low:+.2f} to {most.high:+.2f})")
+    open_at = table[(table.low <= 0) & (table.high >= 0)]
+    if len(open_at):
+        said.append(f"not decided at {_listed(open_at.width)}")
+    return f"**{NAMES[network]}** against *{NAMES[other]}*: {'; '.join(said)}."
+
+
+def worst(errors: Errors, network: str) -> str:
+    """The error of one network on its largest and on its smallest faces."""
+    table = errors.table()
+    rows = table[table.network == network].sort_values("width")
+    small, large = rows.iloc[0], rows.iloc[-1]
+    return (f"{NAMES[network]}: {large.error:.1f} % of the face width ({large.low:.1f} to {large.high:.1f}) on pictures as "
+            f"they are, a median of {large.width:.0f} px wide, and {small.error:.1f} % ({small.low:.1f} to {small.high:.1f}) "
+            f"at {small.width:.0f} px; that is {large.error * SIDE / 100:.1f} and {small.error * SIDE / 100:.1f} px of the "
+            f"aligned face. {small.failed:.1f} % of the faces are off by a tenth of their width or more at "
+            f"{small.width:.0f} px. {large.faces:,} faces of {len(set(errors.identities.tolist()))} people.")
+
+
+def detector(table: pd.DataFrame, least: float) -> str:
+    """How many faces YuNet finds on the largest and smallest faces, and from which width on it finds half of them."""
+    rows = table.sort_values("width", ascending=False)
+    large, small = rows.iloc[0], rows.iloc[-1]
+    lost = rows[rows.found < 50]
+    half = (f"From {lost.width.max():.0f} px down it finds fewer than half of the faces." if len(lost) else
+            "It finds more than half of the faces at every width.")
+    return (f"OpenCV's YuNet (score from {least:g}) finds {large.found:.0f} % of the {large.faces:,} faces in the pictures "
+            f"as they are and {small.found:.0f} % at {small.width:.0f} px. {half} Enlarged again, the pictures of "
+            f"{small.width:.0f} px give {small.found_enlarged:.0f} %. A landmark network is always given the face and "
+            f"always answers: the two are not rivals but the two halves of what a camera needs.")
+
+
+def cost(table: pd.DataFrame, network: str) -> str:
+    """What a landmark error of the largest size measured costs a network, on large and on small faces."""
+    rows = table[table.network == network]
+    worst_size, parts = rows.pixels.max(), []
+    for width in sorted(rows.width.unique(), reverse=True):
+        part = rows[rows.width == width].set_index("pixels").rank1
+        parts.append(f"from {part[0]:.1f} to {part[worst_size]:.1f} % at {width} px")
+    return f"**{label(network)}**: an error of {worst_size:g} px a coordinate brings rank-1 {'; '.join(parts)}."
+
+
+def optimism(table: pd.DataFrame, network: str) -> str:
+    """How much rank-1 gains from aligning before shrinking, and how much of that the landmarks are to blame for."""
+    rows = table[table.network == network].sort_values("width", ascending=False)
+    sure = rows[(rows.low > 0) | (rows.high < 0)]
+    if sure.empty:
+        return (f"**{label(network)}**: the run does not decide at any width whether aligning first is optimistic "
+                f"(largest gap {rows.optimism.abs().max():.1f} points).")
+    up, down = sure[sure.optimism > 0], sure[sure.optimism < 0]
+    said = []
+    for part, word in ((up, "higher"), (down, "lower")):
+        if len(part):
+            most = part.loc[part.optimism.abs().idxmax()]
+            said.append(f"{word} at {_listed(part.width)} (most at {most.width:.0f} px: {most.optimism:+.1f} points, "
+                        f"{most.low:+.1f} to {most.high:+.1f})")
+    most = sure.loc[sure.optimism.abs().idxmax()]
+    share = (f"Of the gap at {most.width:.0f} px true landmarks win back {most.landmarks:+.1f} points "
+             f"({most.landmarks_low:+.1f} to {most.landmarks_high:+.1f}).")
+    return f"**{label(network)}**: rank-1 of faces aligned before they were shrunk is {' and '.join(said)}. {share}"
+
+
+def _listed(widths: pd.Series) -> str:
+    return ", ".join(f"{width:.0f}" for width in widths) + " px"

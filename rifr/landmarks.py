@@ -1,0 +1,394 @@
+"""Five landmarks on faces of any resolution: CNN-6 trained with the Wing loss (Feng et al., 2018), as section III has it.
+
+    run = landmarks.fit("mini")                  # finds or trains
+    points = run.predict(pictures, boxes)        # (N, 5, 2) in the pictures' pixels
+    aligned = run.aligner()(small_crop)          # (112, 112, 3), for sets that come unaligned
+
+A face is cut out of its picture loosely: an upright square whose side is a multiple of the *face width*, the side of the
+aligned 112x112 face in the picture's pixels. The network sees the square as 64x64 and answers with points in it. The
+paper's idea for small faces is in what it is shown: some of the squares were brought down to few pixels first.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import rifr
+from rifr import align, presets, sets, side_by_side, store, train
+from rifr import faces as rendered
+from rifr.packs import SIDE, TEMPLATE, FacePack
+from rifr.presets import LandmarkTraining, Preset
+from rifr.side_by_side import Call
+
+__all__ = ["INPUT", "RECIPES", "Cnn6", "LandmarkRun", "boxes_of", "cut", "fit", "fit_all", "scenes", "small_picture",
+           "held_out_scenes", "wing_loss"]
+
+INPUT = 64      # pixels: the side of what the network sees
+BATCH = 256     # faces at a time when predicting
+CENTRE = (SIDE - 1) / 2
+MIRROR = [1, 0, 2, 4, 3]    # the landmarks of a mirrored face
+
+RECIPES = {
+    "wing+lr": "Wing loss, faces of all resolutions",
+    "l2+lr": "L2 loss, faces of all resolutions",
+    "wing-hr": "Wing loss, large faces only",
+}
+"""The networks of chapter 6: `wing+lr` is the paper's, each of the others takes one thing away."""
+
+
+def wing_loss(points: Tensor, target: Tensor, w: float = 10.0, epsilon: float = 2.0) -> Tensor:
+    """The mean over all coordinates of
+
+        wing(x) = w ln(1 + |x| / epsilon)   for |x| < w
+                  |x| - C                   otherwise,   C = w - w ln(1 + w / epsilon)
+
+    points, target: of one shape, in pixels of the 64x64 input, for which w and epsilon are Feng et al.'s. Near zero its
+    slope is w / epsilon, so that small errors still pull; C makes both parts meet at |x| = w.
+    """
+    x = (points - target).abs()
+    c = w - w * math.log(1 + w / epsilon)
+    # The logarithm of the part that is not taken must stay finite, or its gradient would be lost.
+    return torch.where(x < w, w * torch.log1p(x.clamp(max=w) / epsilon), x - c).mean()
+
+
+class Cnn6(nn.Module):
+    """Five 3x3 convolutions, each with ReLU and 2x2 maximum pooling, and two fully connected layers (Feng et al., 2018).
+
+    (N, 3, 64, 64) in [-1, 1] -> (N, 5, 2) points in pixels. `channels` is the width of the first convolution, doubled
+    by each next one: 32 as published. Batch normalisation is ours: without it, in the few epochs of a laptop, the
+    network answers with the mean face whatever it sees.
+    """
+
+    def __init__(self, channels: int = 32):
+        super().__init__()
+        widths = [3] + [channels * 2**i for i in range(5)]
+        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:]))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in widths[1:])
+        self.hidden = nn.Linear(widths[-1] * (INPUT // 32) ** 2, 32 * channels)
+        self.points = nn.Linear(32 * channels, 10)
+        # It starts with the template's points in the middle of the square, and learns how each face differs.
+        with torch.no_grad():
+            start = (torch.from_numpy(TEMPLATE) - CENTRE) * INPUT / (1.4 * SIDE) + (INPUT - 1) / 2
+            self.points.bias.copy_(start.flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        for convolution, norm in zip(self.convolutions, self.norms):
+            x = nn.functional.max_pool2d(nn.functional.relu(norm(convolution(x))), 2)
+        return self.points(nn.functional.relu(self.hidden(x.flatten(1)))).view(-1, 5, 2)
+
+
+def boxes_of(landmarks: np.ndarray) -> np.ndarray:
+    """The face boxes of (N, 5, 2) landmarks: (N, 3), the centre x, y and the face width in pixels."""
+    boxes = np.empty((len(landmarks), 3))
+    for row, points in enumerate(landmarks):
+        matrix = align.similarity(points)
+        scale = math.hypot(matrix[0, 0], matrix[1, 0])
+        boxes[row, :2] = np.linalg.solve(matrix[:, :2], CENTRE - matrix[:, 2])
+        boxes[row, 2] = SIDE / scale
+    return boxes
+
+
+def cut(picture: np.ndarray, centre: Sequence[float], side: float, turn: float = 0.0, pixels: float = math.inf,
+        size: int = INPUT) -> tuple[np.ndarray, np.ndarray]:
+    """A square of a picture, (size, size, 3) uint8, and the map (2, 3) from the picture's pixels to its own.
+
+    centre: x, y; side: in the picture's pixels; turn: radians by which the square is turned; pixels: the square is
+    brought down to so many pixels first, and up again (bicubic), where that is fewer than `size` and than `side`.
+    """
+    at_once = max(2, round(side))
+    scale = at_once / side
+    c, s = scale * math.cos(turn), scale * math.sin(turn)
+    turned = np.array([[c, s], [-s, c]])
+    middle = (at_once - 1) / 2
+    matrix = np.column_stack([turned, middle - turned @ np.asarray(centre, float)])
+    square = cv2.warpAffine(picture, matrix, (at_once, at_once), flags=cv2.INTER_LINEAR, borderValue=0)
+    if pixels < min(size, at_once):
+        few = max(2, round(pixels))
+        square = cv2.resize(square, (few, few), interpolation=cv2.INTER_AREA)
+    square = cv2.resize(square, (size, size),
+                        interpolation=cv2.INTER_AREA if len(square) > size else cv2.INTER_CUBIC)
+    ratio = size / at_once
+    to_size = matrix * ratio
+    to_size[:, 2] += (ratio - 1) / 2
+    return square, to_size
+
+
+def small_picture(picture: np.ndarray, landmarks: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """A picture brought down (bicubic) so that its face is `width` pixels wide, and the landmarks in it.
+
+    A face that is narrower already stays as it is.
+    """
+    scale = width / boxes_of(landmarks[None])[0, 2]
+    if scale >= 1:
+        return picture, landmarks
+    height, across = (max(2, round(side * scale)) for side in picture.shape[:2])
+    # Each axis by its own ratio, as the sides are whole numbers; pixel centres, not corners, are what is scaled.
+    ratio = np.array([across / picture.shape[1], height / picture.shape[0]])
+    return (cv2.resize(picture, (across, height), interpolation=cv2.INTER_CUBIC),
+            (landmarks + 0.5) * ratio - 0.5)
+
+
+@dataclass(frozen=True)
+class LandmarkRun:
+    """A trained landmark network on disk; `record` is its provenance."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path | str) -> LandmarkRun:
+        """Open a stored network; FileNotFoundError where there is none, ValueError for a damaged record."""
+        path = Path(path)
+        try:
+            return cls(path, json.loads((path / "record.json").read_text()))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path} holds no landmark network: train one with rifr.landmarks.fit") from None
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path / 'record.json'} is damaged ({error}): delete the folder and train again") from error
+
+    @property
+    def key(self) -> str:
+        """What made it: with it, stored things that it made are found again."""
+        return self.record["key"]
+
+    def network(self) -> Cnn6:
+        """The network in evaluation mode, on the CPU."""
+        network = Cnn6(self.record["training"]["channels"])
+        network.load_state_dict(load_file(self.path / "weights.safetensors"))
+        return network.eval()
+
+    def predict(self, pictures: Sequence[np.ndarray], boxes: np.ndarray, loose: float = 1.4) -> np.ndarray:
+        """The landmarks of one face in each picture, (N, 5, 2) float64 in its pixels.
+
+        pictures: N arrays (h, w, 3) uint8 RGB; boxes: (N, 3) as `boxes_of` has them, from a detector or the truth;
+        loose: the side of the square that is looked at, in face widths.
+        """
+        if len(pictures) != len(boxes) or np.shape(boxes)[1:] != (3,):
+            raise ValueError(f"{len(pictures)} pictures need boxes ({len(pictures)}, 3), not {np.shape(boxes)}")
+        network, found = self.network(), np.empty((len(pictures), 5, 2))
+        for start in range(0, len(pictures), BATCH):
+            part = range(start, min(start + BATCH, len(pictures)))
+            squares, matrices = zip(*(cut(pictures[i], boxes[i, :2], loose * boxes[i, 2]) for i in part))
+            found[start:part.stop] = _in_pictures(_points(network, np.stack(squares)), matrices)
+        return found
+
+    def aligner(self) -> align.Aligner:
+        """A function from a picture that is one face, cut loosely or tightly, to the aligned face (112, 112, 3)."""
+        find = self.finder()
+
+        def aligned(picture: np.ndarray) -> np.ndarray:
+            return align.face(picture, find(picture))
+
+        return aligned
+
+    def finder(self) -> Callable[[np.ndarray], np.ndarray]:
+        """A function from a picture (h, w, 3) uint8 that is one face to its landmarks (5, 2)."""
+        network = self.network()
+
+        def landmarks(picture: np.ndarray) -> np.ndarray:
+            height, width = picture.shape[:2]
+            square, matrix = cut(picture, ((width - 1) / 2, (height - 1) / 2), max(height, width))
+            return _in_pictures(_points(network, square[None]), [matrix])[0]
+
+        return landmarks
+
+
+def fit(preset: str | Preset = "", seed: int = 0, recipe: str = "wing+lr", faces: FacePack | None = None,
+        progress: bool = True) -> LandmarkRun:  # fmt: skip
+    """Find the landmark network that these arguments describe, or train it.
+
+    recipe: one of `RECIPES`; faces: a pack of scenes with landmarks (`rifr.readers.widerface` makes one of WIDER FACE);
+    None takes the preset's rendered scenes. Killed at any moment, the same call goes on from the last finished epoch.
+
+    Raises ValueError for an unknown recipe and for a pack without landmarks, FloatingPointError for a loss that is not
+    finite.
+    """
+    if recipe not in RECIPES:
+        raise ValueError(f"no landmark network is called {recipe!r}: choose one of {', '.join(RECIPES)}")
+    preset = presets.get(preset)
+    training = _training(preset, recipe)
+    if faces is None:
+        faces = scenes("landmarks", training.people, training.images, training.scene, seed, progress)
+    if faces.landmarks is None:
+        raise ValueError("the pack has no landmarks to learn from: give rendered scenes, or WIDER FACE's")
+    path, key = _place(preset, seed, recipe, faces)
+    with store.lock(path):
+        if not (path / "record.json").exists():
+            with side_by_side.threads(training.threads):
+                _train(path, key, recipe, training, seed, faces, progress)
+    return LandmarkRun.open(path)
+
+
+def find(preset: str | Preset = "", seed: int = 0, recipe: str = "wing+lr") -> LandmarkRun | None:
+    """The network that was trained on the preset's rendered scenes, if it was; renders them where they are not there."""
+    preset = presets.get(preset)
+    size = preset.landmarks
+    path, _ = _place(preset, seed, recipe, scenes("landmarks", size.people, size.images, size.scene, seed))
+    return LandmarkRun.open(path) if (path / "record.json").exists() else None
+
+
+def _training(preset: Preset, recipe: str) -> LandmarkTraining:
+    if recipe not in RECIPES:
+        raise ValueError(f"no landmark network is called {recipe!r}: choose one of {', '.join(RECIPES)}")
+    return replace(preset.landmarks, loss=recipe[:-3], low=recipe.endswith("+lr"))
+
+
+def _place(preset: Preset, seed: int, recipe: str, faces: FacePack) -> tuple[Path, str]:
+    """Where the network lies, and the key of what makes it."""
+    import rifr.landmarks as this
+
+    key = store.digest(recipe, _training(preset, recipe), seed, faces.checksum, torch.__version__,
+                       store.sources_digest(this, align))
+    return store.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
+
+
+def fit_all(preset: str | Preset = "", seed: int = 0, names: Sequence[str] = tuple(RECIPES),
+            progress: bool = True) -> dict[str, LandmarkRun]:  # fmt: skip
+    """The networks of several recipes by name, found, or trained side by side where that is worth starting processes."""
+    side_by_side.run(calls(preset, seed, names, progress))
+    return {name: fit(preset, seed, name, progress=progress) for name in names}
+
+
+def calls(preset: str | Preset = "", seed: int = 0, names: Sequence[str] = tuple(RECIPES),
+          progress: bool = True) -> list[Call]:  # fmt: skip
+    """The trainings of `fit_all`, with their pictures rendered; none where they are too short for processes."""
+    preset = presets.get(preset)
+    training = preset.landmarks
+    if training.people * training.images * training.epochs < train.WORTH_A_PROCESS:
+        return []
+    scenes("landmarks", training.people, training.images, training.scene, seed, progress)
+    return [Call("rifr.landmarks", "fit", {"preset": preset, "seed": seed, "recipe": name, "progress": progress})
+            for name in names if find(preset, seed, name) is None]
+
+
+def scenes(split: str, people: int, images: int, side: int, seed: int = 0, progress: bool = True) -> FacePack:
+    """Rendered pictures with a face loose in each, `side` pixels wide, found in the store or rendered."""
+    return sets.rendered_pack(rendered.RenderSpec(split, people, images, seed=seed, size=side, scenes=True), progress)
+
+
+def held_out_scenes(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> FacePack:
+    """The rendered pictures that chapter 6 measures on: other people than those of any training set."""
+    size = presets.get(preset).landmarks
+    return scenes("landmark-test", size.test_people, size.test_images, size.test_scene, seed, progress)
+
+
+def _train(path: Path, key: str, recipe: str, training: LandmarkTraining, seed: int, faces: FacePack,
+           progress: bool) -> None:  # fmt: skip
+    torch.manual_seed(seed)
+    network = Cnn6(training.channels).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(network.parameters(), training.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.epochs)
+    checkpoint = path.with_name(f"{path.name}.partial.pt")
+    state: dict[str, Any] = {"epoch": 0, "history": [], "seconds": 0.0}
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        for name, part in {"network": network, "optimiser": optimiser, "schedule": schedule}.items():
+            part.load_state_dict(saved[name])
+        state = {name: saved[name] for name in state}
+    boxes = boxes_of(faces.landmarks)
+    for epoch in range(state["epoch"], training.epochs):
+        began = time.perf_counter()
+        loss = _epoch(epoch, recipe, training, seed, faces, boxes, network, optimiser, progress)
+        schedule.step()
+        state["epoch"], state["seconds"] = epoch + 1, state["seconds"] + time.perf_counter() - began
+        state["history"].append({"epoch": epoch + 1, "loss": loss})
+        store.atomic_write(checkpoint, lambda file: torch.save(
+            {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
+             **state}, file))
+    with store.atomic_directory(path) as folder:
+        save_file({name: value.contiguous() for name, value in network.state_dict().items()},
+                  folder / "weights.safetensors")
+        record = {
+            "recipe": recipe, "seed": seed, "key": key, "training": asdict(training), "history": state["history"],
+            "faces": {name: faces.manifest[name] for name in ("source", "licence", "spec", "images", "people", "checksum")},
+            "seconds": round(state["seconds"], 1), "rifr": rifr.__version__, "torch": torch.__version__,
+            "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        }  # fmt: skip
+        store.atomic_write(folder / "record.json", store.readable_json(record))
+    checkpoint.unlink(missing_ok=True)
+
+
+def _epoch(epoch: int, recipe: str, training: LandmarkTraining, seed: int, faces: FacePack, boxes: np.ndarray,
+           network: Cnn6, optimiser: torch.optim.Optimizer, progress: bool) -> float:
+    """Train for one pass over the pictures, each cut anew; returns the mean loss."""
+    draw = np.random.default_rng([seed, epoch])
+    size = min(training.batch_size, len(faces))
+    order = draw.permutation(len(faces))[:len(faces) // size * size].reshape(-1, size)
+    network.train()
+    total = 0.0
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        bar = tqdm(order, desc=f"landmarks {recipe} {epoch + 1}/{training.epochs}", unit_scale=size, unit="face",
+                   leave=False, disable=None if progress else True, position=side_by_side.line())
+        for step, which in enumerate(bar):
+            views = [View.draw(training, draw) for _ in which]
+            shown = pool.map(lambda i, view: view.of(faces.images[i], faces.landmarks[i], boxes[i]), which, views)
+            squares, points = (np.stack(arrays) for arrays in zip(*shown))
+            found, target = network(_to_input(squares)), torch.from_numpy(points).float()
+            loss = wing_loss(found, target) if training.loss == "wing" else nn.functional.mse_loss(found, target)
+            optimiser.zero_grad()
+            loss.backward()
+            value = loss.item()
+            if not math.isfinite(value):
+                raise FloatingPointError(f"landmarks {recipe}: the loss is {value} at step {step + 1} of epoch "
+                                         f"{epoch + 1}: try a lower learning_rate; the last finished epoch is kept")
+            optimiser.step()
+            total += value
+    return total / len(order)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a face is cut out for training: side in face widths, centre off by shares of it, turn in radians, mirrored or
+    not, and to how many pixels a face width is brought down (infinite: not at all)."""
+
+    loose: float
+    off: tuple[float, float]
+    turn: float
+    mirrored: bool
+    width: float
+
+    @classmethod
+    def draw(cls, training: LandmarkTraining, draw: np.random.Generator) -> View:
+        loose, turn = draw.uniform(*training.loose), draw.normal(0, training.turn)
+        off, mirrored, few = draw.uniform(-training.off, training.off, 2), draw.random() < 0.5, draw.random() < 0.5
+        width = math.exp(draw.uniform(*np.log(training.widths)))
+        return cls(loose, (off[0], off[1]), turn, mirrored, width if training.low and few else math.inf)
+
+    def of(self, picture: np.ndarray, landmarks: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The square (64, 64, 3) uint8 and the landmarks (5, 2) in it."""
+        square, matrix = cut(picture, box[:2] + np.multiply(self.off, box[2]), self.loose * box[2], self.turn,
+                             self.width * self.loose)
+        points = align.transform(landmarks, matrix)
+        if self.mirrored:
+            square, points = np.ascontiguousarray(square[:, ::-1]), (points * [-1, 1] + [INPUT - 1, 0])[MIRROR]
+        return square, points
+
+
+def _points(network: Cnn6, squares: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return network(_to_input(squares)).double().numpy()
+
+
+def _in_pictures(points: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
+    """Points in squares (N, 5, 2), where they lie in the pictures that the squares were cut from."""
+    return np.stack([np.linalg.solve(matrix[:, :2], (found - matrix[:, 2]).T).T
+                     for found, matrix in zip(points, matrices, strict=True)])
+
+
+def _to_input(squares: np.ndarray) -> Tensor:
+    return torch.from_numpy(squares).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)

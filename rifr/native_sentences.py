@@ -1,0 +1,203 @@
+"""What `rifr.native_results` found, in sentences and tables chosen by its results, and what may be set beside what."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from rifr import errata, reported
+from rifr.display import label
+from rifr.presets import Preset
+from rifr.readers.scface import ScfaceSets
+from rifr.readers.tinyface import TinyFaceSets, counts
+from rifr.reported import ReportedScface, ReportedTinyFace
+from rifr.results import PROTOCOLS
+from rifr.sets import FaceSets
+
+NOT_SHOWN = "Pictures of the set itself are not printed here: its agreement leaves them with those who signed it."
+SHORT = {"tinyface": "TinyFace", "scface": "SCface"}
+
+
+def faces_of(name: str, root: str) -> str:
+    """What the faces of a chapter are, as a caption begins: the set where a root is given, else its stand-in."""
+    return SHORT[name] if root else f"Rendered stand-in for {SHORT[name]} (`rendered-{name}`)"
+
+
+def notice(name: str, root: str) -> str:
+    """What a reader must know before any figure: whether this page was built on the set or on its stand-in."""
+    if root:
+        return f"This page was built on {SHORT[name]} itself, from the root that was given as `{name}_root`."
+    return (f"**This page was built on a stand-in.** `rendered-{name}` are rendered people in {SHORT[name]}'s own folders "
+            f"and lists, read by the reader of {SHORT[name]}. Nobody in it lives, and none of its figures is a figure on "
+            f"{SHORT[name]}. With the set at hand: `papermill book/{name}.ipynb out.ipynb -p {name}_root FOLDER`.")
+
+
+def missing(faces: TinyFaceSets, root: str) -> str:
+    """What TinyFace at a root of the reader's lacks against the published set; nothing of a stand-in."""
+    return " ".join(counts(faces) or ["The set is whole: photos and ids are as many as published."]) if root else ""
+
+
+def tinyface_setting(preset: Preset, seed: int, tiny: TinyFaceSets, faces: FaceSets, root: str) -> str:
+    """What a caption on TinyFace must say: faces, n, preset, seed, and what the bands are."""
+    gallery = len(tiny.gallery) + len(tiny.distractors)
+    return (f"{faces_of('tinyface', root)}: {len(tiny.probes):,} probes of {len(tiny.probes.people):,} people in a "
+            f"gallery of {gallery:,}, of which {len(tiny.distractors):,} distractors; "
+            f"{_trained(preset, seed, faces)}")
+
+
+def scface_setting(preset: Preset, seed: int, filmed: ScfaceSets, faces: FaceSets, root: str) -> str:
+    """What a caption on SCface must say."""
+    return (f"{faces_of('scface', root)}: {len(filmed.probes):,} frames of {len(filmed.probes.people):,} people "
+            f"against {len(filmed.mugshots):,} mugshots; {_trained(preset, seed, faces)}")
+
+
+def tinyface_table(table: pd.DataFrame) -> pd.DataFrame:
+    """This run's rows in the form of Table I: ranks in per cent, both average precisions, n."""
+    return pd.DataFrame([
+        {"network": label(row.network), "rank-1": f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})",
+         "rank-20": f"{row.rank20:.1f}", "rank-50": f"{row.rank50:.1f}", "mAP": f"{row.mean_ap:.1f}",
+         "mAP by steps": f"{row.mean_ap_step:.1f}", "probes": f"{row.probes:,}", "people": f"{row.people:,}",
+         "gallery": f"{row.gallery:,}"} for row in table.itertuples()])  # fmt: skip
+
+
+def scface_table(table: pd.DataFrame) -> pd.DataFrame:
+    """This run's rows in the form of Table II: a row a network, rank-1 in per cent at each distance, n."""
+    rows = []
+    for network, part in table.groupby("network", sort=False):
+        rows.append({"network": label(network),
+                     **{f"d{row.distance} ({row.metres:.2f} m)": f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})"
+                        for row in part.itertuples()},
+                     "avg.": f"{part.rank1.mean():.1f}", "people": f"{part.people.iloc[0]}",
+                     "probes a distance": _few_or_one(part.probes)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def reported_tinyface(rows: list[ReportedTinyFace]) -> pd.DataFrame:
+    """Rows on TinyFace as published; columns that no row has are left out."""
+    table = pd.DataFrame([{"method": row.method, "rank-1": row.rank1, "rank-5": row.rank5, "rank-20": row.rank20,
+                           "rank-50": row.rank50, "mAP": row.mean_ap} for row in rows])
+    return table.dropna(axis="columns", how="all").astype(object).fillna("")
+
+
+def reported_scface(rows: list[ReportedScface], people: int | None) -> pd.DataFrame:
+    """Rows on SCface as published, of one protocol alone: 130 or 80 people, or None for rows that do not say.
+
+    For the last, `fits` says of how many people all three figures can be, by `errata.possible_counts`.
+    """
+    table = pd.DataFrame([{"method": row.method, "d1 (4.20 m)": row.d1, "d2 (2.60 m)": row.d2, "d3 (1.00 m)": row.d3,
+                           "avg.": row.average, "people": row.people,
+                           "probes a distance": row.people and 5 * row.people, "fits": None if row.people else _fits(row)} for row in rows if row.people == people])
+    return table.dropna(axis="columns", how="all")
+
+
+def verdict(row, first: str, second: str) -> str:
+    """One paired difference in words: which is ahead and by how much, or that it is not decided."""
+    span = f"{row.difference:+.1f} points, {row.low:+.1f} to {row.high:+.1f}"
+    if row.low <= 0 <= row.high:
+        return f"between {first} and {second} nothing is decided ({span})"
+    ahead, behind = (first, second) if row.difference > 0 else (second, first)
+    return f"{ahead} is ahead of {behind} ({first} less {second}: {span})"
+
+
+def against(differences: list[pd.DataFrame], network: str) -> str:
+    """`network` against others on TinyFace, in paired comparisons, as one sentence."""
+    parts = [verdict(row, label(network), label(row.other)) for table in differences for row in table.itertuples()]
+    return f"Paired by person, {'; '.join(parts)}."
+
+
+def against_by_distance(difference: pd.DataFrame, network: str, other: str) -> str:
+    """`network` against `other` on SCface, a part a distance."""
+    parts = [f"at d{row.distance} {verdict(row, label(network), label(other))}" for row in difference.itertuples()]
+    return f"Paired by person, {'; '.join(parts)}."
+
+
+def chance(table: pd.DataFrame) -> str:
+    """What guessing would give."""
+    gallery, probes = table.gallery.iloc[0], table.probes.iloc[0]
+    return (f"With one right photo in the gallery, guessing would find it once in {gallery:,} times. One of {probes:,} "
+            f"probes is {100 / probes:.2f} points.")
+
+
+def lost(change: pd.DataFrame, network: str) -> str:
+    """What a network loses, or does not, on faces from a camera against the same faces, shrunk."""
+    rows = change[change.network == network]
+    parts = [f"{PROTOCOLS[protocol]}: " + ", ".join(_at(row) for row in part.sort_values("width").itertuples())
+             for protocol, part in rows.groupby("protocol", sort=False)]
+    worse, better = int((rows.high < 0).sum()), int((rows.low > 0).sum())
+    said = _count(worse, better, len(rows), "a loss", "a gain")
+    return f"**{label(network)}**, camera less bicubic: {said}. {'; '.join(parts)}."
+
+
+def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str) -> str:
+    """What training with native-like faces gives on native-like faces, beside what was lost there.
+
+    gain: `network` less `other` on native-like faces; change: of `other`, as `native_results.change` gives it.
+    """
+    better, worse = int((gain.low > 0).sum()), int((gain.high < 0).sum())
+    said = _count(worse, better, len(gain), "a loss", "a gain")
+    before = change[change.network == other].set_index(["protocol", "width"]).difference
+    parts = [f"{row.protocol} at {row.width} px {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f}), where "
+             f"{label(other)} had changed by {before[row.protocol, row.width]:+.1f}"
+             for row in gain.sort_values(["protocol", "width"]).itertuples()]
+    return f"**{label(network)} less {label(other)}**, both on faces from a camera: {said}. {'; '.join(parts)}."
+
+
+def effects(table: pd.DataFrame) -> str:
+    """What each change of training or input does, a line each: helps, harms, or is not decided.
+
+    `table` as `native_results.effects` gives it.
+    """
+    lines = []
+    for row in table.itertuples():
+        said = "not decided" if row.low <= 0 <= row.high else "helps" if row.difference > 0 else "harms"
+        lines.append(f"- **{row.what}:** {said} ({row.difference:+.1f} points in rank-1, {row.low:+.1f} to "
+                     f"{row.high:+.1f}).")
+    return "\n".join(lines)
+
+
+def by_distance(table: pd.DataFrame, network: str) -> str:
+    """How rank-1 changes from the nearest camera to the farthest."""
+    rows = table[table.network == network].sort_values("metres")
+    near, far = rows.iloc[0], rows.iloc[-1]
+    apart = far.high < near.low or near.high < far.low
+    return (f"{label(network)} finds {near.rank1:.1f} % ({near.low:.1f} to {near.high:.1f}) at {near.metres:.2f} m and "
+            f"{far.rank1:.1f} % ({far.low:.1f} to {far.high:.1f}) at {far.metres:.2f} m"
+            + ("." if apart else "; the intervals overlap."))
+
+
+def comparable(name: str, root: str, people: int = 0) -> str:
+    """Which of the figures on a page may be set beside the paper's."""
+    if not root:
+        return (f"No figure of this run may be compared with a row of the paper's table: these are not {SHORT[name]}'s "
+                f"faces. What can be compared is the order of the networks within this run.")
+    if name == "tinyface":
+        return ("Probes, gallery and scoring are those of Table I; training set, network and aligner are those named under "
+                "the figures, and other ones than the paper's. The official mAP is the one by trapezoids.")
+    fits = [row.method for row in reported.TABLE_2 if row.people == people]
+    return (f"This run has {people} people in it. Of Table II only rows with as many are of the same protocol: "
+            f"{', '.join(fits) or 'none'}.")
+
+
+def _trained(preset: Preset, seed: int, faces: FaceSets) -> str:
+    return (f"trained on {len(faces.train):,} images of {len(faces.train.people):,} other people; preset "
+            f"`{preset.name}`, seed {seed}. Intervals: 95 % bootstrap over people.")
+
+
+def _few_or_one(numbers: pd.Series) -> str:
+    return f"{numbers.iloc[0]:,}" if numbers.nunique() == 1 else ", ".join(f"{number:,}" for number in numbers)
+
+
+def _fits(row: ReportedScface) -> str:
+    """The protocols in which each of a row's figures is a whole number of hits."""
+    fits = [name for name, probes in errata.PROBES.items()
+            if all(errata.possible_counts(value, probes) for value in (row.d1, row.d2, row.d3))]
+    return " or ".join(fits) or "neither"
+
+
+def _at(row) -> str:
+    return f"{row.difference:+.1f} at {row.width} px ({row.low:+.1f} to {row.high:+.1f})"
+
+
+def _count(worse: int, better: int, count: int, loss: str, gain: str) -> str:
+    """How many of some comparisons decide for a loss and for a gain."""
+    parts = [f"{number} for {name}" for number, name in ((worse, loss), (better, gain)) if number]
+    return f"of {count} comparisons {' and '.join(parts)}" if parts else f"none of {count} comparisons is decided"

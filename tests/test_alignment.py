@@ -1,0 +1,183 @@
+"""Chapter 6's tables, recomputed; its figures draw; its sentences say what the numbers say."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from test_landmarks import drawn_scenes
+
+from rifr import align, alignment_figures, alignment_results, alignment_sentences, landmarks, presets, results
+from rifr.alignment_results import Errors
+from rifr.packs import TEMPLATE, FacePack
+
+
+class Finder:
+    """A landmark network that is off by the same number of face widths everywhere."""
+
+    def __init__(self, off: float):
+        self.off = off
+
+    def predict(self, pictures, boxes, loose=1.4):
+        self.boxes = np.array(boxes)
+        base = (TEMPLATE - 55.5) * boxes[:, 2, None, None] / 112 + boxes[:, None, :2]
+        return base + [self.off, 0] * boxes[:, 2, None, None]
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    return drawn_scenes(tmp_path / "scenes", 24)
+
+
+def test_errors_are_in_face_widths_and_averaged_over_people(scenes, monkeypatch):
+    monkeypatch.setattr(alignment_results, "OFF", 0.0)
+    monkeypatch.setattr(alignment_results, "SIZE", 0.0)
+    exact = FacePack(scenes.images, scenes.identities, ((TEMPLATE - 55.5) * 0.45 + 40).repeat(24, 0).reshape(
+        5, 24, 2).transpose(1, 0, 2), {}, scenes.manifest)
+    found = alignment_results.landmark_errors({"a": Finder(0.03), "b": Finder(0.2)}, exact, "smoke", (30,),
+                                              progress=False)
+    table = found.table().set_index(["network", "width"])
+    assert table.error["a", 30] == pytest.approx(3, abs=0.1) and table.error["b", 30] == pytest.approx(20, abs=0.2)
+    assert table.failed["a", 30] == 0 and table.failed["b", 30] == 100
+    apart = found.difference("a", "b").set_index("width")
+    assert apart.difference[30] == pytest.approx(-17, abs=0.2) and apart.high[30] < 0
+    assert found.own_width == pytest.approx(0.45 * 112, abs=1)
+
+
+def test_all_networks_are_given_the_same_boxes_at_every_width(scenes):
+    first, second = Finder(0), Finder(0.1)
+    alignment_results.landmark_errors({"a": first, "b": second}, scenes, "smoke", (30,), progress=False)
+    assert np.array_equal(first.boxes, second.boxes)
+    truth = landmarks.boxes_of(scenes.landmarks)
+    scaled = first.boxes[:, 2] / truth[:, 2] * np.median(truth[:, 2]) / 30
+    assert scaled.std() > 0.02                                                          # off, as a detector's are
+
+
+def test_the_interval_is_over_people_and_a_lost_face_counts_once():
+    share = {("a", 30): np.array([0.1, 0.1, 50.0, 0.3])}
+    errors = Errors(share, np.array(["x", "x", "y", "y"]), 200, 60)
+    row = errors.table().iloc[0]
+    assert row.error == pytest.approx(100 * (0.1 + 0.1 + 1 + 0.3) / 4)
+    assert row.low >= 10 - 1e-9 and row.high <= 65 + 1e-9
+
+
+def test_faces_are_aligned_by_their_points_and_degenerate_ones_left_whole():
+    picture = np.random.default_rng(0).integers(0, 256, (130, 130, 3), np.uint8)
+    pack = alignment_results.aligned_pack([picture, picture], np.stack([TEMPLATE + 9, np.zeros((5, 2))]),
+                                          np.array(["a", "b"]))
+    assert np.array_equal(pack.images[0], picture[9:121, 9:121])
+    assert np.array_equal(pack.images[1], align.resized(picture))
+    other = alignment_results.aligned_pack([picture, picture], np.stack([TEMPLATE + 8] * 2), np.array(["a", "b"]))
+    assert pack.checksum != other.checksum
+
+
+def colours(images):
+    """An embedder that a shift of the face changes: coarse colours of the middle."""
+    return images[:, 20:100:16, 20:100:16].reshape(len(images), -1).astype(np.float32)
+
+
+def distractors(tmp_path, count=12):
+    noise = np.random.default_rng(9).integers(60, 130, (count, 112, 112, 3), np.uint8)
+    return FacePack.write(tmp_path / "far", noise, [f"far-{i}" for i in range(count)], source="noise", licence="CC0")
+
+
+def test_larger_errors_cost_more_and_none_cost_nothing(scenes, tmp_path, store_folder):
+    far = distractors(tmp_path)
+    table = alignment_results.cost_of_errors({"mine": colours}, scenes, far, (0, 30), "smoke", (112, 20), progress=False)
+    assert len(table) == 4 and set(table.pixels) == {0, 30}
+    wide = table[table.width == 112].set_index("pixels").rank1
+    assert wide[0] > wide[30]
+    plan = presets.get("smoke", widths=(112,))
+    gallery = alignment_results.aligned_pack(scenes.images, scenes.landmarks, scenes.identities)
+    direct = results.identify({"mine": colours}, (gallery, far), plan, progress=False).table()
+    assert wide[0] == pytest.approx(direct[direct.protocol == "P2"].rank1.iloc[0])
+
+
+def test_the_order_of_the_steps_is_compared_on_the_same_pictures(scenes, tmp_path, store_folder):
+    rates, gaps = alignment_results.order_of_steps({"mine": colours}, Finder(0.0), scenes, distractors(tmp_path), "smoke",
+                                                   (30,), progress=False)
+    by_order = rates.set_index("order").rank1
+    assert list(by_order.index) == list(alignment_results.ORDERS)
+    row = gaps.iloc[0]
+    assert row.optimism == pytest.approx(by_order["aligned, then small"] - by_order["small, then aligned"])
+    assert row.landmarks == pytest.approx(by_order["small, true landmarks"] - by_order["small, then aligned"])
+    assert row.low <= row.optimism <= row.high
+
+
+def test_a_detection_counts_where_its_centre_lies_in_the_face():
+    from rifr.detectors import Detection
+
+    truth = TEMPLATE.astype(float)
+    inside = Detection(np.array([30.0, 30, 50, 50]), truth + [1.12, 0], 0.9)
+    outside = Detection(np.array([200.0, 30, 50, 50]), truth, 0.99)
+    assert alignment_results._hit([outside], truth) is None
+    assert alignment_results._hit([outside, inside], truth) == pytest.approx(0.01, abs=1e-3)
+
+
+def test_yunet_finds_rendered_or_real_faces_less_often_when_they_are_small(real_data, tmp_path):
+    from PIL import Image
+
+    files = sorted((real_data / "lfw_raw").glob("*/*.jpg"))[:12]
+    pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    model = str(real_data / "models" / "yunet_n_dynamic.onnx")
+    from rifr.detectors import Yunet
+
+    points = np.stack([Yunet(model).main_landmarks(picture) for picture in pictures])
+    pack = FacePack(pictures, np.array([file.parent.name for file in files]), points)
+    table = alignment_results.detected(model, pack, "smoke", (60, 6)).set_index("width")
+    assert table.found.iloc[0] == 100 and table.error.iloc[0] == pytest.approx(0, abs=0.5)
+    assert table.found[6] < 60 and table.found[60] > 90
+
+
+def frame(**columns):
+    return pd.DataFrame(columns)
+
+
+def test_sentences_say_which_network_is_more_exact_and_where_that_is_open():
+    share = {(name, width): np.full(40, value) + np.tile([-0.001, 0.001], 20)
+             for (name, width), value in {("wing+lr", 60): 0.03, ("wing-hr", 60): 0.02, ("wing+lr", 8): 0.05,
+                                          ("wing-hr", 8): 0.09, ("wing+lr", 20): 0.04, ("wing-hr", 20): 0.04}.items()}
+    errors = Errors(share, np.repeat(np.arange(20), 2), 300, 60)
+    text = alignment_sentences.compared(errors, "wing+lr", "wing-hr")
+    assert "smaller at 8 px" in text and "larger at 60 px" in text and "not decided at 20 px" in text
+    assert "-4.00 %" in text and "+1.00 %" in text
+    assert "3.0 %" in alignment_sentences.worst(errors, "wing+lr") and "5.0 %" in alignment_sentences.worst(errors, "wing+lr")
+
+
+def test_sentences_on_optimism_follow_the_sign_and_the_interval():
+    gaps = frame(network="proposed", width=[40, 16, 8], optimism=[0.2, 3.0, 9.0], low=[-1.0, 1.0, 6.0],
+                 high=[1.4, 5.0, 12.0], landmarks=[0.1, 2.0, 7.0], landmarks_low=[-1.0, 0.5, 4.0],
+                 landmarks_high=[1.0, 3.5, 10.0])
+    text = alignment_sentences.optimism(gaps, "proposed")
+    assert "higher at 16, 8 px" in text and "+9.0 points" in text and "+7.0 points" in text and "lower" not in text
+    nothing = alignment_sentences.optimism(gaps.assign(low=-20.0), "proposed")
+    assert "does not decide" in nothing and "9.0 points" in nothing
+
+
+def test_the_detectors_sentence_names_the_width_at_which_it_loses_half():
+    table = frame(width=[67, 30, 12, 8], found=[99.0, 97.0, 40.0, 5.0], found_enlarged=[99.0, 98.0, 90.0, 60.0],
+                  faces=400, error=[2.0, 3.0, 4.0, 5.0])
+    text = alignment_sentences.detector(table, 0.6)
+    assert "From 12 px down" in text and "99 %" in text and "5 % at 8 px" in text and "60 %" in text
+
+
+def test_the_figures_show_what_the_tables_hold():
+    errors = frame(network=["wing+lr"] * 2 + ["wing-hr"] * 2, width=[60, 8] * 2, error=[3.0, 5.0, 2.8, 7.0],
+                   low=[2.9, 4.8, 2.7, 6.5], high=[3.1, 5.2, 2.9, 7.5])
+    figure = alignment_figures.errors_by_width(errors)
+    lines = figure.axes[0].get_lines()
+    assert [sorted(line.get_ydata().tolist()) for line in lines] == [[3.0, 5.0], [2.8, 7.0]]
+    found = alignment_figures.found_by_width(frame(width=[60, 8], found=[99.0, 5.0], found_enlarged=[99.0, 50.0]))
+    assert found.axes[0].get_lines()[0].get_ydata().tolist() == [5.0, 99.0]
+    cost = frame(network="proposed", width=[112, 112, 16, 16], pixels=[0, 4, 0, 4], rank1=[60.0, 50.0, 40.0, 20.0],
+                 low=0.0, high=70.0)
+    assert alignment_figures.cost_of_errors(cost).axes[0].get_lines()[1].get_ydata().tolist() == [40.0, 20.0]
+    orders = frame(network="proposed", width=[40, 8] * 3, rank1=[50.0, 30, 50, 20, 50, 25], low=0.0, high=60.0,
+                   order=np.repeat(list(alignment_results.ORDERS), 2))
+    assert len(alignment_figures.orders_by_width(orders).axes[0].get_lines()) == 3
+    picture = np.zeros((40, 40, 3), np.uint8)
+    points = TEMPLATE / 3
+    sheet = alignment_figures.points_on_faces([[picture] * 2], [[points] * 2], [[points + 1] * 2], [40, 20])
+    crosses = sheet.axes[0].collections[0].get_offsets()
+    assert np.asarray(crosses) == pytest.approx(points + 1, abs=1e-4)
+    assert len(alignment_figures.wing().axes) == 2
+    plt.close("all")

@@ -1,0 +1,192 @@
+"""CNN-6 and the Wing loss, cutting faces out, training that resumes, and points that come back to the picture."""
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rifr import align, landmarks, presets
+from rifr.packs import TEMPLATE, FacePack
+
+
+def smoke(**changes):
+    preset = presets.get("smoke")
+    return replace(preset, landmarks=replace(preset.landmarks, **changes))
+
+
+def drawn_scenes(path, count: int = 48, side: int = 80, seed: int = 0) -> FacePack:
+    """Pictures whose five landmarks are five coloured discs: learnt in seconds."""
+    draw = np.random.default_rng(seed)
+    pictures, points = np.full((count, side, side, 3), 90, np.uint8), np.empty((count, 5, 2), np.float32)
+    colours = [(255, 40, 40), (40, 255, 40), (40, 40, 255), (255, 255, 40), (40, 255, 255)]
+    for picture, five in zip(pictures, points):
+        width = draw.uniform(40, 56)
+        five[:] = (TEMPLATE - 55.5) * width / 112 + draw.uniform(0.45, 0.55, 2) * side + draw.normal(0, 1.5, (5, 2))
+        for (x, y), colour in zip(five, colours):
+            cv2.circle(picture, (round(float(x)), round(float(y))), 4, colour, -1)
+    names = [f"person-{i // 4:02d}" for i in range(count)]
+    return FacePack.write(path, pictures, names, points, source="discs", licence="CC0",
+                          spec={"scenes": True, "size": side})
+
+
+def by_hand(x: float, w: float = 10, epsilon: float = 2) -> float:
+    x = abs(x)
+    return w * math.log(1 + x / epsilon) if x < w else x - (w - w * math.log(1 + w / epsilon))
+
+
+def test_the_wing_loss_is_its_two_branches():
+    errors = [0, 0.1, -2, 9.999, 10, -10.001, 50]
+    found = [landmarks.wing_loss(torch.tensor([x], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)).item()
+             for x in errors]
+    assert found == pytest.approx([by_hand(x) for x in errors], abs=1e-12)
+    mean = landmarks.wing_loss(torch.tensor(errors), torch.zeros(len(errors)))
+    assert mean.item() == pytest.approx(np.mean([by_hand(x) for x in errors]), rel=1e-6)
+
+
+def test_the_constant_makes_the_wing_loss_continuous():
+    for w, epsilon in ((10, 2), (5, 0.5), (1, 3)):
+        below, above = by_hand(w - 1e-9, w, epsilon), by_hand(w, w, epsilon)
+        assert below == pytest.approx(above, abs=1e-7)
+
+
+def test_its_slope_is_steepest_for_the_smallest_errors_and_one_for_large_ones():
+    x = torch.tensor([1e-6, 1.0, 8.0, 11.0, 300.0], dtype=torch.float64, requires_grad=True)
+    landmarks.wing_loss(x, torch.zeros(5, dtype=torch.float64)).backward()
+    expected = [10 / 2, 10 / 3, 10 / 10, 1, 1]
+    assert (5 * x.grad).numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_cnn6_has_the_published_sizes():
+    network = landmarks.Cnn6()
+    assert [layer.out_channels for layer in network.convolutions] == [32, 64, 128, 256, 512]
+    assert network.hidden.in_features == 512 * 2 * 2 and network.hidden.out_features == 1024
+    assert network(torch.zeros(3, 3, 64, 64)).shape == (3, 5, 2)
+
+
+def test_boxes_undo_the_alignment():
+    turn = 1.7 * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    points = TEMPLATE @ turn.T + [40, -5]
+    x, y, width = landmarks.boxes_of(points[None])[0]
+    assert width == pytest.approx(1.7 * 112) and (x, y) == pytest.approx(tuple(turn @ [55.5, 55.5] + [40, -5]), abs=1e-4)
+
+
+@pytest.mark.parametrize("side, turn, pixels", [(50, 0, math.inf), (90, 0.4, math.inf), (200, -0.2, math.inf),
+                                                (80, 0.1, 20)])
+def test_a_cut_square_shows_the_pictures_points_where_its_map_says(side, turn, pixels):
+    picture = np.zeros((160, 160, 3), np.uint8)
+    places = np.array([[70.0, 90.0], [92.0, 75.0]])
+    for x, y in places:
+        cv2.circle(picture, (int(x), int(y)), 2, (255, 255, 255), -1)
+    square, matrix = landmarks.cut(picture, (80, 82), side, turn, pixels)
+    assert square.shape == (64, 64, 3)
+    # The brightest spot near each expected place is at that place.
+    for x, y in align.transform(places, matrix):
+        patch = square[max(0, int(y) - 6):int(y) + 8, max(0, int(x) - 6):int(x) + 8, 0].astype(float)
+        rows, columns = np.mgrid[:patch.shape[0], :patch.shape[1]]
+        mean = np.array([(columns * patch).sum(), (rows * patch).sum()]) / patch.sum()
+        assert mean + [max(0, int(x) - 6), max(0, int(y) - 6)] == pytest.approx([x, y], abs=0.7 if pixels > 64 else 1.5)
+
+
+def test_few_pixels_leave_no_detail():
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
+    sharp, _ = landmarks.cut(noise, (50, 50), 64)
+    blurred, _ = landmarks.cut(noise, (50, 50), 64, pixels=8)
+    assert blurred.std() < 0.35 * sharp.std()
+
+
+def test_a_small_picture_has_the_wanted_face_width_and_its_landmarks():
+    picture = np.zeros((200, 200, 3), np.uint8)
+    points = TEMPLATE * 1.2 + 20
+    for x, y in points:
+        cv2.circle(picture, (round(float(x)), round(float(y))), 4, (255, 255, 255), -1)
+    small, moved = landmarks.small_picture(picture, points, 30)
+    assert landmarks.boxes_of(moved[None])[0, 2] == pytest.approx(30, rel=0.02)
+    assert small.shape[0] == round(200 * 30 / (1.2 * 112))
+    assert all(small[round(y), round(x), 0] > 100 for x, y in moved)
+    assert landmarks.small_picture(picture, points, 500)[0] is picture
+
+
+def test_mirroring_swaps_left_and_right():
+    picture = np.zeros((120, 120, 3), np.uint8)
+    points = (TEMPLATE + 4).astype(np.float64)
+    box = landmarks.boxes_of(points[None])[0]
+    plain = landmarks.View(1.2, (0.05, 0), 0.1, False, math.inf)
+    square, five = plain.of(picture, points, box)
+    _, mirrored = replace(plain, mirrored=True).of(picture, points, box)
+    assert mirrored[0] == pytest.approx([63 - five[1, 0], five[1, 1]])
+    assert mirrored[2] == pytest.approx([63 - five[2, 0], five[2, 1]])
+    assert mirrored[3] == pytest.approx([63 - five[4, 0], five[4, 1]])
+
+
+def test_points_are_learnt_and_come_back_in_the_pictures_pixels(tmp_path, store_folder):
+    pack = drawn_scenes(tmp_path / "pack", 96)
+    plan = smoke(epochs=25, channels=8, batch_size=8, widths=(24.0, 48.0), loose=(1.3, 1.5), off=0.2, turn=0.02)
+    run = landmarks.fit(plan, 0, "wing+lr", pack, progress=False)
+    test = drawn_scenes(tmp_path / "test", 20, seed=5)
+    boxes = landmarks.boxes_of(test.landmarks)
+    boxes[:, :2] += np.random.default_rng(1).choice([-0.15, 0.15], (20, 2)) * boxes[:, 2:]
+    found = run.predict(list(test.images), boxes)
+    mean_face = (TEMPLATE - 55.5) * boxes[:, 2, None, None] / 112 + boxes[:, None, :2]  # what knows the box alone
+    off, blind = (np.linalg.norm(points - test.landmarks, axis=2).mean() / boxes[:, 2].mean()
+                  for points in (found, mean_face))
+    assert off < 0.4 * blind
+    again = landmarks.fit(plan, 0, "wing+lr", pack, progress=False)
+    assert again.path == run.path
+    aligned = run.aligner()(test.images[0])
+    assert aligned.shape == (112, 112, 3)
+
+
+def test_stopped_after_an_epoch_it_ends_with_the_same_weights(tmp_path, store_folder, monkeypatch):
+    pack, plan = drawn_scenes(tmp_path / "pack", 32), smoke(epochs=3, channels=4, batch_size=16)
+    whole = landmarks.fit(plan, 1, "l2+lr", pack, progress=False).network().state_dict()
+    monkeypatch.setenv("RIFR_STORE", str(tmp_path / "other"))
+    real, calls = landmarks._epoch, []
+
+    def stops(epoch, *rest):
+        if epoch == 1 and not calls:
+            calls.append(epoch)
+            raise KeyboardInterrupt
+        return real(epoch, *rest)
+
+    monkeypatch.setattr(landmarks, "_epoch", stops)
+    with pytest.raises(KeyboardInterrupt):
+        landmarks.fit(plan, 1, "l2+lr", pack, progress=False)
+    resumed = landmarks.fit(plan, 1, "l2+lr", pack, progress=False).network().state_dict()
+    assert calls == [1] and all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_what_cannot_be_trained_is_refused_with_the_reason(tmp_path, store_folder, monkeypatch):
+    pack = drawn_scenes(tmp_path / "pack", 16)
+    with pytest.raises(ValueError, match="wing\\+lr, l2\\+lr, wing-hr"):
+        landmarks.fit("smoke", 0, "wings", pack)
+    bare = FacePack(pack.images, pack.identities, None, {}, pack.manifest)
+    with pytest.raises(ValueError, match="no landmarks"):
+        landmarks.fit("smoke", 0, faces=bare)
+    monkeypatch.setattr(landmarks, "wing_loss", lambda found, target: (found * math.nan).mean())
+    with pytest.raises(FloatingPointError, match="step 1 of epoch 1.*learning_rate"):
+        landmarks.fit("smoke", 0, faces=pack, progress=False)
+
+
+def test_the_three_networks_differ_in_one_thing_each(tmp_path, store_folder):
+    pack, plan = drawn_scenes(tmp_path / "pack", 16), smoke(epochs=1, channels=4, batch_size=16)
+    made = {name: landmarks.fit(plan, 0, name, pack, progress=False).record["training"] for name in landmarks.RECIPES}
+    assert [(one["loss"], one["low"]) for one in made.values()] == [("wing", True), ("l2", True), ("wing", False)]
+    draw = np.random.default_rng(0)
+    assert all(landmarks.View.draw(replace(plan.landmarks, low=False), draw).width == math.inf for _ in range(20))
+    widths = [landmarks.View.draw(plan.landmarks, draw).width for _ in range(200)]
+    few = [width for width in widths if width < math.inf]
+    assert 60 < len(few) < 140 and min(few) >= 6 and max(few) <= 48
+
+
+def test_all_networks_are_the_same_trained_side_by_side(tmp_path, monkeypatch):
+    plan, made = smoke(people=2, images=4, epochs=1, channels=4, batch_size=4), []
+    for store, worth in (("apart", 0), ("here", 10**9)):
+        monkeypatch.setenv("RIFR_STORE", str(tmp_path / store))
+        monkeypatch.setattr(landmarks.train, "WORTH_A_PROCESS", worth)
+        made.append(landmarks.fit_all(plan, 0, ("wing+lr", "l2+lr"), progress=False))
+    for name, run in made[0].items():
+        ours, theirs = run.network().state_dict(), made[1][name].network().state_dict()
+        assert all(torch.equal(value, theirs[part]) for part, value in ours.items())
