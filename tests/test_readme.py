@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,6 +77,30 @@ def test_papermill_runs_a_chapter_on_the_readers_own_faces(folders):
     subprocess.run([sys.executable, "-m", "papermill", *arguments, "-p", "preset", "smoke", "--no-progress-bar"], check=True)
     text = (folders / "out.ipynb").read_text()
     assert "12 probes of 4 people among 5 distractors" in text and "Traceback" not in text
+
+
+def test_a_source_is_checked_and_made_a_pack(folders):
+    lines = [line.split() for line in SHELL if "data_scripts" in line]
+    for line in lines:
+        subprocess.run([sys.executable, str(ROOT / line[1]), *line[2:]], check=True, stdout=subprocess.DEVNULL)
+    packs = {line[line.index("--out") + 1]: "--dry-run" not in line for line in lines}
+    assert {name: (folders / name / "manifest.json").exists() for name in packs} == packs and len(packs) == 2
+
+
+def test_pictures_are_aligned_by_a_detector(real_data, folders):
+    (line,) = (line for line in SHELL if "rifr align" in line)
+    (folders / "my_pictures" / "someone").mkdir(parents=True)
+    shutil.copy(next((real_data / "lfw_raw").glob("*/*.jpg")), folders / "my_pictures" / "someone" / "1.jpg")
+    shutil.copy(real_data / "models" / "yunet_n_dynamic.onnx", folders / "face_detection_yunet.onnx")
+    assert cli.main(line.split()[3:]) == 0
+    assert (folders / "my_aligned" / "someone" / "1.png").exists()
+
+
+def test_chapters_on_sets_take_their_roots():
+    for line in SHELL:
+        if "_root" in line:
+            chapter, name = line.split()[1], line.split()[4]
+            assert f'{name} = ""' in "".join(cell.source for cell in nbformat.read(ROOT / chapter, 4).cells)
 
 
 def test_every_file_on_the_map_exists():

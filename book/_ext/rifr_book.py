@@ -4,6 +4,7 @@
    sources, the pinned packages and the RIFR_* environment, and is dropped when a face pack that it used has changed.
    (The cache itself keys on a chapter's code alone.)
 2. Kernels import the library from this checkout and draw no progress bars, which would be text on stderr.
+   Chapters without stored outputs are executed side by side, a core each, before the pages are read.
 3. Pages ask no other host for anything: MathJax is copied beside them, the address of thebe is taken out.
 4. All pages are read again when one has changed, so that numbers glued from another page are never stale,
    and after a build that failed, so that its warnings are seen until they are mended.
@@ -20,10 +21,15 @@ import pkgutil
 import re
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nbformat
 from docutils import nodes
 from docutils.statemachine import StringList
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -120,6 +126,46 @@ def prepare_kernels(app: Sphinx, config) -> None:
     importlib.import_module("matplotlib.font_manager")
 
 
+def execute_side_by_side(app: Sphinx, env, pages: list[str]) -> None:
+    """Execute the chapters that have no stored outputs, a core each, and store what they give.
+
+    One that fails is left: it is executed again when its page is read, and fails the build there. Two that ask for one
+    network train it once.
+    """
+    cores = os.cpu_count() or 1
+    if app.config.nb_execution_mode != "cache" or cores < 2:
+        return
+    cache = get_cache(app.config.nb_execution_cache_path)
+    waiting = []
+    for path in sorted(Path(env.doc2path(page)) for page in pages):
+        if path.suffix == ".ipynb":
+            notebook = nbformat.read(path, as_version=4)
+            try:
+                cache.match_cache_notebook(notebook)
+            except KeyError:
+                waiting.append((path, notebook))
+    if len(waiting) < 2:
+        return
+
+    def execute(chapter: tuple[Path, nbformat.NotebookNode]):
+        path, notebook = chapter
+        return path, single_nb_execution(notebook, cwd=str(path.parent), timeout=app.config.nb_execution_timeout,
+                                         allow_errors=False)
+
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = before or "1"
+    try:
+        with ThreadPoolExecutor(cores) as pool:
+            for path, done in pool.map(execute, waiting):
+                if done.err is None:
+                    cache.cache_notebook_bundle(CacheBundleIn(done.nb, str(path), data={"execution_seconds": done.time}),
+                                                check_validity=False, overwrite=True)
+                    log.info("%s: executed in %.0f seconds", path.name, done.time)
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        os.environ.update({"OMP_NUM_THREADS": before} if before else {})
+
+
 # --- 3. Nothing from elsewhere -----------------------------------------------------------------------------------
 
 def use_local_mathjax(app: Sphinx, config) -> None:
@@ -200,6 +246,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", choose_cache)
     app.connect("config-inited", use_local_mathjax)
     app.connect("env-get-outdated", read_again)
+    app.connect("env-before-read-docs", execute_side_by_side)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", link_sources)
     app.connect("build-finished", copy_mathjax)
