@@ -40,7 +40,7 @@ book: $(READY)
 	@echo "The book is ready: open $(CURDIR)/book/_build/html/index.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
 
 benchmarks: $(READY)
 	$(BIN)/python tests/benchmarks/speeds.py

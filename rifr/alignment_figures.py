@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from rifr.alignment_results import ORDERS
 from rifr.display import ink, label
 from rifr.figures import _legend_below, _width_axis
+from rifr.landmarks import boxes_of
 
 LINES = (("#0173b2", "o", "-"), ("#d55e00", "s", "--"), ("#029e73", "^", ":"), ("#cc78bc", "D", "-."))
 """Landmark networks, orders and widths are no recognition networks: colours in turn, each with a mark and a dash."""
@@ -36,7 +37,9 @@ def points_on_faces(pictures: Sequence[Sequence[np.ndarray]], points: Sequence[n
             axes.imshow(picture)
             axes.scatter(*truth[row][column].T, marker="x", s=26, color="#ffffff", linewidths=1.2)
             axes.scatter(*points[row][column].T, s=12, c=DOTS, edgecolors="#000000", linewidths=0.4)
-            axes.set(xticks=[], yticks=[], xlim=(-0.5, picture.shape[1] - 0.5), ylim=(picture.shape[0] - 0.5, -0.5))
+            x, y, face = boxes_of(truth[row][column][None])[0]
+            reach = 0.8 * face  # the rest of the picture makes points small
+            axes.set(xticks=[], yticks=[], xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
             axes.grid(False)
             if row == 0:
                 axes.set_title(f"{width} px", fontsize=9)

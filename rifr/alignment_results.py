@@ -75,7 +75,7 @@ def landmark_errors(runs: Mapping[str, LandmarkRun], pack: FacePack, preset: str
     """Errors of landmark networks on pictures brought down to several face widths, and as they are.
 
     pack: scenes with landmarks. The networks are given boxes that are off as a detector's are (`OFF`, `SIZE`), the same
-    for all networks and widths.
+    for all networks and widths. Several faces of one photo ("x.jpg#2") count as one person's.
     """
     preset = presets.get(preset)
     widths = tuple(widths) or preset.landmarks.test_widths
@@ -87,7 +87,8 @@ def landmark_errors(runs: Mapping[str, LandmarkRun], pack: FacePack, preset: str
         label = int(np.median(own)) if width == WHOLE else width
         for name, run in runs.items():
             share[name, label] = errors(run.predict(pictures, boxes), points)
-    return Errors(share, pack.identities, preset.resamples, int(np.median(own)))
+    photos = np.array([name.partition("#")[0] for name in pack.identities.tolist()])
+    return Errors(share, photos, preset.resamples, int(np.median(own)))
 
 
 def detected(model: str, pack: FacePack, preset: str | Preset = "", widths: Sequence[int] = (),

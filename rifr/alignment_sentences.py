@@ -7,7 +7,18 @@ import pandas as pd
 from rifr.alignment_figures import NAMES
 from rifr.alignment_results import Errors
 from rifr.display import label
-from rifr.packs import SIDE
+from rifr.narrate import source
+from rifr.packs import SIDE, FacePack
+from rifr.presets import Preset
+from rifr.records import Record
+
+
+def setting(preset: Preset, seed: int, pack: FacePack) -> str:
+    """What a caption must say: pictures, n, preset, seed, and what the bands are."""
+    of = "photos" if any("#" in name for name in pack.identities[:1].tolist()) else "people"
+    number = len({name.partition("#")[0] for name in pack.identities.tolist()})
+    return (f"{source(pack)}: {len(pack):,} faces of {number:,} {of} that no network was trained on; preset "
+            f"`{preset.name}`, seed {seed}. Intervals: 95 % bootstrap over {of}.")
 
 
 def compared(errors: Errors, network: str, other: str) -> str:
@@ -49,6 +60,19 @@ def detector(table: pd.DataFrame, least: float) -> str:
             f"as they are and {small.found:.0f} % at {small.width:.0f} px. {half} Enlarged again, the pictures of "
             f"{small.width:.0f} px give {small.found_enlarged:.0f} %. A landmark network is always given the face and "
             f"always answers: the two are not rivals but the two halves of what a camera needs.")
+
+
+def recorded(record: Record | None) -> pd.DataFrame | None:
+    """The table of `alignment_results.detected` as a run with the model recorded it; None where there is no record."""
+    return None if record is None else pd.DataFrame(record["rows"])
+
+
+def recorded_on(record: Record | None) -> str:
+    """When and on what the record was made; "" where there is none."""
+    if record is None:
+        return ""
+    made = record["provenance"]
+    return f"Recorded on {made['date'][:10]} with the model {made['model']} (rifr {made['rifr']}). {made['setting']}"
 
 
 def cost(table: pd.DataFrame, network: str) -> str:

@@ -156,9 +156,9 @@ def show(draw: Callable[..., Figure], *arguments: Any, alt: str, caption: str,
     return Shown(light, dark, width, " ".join(alt.split()), " ".join(caption.split()), _dotted_name(source or draw))
 
 
-def markdown(text: str) -> Markdown:
-    """Text of a cell that is read like the chapter's own: `markdown(narrate.dilemma(table))`."""
-    return Markdown(text)
+def markdown(text: str) -> Markdown | None:
+    """Text of a cell that is read like the chapter's own: `markdown(narrate.dilemma(table))`; nothing for no text."""
+    return Markdown(text) if text else None  # an empty one would show as the name of its class
 
 
 def table(frame: pd.DataFrame, markup: bool = False) -> HTML:

@@ -33,10 +33,11 @@ from rifr import align, presets, sets, side_by_side, store, train
 from rifr import faces as rendered
 from rifr.packs import SIDE, TEMPLATE, FacePack
 from rifr.presets import LandmarkTraining, Preset
+from rifr.readers import widerface
 from rifr.side_by_side import Call
 
-__all__ = ["INPUT", "RECIPES", "Cnn6", "LandmarkRun", "boxes_of", "cut", "fit", "fit_all", "scenes", "small_picture",
-           "held_out_scenes", "wing_loss"]
+__all__ = ["INPUT", "RECIPES", "Cnn6", "LandmarkRun", "boxes_of", "cut", "fit", "fit_all", "pictures", "scenes",
+           "held_out_scenes", "small_picture", "wing_loss"]
 
 INPUT = 64      # pixels: the side of what the network sees
 BATCH = 256     # faces at a time when predicting
@@ -234,14 +235,6 @@ def fit(preset: str | Preset = "", seed: int = 0, recipe: str = "wing+lr", faces
     return LandmarkRun.open(path)
 
 
-def find(preset: str | Preset = "", seed: int = 0, recipe: str = "wing+lr") -> LandmarkRun | None:
-    """The network that was trained on the preset's rendered scenes, if it was; renders them where they are not there."""
-    preset = presets.get(preset)
-    size = preset.landmarks
-    path, _ = _place(preset, seed, recipe, scenes("landmarks", size.people, size.images, size.scene, seed))
-    return LandmarkRun.open(path) if (path / "record.json").exists() else None
-
-
 def _training(preset: Preset, recipe: str) -> LandmarkTraining:
     if recipe not in RECIPES:
         raise ValueError(f"no landmark network is called {recipe!r}: choose one of {', '.join(RECIPES)}")
@@ -258,27 +251,49 @@ def _place(preset: Preset, seed: int, recipe: str, faces: FacePack) -> tuple[Pat
 
 
 def fit_all(preset: str | Preset = "", seed: int = 0, names: Sequence[str] = tuple(RECIPES),
-            progress: bool = True) -> dict[str, LandmarkRun]:  # fmt: skip
+            faces: FacePack | None = None, progress: bool = True) -> dict[str, LandmarkRun]:  # fmt: skip
     """The networks of several recipes by name, found, or trained side by side where that is worth starting processes."""
-    side_by_side.run(calls(preset, seed, names, progress))
-    return {name: fit(preset, seed, name, progress=progress) for name in names}
+    side_by_side.run(calls(preset, seed, names, faces, progress))
+    return {name: fit(preset, seed, name, faces, progress) for name in names}
 
 
 def calls(preset: str | Preset = "", seed: int = 0, names: Sequence[str] = tuple(RECIPES),
-          progress: bool = True) -> list[Call]:  # fmt: skip
-    """The trainings of `fit_all`, with their pictures rendered; none where they are too short for processes."""
+          faces: FacePack | None = None, progress: bool = True) -> list[Call]:  # fmt: skip
+    """The trainings that `fit_all` still needs, with their pictures there; none where they are too short for processes."""
     preset = presets.get(preset)
     training = preset.landmarks
-    if training.people * training.images * training.epochs < train.WORTH_A_PROCESS:
+    if faces is None:
+        faces = scenes("landmarks", training.people, training.images, training.scene, seed, progress)
+    if len(faces) * training.epochs < train.WORTH_A_PROCESS:
         return []
-    scenes("landmarks", training.people, training.images, training.scene, seed, progress)
-    return [Call("rifr.landmarks", "fit", {"preset": preset, "seed": seed, "recipe": name, "progress": progress})
-            for name in names if find(preset, seed, name) is None]
+    return [Call("rifr.landmarks", "fit", {"preset": preset, "seed": seed, "recipe": name, "progress": progress}, faces)
+            for name in names if not (_place(preset, seed, name, faces)[0] / "record.json").exists()]
 
 
 def scenes(split: str, people: int, images: int, side: int, seed: int = 0, progress: bool = True) -> FacePack:
     """Rendered pictures with a face loose in each, `side` pixels wide, found in the store or rendered."""
     return sets.rendered_pack(rendered.RenderSpec(split, people, images, seed=seed, size=side, scenes=True), progress)
+
+
+def pictures(preset: str | Preset = "", seed: int = 0, wider_root: str | Path = "",
+             progress: bool = True) -> tuple[FacePack, FacePack]:  # fmt: skip
+    """What landmark networks learn from, and what they are measured on: scenes with landmarks, of other people.
+
+    By default rendered; with `wider_root`, WIDER FACE's train split, of which a tenth of the photos is held out.
+    """
+    preset = presets.get(preset)
+    if not wider_root:
+        size = preset.landmarks
+        return scenes("landmarks", size.people, size.images, size.scene, seed, progress), held_out_scenes(preset, seed, progress)
+    key = store.digest(str(Path(wider_root).resolve()), preset.landmarks.test_scene, store.sources_digest(widerface))
+    packs = []
+    for part in ("most", "held out"):
+        path = store.root() / "packs" / f"wider-{part.replace(' ', '-')}-{key[:12]}"
+        with store.lock(path):
+            if not path.exists():
+                widerface.read(wider_root, path, side=preset.landmarks.test_scene, part=part, progress=progress)
+        packs.append(FacePack.open(path))
+    return packs[0], packs[1]
 
 
 def held_out_scenes(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> FacePack:

@@ -57,8 +57,9 @@ class Training:
                                 "mentions none. Presets of a few epochs need one at the same learning rate.")
     precision: str = choice("32-true", "Arithmetic of the network: full precision on a CPU, `bf16-mixed` on a GPU.")
 
-    threads: int = choice(0, "Threads of a training on a CPU; 0: all. Presets for laptops take one, so that a run is the "
-                             "same on any number of cores and several are trained side by side.")
+    threads: int = 0
+    """Of a training on a CPU; 0: all. Presets for laptops take one: a run is then the same on any number of cores, and
+    several are trained side by side."""
 
     def __post_init__(self) -> None:
         for name, allowed in {"low_per_photo": ("one", "both"), "student_start": ("random", "teacher"),

@@ -7,6 +7,10 @@ A record is a JSON file in `book/records`, written by the command that the page 
     small        whether the cases were tiny ones, whose times say nothing
     rows         each: what, size, ours_seconds, rival, rival_seconds, ratio, reach, peak_ours_mib, peak_rival_mib,
                  memory_aim, memory_met, agree, note, shortfalls (what misses its aim, in words)
+
+`detector`, by `python tests/benchmarks/detector.py --model FILE` (YuNet, which is no part of this project):
+    provenance   as above, and model, model_sha256, least (the score from which a face counts), faces, setting
+    rows         as `rifr.alignment_results.detected` gives them
 """
 
 from __future__ import annotations

@@ -86,6 +86,8 @@ class Page(HTMLParser):
             self.stderr.append(text.strip()[:80])
         if "Traceback (most recent call last)" in text or "system-message" in classes:
             self.errors.append(text.strip()[:80])
+        if text.lstrip().startswith(("<IPython.core.display.", "<Figure size")):
+            self.errors.append(f"an output without content: {text.strip()[:60]}")
 
 
 def chapters(toc: Path) -> list[str]:

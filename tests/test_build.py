@@ -88,3 +88,26 @@ def test_a_cell_that_fails_or_complains_fails_the_build(checkout, code, sign, ti
     for _ in range(times):
         status, printed = build(checkout)
         assert status != 0 and sign in printed
+
+
+def test_several_chapters_are_executed_side_by_side_and_then_found(checkout):
+    chapter(checkout, FIGURE)
+    second = nbformat.read(checkout / "book" / "one.ipynb", as_version=4)
+    second.cells = second.cells[1:]
+    second.cells[0].source = FIGURE.replace("answer", "other")
+    second.cells.insert(0, nbformat.v4.new_markdown_cell("# Two", id="title"))
+    nbformat.write(second, checkout / "book" / "two.ipynb")
+    toc = "format: jb-book\nroot: index\nchapters:\n- file: one\n- file: two\n- file: references\n"
+    (checkout / "book" / "_toc.yml").write_text(toc)
+    with open(checkout / "rifr" / "display.py", "a") as file:
+        file.write("# changed again\n")
+    status, printed = build(checkout)
+    assert status == 0, printed
+    if os.cpu_count() > 1:
+        assert "one.ipynb: executed in" in printed and "two.ipynb: executed in" in printed
+        assert "Executing notebook" not in printed
+    second.cells[1].source += "\n1 / 0"
+    nbformat.write(second, checkout / "book" / "two.ipynb")
+    chapter(checkout, f"{FIGURE}\nlen('')")
+    status, printed = build(checkout)
+    assert status != 0 and "ZeroDivisionError" in printed

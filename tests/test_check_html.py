@@ -19,6 +19,7 @@ HTML = BOOK / "_build" / "html"
     ('<img src="a.png" alt=" ">', "without alternative text"),
     ('<div class="output stderr"><pre>Careful!</pre></div>', "stderr: Careful!"),
     ("<pre>Traceback (most recent call last):</pre>", "an error message"),
+    ("<pre>&lt;IPython.core.display.Markdown object&gt;</pre>", "without content"),
     ('<span class="pasted-text">nan</span>', "glued number is missing: 'nan'"),
     ('<span class="pasted-text"></span>', "glued number is missing"),
 ])

@@ -91,3 +91,7 @@ def test_networks_differ_in_colour_in_marker_and_in_dash():
 def test_a_table_has_the_class_that_the_theme_styles_and_no_index():
     page = display.table(pd.DataFrame({"network": ["proposed"], "rank-1": [50.65]}, index=[17])).data
     assert 'class="dataframe"' in page and "50.65" in page and "17" not in page
+
+
+def test_no_text_shows_nothing():
+    assert display.markdown("") is None and display.markdown("*Text.*").data == "*Text.*"

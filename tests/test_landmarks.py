@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rifr import align, landmarks, presets
 from rifr.packs import TEMPLATE, FacePack
@@ -190,3 +191,20 @@ def test_all_networks_are_the_same_trained_side_by_side(tmp_path, monkeypatch):
     for name, run in made[0].items():
         ours, theirs = run.network().state_dict(), made[1][name].network().state_dict()
         assert all(torch.equal(value, theirs[part]) for part, value in ours.items())
+
+
+def test_wider_face_is_learnt_from_and_a_tenth_of_its_photos_held_out(tmp_path, store_folder):
+    root, lines = tmp_path / "wider", []
+    (root / "train" / "images" / "0--Parade").mkdir(parents=True)
+    points = TEMPLATE + 40
+    marks = " ".join(f"{x:.2f} {y:.2f} 0.0" for x, y in points)
+    for i in range(60):
+        Image.fromarray(np.full((200, 200, 3), i, np.uint8)).save(root / "train" / "images" / "0--Parade" / f"{i}.jpg")
+        lines += [f"# 0--Parade/{i}.jpg", f"50 50 100 100 {marks} 0.4"]
+    (root / "train" / "label.txt").write_text("\n".join(lines) + "\n")
+    learnt, measured = landmarks.pictures(smoke(test_scene=64), 0, root, progress=False)
+    photos = [{name.partition("#")[0] for name in pack.identities.tolist()} for pack in (learnt, measured)]
+    assert not photos[0] & photos[1] and len(photos[0] | photos[1]) == 60 and 1 <= len(photos[1]) <= 15
+    assert landmarks.boxes_of(learnt.landmarks)[:, 2] == pytest.approx(112 * 64 / 220, rel=0.01)
+    run = landmarks.fit(smoke(epochs=1, channels=4), 0, faces=learnt, progress=False)
+    assert run.record["faces"]["checksum"] == learnt.checksum

@@ -11,6 +11,7 @@ that a network that finds landmarks learns from either.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -69,8 +70,10 @@ def faces(root: str | Path, split: str = "train") -> list[Face]:
 
 
 def read(root: str | Path, out: str | Path, split: str = "train", side: int = 224, margin: float = 2.2,
-         fewest_pixels: int = 40, licence: str = LICENCE, progress: bool = True) -> FacePack:
+         fewest_pixels: int = 40, part: str = "all", licence: str = LICENCE, progress: bool = True) -> FacePack:
     """Write each face with landmarks as a scene of side x side pixels with the landmarks moved along.
+
+    part: "all" photos, "most", or the tenth that is "held out" to measure on: which it is is in the photo's name.
 
     A scene is the square about the middle of the face's box, `margin` times the box's longer side wide (to the nearest
     pixel), black beyond the photo's border. At 2.2 the face takes as much of the scene as in the middle one of rendered
@@ -86,10 +89,15 @@ def read(root: str | Path, out: str | Path, split: str = "train", side: int = 22
     if not whole or side < 32 or margin < 1 or fewest_pixels < 1:
         raise ValueError("side is a whole number from 32, margin and fewest_pixels at least 1: not "
                          f"{side!r}, {margin} and {fewest_pixels}")
+    if part not in ("all", "most", "held out"):
+        raise ValueError(f'part is "all", "most" or "held out", not {part!r}')
     listed = faces(root, split)
     images = Path(root) / split / "images"
     chosen, names = [], []
     for path, of_photo in groupby(listed, key=lambda face: face.path):
+        held_out = zlib.crc32(path.relative_to(images).as_posix().encode()) % 10 == 0
+        if part != "all" and held_out != (part == "held out"):
+            continue
         for place, face in enumerate(of_photo, start=1):
             if face.landmarks is not None and face.box[2:].max() >= fewest_pixels:
                 chosen.append(face)
@@ -107,7 +115,7 @@ def read(root: str | Path, out: str | Path, split: str = "train", side: int = 22
         out, _scenes(chosen, int(side), margin, progress), names, landmarks, attributes,
         source=f"photos in WIDER FACE's tree at {Path(root).resolve().name}", licence=licence,
         spec={"reader": "widerface", "split": split, "scenes": True, "size": int(side), "margin": margin,
-              "fewest_pixels": fewest_pixels, "faces": len(listed), "with_landmarks": annotated})  # fmt: skip
+              "fewest_pixels": fewest_pixels, "part": part, "faces": len(listed), "with_landmarks": annotated})  # fmt: skip
 
 
 def _values(labels: Path, number: int, line: str) -> tuple[np.ndarray, np.ndarray | None, float | None]:
