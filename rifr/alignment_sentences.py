@@ -56,7 +56,7 @@ def detector(table: pd.DataFrame, least: float) -> str:
     lost = rows[rows.found < 50]
     half = (f"From {lost.width.max():.0f} px down it finds fewer than half of the faces." if len(lost) else
             "It finds more than half of the faces at every width.")
-    return (f"OpenCV's YuNet (score from {least:g}) finds {large.found:.0f} % of the {large.faces:,} faces in the pictures "
+    return (f"OpenCV's YuNet (score from {least:g}) finds {large.found:.0f} % of the {int(large.faces):,} faces in the pictures "
             f"as they are and {small.found:.0f} % at {small.width:.0f} px. {half} Enlarged again, the pictures of "
             f"{small.width:.0f} px give {small.found_enlarged:.0f} %. A landmark network is always given the face and "
             f"always answers: the two are not rivals but the two halves of what a camera needs.")
@@ -100,8 +100,10 @@ def optimism(table: pd.DataFrame, network: str) -> str:
             said.append(f"{word} at {_listed(part.width)} (most at {most.width:.0f} px: {most.optimism:+.1f} points, "
                         f"{most.low:+.1f} to {most.high:+.1f})")
     most = sure.loc[sure.optimism.abs().idxmax()]
-    share = (f"Of the gap at {most.width:.0f} px true landmarks win back {most.landmarks:+.1f} points "
-             f"({most.landmarks_low:+.1f} to {most.landmarks_high:+.1f}).")
+    share = (f"Aligned by the landmarks that were found on the large face, the small face of {most.width:.0f} px differs by "
+             f"{most.landmarks:+.1f} points ({most.landmarks_low:+.1f} to {most.landmarks_high:+.1f}) from the one aligned "
+             f"by its own" + ("." if most.landmarks_low <= 0 <= most.landmarks_high else
+                              ": that part is the landmarks' doing."))
     return f"**{label(network)}**: rank-1 of faces aligned before they were shrunk is {' and '.join(said)}. {share}"
 
 

@@ -6,7 +6,8 @@
 
 A face is cut out of its picture loosely: an upright square whose side is a multiple of the *face width*, the side of the
 aligned 112x112 face in the picture's pixels. The network sees the square as 64x64 and answers with points in it. The
-paper's idea for small faces is in what it is shown: some of the squares were brought down to few pixels first.
+paper's idea for small faces is in what it is shown: some of the squares were brought down to few pixels first, half of
+these as a camera does it (`rifr.native`), for the paper's WIDER FACE holds small faces of that kind.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import rifr
-from rifr import align, presets, sets, side_by_side, store, train
+from rifr import align, native, presets, sets, side_by_side, store, train
 from rifr import faces as rendered
 from rifr.packs import SIDE, TEMPLATE, FacePack
 from rifr.presets import LandmarkTraining, Preset
@@ -246,7 +247,7 @@ def _place(preset: Preset, seed: int, recipe: str, faces: FacePack) -> tuple[Pat
     import rifr.landmarks as this
 
     key = store.digest(recipe, _training(preset, recipe), seed, faces.checksum, torch.__version__,
-                       store.sources_digest(this, align))
+                       store.sources_digest(this, align, native))
     return store.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
 
 
@@ -369,25 +370,34 @@ def _epoch(epoch: int, recipe: str, training: LandmarkTraining, seed: int, faces
 @dataclass(frozen=True)
 class View:
     """How a face is cut out for training: side in face widths, centre off by shares of it, turn in radians, mirrored or
-    not, and to how many pixels a face width is brought down (infinite: not at all)."""
+    not, to how many pixels a face width is brought down (infinite: not at all), and by the camera of which seed (None:
+    by averaging alone)."""
 
     loose: float
     off: tuple[float, float]
     turn: float
     mirrored: bool
     width: float
+    camera: int | None = None
 
     @classmethod
     def draw(cls, training: LandmarkTraining, draw: np.random.Generator) -> View:
         loose, turn = draw.uniform(*training.loose), draw.normal(0, training.turn)
         off, mirrored, few = draw.uniform(-training.off, training.off, 2), draw.random() < 0.5, draw.random() < 0.5
-        width = math.exp(draw.uniform(*np.log(training.widths)))
-        return cls(loose, (off[0], off[1]), turn, mirrored, width if training.low and few else math.inf)
+        width, camera = math.exp(draw.uniform(*np.log(training.widths))), int(draw.integers(2**32))
+        if not (training.low and few):
+            width = math.inf
+        return cls(loose, (off[0], off[1]), turn, mirrored, width, camera if camera % 2 and width < math.inf else None)
 
     def of(self, picture: np.ndarray, landmarks: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The square (64, 64, 3) uint8 and the landmarks (5, 2) in it."""
-        square, matrix = cut(picture, box[:2] + np.multiply(self.off, box[2]), self.loose * box[2], self.turn,
-                             self.width * self.loose)
+        centre, side = box[:2] + np.multiply(self.off, box[2]), self.loose * box[2]
+        square, matrix = cut(picture, centre, side, self.turn, self.width * self.loose)
+        few = max(2, round(min(self.width * self.loose, side)))
+        if self.camera is not None and few < INPUT:
+            large, _ = cut(picture, centre, side, self.turn, size=max(few, round(side)))
+            small = native.degraded(large, (few, few), np.random.default_rng(self.camera))
+            square = cv2.resize(small, (INPUT, INPUT), interpolation=cv2.INTER_CUBIC)
         points = align.transform(landmarks, matrix)
         if self.mirrored:
             square, points = np.ascontiguousarray(square[:, ::-1]), (points * [-1, 1] + [INPUT - 1, 0])[MIRROR]

@@ -51,23 +51,24 @@ def scface_setting(preset: Preset, seed: int, filmed: ScfaceSets, faces: FaceSet
 
 
 def tinyface_table(table: pd.DataFrame) -> pd.DataFrame:
-    """This run's rows in the form of Table I: ranks in per cent, both average precisions, n."""
+    """This run's rows in the form of Table I: ranks in per cent, both average precisions, n (probes of people)."""
     return pd.DataFrame([
         {"network": label(row.network), "rank-1": f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})",
          "rank-20": f"{row.rank20:.1f}", "rank-50": f"{row.rank50:.1f}", "mAP": f"{row.mean_ap:.1f}",
-         "mAP by steps": f"{row.mean_ap_step:.1f}", "probes": f"{row.probes:,}", "people": f"{row.people:,}",
+         "mAP, steps": f"{row.mean_ap_step:.1f}", "probes": f"{row.probes:,} of {row.people:,}",
          "gallery": f"{row.gallery:,}"} for row in table.itertuples()])  # fmt: skip
 
 
 def scface_table(table: pd.DataFrame) -> pd.DataFrame:
-    """This run's rows in the form of Table II: a row a network, rank-1 in per cent at each distance, n."""
+    """This run's rows in the form of Table II: a row a network, rank-1 in per cent at each distance, n (probes a distance,
+    of how many people)."""
     rows = []
     for network, part in table.groupby("network", sort=False):
         rows.append({"network": label(network),
                      **{f"d{row.distance} ({row.metres:.2f} m)": f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})"
                         for row in part.itertuples()},
-                     "avg.": f"{part.rank1.mean():.1f}", "people": f"{part.people.iloc[0]}",
-                     "probes a distance": _few_or_one(part.probes)})  # fmt: skip
+                     "avg.": f"{part.rank1.mean():.1f}",
+                     "probes": f"{_few_or_one(part.probes)} of {part.people.iloc[0]}"})  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -99,7 +99,7 @@ def test_the_order_of_the_steps_is_compared_on_the_same_pictures(scenes, tmp_pat
     assert list(by_order.index) == list(alignment_results.ORDERS)
     row = gaps.iloc[0]
     assert row.optimism == pytest.approx(by_order["aligned, then small"] - by_order["small, then aligned"])
-    assert row.landmarks == pytest.approx(by_order["small, true landmarks"] - by_order["small, then aligned"])
+    assert row.landmarks == pytest.approx(by_order["small, large face's landmarks"] - by_order["small, then aligned"])
     assert row.low <= row.optimism <= row.high
 
 

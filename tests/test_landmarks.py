@@ -180,6 +180,21 @@ def test_the_three_networks_differ_in_one_thing_each(tmp_path, store_folder):
     widths = [landmarks.View.draw(plan.landmarks, draw).width for _ in range(200)]
     few = [width for width in widths if width < math.inf]
     assert 60 < len(few) < 140 and min(few) >= 6 and max(few) <= 48
+    views = [landmarks.View.draw(plan.landmarks, draw) for _ in range(200)]
+    by_camera = [view for view in views if view.camera is not None]
+    assert all(view.width < math.inf for view in by_camera) and 0.3 < len(by_camera) / len(few) < 0.8
+
+
+def test_a_camera_changes_the_square_and_not_where_the_points_are():
+    picture, points = np.full((120, 120, 3), 128, np.uint8), (TEMPLATE + 4).astype(np.float64)
+    picture[40:60] = 220
+    box = landmarks.boxes_of(points[None])[0]
+    plain = landmarks.View(1.2, (0, 0), 0.1, False, 16.0)
+    square, five = plain.of(picture, points, box)
+    taken, same = replace(plain, camera=3).of(picture, points, box)
+    again, _ = replace(plain, camera=3).of(picture, points, box)
+    assert np.array_equal(five, same) and np.array_equal(taken, again) and not np.array_equal(square, taken)
+    assert np.corrcoef(square[..., 1].ravel(), taken[..., 1].ravel())[0, 1] > 0.8
 
 
 def test_all_networks_are_the_same_trained_side_by_side(tmp_path, monkeypatch):
