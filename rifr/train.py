@@ -144,7 +144,9 @@ def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, face
                                 weight_decay=training.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * training.epochs, training))
     module, optimiser = fabric.setup(student.to(memory_format=torch.channels_last), optimiser)
+    began = time.perf_counter()
     looked_up = TeacherOutputs(teacher, faces, training, fabric.device, progress) if teacher else None
+    looked = time.perf_counter() - began
 
     checkpoint = path.with_name(f"{path.name}.partial.pt")
     state: dict[str, Any] = {"epoch": 0, "history": [], "seconds": 0.0}
@@ -154,6 +156,7 @@ def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, face
         optimiser.load_state_dict(saved["optimiser"])
         schedule.load_state_dict(saved["schedule"])
         state = {name: saved[name] for name in state}
+    state["seconds"] += looked
 
     for epoch in range(state["epoch"], training.epochs):
         began = time.perf_counter()

@@ -24,8 +24,9 @@ from rifr.protocols.identification import _matrix
 __all__ = ["DISTRACTOR", "TinyFace", "evaluate"]
 
 DISTRACTOR = -100  # the identity of every gallery photo that is nobody's mate
-ROOM = 2**26       # bytes of scores at a time
-COLUMNS = 4096     # gallery photos read at a time
+ROOM = 2**28       # bytes of scores at a time
+COLUMNS = 1024     # gallery photos read at a time
+PIECE = 4096       # scores counted at a time
 
 
 @dataclass(frozen=True)
@@ -174,20 +175,29 @@ def _sizes(name: str, rows: torch.Tensor, metric: str, first: int = 0) -> np.nda
 def _rank(products, by, less, mates, starts, ends, ranks):
     """Write the ranks of the mates of some probes.
 
-    products: (rows, K), overwritten; by, less: (K,) what they are divided by, and what is then subtracted; mates: (M,)
-    gallery rows; ranks: (M,), written from starts to ends of each row.
+    products: (rows, K); by, less: (K,) what they are divided by, and what is then subtracted; mates: (M,) gallery rows;
+    ranks: (M,), written from starts to ends of each row. A piece of the gallery at a time is scored and counted for all
+    mates, while it is in the processor's cache.
     """
     columns = np.uint64(products.shape[1])
+    scores = np.empty(PIECE, products.dtype)
     for row in range(len(products)):
-        scores = products[row]
-        for x in range(columns):
-            scores[x] = scores[x] / by[x] - less[x]
+        line = products[row]
         for m in range(starts[row], ends[row]):
-            mate = np.uint64(mates[m])
-            score = scores[mate]
-            before = 0
-            for x in range(mate):  # at the same distance, those that come first in the gallery stay first
-                before += scores[x] >= score
-            for x in range(mate + np.uint64(1), columns):
-                before += scores[x] > score
-            ranks[m] = before + 1
+            ranks[m] = 1
+        for begin in range(np.uint64(0), columns, np.uint64(PIECE)):
+            end = min(columns, begin + np.uint64(PIECE))
+            size = end - begin
+            for x in range(size):
+                scores[x] = line[begin + x] / by[begin + x] - less[begin + x]
+            for m in range(starts[row], ends[row]):
+                mate = np.uint64(mates[m])
+                score = line[mate] / by[mate] - less[mate]
+                # At the same distance, those that come first in the gallery stay first.
+                first = min(max(mate, begin), end) - begin
+                before = 0
+                for x in range(first):
+                    before += scores[x] >= score
+                for x in range(first, size):
+                    before += scores[x] > score
+                ranks[m] += before
