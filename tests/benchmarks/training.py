@@ -8,6 +8,7 @@ degrades the photos one by one with OpenCV.
 """
 
 import os
+import shutil
 import sys
 import tempfile
 from dataclasses import replace
@@ -67,10 +68,19 @@ def make(people: int, images: int, epochs: int, batch: int, workers: int = 0) ->
 
 
 def ours(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> list[Run]:
-    """A run a core, side by side."""
+    """A run a core, side by side; the faster of two times, as the rival's."""
     calls = [Call("rifr.train", "fit", {"recipe": "proposed", "preset": preset, "seed": seed, "progress": False}, pack)
              for seed in seeds()]
-    return side_by_side.run(calls)
+    made = []
+    for _ in range(2):
+        made.append(side_by_side.run(calls))
+        for run in made[-1]:
+            shutil.rmtree(run.path)  # or the next time finds it
+    return min(made, key=slowest)
+
+
+def slowest(runs: list[Run]) -> float:
+    return max(run.record["seconds"] for run in runs)
 
 
 def seeds() -> range:
@@ -79,7 +89,7 @@ def seeds() -> range:
 
 def of_runs(inputs: tuple, runs: list[Run]) -> tuple[float, float]:
     """Mean loss of all epochs of the first run, and the seconds that the slowest took."""
-    return float(np.mean([epoch["loss"] for epoch in runs[0].history])), max(run.record["seconds"] for run in runs)
+    return float(np.mean([epoch["loss"] for epoch in runs[0].history])), slowest(runs)
 
 
 def two_networks(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> float:
