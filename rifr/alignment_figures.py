@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from rifr.alignment_results import ORDERS
 from rifr.display import ink, label
-from rifr.figures import _legend_below, _width_axis
+from rifr.figures import _legend_below, _panels, _width_axis
 from rifr.landmarks import boxes_of
 
 LINES = (("#0173b2", "o", "-"), ("#d55e00", "s", "--"), ("#029e73", "^", ":"), ("#cc78bc", "D", "-."))
@@ -77,9 +77,8 @@ def found_by_width(table: pd.DataFrame) -> Figure:
 
 def cost_of_errors(table: pd.DataFrame) -> Figure:
     """Rank-1 against the size of landmark errors, a panel a network, a curve a face width."""
-    names = list(dict.fromkeys(table.network))
-    figure, panels = plt.subplots(1, len(names), figsize=(4.5 * len(names), 4.0), sharey=True, squeeze=False)
-    for axes, name in zip(panels[0], names):
+    figure, panels = _panels(list(dict.fromkeys(table.network)))
+    for name, axes in panels.items():
         widths = sorted(table.width.unique(), reverse=True)
         for width, look in zip(widths, LINES):
             _band(axes, table[(table.network == name) & (table.width == width)], "pixels", "rank1", f"{width} px", look)
@@ -91,9 +90,8 @@ def cost_of_errors(table: pd.DataFrame) -> Figure:
 
 def orders_by_width(table: pd.DataFrame) -> Figure:
     """Rank-1 against face width for the orders of `alignment_results.ORDERS`, a panel a network."""
-    names = list(dict.fromkeys(table.network))
-    figure, panels = plt.subplots(1, len(names), figsize=(4.5 * len(names), 4.0), sharey=True, squeeze=False)
-    for axes, name in zip(panels[0], names):
+    figure, panels = _panels(list(dict.fromkeys(table.network)))
+    for name, axes in panels.items():
         for order, look in zip(ORDERS, LINES):
             _band(axes, table[(table.network == name) & (table.order == order)], "width", "rank1", order, look)
         axes.set(title=label(name), xlabel="face width (pixels)", ylabel="rank-1 (%), P2", ylim=(0, None))

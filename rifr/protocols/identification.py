@@ -146,7 +146,7 @@ def _matrix(name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _unit(name: str, rows: np.ndarray, dtype: np.dtype, first: int = 0) -> torch.Tensor:
+def _unit(name: str, rows: np.ndarray, dtype: np.dtype, first: int = 0, remedy: str = "leave them out") -> torch.Tensor:
     """Rows of length one. A zero row is refused: it ties with every distractor, and ties are hits."""
     rows = torch.from_numpy(np.array(rows, dtype))
     length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
@@ -154,7 +154,7 @@ def _unit(name: str, rows: np.ndarray, dtype: np.dtype, first: int = 0) -> torch
     if len(wrong):
         listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
         raise ValueError(f"{len(wrong)} embeddings in {name} are not finite, or zero: rows {listed}; "
-                         "look at these images or leave them out")
+                         f"look at these images or {remedy}")
     return rows.div_(length)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from rifr.metrics import Interval
+from rifr.protocols.identification import _unit
 
 __all__ = ["THRESHOLDS", "Pairs", "evaluate"]
 
@@ -84,23 +85,14 @@ def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int
         raise ValueError("same says of each pair whether it is one person: True and False, or 1 and 0")
     same = same.astype(bool)
 
-    difference = _unit("first", first) - _unit("second", second)
+    first, second = (_unit(name, rows, np.float64, remedy="leave their pairs out").numpy()
+                     for name, rows in (("first", first), ("second", second)))
+    difference = first - second
     distances = np.einsum("nd,nd->n", difference, difference)
     parts = np.array_split(np.arange(len(same)), folds)
     correct = np.stack([_correct(distances[part], same[part]) for part in parts])  # (folds, thresholds)
     chosen = (correct.sum(axis=0) - correct).argmax(axis=1)  # argmax takes the first of equals
     return Pairs(correct[np.arange(folds), chosen], np.array([len(part) for part in parts]), THRESHOLDS[chosen])
-
-
-def _unit(name: str, rows: np.ndarray) -> np.ndarray:
-    rows = rows.astype(np.float64)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    wrong = np.flatnonzero(~((length > 0) & np.isfinite(length)).ravel())
-    if len(wrong):
-        listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
-        raise ValueError(f"{len(wrong)} embeddings in {name} are not finite, or zero: rows {listed}; "
-                         "look at these images or leave their pairs out")
-    return rows / length
 
 
 def _correct(distances: np.ndarray, same: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rifr import metrics
-from rifr.protocols.identification import _matrix
+from rifr.protocols.identification import _matrix, _unit
 
 __all__ = ["Scface", "evaluate"]
 
@@ -92,7 +92,8 @@ def evaluate(probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gal
 
     people, person = np.unique(gallery_ids, return_inverse=True)
     # Not `@`, whose sums run in another order at the matrix's edge: here equal mugshots tie exactly.
-    cosines = np.einsum("nd,gd->ng", _unit("probes", probes), _unit("gallery", gallery))
+    probes, gallery = (_unit(name, rows, np.float64).numpy() for name, rows in (("probes", probes), ("gallery", gallery)))
+    cosines = np.einsum("nd,gd->ng", probes, gallery)
     scores = np.full((len(probes), len(people)), -np.inf)
     np.maximum.at(scores, (slice(None), person), cosines)
     own = np.searchsorted(people, probe_ids)
@@ -106,14 +107,3 @@ def _ids(name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
         raise ValueError(f"{name} are whole numbers or text, one for each of {len(rows)} embeddings, not {ids.dtype} "
                          f"{ids.shape}")
     return ids if ids.dtype.kind == "U" else ids.astype(np.int64)
-
-
-def _unit(name: str, rows: np.ndarray) -> np.ndarray:
-    rows = rows.astype(np.float64)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    wrong = np.flatnonzero(~((length > 0) & np.isfinite(length)).ravel())
-    if len(wrong):
-        listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
-        raise ValueError(f"{len(wrong)} embeddings in {name} are not finite, or zero: rows {listed}; "
-                         "look at these images or leave them out")
-    return rows / length
