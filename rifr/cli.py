@@ -114,7 +114,7 @@ def _scoring(evaluate: argparse.ArgumentParser) -> None:
 
 
 def _experiment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="", help="smoke, mini, rendered or paper (default $RIFR_PRESET, else mini)")
+    parser.add_argument("--preset", default="", help="smoke, mini, laptop, rendered or paper (default $RIFR_PRESET, else mini)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faces", nargs=3, default=("", "", ""), metavar=("TRAIN", "PROBES", "DISTRACTORS"),
                         help="folders of real faces instead of rendered ones")

@@ -158,7 +158,7 @@ def show(draw: Callable[..., Figure], *arguments: Any, alt: str, caption: str,
 
 def markdown(text: str) -> Markdown | None:
     """Text of a cell that is read like the chapter's own: `markdown(narrate.dilemma(table))`; nothing for no text."""
-    return Markdown(text) if text else None  # an empty one would show as the name of its class
+    return Markdown(text) if text.strip() else None  # an empty one would show as the name of its class
 
 
 def table(frame: pd.DataFrame, markup: bool = False) -> HTML:

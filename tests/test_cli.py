@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_one_line_too(my_folders, capsys, more, message):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["train", "--preset", "huge"], "no preset is called 'huge': choose one of smoke, mini, rendered, paper"),
+        (["train", "--preset", "huge"], "no preset is called 'huge': choose one of smoke, mini, laptop, rendered, paper"),
         (["train", "--recipe", "best", "--preset", "smoke"], "no recipe is called 'best'"),
         (["train", "--preset", "smoke", "--set", "epochs"], "FIELD=VALUE"),
         (["evaluate", "--preset", "smoke"], "nothing to evaluate"),

@@ -94,4 +94,4 @@ def test_a_table_has_the_class_that_the_theme_styles_and_no_index():
 
 
 def test_no_text_shows_nothing():
-    assert display.markdown("") is None and display.markdown("*Text.*").data == "*Text.*"
+    assert display.markdown("") is None and display.markdown("\n\n") is None and display.markdown("*Text.*").data == "*Text.*"

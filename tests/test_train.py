@@ -267,7 +267,7 @@ def test_a_student_can_start_from_its_teacher(tmp_path, store_folder):
 def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
     with pytest.raises(ValueError, match="hr-only, lr-only"):
         train.fit("hr", TINY)
-    with pytest.raises(ValueError, match="smoke, mini, rendered, paper"):
+    with pytest.raises(ValueError, match="smoke, mini, laptop, rendered, paper"):
         presets.get("huge")
     with pytest.raises(ValueError, match="no field 'epoch'.*epochs"):
         presets.get("smoke", epoch=3)
