@@ -57,6 +57,13 @@ class Training:
                                 "mentions none. Presets of a few epochs need one at the same learning rate.")
     precision: str = choice("32-true", "Arithmetic of the network: full precision on a CPU, `bf16-mixed` on a GPU.")
 
+    micro_batch: int = 0
+    """Photos that a device takes at a time, their gradients added up to the batch's; 0: its whole share of the batch. For
+    memory alone, but batch normalisation then sees no more than these."""
+
+    compile: bool = False
+    """Whether `torch.compile` makes the network; where it does not work, a warning says so and training goes on."""
+
     threads: int = 0
     """Of a training on a CPU; 0: all. Presets for laptops take one: a run is then the same on any number of cores, and
     several are trained side by side."""

@@ -8,15 +8,20 @@ mirroring, so its outputs are computed once, two rows a photo, and looked up.
 
 Killed at any moment, the same command goes on from the last finished epoch and ends with the same weights: each epoch
 draws its order, mirroring and widths from a stream of its own.
+
+Several processes (`rifr.distributed`) take equal shares of each batch; `micro_batch` cuts a share into parts that fit a
+device's memory. The draws are those of the whole batch either way.
 """
 
 from __future__ import annotations
 
+import copy
 import datetime
 import math
 import platform
 import time
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,17 +35,21 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import rifr
-from rifr import degrade, losses, native, networks, presets, recipes, runs, sets, side_by_side, store
+from rifr import degrade, distributed, feed, losses, native, networks, presets, recipes, runs, sets, side_by_side, store
+from rifr.feed import TeacherOutputs
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
-from rifr.recipes import LR_WIDTHS, Recipe
-from rifr.runs import Run, to_input
+from rifr.recipes import Recipe
+from rifr.runs import Run
 from rifr.side_by_side import Call
 
 WORTH_A_PROCESS = 20_000
 """Photos in all epochs from which a training is given a process of its own: starting one takes seconds."""
 
-DETERMINED_BY = (losses, networks, recipes, degrade, native)
+DETERMINED_BY = (losses, networks, recipes, degrade, native, feed, distributed)
+
+GLANCE = 50
+"""Steps between two looks at the loss on an accelerator: each look waits for the device."""
 
 
 class Student(nn.Module):
@@ -69,10 +78,11 @@ def fit(recipe: str, preset: str | Preset = "", seed: int = 0, faces: FacePack |
     teacher = fit(recipes.TEACHER, _of_teacher(preset), seed, faces, progress) if recipe.needs_teacher else None
     key = run_key(recipe, preset.training, seed, faces, teacher)
     path = _path(recipe, preset, seed, key)
-    with store.lock(path):
-        if not (path / "record.json").exists():
+    fabric = distributed.fabric(preset.training.precision)
+    with distributed.one_makes(path, fabric) as missing:
+        if missing:
             with side_by_side.threads(preset.training.threads):
-                _train(path, key, recipe, preset, seed, faces, teacher, progress)
+                _train(path, key, recipe, preset, seed, faces, teacher, fabric, progress and distributed.first())
     return Run.open(path)
 
 
@@ -91,7 +101,7 @@ def fit_all(names: Iterable[str], preset: str | Preset = "", seed: int = 0, face
 
 def calls(names: Iterable[str], preset: Preset, seed: int, faces: FacePack, progress: bool = True) -> list[Call]:
     """The trainings that several recipes still need, the teacher's first; none where they are too short for processes."""
-    if len(faces) * preset.training.epochs < WORTH_A_PROCESS:
+    if len(faces) * preset.training.epochs < WORTH_A_PROCESS or distributed.size() > 1:
         return []
     missing = [name for name in names if find(name, preset, seed, faces) is None]
     if any(recipes.get(name).needs_teacher for name in missing) and recipes.TEACHER not in missing:
@@ -129,23 +139,27 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
 
 
 def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, faces: FacePack, teacher: Run | None,
-           progress: bool) -> None:  # fmt: skip
-    training, labels = preset.training, torch.from_numpy(faces.labels)
-    if len(faces) < training.batch_size:
-        raise ValueError(f"{len(faces)} images cannot fill a batch of {training.batch_size}: "
-                         f"give more faces or a smaller batch_size.")
-    fabric = Fabric(accelerator="auto", devices=1, precision=training.precision)
+           fabric: Fabric, progress: bool) -> None:  # fmt: skip
+    training, size = preset.training, preset.training.batch_size
+    if len(faces) < size:
+        raise ValueError(f"{len(faces)} images cannot fill a batch of {size}: give more faces or a smaller batch_size.")
+    if size % fabric.world_size:
+        raise ValueError(f"a batch of {size} cannot be shared equally by {fabric.world_size} processes: start another "
+                         f"number of them, or change batch_size.")
     torch.manual_seed(_start(recipe, seed))
     student = Student(training, len(faces.people))
     if teacher:
         _start_from(student, teacher, training)
-    steps = len(faces) // training.batch_size
+    student = distributed.synchronised(student, fabric.device)
+    steps = len(faces) // size
     optimiser = torch.optim.SGD(student.parameters(), training.learning_rate, training.momentum,
-                                weight_decay=training.weight_decay)
+                                weight_decay=training.weight_decay, fused=fabric.device.type == "cuda")
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * training.epochs, training))
     module, optimiser = fabric.setup(student.to(memory_format=torch.channels_last), optimiser)
+    if training.compile:
+        _compile(student.network, _rows(recipe, training) * _at_once(training, fabric), fabric)
     began = time.perf_counter()
-    looked_up = TeacherOutputs(teacher, faces, training, fabric.device, progress) if teacher else None
+    looked_up = TeacherOutputs(teacher, faces, training, fabric, progress) if teacher else None
     looked = time.perf_counter() - began
 
     checkpoint = path.with_name(f"{path.name}.partial.pt")
@@ -160,13 +174,15 @@ def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, face
 
     for epoch in range(state["epoch"], training.epochs):
         began = time.perf_counter()
-        means = _epoch(epoch, recipe, training, seed, faces, labels, module, looked_up, fabric, optimiser, schedule,
-                       progress)
+        means = _epoch(epoch, recipe, training, seed, faces, module, looked_up, fabric, optimiser, schedule, progress)
         state["epoch"], state["seconds"] = epoch + 1, state["seconds"] + time.perf_counter() - began
         state["history"].append({"epoch": epoch + 1, "learning_rate": schedule.get_last_lr()[0], **means})
-        store.atomic_write(checkpoint, lambda file: torch.save(
-            {"student": student.state_dict(), "optimiser": optimiser.state_dict(),
-             "schedule": schedule.state_dict(), **state}, file))
+        if distributed.first():
+            store.atomic_write(checkpoint, lambda file: torch.save(
+                {"student": student.state_dict(), "optimiser": optimiser.state_dict(),
+                 "schedule": schedule.state_dict(), **state}, file))
+    if not distributed.first():
+        return
 
     with store.atomic_directory(path) as folder:
         save_file({name: value.cpu().contiguous() for name, value in student.state_dict().items()},
@@ -176,88 +192,89 @@ def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, face
             "faces": {name: faces.manifest[name] for name in ("source", "licence", "spec", "images", "people", "checksum")},
             "teacher": teacher and teacher.key, "history": state["history"], "seconds": round(state["seconds"], 1),
             "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "device": str(fabric.device), "threads": torch.get_num_threads(),
+            "device": str(fabric.device), "machine": _machine(fabric), "processes": fabric.world_size,
+            "threads": torch.get_num_threads(),
             "versions": {"rifr": rifr.__version__, "torch": torch.__version__, "python": platform.python_version()},
         }  # fmt: skip
         store.atomic_write(folder / "record.json", store.readable_json(record))
     checkpoint.unlink(missing_ok=True)
 
 
-def _epoch(epoch: int, recipe: Recipe, training: Training, seed: int, faces: FacePack, labels: Tensor, student: nn.Module,
+def _epoch(epoch: int, recipe: Recipe, training: Training, seed: int, faces: FacePack, student: nn.Module,
            looked_up: TeacherOutputs | None, fabric: Fabric, optimiser: Any, schedule: Any,
            progress: bool) -> dict[str, float]:  # fmt: skip
     """Train for one pass over the photos; returns the mean loss and accuracy."""
     draw = np.random.default_rng([seed, epoch])
-    torch.manual_seed(draw.integers(2**31))  # dropout
-    size = training.batch_size
+    torch.manual_seed(int(draw.integers(2**31)) + fabric.global_rank)  # dropout
+    size, at_once, device = training.batch_size, _at_once(training, fabric), fabric.device
     order = draw.permutation(len(faces))[: len(faces) // size * size].reshape(-1, size)
+    # What cameras do to a share of a batch is drawn by the process that holds it.
+    by_camera = draw if fabric.world_size == 1 else np.random.default_rng([seed, epoch, 1 + fabric.global_rank])
     student.train()
-    total, hits, rows = 0.0, 0.0, 0
-    bar = tqdm(order, desc=f"{recipe.label} {epoch + 1}/{training.epochs}", unit_scale=size, unit="image",
+    total = torch.zeros(2, dtype=torch.float64, device=device)  # loss by photo, hits
+    bar = tqdm(feed.batches(faces, order, recipe, training, draw, fabric), desc=f"{recipe.label} {epoch + 1}/{training.epochs}",
+               total=len(order), unit_scale=size, unit="image",
                leave=False, disable=None if progress else True, mininterval=0.5, position=side_by_side.line())
-    for step, which in enumerate(bar):
-        which = np.sort(which)  # neighbours on disk are read together
-        images = torch.from_numpy(faces.images[which]).to(fabric.device)
-        mirrored = torch.from_numpy(draw.random(size) < (0.5 if training.flip else 0.0)).to(fabric.device)
-        images = torch.where(mirrored[:, None, None, None], images.flip(2), images)  # (B, 112, 112, 3)
-        x = batch_of(images, recipe, training, draw)  # (R, 3, 112, 112), R = B, 2 B or 3 B
-        copies = len(x) // size
-        target = labels[which].to(fabric.device)
-        z_student = student(x).float()
-        w = student.softmax.weight
-        loss = recipe_loss(recipe, training, z_student, w, target, looked_up and looked_up(which, mirrored), copies)
-        fabric.backward(loss)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"{recipe.label}: the loss is {value} at step {step + 1} of epoch {epoch + 1}, at learning rate "
-                f"{schedule.get_last_lr()[0]:.3g}. Try a lower learning_rate or a longer warmup; the last finished "
-                f"epoch is kept.")
+    for step, share in enumerate(bar):
+        for start in range(0, len(share.labels), at_once):
+            part = share.part(start, at_once)
+            x = feed.batch_of(part.images, part.width_of, recipe, training, by_camera)  # (R, 3, 112, 112): R = n, 2 n, 3 n
+            copies, last = len(x) // len(part.labels), start + at_once >= len(share.labels)
+            with fabric.no_backward_sync(student, enabled=fabric.world_size > 1 and not last):
+                z_student = student(x).float()
+                w = student.softmax.weight
+                teacher = looked_up and looked_up(part.which, part.mirrored)
+                loss = recipe_loss(recipe, training, z_student, w, part.labels, teacher, copies)
+                fabric.backward(loss * (len(part.labels) * fabric.world_size / size))  # DDP takes the mean of processes
+            with torch.no_grad():
+                hits = ((z_student @ w.T).argmax(1) == part.labels.repeat(copies)).sum()
+                total += torch.stack([loss.double() * len(part.labels), hits / copies])
+        if device.type == "cpu" or step % GLANCE == 0 or step + 1 == len(order):
+            _check(loss.item(), recipe, step, epoch, schedule)
+            bar.set_postfix(loss=f"{total[0].item() / (step + 1) / len(share.labels):.3f}", refresh=False)
         optimiser.step()
         optimiser.zero_grad()
         schedule.step()
-        with torch.no_grad():
-            hits += ((z_student @ w.T).argmax(1) == target.repeat(copies)).sum().item()
-        total, rows = total + value, rows + len(x)
-        bar.set_postfix(loss=f"{total / (step + 1):.3f}", refresh=False)
-    return {"loss": total / len(order), "accuracy": hits / rows}
+    loss, hits = (fabric.all_reduce(total, reduce_op="sum") / order.size).tolist()
+    return {"loss": loss, "accuracy": hits}
 
 
-def batch_of(images: Tensor, recipe: Recipe, training: Training, draw: np.random.Generator) -> Tensor:
-    """The student's batch: the photos at 112 px and/or their low-resolution versions, one after the other.
-
-    (B, 112, 112, 3) uint8 -> (R, 3, 112, 112) in [-1, 1]. With `low_per_photo` "one", half of the photos (to within
-    one) are brought to each low width, drawn anew each time. `low_kind` says how; `tight_crops` is the share of the
-    rows that are tight crops.
-    """
-    photos = images.permute(0, 3, 1, 2)
-    parts = [photos] if recipe.high else []
-    if recipe.low and training.low_per_photo == "both":
-        parts += [_low(photos, width, training, draw) for width in LR_WIDTHS]
-    elif recipe.low:
-        low = torch.empty_like(photos)
-        width_of = draw.permutation(len(photos)) % len(LR_WIDTHS)
-        for number, width in enumerate(LR_WIDTHS):
-            rows = torch.from_numpy(np.flatnonzero(width_of == number)).to(images.device)
-            low[rows] = _low(photos[rows], width, training, draw)
-        parts.append(low)
-    batch = torch.cat(parts).permute(0, 2, 3, 1)  # (R, 112, 112, 3)
-    if training.tight_crops:  # no draw where there are none: the other draws stay as they were
-        rows = torch.from_numpy(np.flatnonzero(draw.random(len(batch)) < training.tight_crops)).to(batch.device)
-        batch[rows] = _by_camera(native.tight, batch[rows], draw)
-    return to_input(batch)
+def _check(loss: float, recipe: Recipe, step: int, epoch: int, schedule: Any) -> None:
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"{recipe.label}: the loss is {loss} at step {step + 1} of epoch {epoch + 1}, at learning rate "
+            f"{schedule.get_last_lr()[0]:.3g}. Try a lower learning_rate or a longer warmup; the last finished "
+            f"epoch is kept.")
 
 
-def _low(photos: Tensor, width: int, training: Training, draw: np.random.Generator) -> Tensor:
-    """(n, 3, 112, 112) uint8 at a low width, bicubic or as a camera gives them."""
-    if training.low_kind == "bicubic":
-        return degrade.to_width(photos, width)
-    return _by_camera(native.native_like, photos.permute(0, 2, 3, 1), width, draw).permute(0, 3, 1, 2)
+def _at_once(training: Training, fabric: Fabric) -> int:
+    """How many photos a process takes at a time."""
+    share = training.batch_size // fabric.world_size
+    return min(training.micro_batch or share, share)
 
 
-def _by_camera(change: Callable[..., np.ndarray], images: Tensor, *arguments: Any) -> Tensor:
-    """A change of `rifr.native`, which works on the CPU, to (n, 112, 112, 3) uint8 on any device."""
-    return torch.from_numpy(change(images.cpu().numpy(), *arguments)).to(images.device)
+def _rows(recipe: Recipe, training: Training) -> int:
+    """How many images a photo gives: at 112 px, and one or two at low widths."""
+    return recipe.high + recipe.low * (len(recipes.LR_WIDTHS) if training.low_per_photo == "both" else 1)
+
+
+def _compile(network: nn.Module, rows: int, fabric: Fabric) -> None:
+    """`torch.compile` the network where that works, tried on a copy; else say so and leave it as it is."""
+    trial = copy.deepcopy(network).train()
+    trial.compile()
+    try:
+        with fabric.autocast():
+            trial(torch.zeros(rows, 3, 112, 112, device=fabric.device)).sum().backward()
+    except Exception as error:  # a missing compiler, an unknown device: whatever it is, training needs none of it
+        warnings.warn(f"torch.compile does not work here ({str(error).strip().splitlines()[0][:200]}): training goes on "
+                      f"without it, only slower.", stacklevel=2)
+    else:
+        network.compile()
+
+
+def _machine(fabric: Fabric) -> str:
+    """The GPU's or the processor's name."""
+    return torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else platform.processor() or platform.machine()
 
 
 def recipe_loss(recipe: Recipe, training: Training, z_student: Tensor, w: Tensor, labels: Tensor,
@@ -278,29 +295,6 @@ def recipe_loss(recipe: Recipe, training: Training, z_student: Tensor, w: Tensor
     else:
         loss = losses.soft_cross_entropy(z_student @ w.T / scale, q)
     return loss * scale**2
-
-
-class TeacherOutputs:
-    """The frozen teacher's features of every photo and of its mirror image, computed once.
-
-    Called with photo numbers (B,) and which of them are mirrored (B,), gives z_teacher (B, D) and q_pre (B, K).
-    """
-
-    def __init__(self, teacher: Run, faces: FacePack, training: Training, device: torch.device, progress: bool):
-        embedder = teacher.embedder(str(device))
-        size = 256
-        parts = []
-        for start in tqdm(range(0, len(faces), size), desc="teacher's outputs", unit_scale=size, unit="image",
-                          leave=False, disable=None if progress else True):
-            images = np.asarray(faces.images[start : start + size])
-            parts.append(np.stack([embedder(images), embedder(images[:, :, ::-1])]))
-        self.features = torch.from_numpy(np.concatenate(parts, axis=1)).to(device)  # (2, N, D)
-        self.softmax = teacher.softmax().to(device)  # (K, D)
-        self.temperature = training.temperature
-
-    def __call__(self, which: np.ndarray, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        z_teacher = self.features[mirrored.long(), torch.from_numpy(which).to(mirrored.device)]
-        return z_teacher, (z_teacher @ self.softmax.T / self.temperature).softmax(dim=1)
 
 
 def _start(recipe: Recipe, seed: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import easy_faces
 
-from rifr import metrics, presets, records, recipes, train
+from rifr import distributed, feed, metrics, presets, records, recipes, train
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))  # scripts, not a package: they import each other by name
@@ -154,7 +154,7 @@ def test_the_published_step_has_the_trainers_loss(tmp_path, store_folder):
     assert high.shape == low.shape == (6, 3, 112, 112) and labels.tolist() == pack.labels[:6].tolist()
     assert high.abs().max() <= 1 and not torch.equal(high, low)
     theirs = training.loss_of(student, teacher.network(), teacher.softmax(), high, low)
-    looked_up = train.TeacherOutputs(teacher, pack, mini.training, torch.device("cpu"), progress=False)
+    looked_up = feed.TeacherOutputs(teacher, pack, mini.training, distributed.fabric(), progress=False)
     mirrored = torch.tensor([not torch.equal(image, training.as_input(plain))
                              for image, plain in zip(high, pack.images[:6])])
     ours = train.recipe_loss(recipe, mini.training, student(torch.cat([high, low])), student.softmax.weight, labels,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from rifr import losses, presets, runs, train
+from rifr import distributed, feed, losses, presets, runs, train
 from rifr.recipes import RECIPES
 from tests.conftest import easy_faces
 
@@ -123,6 +123,12 @@ def test_the_loss_of_each_recipe_is_its_equation(name):
     torch.testing.assert_close(loss, expected)
 
 
+def made(photos: torch.Tensor, name: str, training: presets.Training, draw: np.random.Generator) -> torch.Tensor:
+    """(R, 3, 112, 112): what a step makes of photos, with the draws in a step's order."""
+    width_of = feed.widths_of(len(photos), RECIPES[name], training, draw)
+    return feed.batch_of(photos, width_of, RECIPES[name], training, draw)
+
+
 @pytest.mark.parametrize("name, low, rows", [("hr-only", "one", 6), ("lr-only", "one", 6), ("hr+lr", "one", 12),
                                              ("proposed", "one", 12), ("hr+lr", "both", 18)])  # fmt: skip
 def test_a_batch_holds_the_widths_of_its_recipe(name, low, rows):
@@ -130,7 +136,7 @@ def test_a_batch_holds_the_widths_of_its_recipe(name, low, rows):
 
     photos = np.random.default_rng(0).integers(0, 256, (6, 112, 112, 3), dtype=np.uint8)
     training = presets.get(TINY, low_per_photo=low).training
-    x = train.batch_of(torch.from_numpy(photos), RECIPES[name], training, np.random.default_rng(1))
+    x = made(torch.from_numpy(photos), name, training, np.random.default_rng(1))
     assert x.shape == (rows, 3, 112, 112)
     shown = ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     versions = {width: to_width(photos, width) for width in (112, 20, 16)}
@@ -146,8 +152,8 @@ def photos_of(count: int = 8) -> torch.Tensor:
 
 
 def batch(recipe: str, draw: np.random.Generator, **changes) -> np.ndarray:
-    """(R, 112, 112, 3) uint8: what `batch_of` makes of eight photos."""
-    x = train.batch_of(photos_of(), RECIPES[recipe], presets.get(TINY, **changes).training, draw)
+    """(R, 112, 112, 3) uint8: what a step makes of eight photos."""
+    x = made(photos_of(), recipe, presets.get(TINY, **changes).training, draw)
     return ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
@@ -225,7 +231,7 @@ def test_a_student_of_tight_crops_has_the_teacher_of_whole_photos(tmp_path, stor
 def test_the_teachers_outputs_are_looked_up_for_photo_and_mirror_image(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
     teacher = train.fit("hr-only", TINY, 0, faces, progress=False)
-    outputs = train.TeacherOutputs(teacher, faces, TINY.training, torch.device("cpu"), progress=False)
+    outputs = feed.TeacherOutputs(teacher, faces, TINY.training, distributed.fabric(), progress=False)
     z, q = outputs(np.array([3, 7]), torch.tensor([True, False]))
     shown = np.stack([faces.images[3][:, ::-1], faces.images[7]])
     with torch.no_grad():

@@ -1,0 +1,115 @@
+"""One process or many: who this process is among those that train one network together.
+
+    python -m rifr train --preset paper                                      one process, one device
+    torchrun --nproc-per-node 4 -m rifr train --preset paper                 four GPUs of one machine
+    srun torchrun --nnodes $SLURM_NNODES --nproc-per-node 4 ...              several machines; the appendix has it whole
+
+Each process holds the whole network and an equal share of every batch; gradients are averaged (DDP), and batch
+normalisation sees the whole batch, so that many processes take the step that one would take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning_fabric.strategies import DDPStrategy
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from rifr import store
+
+__all__ = ["BatchNormOfAll", "fabric", "first", "one_makes", "rank", "size", "synchronised"]
+
+PATIENCE = timedelta(days=1)
+"""How long processes wait for one another: the first may wait for a lock, render, or evaluate."""
+
+
+def size() -> int:
+    """How many processes train together: what torchrun says, else 1."""
+    return int(os.environ.get("WORLD_SIZE", 1)) if TorchElasticEnvironment.detect() else 1
+
+
+def rank() -> int:
+    """Which of them this one is, from 0."""
+    return int(os.environ["RANK"]) if size() > 1 else 0
+
+
+def first() -> bool:
+    """Whether this process is the one that writes and speaks for all."""
+    return rank() == 0
+
+
+def fabric(precision: str = "32-true") -> Fabric:
+    """Lightning Fabric on this process's device, connected with the other processes where there are any."""
+    if size() == 1:  # whatever scheduler started it
+        made = Fabric(accelerator="auto", devices=1, precision=precision, plugins=[LightningEnvironment()])
+    else:
+        each = int(os.environ["LOCAL_WORLD_SIZE"])
+        environment = TorchElasticEnvironment()
+        made = Fabric(accelerator="auto", devices=each, num_nodes=size() // each, precision=precision,
+                      strategy=DDPStrategy(cluster_environment=environment, timeout=PATIENCE, broadcast_buffers=False,
+                                           gradient_as_bucket_view=True))  # fmt: skip
+        made.launch()
+    if made.device.type == "cuda":  # shapes never change, and float32 products outside autocast are the softmax layer's
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+    return made
+
+
+@contextlib.contextmanager
+def one_makes(path: Path, together: Fabric) -> Iterator[bool]:
+    """Whether `path` is still to be made, the same answer in every process; the first holds its lock in the block.
+
+    Raises RuntimeError where the processes do not see one store.
+    """
+    with store.lock(path) if first() else contextlib.nullcontext():
+        there = together.broadcast(path.exists())
+        if there and not path.exists():
+            raise RuntimeError(f"{path} is there for the first process and not for process {rank()}: the store must lie "
+                               f"where all machines see it; set RIFR_STORE to such a folder.")
+        yield not there
+        together.barrier()
+
+
+def synchronised(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module with batch normalisation over all processes' rows; unchanged for a single process."""
+    if size() == 1:
+        return module
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            ours = BatchNormOfAll(child.num_features, child.eps, child.momentum)
+            ours.load_state_dict(child.state_dict())
+            setattr(module, name, ours)
+        else:
+            synchronised(child, device)
+    return module
+
+
+class BatchNormOfAll(nn.BatchNorm2d):
+    """`nn.SyncBatchNorm` for processes on CPUs, which PyTorch's own refuses; every process has as many rows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) of each process -> the same, by the mean and the variance over all processes."""
+        if not self.training:
+            return super().forward(x)
+        places = (0, 2, 3)
+        world = torch.distributed.get_world_size()
+        mean = all_reduce(x.mean(places)) / world  # (C,)
+        centred = x - mean[:, None, None]
+        variance = all_reduce(centred.square().mean(places)) / world  # (C,)
+        with torch.no_grad():
+            count = world * x[:, 0].numel()
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.num_batches_tracked += 1
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centred * scale[:, None, None] + self.bias[:, None, None]
