@@ -60,7 +60,7 @@ def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
     record = record_file([entry.name for entry in root.iterdir()])
     if record:
         return {"": recordio.read(root / record, options.out, on_bad=options.on_bad, licence=LICENCE)}
-    return {"": folder.read(root, options.out, on_bad=options.on_bad, licence=LICENCE)}
+    return {"": folder.read(root, options.out, on_bad=options.on_bad, licence=LICENCE, again=True)}
 
 
 def main(arguments: list[str] | None = None) -> int:

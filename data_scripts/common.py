@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from rifr import store
+from rifr import signals, store
 from rifr.packs import SIDE, FacePack
 from rifr.readers import archive
 from rifr.readers.folder import ENDINGS
@@ -145,8 +145,9 @@ def run(name: str, doc: str, survey: Callable, make: Callable, add_options: Call
         add_options(parser)
     options = parser.parse_args(arguments)
     try:
-        tree = look(options.root, marks(options)) if rooted else None
-        return _run(name, tree, options, survey(tree, options), make, resumes)
+        with signals.stoppable():
+            tree = look(options.root, marks(options)) if rooted else None
+            return _run(name, tree, options, survey(tree, options), make, resumes)
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130

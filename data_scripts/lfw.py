@@ -55,7 +55,7 @@ def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
     if options.pairs:
         same = lfw.pairs(options.pairs, root)[2]
         print(f"{options.pairs.name}: {len(same):,} pairs, {same.sum():,} of them of one person; all photos are there")
-    return {"": folder.read(root, options.out, on_bad=options.on_bad, licence=LICENCE)}
+    return {"": folder.read(root, options.out, on_bad=options.on_bad, licence=LICENCE, again=True)}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -48,7 +48,7 @@ def survey(tree: None, options: argparse.Namespace) -> common.Survey:
 def make(root: Path | None, options: argparse.Namespace) -> dict[str, FacePack]:
     from rifr.faces import render
 
-    return {"": render(spec(options), options.out)}
+    return {"": render(spec(options), options.out, again=True)}
 
 
 def main(arguments: list[str] | None = None) -> int:

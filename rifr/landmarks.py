@@ -233,6 +233,8 @@ def fit(preset: str | Preset = "", seed: int = 0, recipe: str = "wing+lr", faces
         if not (path / "record.json").exists():
             with side_by_side.threads(training.threads):
                 _train(path, key, recipe, training, seed, faces, progress)
+        else:  # killed in the moment between the run and the end of its checkpoint
+            store.checkpoint(path).unlink(missing_ok=True)
     return LandmarkRun.open(path)
 
 
@@ -309,7 +311,7 @@ def _train(path: Path, key: str, recipe: str, training: LandmarkTraining, seed: 
     network = Cnn6(training.channels).to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), training.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.epochs)
-    checkpoint = path.with_name(f"{path.name}.partial.pt")
+    checkpoint = store.checkpoint(path)
     state: dict[str, Any] = {"epoch": 0, "history": [], "seconds": 0.0}
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)

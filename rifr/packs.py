@@ -26,6 +26,10 @@ TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
 )
 """The five landmarks of an aligned face in pixels: left eye, right eye, nose, left and right mouth corner (as seen)."""
+PART = 1024
+"""Images written at a time."""
+IN_MEMORY = 2**30
+"""Bytes of images that `FacePack.take` copies into memory: a part of a large pack stays on disk."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,11 @@ class FacePack:
 
         `images` is one (N, 112, 112, 3) uint8 array or an iterable of such arrays that follow one another, so that a
         pack may be larger than memory. `source` says what the faces are, `licence` on what terms they may be used.
-        Raises ValueError on a wrong shape or dtype, an empty pack, or lengths that differ.
+        A pack that is there is replaced. Raises ValueError on a wrong shape or dtype, an empty pack, or lengths that
+        differ, and FileExistsError where something else is in the way.
         """
         path = Path(path)
+        require_place(path)
         identities = np.asarray(list(identities), dtype=np.str_)
         if not len(identities):
             raise ValueError(f"{path} would hold no image: give at least one.")
@@ -139,10 +145,14 @@ class FacePack:
                 raise ValueError(f"{Path(path) / name} is damaged (its checksum differs): delete the pack and make it again.")
 
     def take(self, which: np.ndarray) -> FacePack:
-        """The images of an index array or a boolean mask, in memory, with their identities, landmarks, attributes."""
+        """The images of an index array or a boolean mask, with their identities, landmarks, attributes.
+
+        They are in memory, but for more than `IN_MEMORY` bytes of a pack on disk, which stay there (`Rows`).
+        """
         which = np.flatnonzero(which) if np.asarray(which).dtype == bool else np.asarray(which)
+        large = isinstance(self.images, (np.memmap, Rows)) and len(which) * self.images[:1].nbytes > IN_MEMORY
         part = FacePack(
-            np.asarray(self.images[which]),
+            Rows(self.images, which) if large else np.asarray(self.images[which]),
             self.identities[which],
             None if self.landmarks is None else self.landmarks[which],
             {name: values[which] for name, values in self.attributes.items()},
@@ -163,6 +173,40 @@ class FacePack:
                 raise ValueError(f"{name}: attribute {key!r} has {len(values)} rows for {count} images.")
 
 
+class Rows:
+    """Some rows of images that stay on disk, in an order of their own; indexed and converted as an array is."""
+
+    def __init__(self, images: np.ndarray | Rows, which: np.ndarray):
+        self._images, self._which = images, which
+        self.dtype, self.shape, self.ndim = images.dtype, (len(which), *images.shape[1:]), images.ndim
+
+    def __len__(self) -> int:
+        return len(self._which)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        found = np.asarray(self._images[self._which[first]])
+        return found[(slice(None), *rest)] if rest and found.ndim == self.ndim else found[tuple(rest)] if rest else found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+def require_place(path: Path) -> None:
+    """Refuse a path at which no pack can be written: where something lies that is neither a pack nor an empty folder."""
+    if path.exists() and not (path / "manifest.json").exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(f"{path} is there and is no face pack: give another folder, or move it away.")
+
+
+def found(path: Path, made_by: dict[str, Any]) -> FacePack | None:
+    """The pack at `path` if its spec holds what `made_by` holds and it can be opened, else None."""
+    try:
+        pack = FacePack.open(path)
+    except (FileNotFoundError, ValueError):
+        return None
+    return pack if pack.manifest.get("spec", {}) | made_by == pack.manifest["spec"] else None
+
+
 def require_disjoint(**packs: FacePack) -> None:
     """Refuse people who are in two of the packs: `require_disjoint(train=..., probes=..., distractors=...)`."""
     names = list(packs)
@@ -181,18 +225,23 @@ def _side(spec: dict[str, Any] | None) -> int:
 
 
 def _stream_images(path: Path, images: np.ndarray | Iterable[np.ndarray], shape: tuple[int, int], name: str) -> None:
-    """Write images to a .npy file part by part; `shape` is their number and their side."""
+    """Write images to a .npy file part by part; `shape` is their number and their side.
+
+    Written, not mapped: on a full disk a write is an error, and a page of a map that finds no room kills the process.
+    """
     count, side = shape
     parts = [images] if isinstance(images, np.ndarray) else images
-    target = np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3))
     filled = 0
-    for part in parts:
-        if part.dtype != np.uint8 or part.shape[1:] != (side, side, 3):
-            raise ValueError(f"{name}: images must be (n, {side}, {side}, 3) uint8, found {part.shape} {part.dtype}.")
-        if filled + len(part) > count:
-            raise ValueError(f"{name}: more images than the {count} identities.")
-        target[filled : filled + len(part)] = part
-        filled += len(part)
+    with open(path, "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, side, side, 3)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            if part.dtype != np.uint8 or part.shape[1:] != (side, side, 3):
+                raise ValueError(f"{name}: images must be (n, {side}, {side}, 3) uint8, found {part.shape} {part.dtype}.")
+            if filled + len(part) > count:
+                raise ValueError(f"{name}: more images than the {count} identities.")
+            for start in range(0, len(part), PART):
+                file.write(np.ascontiguousarray(part[start : start + PART]).data)
+            filled += len(part)
     if filled != count:
         raise ValueError(f"{name}: {filled} images for {count} identities.")
-    target.flush()

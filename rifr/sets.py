@@ -72,10 +72,7 @@ def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
     """The pack of a rendering specification, found in the store or rendered."""
     key = store.digest(spec, store.sources_digest(rendered))
     path = store.root() / "packs" / f"rendered-{spec.split}-{spec.people}x{spec.images_per_person}-{key[:12]}"
-    with store.lock(path):
-        if not path.exists():
-            rendered.render(spec, path, progress=progress and sys.stderr.isatty())  # a notebook is none
-    return FacePack.open(path)
+    return rendered.render(spec, path, progress=progress and sys.stderr.isatty())  # a notebook is none
 
 
 def _from_folders(train: Path, probe: Path, distractor: Path, progress: bool) -> FaceSets:

@@ -22,12 +22,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from rifr import orphans, signals
 from rifr.packs import FacePack
 
 __all__ = ["Call", "line", "run", "threads"]
 
 BAR = "RIFR_BAR"
 """Tells a process on which line its progress bar goes."""
+
+WORKERS = "RIFR_WORKERS"
+"""Tells a process how many it may start: its share of the cores, in a batch of chapters beside each other."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,10 @@ class Call:
 def run(calls: Sequence[Call], workers: int | None = None) -> list[Any]:
     """Make the calls and return their answers, in order; each stores what it makes and finds it the next time.
 
-    Processes are started in the order of the calls, `workers` at a time (default: one a core). On a GPU, with one core,
-    or for a single call everything happens here, one after the other.
+    Processes are started in the order of the calls, `workers` at a time (default: $RIFR_WORKERS, else one a core). On a
+    GPU, with one core, or for a single call everything happens here, one after the other.
     """
-    workers = min(workers or os.cpu_count() or 1, len(calls))
+    workers = min(workers or int(os.environ.get(WORKERS) or 0) or os.cpu_count() or 1, len(calls))
     if workers > 1 and not torch.cuda.is_available() and all(call.faces is None or call.pack for call in calls):
         _elsewhere(calls, workers)
     return [call.here() for call in calls]
@@ -114,6 +118,7 @@ def _start(call: Call, place: int) -> subprocess.Popen:
 
 def _serve() -> int:
     """What the other process does: the one call on its standard input, which our own process wrote."""
+    orphans.end_with(os.getppid())
     module, function, keywords, pack = pickle.load(sys.stdin.buffer)
     faces = None if pack is None else FacePack.open(pack)
     try:
@@ -125,6 +130,7 @@ def _serve() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(_serve())
+        with signals.stoppable():  # what it was writing is cleared away when the asker ends it, too
+            sys.exit(_serve())
     except KeyboardInterrupt:
         sys.exit(130)

@@ -83,6 +83,8 @@ def fit(recipe: str, preset: str | Preset = "", seed: int = 0, faces: FacePack |
         if missing:
             with side_by_side.threads(preset.training.threads):
                 _train(path, key, recipe, preset, seed, faces, teacher, fabric, progress and distributed.first())
+        elif distributed.first():  # killed in the moment between the run and the end of its checkpoint
+            store.checkpoint(path).unlink(missing_ok=True)
     return Run.open(path)
 
 
@@ -162,7 +164,7 @@ def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, face
     looked_up = TeacherOutputs(teacher, faces, training, fabric, progress) if teacher else None
     looked = time.perf_counter() - began
 
-    checkpoint = path.with_name(f"{path.name}.partial.pt")
+    checkpoint = store.checkpoint(path)
     state: dict[str, Any] = {"epoch": 0, "history": [], "seconds": 0.0}
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=fabric.device, weights_only=True)

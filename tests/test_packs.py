@@ -6,7 +6,9 @@ import os
 import numpy as np
 import pytest
 
+from rifr import packs
 from rifr.packs import FacePack, require_disjoint
+from tests.conftest import easy_faces
 
 TERMS = {"source": "made by a test", "licence": "CC0"}
 
@@ -91,3 +93,19 @@ def test_people_in_two_packs_are_named(tmp_path):
 def test_the_manifest_is_plain_json(tmp_path):
     FacePack.write(tmp_path / "p", some_faces(1), ["a"], spec={"people": 1}, **TERMS)
     assert json.loads((tmp_path / "p" / "manifest.json").read_text())["spec"] == {"people": 1}
+
+
+def test_a_large_part_of_a_pack_stays_on_disk_and_is_indexed_as_the_array_it_is(tmp_path, monkeypatch):
+    pack = easy_faces(tmp_path / "faces", people=3, images=4)
+    which = np.array([7, 0, 11, 3, 3])
+    small = pack.take(which)
+    monkeypatch.setattr(packs, "IN_MEMORY", 1)
+    large = pack.take(which)
+    assert isinstance(small.images, np.ndarray) and isinstance(large.images, packs.Rows)
+    assert large.checksum == small.checksum and large.images.shape == small.images.shape and large.images.dtype == np.uint8
+    for index in (slice(None), slice(1, 3), 2, np.array([4, 1]), (slice(None), slice(None), slice(None, None, -1)),
+                  (slice(0, 2), 5), (2, 5, 6)):  # fmt: skip
+        assert np.array_equal(large.images[index], small.images[index]), index
+    assert np.array_equal(np.asarray(large.images), small.images)
+    again = large.take(np.array([True, False, True, False, True]))
+    assert isinstance(again.images, packs.Rows) and np.array_equal(np.asarray(again.images), small.images[[0, 2, 4]])

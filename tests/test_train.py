@@ -87,6 +87,11 @@ def test_killed_in_an_epoch_it_resumes_and_ends_with_the_same_weights(tmp_path, 
     assert_equal(weights(resumed), expected)
     assert len(resumed.history) == 3 and not list((tmp_path / "killed").glob("runs/*.partial.pt"))
 
+    left = resumed.path.with_name(f"{resumed.path.name}.partial.pt")     # killed just before the checkpoint went
+    left.write_bytes(b"an epoch")
+    train.fit("proposed", TINY, 0, faces, progress=False)
+    assert not left.exists()
+
 
 def test_two_askers_train_once(tmp_path):
     easy_faces(tmp_path / "faces")

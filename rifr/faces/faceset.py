@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -55,16 +56,32 @@ class RenderSpec:
             )
 
 
-def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progress: bool = True) -> packs.FacePack:
-    """Render a face set into the pack `out`.
+def render(
+    spec: RenderSpec, out: Path | str, workers: int | None = None, progress: bool = True, again: bool = False
+) -> packs.FacePack:
+    """Render a face set into the pack `out`, or find it there, unless it is to be made `again`.
 
     `workers` threads (default: one a core) draw the people; the bytes are the same for any number of them. Chunks go to
     "<out>.partial"; a second call with the same spec goes on from there, one with another spec or other code begins
-    anew.
-    Shows a progress bar unless `progress` is False or TQDM_DISABLE is set.
+    anew. Of two askers at once the second waits and finds the pack.
+    Shows a progress bar unless `progress` is False or TQDM_DISABLE is set. Raises FileExistsError where something that
+    is no pack is in the way, and what `store.telling` says of a disk that is full.
     """
     out = Path(out)
+    packs.require_place(out)
     partial = out.with_name(out.name + ".partial")
+    made_by = {**asdict(spec), "sources": sources()}
+    with store.lock(out):
+        pack = None if again else packs.found(out, made_by)
+        if pack is None or pack.manifest["versions"].get("anny") != head.version():
+            pack = _render(spec, out, partial, workers, progress, made_by)
+        shutil.rmtree(partial, ignore_errors=True)
+    return pack
+
+
+def _render(
+    spec: RenderSpec, out: Path, partial: Path, workers: int | None, progress: bool, made_by: dict[str, object]
+) -> packs.FacePack:
     key = store.digest(asdict(spec), head.version(), sources())
     if (
         (partial / "key").exists()
@@ -83,7 +100,7 @@ def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progre
     with (
         tqdm(total=spec.people * spec.images_per_person, initial=done, unit="image", desc=f"rendering {spec.split}",
              disable=hidden, file=sys.stderr) as bar,
-        ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+        _threads(workers) as pool,
     ):  # fmt: skip
         waiting = [(chunk, file) for chunk, file in zip(chunks, files, strict=True) if not file.exists()]
         begun: list = []
@@ -100,12 +117,21 @@ def render(spec: RenderSpec, out: Path | str, workers: int | None = None, progre
     columns = [{name: values for name, values in _arrays(file).items() if name != "images"} for file in files]
     merged = {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
     identities, landmarks = merged.pop("identities"), merged.pop("landmarks")
-    pack = packs.FacePack.write(
-        out, _images(files), identities, landmarks, merged, source=SOURCE, licence=LICENCE,
-        spec={**asdict(spec), "sources": sources()}, versions={"anny": head.version()},
+    return packs.FacePack.write(
+        out, _images(files), identities, landmarks, merged, source=SOURCE, licence=LICENCE, spec=made_by,
+        versions={"anny": head.version()},
     )  # fmt: skip
-    shutil.rmtree(partial)
-    return pack
+
+
+@contextlib.contextmanager
+def _threads(number: int | None) -> Iterator[ThreadPoolExecutor]:
+    """Threads, by default one a core; an interrupt waits for the people that are being drawn, not for those in line."""
+    with ThreadPoolExecutor(number or os.cpu_count()) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def sources() -> str:

@@ -5,15 +5,18 @@
 People and images are taken in the order of their names, so that the same files make the same pack.
 """
 
+import sys
 import tempfile
 import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from rifr import packs, store
 from rifr.packs import SIDE, FacePack
 
 __all__ = ["read"]
@@ -25,8 +28,11 @@ PART = 1024    # images copied at a time
 
 def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None = None, people: int | None = None,
          exclude: Collection[str] = (), on_bad: str = "skip", licence: str = "as the owner of the images states",
-         progress: bool = True) -> FacePack:
+         progress: bool = True, again: bool = False) -> FacePack:
     """Write the people of `folder` as a pack at `out`; a person's identity is the name of their folder.
+
+    A pack that is there already and was made from the same files (names, sizes, times) by the same options is opened,
+    unless it is to be made `again`; of two askers at once the second waits and finds it.
 
     fewest, most: take people with at least and at most so many good images (fewest=5 to train on, most=1 for
         distractors); people: stop after so many; exclude: names to leave out.
@@ -37,7 +43,8 @@ def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None 
     The manifest's `spec` holds the options, the names that were excluded, and the files skipped. Files that do not end
     in .jpg, .jpeg or .png (in any case), and names that begin with a dot, are passed over.
 
-    Raises FileNotFoundError or NotADirectoryError, and ValueError where images lie beside the people's folders, where
+    Raises FileNotFoundError or NotADirectoryError, FileExistsError where something that is no pack is at `out`, what
+    `store.telling` says of a disk that is full, and ValueError where images lie beside the people's folders, where
     two folders' names are one name written differently (capitals, or an accent as one sign or two), where nobody is
     left, and for a bad file with on_bad="refuse".
     """
@@ -54,10 +61,25 @@ def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None 
     excluded = [person.name for person in everyone if person.name in exclude]
     candidates = [person for person in everyone if person.name not in exclude]
 
+    listing = [(f"{person.name}/{file.name}", file.stat().st_size, file.stat().st_mtime_ns)
+               for person in candidates for file in _files(person)]
+    spec = {
+        "reader": "folder", "folder": folder.resolve().name, "fewest": fewest, "most": most, "people": people,
+        "on_bad": on_bad, "people_found": len(everyone), "excluded": excluded,
+    }  # fmt: skip
+    spec["key"] = store.digest(spec, licence, listing, store.sources_digest(sys.modules[__name__]))
+    packs.require_place(out)
+    with store.lock(out):
+        made = None if again else packs.found(out, {"key": spec["key"]})
+        return _read(folder, out, candidates, spec, licence, progress) if made is None else made
+
+
+def _read(folder: Path, out: Path, candidates: list[Path], spec: dict[str, Any], licence: str,
+          progress: bool) -> FacePack:
+    fewest, most, people, on_bad = (spec[name] for name in ("fewest", "most", "people", "on_bad"))
     identities, files, bad = [], [], []
-    out.parent.mkdir(parents=True, exist_ok=True)
     # Which images are good is known once all are decoded: they wait in a file, for they may be more than memory holds.
-    with tempfile.TemporaryFile(dir=out.parent) as waiting:
+    with store.telling(out.parent, of_others=True), tempfile.TemporaryFile(dir=out.parent) as waiting:
         taken = 0
         for person in tqdm(candidates, desc=f"reading {folder.name}", unit="person",
                            disable=None if progress else True):
@@ -70,17 +92,13 @@ def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None 
                 if taken == people:
                     break
         if not identities:
-            raise ValueError(f"nobody is left of the {len(everyone)} people in {folder}: {len(excluded)} excluded, "
-                             f"{len(bad)} files bad, the others with fewer than {fewest} good images"
-                             + (f" or more than {most}" if most else "") + _first(bad))
-        spec = {
-            "reader": "folder", "folder": folder.resolve().name, "fewest": fewest, "most": most, "people": people,
-            "on_bad": on_bad, "people_found": len(everyone), "excluded": excluded,
-            "skipped": len(bad), "skipped_files": bad[:LISTED],
-        }  # fmt: skip
+            raise ValueError(f"nobody is left of the {spec['people_found']} people in {folder}: "
+                             f"{len(spec['excluded'])} excluded, {len(bad)} files bad, the others with fewer than "
+                             f"{fewest} good images" + (f" or more than {most}" if most else "") + _first(bad))
         waiting.flush()
         return FacePack.write(out, _parts(waiting, len(identities)), identities, attributes={"file": np.array(files)},
-                              source=f"images in the folder {folder.resolve().name}", licence=licence, spec=spec)
+                              source=f"images in the folder {folder.resolve().name}", licence=licence,
+                              spec={**spec, "skipped": len(bad), "skipped_files": bad[:LISTED]})
 
 
 def _people(folder: Path) -> list[Path]:
@@ -110,10 +128,14 @@ def _refuse_one_name_twice(folder: Path, names: list[str]) -> None:
                              "Rename one of the folders, or put their images into one")
 
 
+def _files(person: Path) -> list[Path]:
+    return sorted(file for file in person.iterdir()
+                  if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file())
+
+
 def _images(person: Path, fewest: int, most: int | None, on_bad: str, bad: list[str]) -> list[tuple[str, np.ndarray]]:
     """A person's good images by file name, or none where they are too few or too many; adds to `bad` what is not."""
-    files = sorted(file for file in person.iterdir()
-                   if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file())
+    files = _files(person)
     if len(files) < fewest:
         return []
     images = []

@@ -249,7 +249,7 @@ def _pack(out: Path, part: _Part, aligner: align.Aligner, spec: dict, root: Path
     good, native, bad = [], [], []
     out.parent.mkdir(parents=True, exist_ok=True)
     # Which photos are good is known once all are decoded: the faces wait in a file, they may be more than memory holds.
-    with tempfile.TemporaryFile(dir=out.parent) as waiting:
+    with store.telling(out.parent, of_others=True), tempfile.TemporaryFile(dir=out.parent) as waiting:
         for row, path in enumerate(tqdm(part.paths, desc=f"aligning {out.name}", unit="photo",
                                         disable=None if progress else True)):
             photo = decode(path, part.names[row], on_bad, bad)
