@@ -11,12 +11,15 @@ export RIFR_PRESET := $(PRESET)
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test benchmarks clean
+.PHONY: help book test benchmarks record clean
 
 help:
 	@echo "make book         render the faces, train the networks, execute every chapter -> book/_build/html/index.html"
+	@echo "make book BATCH=runs/ablation   a book of the executed notebooks of a batch (python -m rifr batch --help)"
 	@echo "make test         the quick test suite"
 	@echo "make benchmarks   speeds, each beside its rival -> book/records/speed.json (wants a quiet machine)"
+	@echo "make record       six networks, five seeds, every protocol -> book/records/large.json (two hours on two cores)"
+	@echo "                  PRESET=rendered SEEDS=0 for a GPU; PAIRS=pairs.txt IMAGES=lfw112 scores LFW's pairs too"
 	@echo "make clean        remove the built pages and the stored outputs of cells (faces and networks in store/ stay)"
 	@echo
 	@echo "PRESET=$(PRESET)      smoke (minutes), mini (default; under half an hour on 2 cores), rendered (one GPU), paper"
@@ -34,16 +37,30 @@ $(READY): pyproject.toml constraints.txt
 # Threads that wait sleep: spinning, two of them on a busy machine are several times slower than one.
 book: export OMP_WAIT_POLICY ?= PASSIVE
 book: $(READY)
+ifdef BATCH
+	$(BIN)/python -m rifr.batch_book "$(BATCH)"
+	$(BIN)/jupyter-book build "$(BATCH)/_build/pages" --path-output "$(BATCH)" -W --keep-going
+	@echo
+	@echo "The batch's book is ready: open $(BATCH)/_build/html/index.html"
+else
 	$(BIN)/python -m rifr train --all --preset $(PRESET)
 	$(BIN)/jupyter-book build book -W --keep-going
 	@echo
 	@echo "The book is ready: open $(CURDIR)/book/_build/html/index.html"
+endif
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
 
 benchmarks: $(READY)
 	$(BIN)/python tests/benchmarks/speeds.py
+
+# Its own default preset, unless one is named on the command line.
+SEEDS ?= 0 1 2 3 4
+record: export OMP_WAIT_POLICY ?= PASSIVE
+record: $(READY)
+	$(BIN)/python -m rifr record --preset $(if $(filter command,$(firstword $(origin PRESET))),$(PRESET),laptop) --seeds $(SEEDS) \
+	  $(if $(PAIRS),--pairs $(PAIRS) --images $(IMAGES))
 
 clean:
 	rm -rf book/_build book/_cache .pytest_cache

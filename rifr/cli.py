@@ -7,6 +7,7 @@
     python -m rifr evaluate --recipe proposed hr+lr --preset mini
     python -m rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors --measure rank1 roc
     python -m rifr evaluate --embedder model.onnx --pairs pairs.txt --images lfw --widths 112 14 --out lfw.json
+    python -m rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
     python -m rifr runs
 """
 
@@ -18,18 +19,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rifr import signals
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status. Errors that a user can mend are one line, without a traceback."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except KeyboardInterrupt:
-        print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
-        return 130
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
-        print(f"rifr {options.command}: {error}", file=sys.stderr)
-        return 1
+    """Run a command; returns the exit status. Errors that a user can mend are one line, without a traceback; so is the
+    end by Ctrl-C or SIGTERM (status 130)."""
+    with signals.stoppable() as stopped:
+        options = None
+        try:
+            options = _parser().parse_args(arguments)
+            options.run(options)
+        except (Exception, KeyboardInterrupt) as error:
+            if stopped or isinstance(error, KeyboardInterrupt):
+                print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+                return 130
+            if options and isinstance(error, (ValueError, TypeError, OSError, FloatingPointError)):
+                print(f"rifr {options.command}: {error}", file=sys.stderr)
+                return 1
+            raise
     return 0
 
 
@@ -60,8 +68,21 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--recipe", nargs="+", default=["proposed"],
                        help="hr-only lr-only hr+lr kl-only shared-only proposed")
     train.add_argument("--all", action="store_true", help="all six, and the features that the chapters need")
+    train.add_argument("--dry-run", action="store_true", help="check faces, counts, disk and memory, measure a step and "
+                       "say how long it takes; nothing is trained")
     _experiment(train)
     train.set_defaults(run=_train)
+
+    record = commands.add_parser("record", help="the large record of the book: all networks, several seeds, every protocol")
+    record.add_argument("--preset", default="laptop", help="laptop (default; two cores, two hours) or rendered (a GPU)")
+    record.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default 0 1 2 3 4")
+    record.add_argument("--recipe", nargs="+", default=[], help="default: all six, the main comparison first")
+    record.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", dest="changes",
+                        help="change a field of the preset, such as train_people=2000 epochs=10")
+    record.add_argument("--pairs", default="", metavar="FILE", help="real faces to score on: a list as LFW's pairs.txt")
+    record.add_argument("--images", default="", metavar="DIR", help="the folder per person that the list names, aligned")
+    record.add_argument("--out", type=Path, help="default: the book's record")
+    record.set_defaults(run=_record)
 
     _scoring(commands.add_parser("evaluate", help="score networks: rank-1, CMC, ROC, open set, pairs, with intervals"))
 
@@ -75,6 +96,19 @@ def _parser() -> argparse.ArgumentParser:
     aligned.add_argument("--score", type=float, default=0.6, help="the least score of a face (default 0.6)")
     aligned.add_argument("--preset", default="", help="of the landmark network (default $RIFR_PRESET, else mini)")
     aligned.set_defaults(run=_align)
+
+    batch = commands.add_parser("batch", help="a chapter over a grid of parameters, on all cores or on a cluster")
+    batch.add_argument("chapter", type=Path, metavar="CHAPTER.ipynb")
+    batch.add_argument("--grid", nargs="+", required=True, metavar="NAME=VALUE,VALUE",
+                       help="values of the chapter's parameters; every combination is a run")
+    batch.add_argument("--out", type=Path, required=True, help="folder of the executed notebooks; those there are kept")
+    where = batch.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", default="", metavar="ADDRESS",
+                       help="of a dask cluster that shares this file system, such as tcp://host:8786")
+    where.add_argument("--workers", type=int, default=0, help="runs beside each other (default: one a core)")
+    batch.add_argument("--threads", type=int, default=0,
+                       help="of a run (default: cores divided among the workers; with --scheduler 1)")
+    batch.set_defaults(run=_batch)
 
     commands.add_parser("runs", help="list the stored runs").set_defaults(run=_runs)
     return parser
@@ -177,21 +211,37 @@ def _align(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from rifr import landmarks, native_results, recipes, results, sets, side_by_side, train
+    from rifr import distributed, landmarks, native_results, recipes, rehearsal, results, sets, side_by_side, train
 
     preset = _preset(options)
     names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
+    if options.dry_run:
+        report = rehearsal.rehearse(preset, names, options.faces)
+        print(report)
+        if report.wrong:
+            raise ValueError("this training would not work, or not here: see above")
+        return
     faces = sets.face_sets(preset, options.seed, *options.faces)
     if options.all:  # one queue for all that the chapters ask for: no core waits
         side_by_side.run([*train.calls(names, preset, options.seed, faces.train),
                           *native_results.calls(preset, options.seed, faces), *landmarks.calls(preset, options.seed)])
     trained = results.fit_all(names, preset, options.seed, faces)
+    if not distributed.first():
+        return
     for name, run in trained.items():
         last = run.history[-1]
         print(f"{name:12} {run.path.name}  loss {last['loss']:.3f}  training accuracy {last['accuracy']:.1%}  "
               f"{run.record['seconds']:.0f} s")
     if options.all:
         results.identify(trained, faces, preset)
+
+
+def _record(options: argparse.Namespace) -> None:
+    from rifr import large_record, presets
+
+    out = large_record.make(presets.get(options.preset, **_changes(options.changes)), options.seeds, options.recipe,
+                            options.pairs, options.images, options.out)
+    print(f"recorded in {out}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -228,6 +278,23 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.figure:
         for path in score.save_figures(options.figure):
             print(f"figure in {path}")
+
+
+def _batch(options: argparse.Namespace) -> None:
+    try:
+        from rifr import batch
+    except ImportError as error:
+        raise ValueError(f"a batch needs the packages of the book: pip install 'rifr[book]' ({error})") from None
+
+    errors = batch.run(options.chapter, batch.grid(options.grid), options.out, options.scheduler, options.workers,
+                       options.threads)
+    failed = {name: error for name, error in errors.items() if error}
+    print(f"{len(errors) - len(failed)} of {len(errors)} runs are finished in {options.out}")
+    print(f"their numbers over the seeds: {batch.write_summary(options.out)}")
+    print(f"a book of them: make book BATCH={options.out}")
+    if failed:
+        lines = "".join(f"\n  {name}: {error}" for name, error in failed.items())
+        raise ValueError(f"{len(failed)} of {len(errors)} runs failed; the same command tries them again:{lines}")
 
 
 def _runs(options: argparse.Namespace) -> None:

@@ -10,11 +10,12 @@ style sheet (plain Jupyter, an executed copy from papermill) the light one alone
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import HTML, Markdown
+from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
 from rifr import recipes
@@ -32,6 +33,8 @@ CSS_PIXELS = 96          # pixels an inch on the page: the ratio of the two keep
 INK = {"light": "#222832", "dark": "#ced6dd"}           # the theme's own text and page colours, so that a figure
 PAPER = {"light": "#ffffff", "dark": "#121212"}         # looks set into the page
 GRID = {"light": "#d8dce0", "dark": "#3a434d"}
+
+RECORDED = "rifr.record"                                # in an output's metadata: numbers kept for programs
 
 # Okabe and Ito's colours as seaborn's "colorblind" palette has them, with a marker and a dash of its own for each
 # network: told apart without colour as well. The same in every figure.
@@ -167,6 +170,33 @@ def table(frame: pd.DataFrame, markup: bool = False) -> HTML:
     `markup`: whether cells are HTML already.
     """
     return HTML(frame.to_html(index=False, border=0, escape=not markup))
+
+
+def tabs(contents: dict[str, Any]) -> HTML:
+    """Figures and tables in tabs of one place, by their titles, the first in front; one alone stands without a tab.
+
+    In sphinx-design's markup, whose style sheet the book's pages have: in plain Jupyter they stand one below the other.
+    """
+    shown = [(html.escape(title), content._repr_html_()) for title, content in contents.items()]
+    if len(shown) == 1:
+        return HTML(shown[0][1])
+    name = f"rifr-{hashlib.sha256(repr(shown).encode()).hexdigest()[:12]}"
+    parts = [f'<input type="radio" id="{name}-{place}" name="{name}"{" checked" if not place else ""}>'
+             f'<label class="sd-tab-label" for="{name}-{place}">{title}</label><div class="sd-tab-content">{content}</div>'
+             for place, (title, content) in enumerate(shown)]  # fmt: skip
+    return HTML(f'<div class="sd-tab-set">{"".join(parts)}</div>')
+
+
+def record(frame: pd.DataFrame, name: str, by: Sequence[str]) -> None:
+    """Keep numbers in the executed notebook, in an output's metadata, for a batch to gather (`rifr.batch.summary`).
+
+    frame   has a row for each number: the columns `by` say of what it is, the column `name` holds it
+    """
+    cells = [*by, name]
+    rows = [[None if pd.isna(value) else getattr(value, "item", lambda value=value: value)() for value in row]
+            for row in frame[cells].itertuples(index=False)]
+    display({"text/plain": f"[{name}: {len(rows)} numbers kept]"}, raw=True,
+            metadata={RECORDED: {"name": name, "by": list(by), "rows": rows}})
 
 
 def _draw(draw: Callable[[], Figure], page: str) -> tuple[bytes, int]:

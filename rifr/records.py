@@ -11,20 +11,29 @@ A record is a JSON file in `book/records`, written by the command that the page 
 `detector`, by `python tests/benchmarks/detector.py --model FILE` (YuNet, which is no part of this project):
     provenance   as above, and model, model_sha256, least (the score from which a face counts), faces, setting
     rows         as `rifr.alignment_results.detected` gives them
+
+`large`, by `make record`: see `rifr.large_record`.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+import rifr
 from rifr import store
 
-__all__ = ["folder", "read", "speed_caption", "speed_notes", "speed_sentence", "speed_table", "write"]
+__all__ = ["folder", "provenance", "read", "speed_caption", "speed_notes", "speed_sentence", "speed_table", "write"]
+
+PACKAGES = ("numpy", "torch", "numba", "opencv-python-headless", "scikit-learn")
 
 Record = dict[str, Any]
 
@@ -51,8 +60,49 @@ def read(name: str) -> Record | None:
 
 
 def write(path: Path | str, record: Record) -> None:
-    """Write a record, whole or not at all."""
-    store.atomic_write(Path(path), store.readable_json(record))
+    """Write a record, whole or not at all; each of its rows is a line."""
+    head = store.readable_json({**record, "rows": []}).rstrip().removesuffix('"rows": []\n}')
+    lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in record["rows"])
+    store.atomic_write(Path(path), f'{head}"rows": [\n{lines}\n ]\n}}\n')
+
+
+def provenance() -> dict[str, Any]:
+    """When, where and with what something was measured."""
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "rifr": rifr.__version__, "commit": _commit(), "processor": _processor(), "cores": os.cpu_count(),
+        "python": platform.python_version(), "versions": {name: _installed(name) for name in PACKAGES},
+    }  # fmt: skip
+
+
+def _commit() -> str:
+    """The checkout's commit, marked where library or benchmarks differ from it; "" outside a checkout."""
+    root = Path(__file__).resolve().parents[1]
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", "rifr", "tests/benchmarks")
+        return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _processor() -> str:
+    """The processor's model as Linux names it, else what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def speed_table(record: Record) -> pd.DataFrame:

@@ -4,25 +4,19 @@ Small cases are recorded only where `--record` is given. Exits with 1 where a ro
 """
 
 import argparse
-import datetime
 import importlib
 import os
-import platform
-import subprocess
 import sys
 import traceback
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from harness import Row
 
-import rifr
 from rifr import records
 
 SCRIPTS = ("rendering", "degradation", "identification", "roc", "tinyface", "training", "bootstrap")
-PACKAGES = ("numpy", "torch", "numba", "opencv-python-headless", "scikit-learn")
 
 
 def provenance() -> dict[str, Any]:
@@ -30,42 +24,7 @@ def provenance() -> dict[str, Any]:
     import torch
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "rifr": rifr.__version__, "commit": commit(), "processor": processor(), "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(), "load_before": load, "python": platform.python_version(),
-        "versions": {name: installed(name) for name in PACKAGES},
-    }  # fmt: skip
-
-
-def commit() -> str:
-    """The checkout's commit, marked where library or benchmarks differ from it; "" outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--", "rifr", "tests/benchmarks")
-        return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def processor() -> str:
-    """The processor's model as Linux names it, else what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+    return {**records.provenance(), "threads": torch.get_num_threads(), "load_before": load}
 
 
 def as_record(rows: list[Row], about: dict[str, Any], small: bool = False) -> dict[str, Any]:

@@ -1,0 +1,228 @@
+"""A rehearsal of a training: what it reads, writes and takes, before days of it begin.
+
+    python -m rifr train --preset paper --faces packs/casia packs/facescrub packs/megaface --dry-run
+
+Looks at the faces' roots and counts them, at the disk and the memory, and measures one step of each kind on this
+machine's device, on noise. Nothing is trained, rendered or written.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rifr import distributed, feed, packs, recipes, store, train
+from rifr.packs import FacePack
+from rifr.presets import Preset
+from rifr.recipes import Recipe
+
+FACE = packs.SIDE**2 * 3
+"""Bytes of a face in a pack."""
+GIB = 2**30
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+TIMED = 2
+"""Steps timed after one that is not; the fastest counts."""
+FEW = 8
+"""Photos of a step that a CPU measures, which may take minutes over a whole one: the rest is in proportion."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """What lies at a root, or would be rendered: images and people; `wrong` where it cannot be used; `new` where a pack of
+    it is still to be written."""
+
+    name: str
+    where: str
+    images: int
+    people: int
+    new: bool = False
+    wrong: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A measured step of a recipe: seconds, and the bytes that the device (a CPU: the process) held at the most."""
+
+    seconds: float
+    peak: int
+
+
+@dataclass
+class Report:
+    """The lines of a rehearsal, and what is in the way of the training."""
+
+    lines: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        outcome = [f"NOT READY: {text}" for text in self.wrong] or ["ready: the same command without --dry-run trains"]
+        return "\n".join([*self.lines, "", *outcome])
+
+
+def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str] = ("", "", "")) -> Report:
+    """What training the recipes `names` at a preset reads, writes and takes; `roots` as for `sets.face_sets`.
+
+    Raises ValueError for an unknown recipe, or a batch that the processes cannot share.
+    """
+    chosen = [recipes.get(name) for name in names]
+    if any(recipe.needs_teacher for recipe in chosen) and recipes.get(recipes.TEACHER) not in chosen:
+        chosen.insert(0, recipes.get(recipes.TEACHER))
+    training, report = preset.training, Report()
+    given = [_at(name, root) for name, root in zip(("train", "probes", "distractors"), roots, strict=True)]
+    faces = given if any(roots) else _rendered(preset)
+    report.lines.append(f"preset {preset.name}: {training.network}, {training.epochs} epochs, batch {training.batch_size}, "
+                        f"{training.precision}, {distributed.size()} process(es)")
+    if preset.name == "paper" and not any(roots):
+        report.wrong.append("the paper's faces are not given: --faces TRAIN PROBES DISTRACTORS, packs that "
+                            "data_scripts/casia_webface.py, facescrub.py and megaface.py make (rendered people stand in "
+                            "for them below)")
+    expected = [(preset.train_people * preset.train_images, preset.train_people),
+                (preset.probe_people * preset.probe_images, preset.probe_people),
+                (preset.distractor_people, preset.distractor_people)]
+    for one, (images, people) in zip(faces, expected, strict=True):
+        report.lines.append(f"  {one.name:12} {one.images:>9,} images of {one.people:>6,} people  {one.where} "
+                            f"(the preset: about {images:,} of {people:,})")
+        if one.wrong:
+            report.wrong.append(f"{one.name}: {one.wrong}")
+    if not any(one.wrong for one in faces):
+        if faces[0].images < training.batch_size:
+            report.wrong.append(f"{faces[0].images:,} images cannot fill a batch of {training.batch_size}")
+        else:
+            _costs(report, preset, chosen, faces)
+    return report
+
+
+def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
+    """One step of a recipe on this process's device, on noise: degradation, forward, backward, optimiser. A CPU takes
+    `FEW` photos, and time and memory are in proportion."""
+    training = preset.training
+    fabric = distributed.fabric(training.precision)
+    whole = training.batch_size // fabric.world_size
+    share = whole if fabric.device.type == "cuda" else min(whole, FEW)
+    draw = np.random.default_rng(0)
+    student = train.Student(training, people)
+    optimiser = torch.optim.SGD(student.parameters(), training.learning_rate, training.momentum)
+    module, optimiser = fabric.setup(student.to(memory_format=torch.channels_last), optimiser)
+    images = torch.from_numpy(draw.integers(0, 256, (share, packs.SIDE, packs.SIDE, 3), np.uint8)).to(fabric.device)
+    labels = torch.from_numpy(draw.integers(0, people, share)).to(fabric.device)
+    q = torch.full((share, people), 1 / people, device=fabric.device)
+    teacher = (torch.randn(share, training.embedding, device=fabric.device), q) if recipe.needs_teacher else None
+    at_once = min(training.micro_batch or share, share)
+    best, before = np.inf, _peak(fabric.device)
+    for _ in range(1 + TIMED):
+        began = time.perf_counter()
+        for start in range(0, share, at_once):
+            cut = slice(start, start + at_once)
+            width_of = feed.widths_of(len(labels[cut]), recipe, training, draw)
+            x = feed.batch_of(images[cut], width_of, recipe, training, draw)
+            z = module(x).float()
+            part = teacher and (teacher[0][cut], teacher[1][cut])
+            fabric.backward(train.recipe_loss(recipe, training, z, module.softmax.weight, labels[cut], part,
+                                              len(x) // len(labels[cut])))
+        optimiser.step()
+        optimiser.zero_grad()
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return Step(best * whole / share, before + (_peak(fabric.device) - before) * whole // share)
+
+
+def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequence[Faces]) -> None:
+    """Disk, memory and time, added to the report."""
+    training, (photos, people) = preset.training, (faces[0].images, faces[0].people)
+    device = distributed.fabric(training.precision).device
+    steps = photos // training.batch_size * training.epochs
+    taken = {}
+    for recipe in chosen:  # recipes that differ by their loss alone take as long
+        kind = (recipe.high, recipe.low, recipe.needs_teacher)
+        taken[kind] = taken.get(kind) or measured_step(recipe, preset, people)
+    weights = sum(p.numel() for p in train.Student(training, people).parameters()) * 4
+    writes = {"packs": sum(one.images * FACE for one in faces if one.new),
+              "runs, and one that is under way": weights * (len(chosen) + 2),
+              "features": (faces[1].images + faces[2].images) * len(preset.widths) * len(chosen) * training.embedding * 4}
+    free = shutil.disk_usage(_existing(store.root())).free
+    report.lines.append("disk  " + ", ".join(f"{name} {size / GIB:.1f} GiB" for name, size in writes.items())
+                        + f"; free at {store.root()}: {free / GIB:.0f} GiB")
+    if sum(writes.values()) > free:
+        report.wrong.append(f"the disk is {(sum(writes.values()) - free) / GIB:.1f} GiB too small: free some, or set "
+                            f"RIFR_STORE to another disk")
+    table = 2 * photos * training.embedding * 4 if any(recipe.needs_teacher for recipe in chosen) else 0
+    need, have = max(step.peak for step in taken.values()) + table, _memory(device)
+    report.lines.append(f"memory  {need / GIB:.1f} GiB of {have / GIB:.0f} on {_name(device)}: a step's "
+                        f"{(need - table) / GIB:.1f}, and {table / GIB:.1f} for the teacher's outputs, two rows a photo")
+    if need > have:
+        report.wrong.append(f"{_name(device)} lacks {(need - have) / GIB:.1f} GiB of memory: --set micro_batch="
+                            f"{training.batch_size // 2} takes a batch in parts, or start more processes (torchrun)")
+    total = 0.0
+    for recipe in chosen:
+        step = taken[recipe.high, recipe.low, recipe.needs_teacher]
+        rows = training.batch_size * (recipe.high + recipe.low)
+        total += steps * step.seconds
+        report.lines.append(f"time  {recipe.label:20} {steps:>9,} steps of {1000 * step.seconds:,.1f} ms "
+                            f"({rows / step.seconds:,.0f} images/s) = {_long(steps * step.seconds)}")
+    report.lines.append(f"time  all {len(chosen)}, one after the other: {_long(total)}. Measured on noise, {TIMED} steps each"
+                        f"{', of ' + str(FEW) + ' photos' if device.type == 'cpu' else ''}: reading and evaluation come on top")
+
+
+def _at(name: str, root: str) -> Faces:
+    """What lies at a root: a pack, or a folder a person."""
+    path = Path(root)
+    if not root:
+        return Faces(name, "", 0, 0, wrong="no root is given: --faces TRAIN PROBES DISTRACTORS")
+    if (path / "manifest.json").exists():
+        try:
+            pack = FacePack.open(path)
+        except (OSError, ValueError) as error:
+            return Faces(name, root, 0, 0, wrong=str(error))
+        return Faces(name, root, len(pack), len(pack.people))
+    if not path.is_dir():
+        return Faces(name, root, 0, 0, wrong=f"{root} is no folder: give a pack, or a folder that holds a folder a person")
+    people = [person for person in path.iterdir() if person.is_dir() and not person.name.startswith(".")]
+    images = sum(file.suffix.lower() in IMAGES for person in people for file in person.iterdir())
+    return Faces(name, root, images, len(people), new=True,
+                 wrong="" if images else f"{root} holds no images in folders a person")
+
+
+def _rendered(preset: Preset) -> list[Faces]:
+    sizes = {"train": (preset.train_people, preset.train_images), "probes": (preset.probe_people, preset.probe_images),
+             "distractors": (preset.distractor_people, 1)}
+    return [Faces(name, "rendered", people * images, people, new=True) for name, (people, images) in sizes.items()]
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _peak(device: torch.device) -> int:
+    """The most bytes held so far: on a GPU by tensors, on a CPU by the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
+
+
+def _long(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,161 @@
+"""The large record: made, found again and read; intervals over seeds, and sentences that follow from them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from rifr import cli, display, large_record, large_tables, presets, results, sets, train
+from rifr.large_tables import Large
+
+TINY = replace(
+    presets.get("smoke"), name="tiny", train_people=6, train_images=4, probe_people=4, probe_images=3, distractor_people=100,
+    widths=(112, 16), tiny_people=3, tiny_distractors=6, surveillance_people=3, resamples=50,
+    training=replace(presets.get("smoke").training, epochs=1, batch_size=8),
+    landmarks=replace(presets.get("smoke").landmarks, people=6, images=2, test_people=2, test_images=1, epochs=1, batch_size=4),
+)  # fmt: skip
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Five pairs of a kind over four people, in LFW's form."""
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    for person in "ABCD":
+        (tmp_path / "faces" / person).mkdir(parents=True)
+        for number in (1, 2):
+            shot = Image.fromarray(draw.integers(0, 256, (112, 112, 3), np.uint8))
+            shot.save(tmp_path / "faces" / person / f"{person}_{number:04d}.png")
+    lines = ["10\t1"]
+    for fold in range(10):
+        lines += [f"{'ABCD'[fold % 4]}\t1\t2", f"{'ABCD'[fold % 4]}\t1\t{'BCDA'[fold % 4]}\t2"]
+    (tmp_path / "pairs.txt").write_text("\n".join(lines) + "\n")
+    return str(tmp_path / "pairs.txt"), str(tmp_path / "faces")
+
+
+def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, store_folder, pairs, monkeypatch):
+    out = tmp_path / "large.json"
+    large_record.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)
+    record = json.loads(out.read_text())
+    rows = pd.DataFrame(record["rows"])
+    assert record["provenance"]["networks"] == ["hr-only", "proposed"] and record["provenance"]["seeds"] == [3, 1]
+    assert set(rows.measure) == {"rank1", "rank1 difference", "tpr", "tinyface", "tinyface map", "scface", "pairs"}
+    assert set(rows.seed) == {1, 3} and out.stat().st_size < 100_000
+
+    faces = sets.face_sets(TINY, 1, progress=False)
+    trained = train.fit_all(["hr-only", "proposed"], TINY, 1, faces.train, progress=False)
+    outcome = results.identify(trained, faces, TINY, progress=False)
+    of_one = rows[rows.seed == 1]
+    for told in outcome.table().itertuples():
+        (row,) = of_one[(of_one.measure == "rank1") & (of_one.network == told.network) & (of_one["at"] == told.width)
+                        & (of_one.protocol == told.protocol)].itertuples()  # fmt: skip
+        assert (row.value, row.low, row.high, row.n) == pytest.approx((told.rank1, told.low, told.high, told.trials), abs=1e-3)
+    (row,) = of_one[(of_one.measure == "rank1 difference") & (of_one["at"] == 16) & (of_one.protocol == "P2")].itertuples()
+    told = outcome.difference("proposed", "hr-only").query("protocol == 'P2' and width == 16").iloc[0]
+    assert (row.network, row.other, row.value) == ("proposed", "hr-only", pytest.approx(told.difference, abs=1e-3))
+    assert record["provenance"]["training_seconds"]["hr-only"] == round(sum(
+        train.find("hr-only", TINY, seed, sets.face_sets(TINY, seed, progress=False).train).record["seconds"]
+        for seed in (1, 3)))
+
+    monkeypatch.setattr(results, "identify", None)      # whatever would measure again fails
+    large_record.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)
+    again = json.loads(out.read_text())
+    assert again["rows"] == record["rows"]
+
+
+def test_a_record_is_refused_before_anything_is_trained(tmp_path, store_folder, capsys):
+    with pytest.raises(ValueError, match="each once"):
+        large_record.make(TINY, [1, 1])
+    with pytest.raises(ValueError, match="belong together"):
+        large_record.make(TINY, [1], pairs="pairs.txt")
+    assert cli.main(["record", "--preset", "huge", "--out", str(tmp_path / "large.json")]) == 1
+    assert "no preset is called 'huge'" in capsys.readouterr().err
+    assert not store_folder.exists() or not list(store_folder.glob("runs/*"))
+
+
+def large(values, seeds=None, **changes):
+    """A record of one comparison: `values` (seeds, widths) of proposed less hr+lr under P1, minus that under P2."""
+    values = np.asarray(values, float)
+    rows = [{"seed": seed, "measure": "rank1 difference", "protocol": protocol, "network": "proposed", "other": "hr+lr",
+             "at": width, "value": sign * value, "low": sign * value - 9, "high": sign * value + 9, "n": 10}
+            for seed, line in enumerate(values) for width, value in zip((112, 16), line, strict=True)
+            for protocol, sign in (("P1", 1), ("P2", -1))]  # fmt: skip
+    about = {"seeds": list(range(len(values))), "preset": {"name": "laptop", "training": {"network": "thin"}}, "date": "2026",
+             "faces": {"probes": 1, "probe_people": 1, "distractors": 1, "train": 1, "train_people": 1}}  # fmt: skip
+    return Large(about, pd.DataFrame(rows))
+
+
+VALUES = [[1.0, 2.0], [2.0, 2.5], [1.5, 3.5], [0.5, 2.0]]
+
+
+def test_an_interval_over_seeds_is_students_and_of_one_seed_its_own():
+    table = large(VALUES).difference("proposed", "hr+lr").query("protocol == 'P1'").set_index("width")
+    for width, seeds in zip((112, 16), np.transpose(VALUES), strict=True):
+        expected = stats.ttest_1samp(seeds, 0).confidence_interval(0.95)
+        assert table.loc[width, ["difference", "low", "high"]].tolist() == pytest.approx([seeds.mean(), *expected])
+    mean = large(VALUES).on_average("proposed", "hr+lr").set_index("protocol").loc["P1"]
+    expected = stats.ttest_1samp(np.mean(VALUES, axis=1), 0).confidence_interval(0.95)
+    assert [mean.difference, mean.low, mean.high, mean.ahead] == pytest.approx([1.875, *expected, 4])
+    one = large(VALUES[:1]).difference("proposed", "hr+lr").iloc[0]
+    assert (one.low, one.difference, one.high) == (-8, 1, 10)
+    assert np.isnan(large(VALUES[:1]).on_average("proposed", "hr+lr").low).all()
+
+
+def test_a_rates_interval_stays_between_nothing_and_all():
+    rows = pd.DataFrame([{"seed": seed, "measure": "rank1", "protocol": "P1", "network": "proposed", "at": 16, "value": value,
+                          "low": 0, "high": 0, "n": 5} for seed, value in enumerate((99.0, 100.0))])
+    row = Large({"seeds": [0, 1], "faces": {"probe_people": 3}}, rows).rank1().iloc[0]
+    assert (row.rank1, row.high, row.people) == (99.5, 100.0, 6) and row.low < 99
+
+
+def test_the_sentences_say_for_against_or_open_as_the_intervals_do():
+    said = large_tables.verdicts(large(VALUES))
+    assert "ahead by 1.88 points under P1, behind by 1.88 points under P2" in said
+    assert "decides 1 for the paper's order and 1 against it; 0 stay open" in said and "it contradicts the paper" in said
+    assert "not decided (+0.00 points) under P1" in large_tables.verdicts(large([[1, -1], [5, -5], [-2, 2], [1, -1]]))
+    assert "It decides nothing." in large_tables.verdicts(large(VALUES[:1]))
+    table = large_tables.mechanisms(large(VALUES)).iloc[0]
+    assert table["P1, seeds ahead"] == "4 of 4" and table["P2, seeds ahead"] == "0 of 4"
+    assert table["paper, P1, 20 px"] == "+2.25"         # 50.65 less 48.40
+
+
+def test_real_faces_are_spoken_of_as_far_as_they_were_scored():
+    assert "No record of it is here" in large_tables.validity(None)
+    rows = [{"seed": seed, "measure": "pairs", "protocol": "", "network": name, "at": at, "value": value + seed / 10,
+             "low": 0, "high": 0, "n": 6000} for seed in range(3)
+            for name, at, value in (("hr-only", 112, 75.0), ("proposed", 112, 74.0), ("hr-only", 16, 60.0))]  # fmt: skip
+    record = replace(large(VALUES[:3]), rows=pd.DataFrame(rows))
+    said = large_tables.validity(record)
+    assert "at 112 px HR-only decides 75.1 %" in said and "proposed, the last, 74.1 %" in said
+    assert "All of them are above chance" in said
+    assert large_tables.pairs(record).iloc[0]["both photos at 16 px"].startswith("60.1 (")
+    rows = pd.DataFrame(rows).assign(value=lambda rows: rows.value - 25)
+    assert "Not all of them are above chance" in large_tables.validity(replace(record, rows=rows))
+
+
+def test_tabs_hold_all_contents_and_one_alone_has_none():
+    first, second = (display.table(pd.DataFrame({"a": [number]})) for number in (1, 2))
+    page = display.tabs({"This build": first, "Record <5>": second}).data
+    assert page.count('type="radio"') == 2 and page.count(" checked") == 1 and page.index("<td>1") < page.index("<td>2")
+    assert "Record &lt;5&gt;" in page
+    assert display.tabs({"This build": first}).data == first.data
+    assert large_tables.beside(first, None, None).data == first.data
+
+
+def test_the_books_own_record_is_whole():
+    record = large_tables.read()
+    if record is None:
+        pytest.skip("no large record has been made here")
+    counted = record.rows.groupby(["seed", "network"]).size().unstack()
+    assert set(counted.index) == set(record.provenance["seeds"]) and counted.notna().all().all()
+    rates = record.rows[~record.rows.measure.str.contains("difference")]
+    assert rates.value.between(0, 100).all()
+    for (seed, protocol, at), part in record.rows[record.rows.measure == "rank1"].groupby(["seed", "protocol", "at"]):
+        told = record.rows.query("measure == 'rank1 difference' and seed == @seed and protocol == @protocol and at == @at")
+        rate = part.set_index("network").value
+        for row in told.itertuples():
+            assert row.value == pytest.approx(rate[row.network] - rate[row.other], abs=0.01)
