@@ -63,7 +63,7 @@ def make(preset: str | Preset = "laptop", seeds: Sequence[int] = (0, 1, 2, 3, 4)
     calls = [call for seed in seeds for call in train.calls(names, preset, seed, faces[seed].train, progress)]
     # Teachers first, so that no student waits for one; landmark networks, which are short, last.
     calls.sort(key=lambda call: call.keywords["recipe"] != recipes.TEACHER)
-    side_by_side.run(calls + [call for seed in seeds for call in landmarks.calls(preset, seed)])
+    side_by_side.run(calls + [call for seed in seeds for call in landmarks.calls(preset, seed, ["wing+lr"])])
     wanted = {"preset": preset, "pairs": str(pairs), "images": str(images), "progress": progress}
     if calls:  # all is trained: seeds are measured side by side
         side_by_side.run([Call("rifr.large_record", "measured", {**wanted, "seed": seed, "networks": names})

@@ -101,9 +101,13 @@ def interval(part: pd.DataFrame) -> tuple[float, float, float]:
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 
-def beside(build: Any, large: Large | None, draw: Callable[[Large], Any]) -> Any:
-    """This build's figure or table, and in a tab beside it the record's; the build's alone where there is no record."""
-    return display.tabs({"This build": build} | ({large.title: draw(large)} if large else {}))
+def beside(build: Any, large: Large | None, draw: Callable[[Large], Any], networks: Sequence[str] = ()) -> Any:
+    """This build's figure or table, and in a tab beside it the record's.
+
+    The build's alone where there is no record, or where it is not finished and lacks some of the `networks`.
+    """
+    whole = large is not None and set(networks) <= set(large.provenance["networks"])
+    return display.tabs({"This build": build} | ({large.title: draw(large)} if whole else {}))
 
 
 def setting(large: Large) -> str:
@@ -155,6 +159,8 @@ def verdicts(large: Large) -> str:
             parts.append(f"{said} under {one.protocol}")
         lines.append(f"- **{label(network)}** against {label(other)}: {', '.join(parts)}.")
     total = sum(count.values())
+    if not total:
+        return "The record holds none of these comparisons yet."
     said = ("It agrees with the paper throughout." if count["for"] == total else
             "Where it decides, it agrees with the paper." if count["for"] and not count["against"] else
             "It contradicts the paper where it decides." if count["against"] and not count["for"] else

@@ -144,6 +144,9 @@ def test_tabs_hold_all_contents_and_one_alone_has_none():
     assert "Record &lt;5&gt;" in page
     assert display.tabs({"This build": first}).data == first.data
     assert large_tables.beside(first, None, None).data == first.data
+    record = replace(large(VALUES), provenance={**large(VALUES).provenance, "networks": ["proposed"]})
+    assert large_tables.beside(first, record, None, ["proposed", "hr+lr"]).data == first.data
+    assert "Record: laptop, 4 seeds" in large_tables.beside(first, record, lambda record: second, ["proposed"]).data
 
 
 def test_the_books_own_record_is_whole():

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-import pandas as pd
 import pytest
 
-from rifr import cli, runs
+from rifr import batch, cli
 from tests.test_embed import onnx_file
 from tests.test_scoring import photos
 from tests.test_sets import person
@@ -60,18 +59,19 @@ def test_an_onnx_file_is_scored_from_python_and_from_the_shell(folders, capsys):
     assert len(lines) == 2 and all((folders / name).exists() for name in ("found.json", "found.png", "pairs.csv"))
 
 
-def test_a_batch_over_seeds(folders):
-    (line,) = (line for line in SHELL if line.startswith("for seed"))
-    small = " --set epochs=1 train_people=5 train_images=8 probe_people=3 probe_images=2 distractor_people=4 --widths 16"
-    line = line.replace("in 0 1 2", "in 0 1").replace("python -m", f"{sys.executable} -m").replace(" --out", f"{small} --out")
-    subprocess.run(["bash", "-ec", line], check=True, stdout=subprocess.DEVNULL)
-    for seed in (0, 1):
-        assert set(pd.read_csv(folders / f"seed-{seed}.csv").network) == {"hr+lr", "proposed"}
-        assert [run for run in runs.stored() if run.seed == seed and run.recipe.name == "proposed"]
+def test_the_batches_are_of_a_chapter_that_has_these_parameters(tmp_path):
+    for line in (line for line in SHELL if "rifr batch" in line):
+        options = cli._parser().parse_args(line.split()[3:])
+        jobs = batch.jobs(ROOT / options.chapter, batch.grid(options.grid), tmp_path / options.out)
+        assert [job.parameters for job in jobs] == [{"preset": "mini", "seed": seed} for seed in range(5)]
+        assert options.scheduler in ("", "tcp://host:8786")
+    (line,) = (line for line in SHELL if line.startswith("make book BATCH"))
+    said = subprocess.check_output(["make", "-n", *line.split()[1:]], cwd=ROOT, text=True)
+    assert str(options.out) in line and f'rifr.batch_book "{options.out}"' in said and "rifr train" not in said
 
 
 def test_papermill_runs_a_chapter_on_the_readers_own_faces(folders):
-    (line,) = (line for line in SHELL if "ablation" in line)
+    (line,) = (line for line in SHELL if line.startswith("papermill book/ablation"))
     arguments = line.split()[1:]
     arguments[0] = str(ROOT / arguments[0])
     subprocess.run([sys.executable, "-m", "papermill", *arguments, "-p", "preset", "smoke", "--no-progress-bar"], check=True)

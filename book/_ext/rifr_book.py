@@ -51,7 +51,7 @@ def outputs_key() -> str:
     """A digest of all that determines a chapter's outputs besides its own code and the face packs."""
     # `make book` names the default preset, `jupyter-book build book` does not: they share their outputs.
     settings = {"RIFR_PRESET": "mini"} | {name: value for name, value in os.environ.items()
-                                          if name.startswith("RIFR_") and value}
+                                          if name.startswith("RIFR_") and name != "RIFR_WORKERS" and value}
     records = (CHECKOUT / "book" / "records").glob("*.json")
     sources = _digests([*(CHECKOUT / "rifr").rglob("*.py"), CHECKOUT / "constraints.txt", *records])
     return store.digest(settings, sources)[:16]
@@ -237,7 +237,7 @@ def link_sources(app: Sphinx, page: str, template: str, context: dict, doctree) 
         address = f"{app.builder.get_relative_uri(page, entry.docname)}#{entry.node_id}"
         return f'<a class="reference internal" href="{address}">{match[0]}</a>'
 
-    if "body" in context:
+    if "body" in context and documented:         # the book of a batch has no API page
         context["body"] = re.sub(r'<code class="rifr-source">([\w.]+)</code>', link, context["body"])
 
 

@@ -1,0 +1,221 @@
+"""A chapter over a grid of parameters, runs beside each other on this machine's cores or on a cluster.
+
+    python -m rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
+
+Each combination of values is a run (`rifr.batch_jobs`): papermill executes the chapter into a notebook of its own in
+the folder `out`, which appears there whole or not at all and says in its metadata what made it. So the same command
+does what is missing, and a changed chapter or library does all of it again. A run that fails leaves NAME.failed.ipynb, and
+the others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import signal
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from rifr import store
+from rifr.batch_jobs import TRIES, Job, end_kernels, environment, execute, jobs, made_by
+
+PATIENCE = 20            # seconds for a scheduler to answer
+
+
+def grid(pairs: Sequence[str]) -> dict[str, list[Any]]:
+    """{"seed": [0, 1], "widths": [[112, 16]]} from ["seed=0,1", "widths=[112,16]"].
+
+    Values are whole numbers, numbers, True, False, None, lists in brackets as JSON has them, or else text. ValueError
+    says what is wrong with a pair.
+    """
+    found: dict[str, list[Any]] = {}
+    for pair in pairs:
+        name, equals, values = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--grid takes NAME=VALUE,VALUE..., found {pair!r}.")
+        if name in found:
+            raise ValueError(f"--grid names {name} twice: give all of its values at once, {name}=VALUE,VALUE.")
+        found[name] = [_typed(value) for value in re.split(r",(?![^\[]*\])", values)]
+    return found
+
+
+def _typed(text: str) -> Any:
+    text = text.strip()
+    if text in ("True", "true", "False", "false", "None"):
+        return {"T": True, "F": False, "N": None}[text[0].upper()]
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{text} is no list: write it as [112, 16] or [\"a\", \"b\"] ({error.msg}).") from None
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+@dataclass(frozen=True)
+class Share:
+    """How a machine is divided: so many workers, with threads and bytes for each."""
+
+    workers: int
+    threads: int
+    memory: int
+
+
+def divide(runs: int, workers: int, cores: int, memory: int) -> Share:
+    """No more workers than runs, by default a core each; cores and memory in equal parts among them."""
+    if workers < 0:
+        raise ValueError(f"--workers is {workers}: give a number above zero.")
+    number = max(1, min(workers or cores, runs))
+    return Share(number, max(1, cores // number), memory // number)
+
+
+def run(chapter: Path, values: dict[str, list[Any]], out: Path, scheduler: str = "", workers: int = 0, threads: int = 0,
+        progress: bool = True) -> dict[str, str]:  # fmt: skip
+    """Do what is missing of a chapter's grid; returns the error of each run by its name, "" for those that are there.
+
+    scheduler   address of a dask scheduler whose workers share this file system; else a cluster of this machine
+    workers     of this machine; 0: one a core, but no more than runs
+    threads     of a run; 0: the cores divided among the workers, one on a scheduler's
+    """
+    todo = jobs(chapter, values, out)
+    try:
+        probe = todo[0].running.with_name("probe")
+        store.atomic_write(probe, "can this folder be written?")
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"{out} cannot be written: {error.strerror or error}.") from error
+    errors = {job.name: "" for job in todo}
+    missing = [job for job in todo if not job.done()]
+    with tqdm(total=len(todo), initial=len(todo) - len(missing), desc="runs", unit="run",
+              disable=None if progress else True) as bar, contextlib.ExitStack() as stack:  # fmt: skip
+        if missing:
+            client, share = stack.enter_context(_cluster(scheduler, workers, len(missing)))
+            for job, error in _results(client, missing, threads or share):
+                errors[job.name] = error
+                bar.update()
+    return errors
+
+
+@contextlib.contextmanager
+def _cluster(scheduler: str, workers: int, runs: int) -> Iterator[tuple[Any, int]]:
+    """A client of dask and the threads that a run may take."""
+    import dask
+    import distributed
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)      # what goes wrong is said at the end
+    if scheduler:
+        with distributed.Client(scheduler, timeout=PATIENCE) as client:
+            yield client, 1
+        return
+    share = divide(runs, workers, CPU_COUNT, MEMORY_LIMIT)
+    with dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1}), \
+            distributed.LocalCluster(n_workers=share.workers, threads_per_worker=1, processes=True,
+                                     memory_limit=share.memory, dashboard_address=None, preload=[__name__],
+                                     silence_logs=logging.CRITICAL) as cluster, \
+            distributed.Client(cluster) as client:  # fmt: skip
+        yield client, share.threads
+
+
+def dask_setup(worker: Any) -> None:
+    """What a worker of our own does first: it leaves Ctrl-C, which a terminal sends it too, to the process above it."""
+    signal.signal(signal.SIGINT, lambda *rest: None)
+
+
+def _results(client: Any, missing: list[Job], threads: int) -> Iterator[tuple[Job, str]]:
+    """The jobs as they end, with their errors; when this is interrupted their kernels are ended."""
+    import distributed
+
+    batch = uuid.uuid4().hex
+    task = partial(execute, settings=environment(threads, batch), folder=str(Path.cwd()))
+    futures = {client.submit(task, job, key=f"{job.name}-{batch}"): job for job in missing}
+    try:
+        for future in distributed.as_completed(futures):
+            error = future.result() if future.status == "finished" else _why(future)
+            if future.status != "finished" and futures[future].running.exists():
+                with contextlib.suppress(OSError, ValueError):
+                    futures[future].keep(futures[future].made_by(), error)
+            yield futures[future], error
+    except BaseException:
+        client.cancel(list(futures))
+        client.run(end_kernels, batch, on_error="ignore")
+        raise
+
+
+def _why(future: Any) -> str:
+    from distributed.scheduler import KilledWorker
+
+    error = future.exception() if future.status == "error" else None
+    if isinstance(error, KilledWorker):
+        return f"its worker was killed {TRIES} times (out of memory?)"
+    return " ".join(f"{type(error).__name__}: {error}".split()) if error else "the scheduler is gone"
+
+
+def finished(out: Path) -> list[Path]:
+    """The notebooks of the runs that have ended well, by name."""
+    return sorted(path for path in Path(out).glob("*.ipynb") if made_by(path) and "error" not in made_by(path))
+
+
+def summary(out: Path) -> pd.DataFrame:
+    """The numbers that chapters record (`rifr.display.record`), over the seeds: their mean with a 95 % t-interval.
+
+    A row for each chapter, set of other parameters, measure and what the number is of: mean, low, high, seeds. One seed
+    has no interval, low and high are NaN; numbers that a run could not measure are left out and not counted. Runs of
+    different versions of a chapter or of the library are not averaged: a column `version` tells them apart.
+    `attrs["by"]` says what a measure's numbers are of, in the order in which the chapter names it.
+    """
+    from scipy import stats          # not at the top: workers import this module too
+
+    from rifr.display import RECORDED
+
+    rows: list[dict[str, Any]] = []
+    settings = {"chapter": "", "version": ""}            # the columns that say which run, in their order
+    by: dict[str, list[str]] = {}
+    for path in finished(out):
+        source = made_by(path)
+        run = {"chapter": source["chapter"], "version": store.digest(source["source"], source["library"])[:8],
+               **{name: json.dumps(value) if isinstance(value, list) else value
+                  for name, value in source["parameters"].items() if name != "seed"}}  # fmt: skip
+        settings |= run
+        for cell in json.loads(path.read_text())["cells"]:
+            for output in cell.get("outputs", []):
+                found = output.get("metadata", {}).get(RECORDED)
+                if not found:
+                    continue
+                by[found["name"]] = found["by"]
+                for *keys, value in found["rows"]:
+                    of = dict(zip(found["by"], keys, strict=True))
+                    rows.append({**run, "measure": found["name"], **of, "value": value})
+    if not rows:
+        return pd.DataFrame(columns=["chapter", "measure", "mean", "low", "high", "seeds"])
+    tidy = pd.DataFrame(rows, dtype=object).astype({"value": float})
+    if tidy.groupby("chapter").version.nunique().max() == 1:
+        del settings["version"], tidy["version"]
+    columns = [*settings, "measure"]
+    columns += [name for name in tidy.columns if name not in (*columns, "value")]
+    table = tidy.groupby(columns, sort=False, dropna=False).value.agg(["mean", "std", "count"]).reset_index()
+    half = stats.t.ppf(0.975, np.maximum(table["count"] - 1, 1)) * table["std"] / np.sqrt(table["count"])
+    found = table[columns].assign(mean=table["mean"], low=table["mean"] - half, high=table["mean"] + half,
+                                  seeds=table["count"])
+    found.attrs["by"] = by
+    return found
+
+
+def write_summary(out: Path) -> Path:
+    """Write the summary as summary.csv beside the notebooks; returns the file."""
+    file = Path(out) / "summary.csv"
+    store.atomic_write(file, summary(out).to_csv(index=False))
+    return file

@@ -1,0 +1,180 @@
+"""One run of a batch: what decides it, where its notebook lies, and how a worker executes it."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import itertools
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from rifr import store
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+TRIES = 3                # of a run whose kernel or worker is killed
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "PYTHON_CPU_COUNT",
+           "RIFR_WORKERS")
+"""Environment variables that keep a run to its share of the cores."""
+
+_stopped: set[str] = set()           # batches whose kernels this worker must not start again
+
+
+def defaults(notebook: nbformat.NotebookNode) -> dict[str, Any]:
+    """The names in a chapter's cell of parameters with their values; what is no constant is given as code."""
+    cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise ValueError(f"a chapter has one cell with the tag `parameters`, this one has {len(cells)}.")
+    found = {}
+    for node in ast.parse(cells[0]).body:
+        targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(target, ast.Name) and node.value:
+                try:
+                    found[target.id] = ast.literal_eval(node.value)
+                except ValueError:
+                    found[target.id] = ast.unparse(node.value)
+    return found
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a chapter by name, its notebook as JSON, its parameters, and the folder where it is to appear."""
+
+    chapter: str
+    notebook: str
+    parameters: dict[str, Any]
+    out: Path
+
+    @property
+    def name(self) -> str:
+        """"ablation-preset=mini-seed=0": safe in a file system, another for other parameters."""
+        words = [self.chapter, *(f"{name}={value}" for name, value in self.parameters.items())]
+        said = "-".join(words)
+        safe = re.sub(r"[^\w.=+-]+", "_", said)[:100]
+        return safe if safe == said else f"{safe}-{store.digest(self.parameters)[:8]}"
+
+    @property
+    def path(self) -> Path:
+        return self.out / f"{self.name}.ipynb"
+
+    @property
+    def failed(self) -> Path:
+        return self.out / f"{self.name}.failed.ipynb"
+
+    @property
+    def running(self) -> Path:
+        return self.out / ".running" / f"{self.name}.ipynb"
+
+    def made_by(self) -> dict[str, Any]:
+        """What decides the run: digests of the chapter's cells and of the library's sources as they are now."""
+        cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", []))
+                 for cell in nbformat.reads(self.notebook, as_version=4).cells]
+        files = (CHECKOUT / "rifr").rglob("*.py")
+        library = store.digest({str(path.relative_to(CHECKOUT)): store.file_digest(path) for path in files})
+        return {"chapter": self.chapter, "parameters": self.parameters, "source": store.digest(cells),
+                "library": library}
+
+    def done(self) -> bool:
+        """Whether the notebook is there and was made by what there is now."""
+        return self.path.exists() and made_by(self.path) == self.made_by()
+
+    def keep(self, made_by: dict[str, Any], error: str = "") -> str:
+        """Give the executed notebook its place, under its own name or as a failed one; returns the error."""
+        notebook = json.loads(self.running.read_text())
+        paths = {"input_path": f"{self.chapter}.ipynb", "output_path": self.path.name}         # not this machine's
+        notebook["metadata"].setdefault("papermill", {}).update(paths)
+        notebook["metadata"]["rifr"] = made_by | ({"error": error} if error else {})
+        place, other = (self.failed, self.path) if error else (self.path, self.failed)
+        store.atomic_write(place, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+        other.unlink(missing_ok=True)
+        self.running.unlink()
+        return error
+
+
+def made_by(path: Path) -> dict[str, Any]:
+    """What a run's notebook says of its making; empty for other files."""
+    try:
+        return json.loads(path.read_text())["metadata"].get("rifr", {})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def jobs(chapter: Path, values: dict[str, list[Any]], out: Path) -> list[Job]:
+    """A job for each combination of the values, in their order; the chapter's preset and seed are always said.
+
+    Raises ValueError for a parameter that the chapter does not have, with those that it has.
+    """
+    chapter = Path(chapter)
+    try:
+        notebook = nbformat.read(chapter, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise ValueError(f"{chapter} is no notebook: {error}") from None
+    known = defaults(notebook)
+    for name in values:
+        if name not in known:
+            raise ValueError(f"{chapter.name} has no parameter {name!r}: choose among {', '.join(known)}.")
+    said = {name: [known[name]] for name in ("preset", "seed") if name in known} | values
+    if "preset" in said:             # as the chapter will understand it: $RIFR_PRESET may be another the next time
+        said["preset"] = [name or os.environ.get("RIFR_PRESET") or "mini" for name in said["preset"]]
+    text, out = nbformat.writes(notebook), Path(out).resolve()
+    rows = (dict(zip(said, row, strict=True)) for row in itertools.product(*said.values()))
+    made = (Job(chapter.stem, text, row, out) for row in rows)
+    return list({job.name: job for job in made}.values())
+
+
+def environment(threads: int, batch: str) -> dict[str, str]:
+    """What a run's kernel has to know: its share of the cores, this library, and to draw no bars, text on stderr."""
+    path = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    ours = {name: value for name, value in os.environ.items() if name.startswith("RIFR_")}
+    return {**ours, **dict.fromkeys(THREADS, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", "RIFR_BATCH": batch,
+            "PYTHONPATH": os.pathsep.join(path), "JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1"}
+
+
+def execute(job: Job, settings: dict[str, str], folder: str) -> str:
+    """Execute a run in `folder`, unless another has done it; returns its error, "" for none.
+
+    A kernel that is killed is started again, `TRIES` times in all. Raises OSError, which names the folder, when the
+    notebook cannot be written.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    os.environ.update(settings)
+    template = str(job.running).replace("{", "{{").replace("}", "}}")       # papermill fills in parameters
+    ends = f"from rifr import orphans; orphans.end_with({os.getpid()}); del orphans"
+    try:
+        with store.lock(job.running):
+            if job.done():
+                return ""
+            made_by = job.made_by()
+            for _ in range(TRIES):
+                store.atomic_write(job.running, job.notebook)
+                try:
+                    papermill.execute_notebook(template, template, job.parameters, kernel_name="python3", cwd=folder,
+                                               progress_bar=False, extra_arguments=[f"--IPKernelApp.exec_lines={ends}"])
+                    return job.keep(made_by)
+                except papermill.PapermillExecutionError as error:
+                    return job.keep(made_by, " ".join(f"{error.ename}: {error.evalue}".split()))
+                except DeadKernelError:
+                    if settings["RIFR_BATCH"] in _stopped:
+                        return "stopped"
+            return job.keep(made_by, f"its kernel was killed {TRIES} times (out of memory?)")
+    except OSError as error:
+        raise OSError(f"{job.out}: {error.strerror or error}") from error
+
+
+def end_kernels(batch: str) -> None:
+    """End the processes that a batch has started below this worker."""
+    import psutil
+
+    _stopped.add(batch)
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("RIFR_BATCH") == batch:
+                process.kill()

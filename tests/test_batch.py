@@ -1,0 +1,360 @@
+"""Batches of chapters: what is run, what is found again, what a kill leaves, and the numbers over the seeds."""
+
+import errno
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import pandas as pd
+import psutil
+import pytest
+
+from rifr import batch, batch_book, batch_jobs, cli, display, store
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = """# 9 Tiny
+
+$$x = 1$$ (one)
+
+After {cite:t}`hinton2015`, {eq}`one`; see {doc}`errata` and [chapter 10](tinyface.ipynb)."""
+PARAMETERS = 'preset = ""      # empty: $RIFR_PRESET\nseed = 0\nscale = 1.0\nwidths = []\nfolder = ""'
+RECORD = """
+import pandas as pd
+from rifr import display
+table = pd.DataFrame({"protocol": ["P1", "P1"], "network": ["a", "b"], "width": [16, 16], "rank1": [seed * scale, 0.1]})
+display.record(table, "rank1", by=["protocol", "network", "width"])"""
+NUMBER = "print(sum(k ** 0.5 for k in range(seed + 5)))\n"
+LOG = """
+import os
+from pathlib import Path
+with open(Path(folder) / f"log-{seed}", "a") as file: file.write(f"{os.getpid()}\\n")
+"""
+
+
+def chapter(path: Path, code: str, cells: int = 1) -> Path:
+    """A chapter of the test's own: a cell of text, one of parameters, and code."""
+    new = nbformat.v4
+    made = [new.new_markdown_cell(TEXT), new.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
+    made += [new.new_code_cell(code) for _ in range(cells)]
+    for place, cell in enumerate(made):
+        cell.id = f"cell-{place}"
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new.new_notebook(cells=made, metadata=kernel), path)
+    return path
+
+
+def outputs(path: Path) -> list:
+    """All that a notebook's cells have given."""
+    return [output for cell in json.loads(path.read_text())["cells"] for output in cell.get("outputs", [])]
+
+
+def printed(path: Path) -> str:
+    return "".join("".join(output.get("text", [])) for output in outputs(path))
+
+
+def command(tiny: Path, out: Path, *grid: str, **options) -> subprocess.Popen:
+    """`python -m rifr batch` as a process at the head of a group of its own."""
+    arguments = ["batch", str(tiny), "--grid", *grid, f"folder={tiny.parent}", "--out", str(out)]
+    return subprocess.Popen([sys.executable, "-m", "rifr", *arguments], cwd=ROOT, start_new_session=True, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def gone(process: int, seconds: float = 10) -> bool:
+    """Whether a process has ended, or does so soon."""
+    for _ in range(int(seconds / 0.1)):
+        if not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.05)
+
+
+# --- What is to be run -------------------------------------------------------------------------------------------
+
+def test_values_are_typed_and_commas_in_brackets_do_not_split():
+    found = batch.grid(["seed=0,1", "scale=0.5,1e-3", "widths=[112,16],[]", "flip=True,false", "preset=mini", "x=None"])
+    assert found == {"seed": [0, 1], "scale": [0.5, 1e-3], "widths": [[112, 16], []], "flip": [True, False],
+                     "preset": ["mini"], "x": [None]}
+    assert [type(value) for value in found["seed"] + found["flip"]] == [int, int, bool, bool]
+
+
+@pytest.mark.parametrize("pairs, said", [(["seed"], "NAME=VALUE"), (["a b=1"], "'a b=1'"), (["w=[1,"], "no list"),
+                                         (["seed=0", "seed=1"], "twice")])
+def test_a_grid_that_is_none_is_refused(pairs, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        batch.grid(pairs)
+
+
+def test_every_combination_is_a_job_with_a_safe_name_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("RIFR_PRESET", "smoke")
+    tiny = chapter(tmp_path / "tiny.ipynb", "1")
+    made = batch.jobs(tiny, {"seed": [3, 4], "folder": ["a/b", "a_b"], "widths": [[112, 16]]}, tmp_path / "out")
+    drawn = [(job.parameters["seed"], job.parameters["folder"]) for job in made]
+    assert drawn == [(3, "a/b"), (3, "a_b"), (4, "a/b"), (4, "a_b")]
+    assert all(job.parameters["preset"] == "smoke" and job.parameters["widths"] == [112, 16] for job in made)
+    assert len({job.path for job in made}) == 4 and all(job.path.parent == tmp_path / "out" for job in made)
+    plain = batch.jobs(tiny, {"scale": [2]}, tmp_path / "out")[0]
+    assert plain.name == "tiny-preset=smoke-seed=0-scale=2"
+
+
+def test_a_parameter_that_the_chapter_lacks_is_refused_with_those_it_has(tmp_path):
+    tiny = chapter(tmp_path / "tiny.ipynb", "1")
+    with pytest.raises(ValueError, match="no parameter 'seeds': choose among preset, seed, scale, widths, folder"):
+        batch.jobs(tiny, {"seeds": [1]}, tmp_path)
+    (tmp_path / "text.ipynb").write_text("nothing")
+    with pytest.raises(ValueError, match="no notebook"):
+        batch.jobs(tmp_path / "text.ipynb", {}, tmp_path)
+
+
+def test_the_chapters_of_the_book_can_be_run_as_a_batch(tmp_path):
+    for name in ("ablation", "identification", "verification"):
+        (job,) = batch.jobs(ROOT / "book" / f"{name}.ipynb", {"preset": ["smoke"]}, tmp_path)
+        assert "display.record(" in job.notebook and job.parameters == {"preset": "smoke", "seed": 0}
+
+
+@pytest.mark.parametrize("runs, workers, cores, expected", [
+    (5, 0, 2, (2, 1, 500)), (1, 0, 8, (1, 8, 1000)), (9, 3, 8, (3, 2, 333)), (9, 4, 2, (4, 1, 250)),
+])
+def test_cores_and_memory_are_divided_among_the_workers(runs, workers, cores, expected):
+    assert batch.divide(runs, workers, cores, 1000) == batch.Share(*expected)
+
+
+def test_a_run_is_told_its_share_and_this_library(monkeypatch):
+    monkeypatch.setenv("RIFR_STORE", "elsewhere")
+    monkeypatch.setenv("PYTHONPATH", "other")
+    found = batch.environment(3, "batch")
+    assert {found[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RIFR_WORKERS")} == {"3"}
+    assert found["PYTHONPATH"].split(os.pathsep) == [str(ROOT), "other"] and found["RIFR_STORE"] == "elsewhere"
+    assert found["TQDM_DISABLE"] == found["JUPYTER_PREFER_ENV_PATH"] == "1"
+
+
+# --- Runs --------------------------------------------------------------------------------------------------------
+
+def test_a_failed_run_is_kept_the_rest_goes_on_and_only_what_is_missing_is_done_again(tmp_path, monkeypatch, capsys):
+    from dask.system import CPU_COUNT
+
+    monkeypatch.chdir(tmp_path)
+    code = "from pathlib import Path\nif seed == 1 and not Path('mended').exists(): raise ValueError('in\\nit')\n" \
+           "import os, rifr\nprint(rifr.__file__, os.environ['OMP_NUM_THREADS'], os.environ['RIFR_WORKERS'])\n" + RECORD
+    tiny, out = chapter(tmp_path / "tiny.ipynb", code), tmp_path / "out"
+    arguments = ["batch", str(tiny), "--grid", "seed=0,1,2", "preset=x", "--out", str(out)]
+    assert cli.main(arguments) == 1
+    names = [f"tiny-preset=x-seed={seed}" for seed in range(3)]
+    said = capsys.readouterr()
+    assert f"  {names[1]}: ValueError: in it\n" in said.err and "2 of 3 runs are finished" in said.out
+    assert f"make book BATCH={out}" in said.out and "distributed" not in said.err
+    failed = out / f"{names[1]}.failed.ipynb"
+    assert {path.name for path in out.glob("*.ipynb")} == {f"{names[0]}.ipynb", failed.name, f"{names[2]}.ipynb"}
+    assert [output["ename"] for output in outputs(failed) if output["output_type"] == "error"] == ["ValueError"]
+    threads = max(1, CPU_COUNT // min(3, CPU_COUNT))
+    assert printed(out / f"{names[0]}.ipynb") == f"{ROOT / 'rifr' / '__init__.py'} {threads} {threads}\n"
+    assert str(tmp_path) not in json.dumps(json.loads((out / f"{names[0]}.ipynb").read_text())["metadata"])
+
+    before = {name: (out / f"{name}.ipynb").read_bytes() for name in (names[0], names[2])}
+    (tmp_path / "mended").touch()
+    assert cli.main(arguments) == 0
+    assert not failed.exists() and {name: (out / f"{name}.ipynb").read_bytes() for name in before} == before
+    table = pd.read_csv(out / "summary.csv")
+    assert table["mean"].tolist() == pytest.approx([1.0, 0.1]) and table.seeds.tolist() == [3, 3]
+
+    monkeypatch.setattr(batch, "_cluster", lambda *rest: pytest.fail("everything is there"))
+    assert cli.main(arguments) == 0
+    chapter(tiny, code + "\n# changed")
+    assert not any(job.done() for job in batch.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
+    chapter(tiny, code)
+    assert all(job.done() for job in batch.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
+    (tmp_path / "library" / "rifr").mkdir(parents=True)
+    monkeypatch.setattr(batch_jobs, "CHECKOUT", tmp_path / "library")
+    assert not any(job.done() for job in batch.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
+
+
+def test_killed_at_any_moment_and_started_twice_at_once_it_ends_the_same(tmp_path):
+    tiny, out = chapter(tmp_path / "tiny.ipynb", LOG + NUMBER), tmp_path / "out"
+    first = command(tiny, out, "seed=0,1")
+    time.sleep(random.uniform(1, 9))
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    logs = [tmp_path / f"log-{seed}" for seed in range(2)]
+    before = [log.read_text().split() if log.exists() else [] for log in logs]
+    assert all(gone(int(kernel)) for kernels in before for kernel in kernels)
+    finished = {path: path.read_bytes() for path in out.glob("*.ipynb")}         # whole, or not there
+    assert all(printed(path) for path in finished)
+
+    both = [command(tiny, out, "seed=0,1") for _ in range(2)]
+    assert [process.communicate() and process.returncode for process in both] == [0, 0]
+    paths = sorted(out.glob("*.ipynb"))
+    assert [printed(path) for path in paths] == [f"{sum(k ** 0.5 for k in range(seed + 5))}\n" for seed in range(2)]
+    assert all(path.read_bytes() == content for path, content in finished.items())
+    for path, log, earlier in zip(paths, logs, before, strict=True):
+        assert len(log.read_text().split()) - len(earlier) == (0 if path in finished else 1)     # the second found it
+
+
+def test_an_interrupt_keeps_what_is_finished_and_leaves_no_kernel(tmp_path):
+    tiny = chapter(tmp_path / "tiny.ipynb", LOG + "import time\nif seed: time.sleep(600)")
+    process = command(tiny, tmp_path / "out", "seed=0,1", env=os.environ | {"OMP_NUM_THREADS": "1"})
+    wait_for(lambda: (tmp_path / "log-1").exists() and list((tmp_path / "out").glob("*seed=0*.ipynb")))
+    workers = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "stopped; what was finished is kept" in said and "Traceback" not in said
+    assert len(workers) > 1 and all(gone(worker.pid) for worker in workers)
+    assert gone(int((tmp_path / "log-1").read_text()))
+    assert len(list((tmp_path / "out").glob("*.ipynb"))) == 1
+
+
+def test_a_killed_worker_is_replaced_and_a_kernel_that_is_always_killed_is_reported(tmp_path):
+    code = LOG + "import signal, time\nfirst = Path(folder, f'log-{seed}').read_text().count('\\n') == 1\n" \
+        "if seed == 0 and first: os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)\n" \
+        "if seed == 1: os.kill(os.getpid(), signal.SIGKILL)\n" + NUMBER
+    tiny = chapter(tmp_path / "tiny.ipynb", code)
+    errors = batch.run(tiny, {"seed": [0, 1], "folder": [str(tmp_path)]}, tmp_path / "out", progress=False)
+    assert ["", "its kernel was killed 3 times (out of memory?)"] == list(errors.values())
+    kernels = [(tmp_path / f"log-{seed}").read_text().split() for seed in (0, 1)]
+    assert [len(kernel) for kernel in kernels] == [2, batch.TRIES] and gone(int(kernels[0][0]))
+    assert sorted(path.name.endswith(".failed.ipynb") for path in (tmp_path / "out").glob("*.ipynb")) == [False, True]
+
+
+def test_a_cluster_that_exists_is_used_by_its_address(tmp_path):
+    import distributed
+
+    tiny = chapter(tmp_path / "tiny.ipynb", LOG + "import threading\nnames = [thread.name for thread in threading.enumerate()]\n"
+                   "print(os.getppid(), os.environ['OMP_NUM_THREADS'], 'parent' in names)")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        errors = batch.run(tiny, {"seed": [0, 1], "folder": [str(tmp_path)]}, tmp_path / "out", progress=False,
+                           scheduler=cluster.scheduler_address, threads=3)
+        worker = cluster.workers[0].process.process.pid
+    assert list(errors.values()) == ["", ""]
+    assert [printed(path) for path in batch.finished(tmp_path / "out")] == [f"{worker} 3 True\n"] * 2
+
+
+def test_a_process_ends_with_the_one_that_started_it():
+    below = "import os, time; from rifr import orphans; orphans.end_with(os.getppid()); " \
+        "print(os.getpid(), flush=True); time.sleep(60)"
+    above = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {below!r}])"
+    with subprocess.Popen([sys.executable, "-c", above], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        orphan = int(process.stdout.readline())
+        assert not gone(orphan, 1)
+        process.kill()
+    assert gone(orphan)
+
+
+def test_no_scheduler_no_folder_and_no_space_are_said(tmp_path, monkeypatch, capsys):
+    tiny = chapter(tmp_path / "tiny.ipynb", "1")
+    (tmp_path / "file").touch()
+    assert cli.main(["batch", str(tiny), "--grid", "seed=1", "--out", str(tmp_path / "file" / "out")]) == 1
+    assert f"{tmp_path / 'file' / 'out'} cannot be written" in capsys.readouterr().err
+    monkeypatch.setattr(batch, "PATIENCE", 1)
+    asked = ["batch", str(tiny), "--grid", "seed=1", "--out", str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:9"]
+    assert cli.main(asked) == 1 and "tcp://127.0.0.1:9" in capsys.readouterr().err
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "environ", dict(os.environ))         # what a worker changes in its own process
+    monkeypatch.setattr(store, "atomic_write", full)
+    (job,) = batch.jobs(tiny, {"seed": [1]}, tmp_path / "out")
+    with pytest.raises(OSError, match=rf"{tmp_path}/out: No space left on device"):
+        batch.execute(job, batch.environment(1, "batch"), str(tmp_path))
+
+
+# --- Numbers and pages -------------------------------------------------------------------------------------------
+
+def finished(folder: Path, parameters: dict, values: list, name: str = "rank1", **source) -> Path:
+    """An executed notebook as a run leaves it, with a number for each of two networks."""
+    folder.mkdir(exist_ok=True)
+    words = "-".join(f"{key}={value}" for key, value in parameters.items())
+    path = chapter(folder / f"tiny-{words}.ipynb", "0")
+    notebook = nbformat.read(path, as_version=4)
+    rows = [["P1", network, 16, value] for network, value in zip("ab", values, strict=True)]
+    kept = {"name": name, "by": ["protocol", "network", "width"], "rows": rows}
+    caption = '<figcaption>Drawn by <code class="rifr-source">rifr.figures.cmc</code></figcaption>'
+    new = nbformat.v4.new_output
+    notebook.cells[-1].outputs = [
+        new("display_data", {"text/plain": "numbers"}, metadata={display.RECORDED: kept}),
+        new("display_data", {"text/markdown": "As [Errata](errata.ipynb) say.", "text/plain": ""}),
+        new("display_data", {"text/html": caption}), new("stream", name="stderr", text="A warning."),
+    ]
+    notebook.metadata["rifr"] = {"chapter": "tiny", "parameters": parameters, "source": "s", "library": "l"} | source
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_the_summary_is_the_mean_over_seeds_with_a_t_interval(tmp_path):
+    for seed, value in enumerate([1.0, 2.0, 4.0]):
+        finished(tmp_path, {"preset": "x", "seed": seed, "widths": [112, 16]}, [value, None if seed == 1 else 5.0])
+    finished(tmp_path, {"preset": "y", "seed": 0, "widths": [112, 16]}, [7.0, None])
+    table = batch.summary(tmp_path)
+    settings, keys = ["chapter", "preset", "widths", "measure"], ["protocol", "network", "width"]
+    assert list(table.columns) == [*settings, *keys, "mean", "low", "high", "seeds"]
+    by = table.set_index(["preset", "network"])
+    one = by.loc[("x", "a")]
+    # mean 7/3, deviation sqrt(7/3) = 1.527525, t(2; 0.975) = 4.302653: half = 4.302653 * 1.527525 / sqrt(3) = 3.794577
+    assert (one["mean"], one.low, one.high) == pytest.approx((2.333333, -1.461244, 6.127911), abs=1e-5)
+    assert one.seeds == 3
+    two = by.loc[("x", "b")]
+    assert (two["mean"], two.low, two.high, two.seeds) == (5, 5, 5, 2)       # the run that could not measure is out
+    alone, nothing = by.loc[("y", "a")], by.loc[("y", "b")]
+    assert alone["mean"] == 7 and alone.seeds == 1 and pd.isna(alone.low) and pd.isna(alone.high)
+    assert nothing.seeds == 0 and pd.isna(nothing["mean"])
+
+
+def test_runs_of_two_versions_are_not_averaged(tmp_path):
+    finished(tmp_path, {"seed": 0}, [1, 1])
+    finished(tmp_path, {"seed": 1}, [3, 3], library="newer")
+    table = batch.summary(tmp_path)
+    assert table["mean"].tolist() == [1, 1, 3, 3] and table.version.nunique() == 2 and set(table.seeds) == {1}
+    assert batch.summary(tmp_path / "nothing").empty
+
+
+def test_numbers_are_kept_as_they_are(capsys):
+    kept = []
+    frame = pd.DataFrame({"width": [16, 112], "tpr": [0.1 + 0.2, float("nan")]})
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(display, "display", lambda *rest, **options: kept.append(options["metadata"]))
+        display.record(frame, "tpr", by=["width"])
+    rows = json.loads(json.dumps(kept))[0][display.RECORDED]["rows"]
+    assert rows == [[16, 0.30000000000000004], [112, None]] and isinstance(rows[0][0], int)
+
+
+def test_executed_notebooks_become_a_book_without_a_warning(tmp_path):
+    for seed in (0, 1):
+        finished(tmp_path, {"preset": "x", "seed": seed}, [10.0 + seed, 4.5])
+    failed = finished(tmp_path, {"preset": "x", "seed": 2}, [0, 0], error="ValueError: a | `b`")
+    failed.rename(failed.with_suffix(".failed.ipynb"))
+    pages = batch_book.write(tmp_path)
+    run = "from jupyter_book.cli.main import main; main()"
+    arguments = ["build", str(pages), "--path-output", str(tmp_path), "-W", "--keep-going"]
+    done = subprocess.run([sys.executable, "-c", run, *arguments], text=True, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = tmp_path / "_build" / "html"
+    first = " ".join(re.sub(r"<[^>]+>", " ", (html / "index.html").read_text()).split())         # no-break spaces too
+    # mean 10.5, deviation sqrt(1/2), t(1; 0.975) = 12.7062: half = 12.7062 * 0.5 = 6.3531
+    assert "10.5 (4.1 to 16.9)" in first and "4.5 (4.5 to 4.5)" in first and "Seeds: 2." in first
+    assert "2 of 3 runs finished" in first and "ValueError: a ¦ 'b'" in first and "seed=2.failed.ipynb" in first
+    for seed in (0, 1):
+        page = (html / f"tiny-preset=x-seed={seed}.html").read_text()
+        assert f"9 Tiny: seed {seed}" in page
+        assert f'href="tiny-preset=x-seed={seed}.html"' in unquote((html / "index.html").read_text())
+        assert "chapter 10" in page and "tinyface" not in page and "errata." not in page and "A warning." in page
+        assert "hinton" in page.lower() and f"one-{seed}" in page
+    assert not (pages / failed.name).exists()
+
+
+def test_a_folder_without_runs_makes_no_book(tmp_path):
+    with pytest.raises(ValueError, match="holds no run"):
+        batch_book.write(tmp_path)
