@@ -11,6 +11,7 @@ normalisation sees the whole batch, so that many processes take the step that on
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,6 +27,9 @@ from torch.distributed.nn.functional import all_reduce
 from rifr import store
 
 __all__ = ["BatchNormOfAll", "fabric", "first", "one_makes", "rank", "size", "synchronised"]
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says at every start which precision it uses
+logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 
 PATIENCE = timedelta(days=1)
 """How long processes wait for one another: the first may wait for a lock, render, or evaluate."""

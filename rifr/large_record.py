@@ -7,8 +7,8 @@ A seed draws everything anew: the people to train on, the probes, the distractor
 spread over seeds therefore holds all that chance does, and an interval over seeds speaks of the next such experiment.
 With a single seed the intervals are those over its people.
 
-What is finished is stored, and the record is written after each network: stopped at any moment, the same command goes
-on, and what has been written is a true, smaller record.
+What is finished is stored, and the record is written after each network (after each seed, where all are trained): stopped
+at any moment, the same command goes on, and what has been written is a true, smaller record.
 
 `book/records/large.json`:
     provenance   date, rifr, commit, machine, versions, preset (all of its fields), seeds, networks, seconds of training
@@ -49,8 +49,8 @@ def make(preset: str | Preset = "laptop", seeds: Sequence[int] = (0, 1, 2, 3, 4)
          pairs: str | Path = "", images: str | Path = "", out: Path | None = None, progress: bool = True) -> Path:  # fmt: skip
     """Train and measure what is missing, and write the record; returns where.
 
-    networks: all six if empty. pairs, images: a list of pairs as LFW's pairs.txt and the folder a person of its aligned photos. Real faces are
-    scored here, never trained on. Raises ValueError for an unknown preset or network, or a seed given twice.
+    networks: all six if empty. pairs, images: a list of pairs as LFW's pairs.txt and the folder a person of its aligned
+    photos; real faces are scored here, never trained on. Raises ValueError for an unknown preset or network, or a seed given twice.
     """
     preset, seeds = presets.get(preset), list(seeds)
     names = [name for name in ORDER if name in [recipes.get(name).name for name in networks or ORDER]]
@@ -65,7 +65,8 @@ def make(preset: str | Preset = "laptop", seeds: Sequence[int] = (0, 1, 2, 3, 4)
     calls.sort(key=lambda call: call.keywords["recipe"] != recipes.TEACHER)
     side_by_side.run(calls + [call for seed in seeds for call in landmarks.calls(preset, seed, ["wing+lr"])])
     wanted = {"preset": preset, "pairs": str(pairs), "images": str(images), "progress": progress}
-    if calls:  # all is trained: seeds are measured side by side
+    trained = all(train.find(name, preset, seed, faces[seed].train) for name in names for seed in seeds)
+    if trained:  # seeds are measured side by side
         side_by_side.run([Call("rifr.large_record", "measured", {**wanted, "seed": seed, "networks": names})
                           for seed in seeds])  # fmt: skip
     rows: dict[int, list[dict]] = {}
@@ -74,7 +75,7 @@ def make(preset: str | Preset = "laptop", seeds: Sequence[int] = (0, 1, 2, 3, 4)
         for name in names:
             train.fit(name, preset, seed, faces[seed].train, progress)
             done.append(name)
-            if not calls or name == names[-1]:
+            if not trained or name == names[-1]:
                 rows[seed] = measured(seed=seed, networks=done, **wanted)
                 records.write(out, _record(preset, names, rows, faces, pairs))
     return out

@@ -217,3 +217,9 @@ def test_make_benchmarks_runs_every_script_of_the_table():
     scripts = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py")}
     assert scripts == {*speeds.SCRIPTS, "harness", "speeds", "yardsticks", "detector", "real_faces"}
     assert "tests/benchmarks/speeds.py" in (ROOT / "Makefile").read_text()
+
+
+def test_the_row_of_a_gpu_is_made_of_the_same_two_sides():
+    row = training.on_a_gpu(small=True)
+    assert row.ours_seconds > 0 and row.rival_seconds > 0 and row.reach == 3.0
+    assert "images a second" in row.note and "peak is not known here" in row.note      # there is no GPU to ask
