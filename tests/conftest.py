@@ -1,6 +1,7 @@
 """What several tests need: small packs of faces, and the real faces where they are at hand."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny networks gain nothing from a second thread, and
@@ -9,6 +10,10 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from rifr.packs import FacePack  # noqa: E402
+
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job: children would never hear of Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
