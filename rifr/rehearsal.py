@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -23,12 +22,13 @@ import torch
 from rifr import distributed, feed, packs, recipes, store, train
 from rifr.packs import FacePack
 from rifr.presets import Preset
+from rifr.readers import archive
+from rifr.readers.folder import ENDINGS
 from rifr.recipes import Recipe
 
 FACE = packs.SIDE**2 * 3
 """Bytes of a face in a pack."""
 GIB = 2**30
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 TIMED = 2
 """Steps timed after one that is not; the fastest counts."""
 FEW = 8
@@ -78,19 +78,17 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str] = ("", "
         chosen.insert(0, recipes.get(recipes.TEACHER))
     training, report = preset.training, Report()
     given = [_at(name, root) for name, root in zip(("train", "probes", "distractors"), roots, strict=True)]
-    faces = given if any(roots) else _rendered(preset)
+    expected = _rendered(preset)
+    faces = given if any(roots) else expected
     report.lines.append(f"preset {preset.name}: {training.network}, {training.epochs} epochs, batch {training.batch_size}, "
                         f"{training.precision}, {distributed.size()} process(es)")
     if preset.name == "paper" and not any(roots):
         report.wrong.append("the paper's faces are not given: --faces TRAIN PROBES DISTRACTORS, packs that "
                             "data_scripts/casia_webface.py, facescrub.py and megaface.py make (rendered people stand in "
                             "for them below)")
-    expected = [(preset.train_people * preset.train_images, preset.train_people),
-                (preset.probe_people * preset.probe_images, preset.probe_people),
-                (preset.distractor_people, preset.distractor_people)]
-    for one, (images, people) in zip(faces, expected, strict=True):
+    for one, usual in zip(faces, expected, strict=True):
         report.lines.append(f"  {one.name:12} {one.images:>9,} images of {one.people:>6,} people  {one.where} "
-                            f"(the preset: about {images:,} of {people:,})")
+                            f"(the preset: about {usual.images:,} of {usual.people:,})")
         if one.wrong:
             report.wrong.append(f"{one.name}: {one.wrong}")
     if not any(one.wrong for one in faces):
@@ -149,7 +147,7 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
     writes = {"packs": sum(one.images * FACE for one in faces if one.new),
               "runs, and one that is under way": weights * (len(chosen) + 2),
               "features": (faces[1].images + faces[2].images) * len(preset.widths) * len(chosen) * training.embedding * 4}
-    free = shutil.disk_usage(_existing(store.root())).free
+    free = archive.free_disk(store.root())
     report.lines.append("disk  " + ", ".join(f"{name} {size / GIB:.1f} GiB" for name, size in writes.items())
                         + f"; free at {store.root()}: {free / GIB:.0f} GiB")
     if sum(writes.values()) > free:
@@ -187,7 +185,7 @@ def _at(name: str, root: str) -> Faces:
     if not path.is_dir():
         return Faces(name, root, 0, 0, wrong=f"{root} is no folder: give a pack, or a folder that holds a folder a person")
     people = [person for person in path.iterdir() if person.is_dir() and not person.name.startswith(".")]
-    images = sum(file.suffix.lower() in IMAGES for person in people for file in person.iterdir())
+    images = sum(file.suffix.lower() in ENDINGS for person in people for file in person.iterdir())
     return Faces(name, root, images, len(people), new=True,
                  wrong="" if images else f"{root} holds no images in folders a person")
 
@@ -196,12 +194,6 @@ def _rendered(preset: Preset) -> list[Faces]:
     sizes = {"train": (preset.train_people, preset.train_images), "probes": (preset.probe_people, preset.probe_images),
              "distractors": (preset.distractor_people, 1)}
     return [Faces(name, "rendered", people * images, people, new=True) for name, (people, images) in sizes.items()]
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 def _peak(device: torch.device) -> int:

@@ -1,5 +1,6 @@
 """The rehearsal of a training: roots are counted, what is in the way is said, and nothing is trained."""
 
+import shutil
 from collections import namedtuple
 from dataclasses import replace
 
@@ -41,7 +42,7 @@ def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_fold
 def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys):
     monkeypatch.setattr(rehearsal, "measured_step", lambda *_: rehearsal.Step(1.0, 2**60))
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(rehearsal.shutil, "disk_usage", lambda path: usage(10, 10, 0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 10, 0))
     report = rehearsal.rehearse(SMOKE, ["hr-only"])
     assert ["the disk is" in text or "GiB of memory" in text for text in report.wrong] == [True, True]
     assert "RIFR_STORE" in report.wrong[0] and "micro_batch=16" in report.wrong[1]
