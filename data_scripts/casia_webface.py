@@ -34,8 +34,10 @@ def record_file(files: list[str]) -> str | None:
     """The name of the record file at the root, if that is what the tree holds."""
     found = [name for name in files if PurePosixPath(name).suffix == ".rec" and "/" not in name]
     if len(found) > 1:
-        raise ValueError(f"ROOT holds {len(found)} record files ({', '.join(found)}): put the one to read, with its "
-                         ".idx, into a folder of its own")
+        raise ValueError(
+            f"ROOT holds {len(found)} record files ({', '.join(found)}): put the one to read, with its "
+            ".idx, into a folder of its own"
+        )
     return found[0] if found else None
 
 
@@ -50,8 +52,13 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
         found, copies = (len(file), int(end_of_people - end)), 1
     else:
         index = str(PurePosixPath(record).with_suffix(".idx"))
-        return common.Survey([], {"": EXPECTED}, EXPECTED[0], notes=[f"{record} is counted once it is unpacked"],
-                             wrong=[] if index in tree.files else [f"{index} is missing"])
+        return common.Survey(
+            [],
+            {"": EXPECTED},
+            EXPECTED[0],
+            notes=[f"{record} is counted once it is unpacked"],
+            wrong=[] if index in tree.files else [f"{index} is missing"],
+        )
     counts = [common.Count(*count) for count in zip(("images", "people"), found, EXPECTED)]
     return common.Survey(counts, {"": EXPECTED}, found[0], copies=copies)
 

@@ -83,8 +83,13 @@ class Tree:
     def images(self, below: str = "") -> list[str]:
         """The paths of the images below a folder of the tree."""
         start = f"{below}/" if below else ""
-        return [path for path in self.files if path.startswith(start)
-                and PurePosixPath(path).suffix.lower() in ENDINGS and not PurePosixPath(path).name.startswith(".")]
+        return [
+            path
+            for path in self.files
+            if path.startswith(start)
+            and PurePosixPath(path).suffix.lower() in ENDINGS
+            and not PurePosixPath(path).name.startswith(".")
+        ]
 
     def people(self, below: str = "") -> Counter[str]:
         """How many images lie in each person's folder; images deeper down or beside the folders are passed over."""
@@ -113,8 +118,9 @@ def look(path: Path, marks: set[str] = frozenset()) -> Tree:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: give the set's folder, or its archive")
     if not archive.is_archive(path):
-        raise NotADirectoryError(f"{path} is a file and no archive ({', '.join(archive.ENDINGS)}): give the folder in "
-                                 "which it lies")
+        raise NotADirectoryError(
+            f"{path} is a file and no archive ({', '.join(archive.ENDINGS)}): give the folder in which it lies"
+        )
     files, inside = archive.contents(path), ""
     while not marks & (top := {name.split("/")[0] for name in files}) and len(top) == 1:
         deeper = {name.partition("/")[2]: size for name, size in files.items()}
@@ -124,9 +130,17 @@ def look(path: Path, marks: set[str] = frozenset()) -> Tree:
     return Tree(path, files, inside)
 
 
-def run(name: str, doc: str, survey: Callable, make: Callable, add_options: Callable | None = None,
-        arguments: list[str] | None = None, marks: Callable = lambda options: set(), rooted: bool = True,
-        resumes: bool = False) -> int:
+def run(
+    name: str,
+    doc: str,
+    survey: Callable,
+    make: Callable,
+    add_options: Callable | None = None,
+    arguments: list[str] | None = None,
+    marks: Callable = lambda options: set(),
+    rooted: bool = True,
+    resumes: bool = False,
+) -> int:
     """Run a script; returns the exit status. Errors that a user can mend are one line, without a traceback.
 
     survey: (tree, options) -> Survey; make: (root, options) -> the packs by their folders in --out
@@ -135,8 +149,12 @@ def run(name: str, doc: str, survey: Callable, make: Callable, add_options: Call
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if rooted:
-        parser.add_argument("root", type=Path, metavar="ROOT", help="the set's folder, or an archive of it: "
-                            + ", ".join(archive.ENDINGS))
+        parser.add_argument(
+            "root",
+            type=Path,
+            metavar="ROOT",
+            help="the set's folder, or an archive of it: " + ", ".join(archive.ENDINGS),
+        )
     parser.add_argument("--out", type=Path, required=True, help="folder of the pack or packs")
     parser.add_argument("--dry-run", action="store_true", help="look, count and estimate; write nothing")
     parser.add_argument("--again", action="store_true", help="make the pack anew where there is one")
@@ -158,12 +176,19 @@ def run(name: str, doc: str, survey: Callable, make: Callable, add_options: Call
 
 def add_aligner(parser: argparse.ArgumentParser) -> None:
     """The options of sets whose photos are not aligned."""
-    parser.add_argument("--aligner", choices=("landmarks", "none"), default="landmarks",
-                        help="landmarks (default): by the landmark network, which is trained at its first use; "
-                             "none: the whole photo becomes the face")
-    parser.add_argument("--preset", choices=("smoke", "mini", "rendered", "paper"),
-                        default=os.environ.get("RIFR_PRESET") or "mini",
-                        help="of the landmark network (default $RIFR_PRESET, else mini)")
+    parser.add_argument(
+        "--aligner",
+        choices=("landmarks", "none"),
+        default="landmarks",
+        help="landmarks (default): by the landmark network, which is trained at its first use; "
+        "none: the whole photo becomes the face",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=("smoke", "mini", "rendered", "paper"),
+        default=os.environ.get("RIFR_PRESET") or "mini",
+        help="of the landmark network (default $RIFR_PRESET, else mini)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the landmark network (default 0)")
 
 
@@ -179,8 +204,12 @@ def aligner(options: argparse.Namespace) -> Callable:
 
 
 def add_on_bad(parser: argparse.ArgumentParser, default: str = "skip") -> None:
-    parser.add_argument("--on-bad", choices=("skip", "refuse"), default=default,
-                        help=f"images that are corrupt or of another size: leave out, or stop (default {default})")
+    parser.add_argument(
+        "--on-bad",
+        choices=("skip", "refuse"),
+        default=default,
+        help=f"images that are corrupt or of another size: leave out, or stop (default {default})",
+    )
 
 
 def names(those: list[str]) -> str:
@@ -193,8 +222,9 @@ def place_of(out: Path, part: str) -> Path:
     return out / part if part else out
 
 
-def _run(name: str, tree: Tree | None, options: argparse.Namespace, survey: Survey, make: Callable,
-         resumes: bool) -> int:
+def _run(
+    name: str, tree: Tree | None, options: argparse.Namespace, survey: Survey, make: Callable, resumes: bool
+) -> int:
     if tree and options.out.resolve().is_relative_to(tree.path.resolve()):
         raise ValueError(f"--out {options.out} lies in the set itself, {tree.path}: give a folder outside of it")
     if not survey.images:
@@ -210,8 +240,9 @@ def _run(name: str, tree: Tree | None, options: argparse.Namespace, survey: Surv
     return int(options.strict and _deviates(survey.counts + sum(counted, []), survey.wrong))
 
 
-def _make(name: str, tree: Tree | None, options: argparse.Namespace, survey: Survey, make: Callable,
-          resumes: bool) -> dict[str, FacePack]:
+def _make(
+    name: str, tree: Tree | None, options: argparse.Namespace, survey: Survey, make: Callable, resumes: bool
+) -> dict[str, FacePack]:
     """The packs, found or made. A note beside them says from what they were begun, and whether they are finished."""
     note = options.out.with_name(options.out.name + ".made.json")
     key = _key(name, tree, options)
@@ -238,8 +269,11 @@ def _make(name: str, tree: Tree | None, options: argparse.Namespace, survey: Sur
 
 def _key(name: str, tree: Tree | None, options: argparse.Namespace) -> str:
     """What the packs are made from: the files' paths and sizes, and the options, of lists their contents."""
-    chosen = {option: store.file_digest(value) if isinstance(value, Path) and value.is_file() else str(value)
-              for option, value in vars(options).items() if option not in DIRECTIONS}
+    chosen = {
+        option: store.file_digest(value) if isinstance(value, Path) and value.is_file() else str(value)
+        for option, value in vars(options).items()
+        if option not in DIRECTIONS
+    }
     return store.digest(name, chosen, sorted(tree.files.items()) if tree else None)
 
 
@@ -263,8 +297,10 @@ def _may_replace(place: Path, ours: bool) -> None:
     if not (place / "manifest.json").is_file():
         raise ValueError(f"{place} is there and is no face pack: give another --out")
     if not ours:
-        raise ValueError(f"{place} holds a pack that was made from other files, by other options or elsewhere: give "
-                         "another --out, or --again to replace it")
+        raise ValueError(
+            f"{place} holds a pack that was made from other files, by other options or elsewhere: give "
+            "another --out, or --again to replace it"
+        )
 
 
 def _estimate(tree: Tree | None, out: Path, survey: Survey) -> tuple[bool, str]:
@@ -275,8 +311,10 @@ def _estimate(tree: Tree | None, out: Path, survey: Survey) -> tuple[bool, str]:
         need += sum(tree.files.values())
     made = f", {_size(need)} while it is made" + (" and unpacked" if packed else "") if need > survey.bytes else ""
     fits = need <= free
-    return fits, (f"disk: {survey.images:,} images take {_size(survey.bytes)}{made}; {_size(free)} are free at {out}: "
-                  + ("it fits" if fits else "it does not fit, make room or give another --out"))
+    return fits, (
+        f"disk: {survey.images:,} images take {_size(survey.bytes)}{made}; {_size(free)} are free at {out}: "
+        + ("it fits" if fits else "it does not fit, make room or give another --out")
+    )
 
 
 def _size(count: int) -> str:
@@ -299,8 +337,10 @@ def _told(out: Path, part: str, pack: FacePack, expected: tuple[int | None, int 
     if spec.get("noise_excluded"):
         print(f"  {spec['noise_excluded']:,} left out as noise")
     where = f" in {part}" if part else " in the pack"
-    counts = [Count(f"{what}{where}", found, wanted)
-              for what, found, wanted in zip(("images", "people"), (len(pack), people), expected)]
+    counts = [
+        Count(f"{what}{where}", found, wanted)
+        for what, found, wanted in zip(("images", "people"), (len(pack), people), expected)
+    ]
     print("".join(f"  {count}\n" for count in counts if count.expected is not None), end="")
     return counts
 

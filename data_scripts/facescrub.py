@@ -47,15 +47,24 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
         images = EXPECTED[0] if options.keep_noise or not noisy else None  # how many of the linked ones are noise?
         return common.Survey(counts, {"": (images, EXPECTED[1])}, people.total())
     listed = facescrub.listed(options.list)
-    wanted = [(name, face) for name, face in ((name, face_of(path)) for name, path in listed)
-              if options.keep_noise or PurePosixPath(face).name not in noisy]
+    wanted = [
+        (name, face)
+        for name, face in ((name, face_of(path)) for name, path in listed)
+        if options.keep_noise or PurePosixPath(face).name not in noisy
+    ]
     there = {face_of(path) for path in tree.images()}
     absent = [face for _, face in wanted if face not in there]
-    counts = [common.Count("listed photos", len(listed), LISTED[0]),
-              common.Count("listed people", len({name for name, _ in listed}), LISTED[1]),
-              common.Count("listed photos that are there, without noise", len(wanted) - len(absent), len(wanted))]
-    return common.Survey(counts, {"": (len(wanted), len({name for name, _ in wanted}))}, len(wanted) - len(absent),
-                         wrong=[f"absent: {common.names(absent)}"] if absent else [])
+    counts = [
+        common.Count("listed photos", len(listed), LISTED[0]),
+        common.Count("listed people", len({name for name, _ in listed}), LISTED[1]),
+        common.Count("listed photos that are there, without noise", len(wanted) - len(absent), len(wanted)),
+    ]
+    return common.Survey(
+        counts,
+        {"": (len(wanted), len({name for name, _ in wanted}))},
+        len(wanted) - len(absent),
+        wrong=[f"absent: {common.names(absent)}"] if absent else [],
+    )
 
 
 def face_of(path: str) -> str:
@@ -65,8 +74,11 @@ def face_of(path: str) -> str:
 
 def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
     noise = "keep" if options.keep_noise else "exclude"
-    return {"": facescrub.read(root, options.out, options.list, options.noise, noise, on_bad=options.on_bad,
-                               licence=LICENCE)}
+    return {
+        "": facescrub.read(
+            root, options.out, options.list, options.noise, noise, on_bad=options.on_bad, licence=LICENCE
+        )
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

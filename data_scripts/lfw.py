@@ -44,8 +44,9 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
         if not options.pairs.is_file():
             raise FileNotFoundError(f"{options.pairs} does not exist: give the path of LFW's pairs.txt")
         try:
-            counts.append(common.Count("pairs whose photos are there", len(lfw.pairs(options.pairs, tree.folder)[2]),
-                                       PAIRS))
+            counts.append(
+                common.Count("pairs whose photos are there", len(lfw.pairs(options.pairs, tree.folder)[2]), PAIRS)
+            )
         except FileNotFoundError as error:
             found.wrong.append(str(error))
     return found

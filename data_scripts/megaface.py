@@ -31,8 +31,13 @@ LICENCE = "withdrawn by its makers"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--list", type=Path, metavar="FILE", required=True,
-                        help="megaface_features_list.json_10000_1, or another of the devkit's lists")
+    parser.add_argument(
+        "--list",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help="megaface_features_list.json_10000_1, or another of the devkit's lists",
+    )
     parser.add_argument("--noise", type=Path, metavar="FILE", help="megaface_noises.txt: photos to leave out")
     parser.add_argument("--keep-noise", action="store_true", help="take the noise in and mark it")
     common.add_on_bad(parser)
@@ -49,10 +54,16 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
     there = {stem(path) for path in tree.images()}
     absent = [path for path in wanted if stem(path) not in there]
     named = re.search(r"\.json_(\d+)_\d+$", options.list.name)
-    counts = [common.Count("listed photos", len(listed), int(named[1]) if named else None),
-              common.Count("listed photos that are there, without noise", len(wanted) - len(absent), len(wanted))]
-    return common.Survey(counts, {"": (len(wanted), None)}, len(wanted) - len(absent),
-                         wrong=[f"absent: {common.names(absent)}"] if absent else [])
+    counts = [
+        common.Count("listed photos", len(listed), int(named[1]) if named else None),
+        common.Count("listed photos that are there, without noise", len(wanted) - len(absent), len(wanted)),
+    ]
+    return common.Survey(
+        counts,
+        {"": (len(wanted), None)},
+        len(wanted) - len(absent),
+        wrong=[f"absent: {common.names(absent)}"] if absent else [],
+    )
 
 
 def stem(path: str) -> str:
@@ -61,8 +72,9 @@ def stem(path: str) -> str:
 
 def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
     noise = "keep" if options.keep_noise else "exclude"
-    return {"": megaface.read(root, options.out, options.list, options.noise, noise, on_bad=options.on_bad,
-                              licence=LICENCE)}
+    return {
+        "": megaface.read(root, options.out, options.list, options.noise, noise, on_bad=options.on_bad, licence=LICENCE)
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -31,8 +31,9 @@ LICENCE = "by signed agreement with the University of Zagreb; not to be passed o
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--people", choices=("all", "eighty"), default="all",
-                        help="all 130 (default), or 80 drawn at random")
+    parser.add_argument(
+        "--people", choices=("all", "eighty"), default="all", help="all 130 (default), or 80 drawn at random"
+    )
     parser.add_argument("--people-seed", type=int, default=0, help="of the draw of eighty (default 0)")
     common.add_aligner(parser)
     common.add_on_bad(parser)
@@ -46,9 +47,15 @@ def marks(options: argparse.Namespace) -> set[str]:
 def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
     everyone = options.people == "all"
     people = range(1, scface.PEOPLE + 1) if everyone else scface.eighty(options.people_seed)
-    wanted = {"mugshots": {f"{person:03d}_frontal" for person in people},
-              "probes": {f"{person:03d}_cam{camera}_{distance}"
-                         for person in people for camera in scface.CAMERAS for distance in scface.METRES}}
+    wanted = {
+        "mugshots": {f"{person:03d}_frontal" for person in people},
+        "probes": {
+            f"{person:03d}_cam{camera}_{distance}"
+            for person in people
+            for camera in scface.CAMERAS
+            for distance in scface.METRES
+        },
+    }
     stems = {PurePosixPath(path).stem.lower() for path in tree.images()}
     patterns = {"mugshots": r"\d{3}_frontal", "probes": r"\d{3}_cam[1-5]_[123]"}
     packs, counts, wrong, images = {}, [], [], 0
@@ -64,8 +71,9 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
 
 def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
     people = "all" if options.people == "all" else scface.eighty(options.people_seed)
-    return vars(scface.read(root, options.out, common.aligner(options), people=people, on_bad=options.on_bad,
-                            licence=LICENCE))
+    return vars(
+        scface.read(root, options.out, common.aligner(options), people=people, on_bad=options.on_bad, licence=LICENCE)
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

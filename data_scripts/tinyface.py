@@ -48,8 +48,10 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
     if options.training:
         people, packs["training"] = tree.people("Training_Set"), TRAINING
         found["training"] = people.total()
-        counts += [common.Count(f"training {what}", *count)
-                   for what, count in zip(("photos", "people"), zip((people.total(), len(people)), TRAINING))]
+        counts += [
+            common.Count(f"training {what}", *count)
+            for what, count in zip(("photos", "people"), zip((people.total(), len(people)), TRAINING))
+        ]
     images = sum(found.values())
     copies = 1 + max(found.values()) / max(images, 1)  # the largest pack lies there twice while it is made
     return common.Survey(counts, packs, images, copies=copies, wrong=unlisted(tree) if images else [])
@@ -86,8 +88,9 @@ def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return common.run("tinyface", __doc__, survey, make, add_options, arguments,
-                      marks=lambda options: {"Testing_Set"}, resumes=True)
+    return common.run(
+        "tinyface", __doc__, survey, make, add_options, arguments, marks=lambda options: {"Testing_Set"}, resumes=True
+    )
 
 
 if __name__ == "__main__":

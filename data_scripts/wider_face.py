@@ -49,11 +49,14 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
         except FileNotFoundError as error:
             found.wrong.append(str(error))
         else:
-            usable = [face for face in faces
-                      if face.landmarks is not None and face.box[2:].max() >= options.fewest_pixels]
+            usable = [
+                face for face in faces if face.landmarks is not None and face.box[2:].max() >= options.fewest_pixels
+            ]
             found.images, found.packs = len(usable), {"": (len(usable), len(usable))}
-            counts += [common.Count("faces", len(faces)),
-                       common.Count("faces large enough, with landmarks", len(usable))]
+            counts += [
+                common.Count("faces", len(faces)),
+                common.Count("faces large enough, with landmarks", len(usable)),
+            ]
             if not usable:
                 found.images = len(faces)
                 found.wrong.append("no face can be used: landmarks come with the train split")
@@ -61,13 +64,15 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
 
 
 def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
-    return {"": widerface.read(root, options.out, options.split, options.side, fewest_pixels=options.fewest_pixels,
-                               licence=LICENCE)}
+    return {
+        "": widerface.read(
+            root, options.out, options.split, options.side, fewest_pixels=options.fewest_pixels, licence=LICENCE
+        )
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return common.run("wider_face", __doc__, survey, make, add_options, arguments,
-                      marks=lambda options: set(PHOTOS))
+    return common.run("wider_face", __doc__, survey, make, add_options, arguments, marks=lambda options: set(PHOTOS))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def similarity(points: np.ndarray, target: np.ndarray | None = None) -> np.ndarr
         target = TEMPLATE if len(points) == 5 else FOUR
     target = np.asarray(target, np.float64)
     if points.ndim != 2 or points.shape != target.shape or points.shape[1] != 2 or len(points) < 2:
-        raise ValueError(f"points and target are both (K, 2) with K of at least 2, not {points.shape} and {target.shape}")
+        raise ValueError(
+            f"points and target are both (K, 2) with K of at least 2, not {points.shape} and {target.shape}"
+        )
     if not (np.isfinite(points).all() and np.isfinite(target).all()):
         raise ValueError(f"landmarks are not finite: {points.tolist()}. Leave the picture out, or find them anew")
     centre, goal = points.mean(axis=0), target.mean(axis=0)
@@ -54,9 +56,13 @@ def similarity(points: np.ndarray, target: np.ndarray | None = None) -> np.ndarr
     dot = (source * wanted).sum() / spread if spread else 0.0
     cross = (source[:, 0] * wanted[:, 1] - source[:, 1] * wanted[:, 0]).sum() / spread if spread else 0.0
     size = max(np.abs(points).max(), 1.0)
-    if np.sqrt(spread) <= LEAST * size or np.hypot(dot, cross) * np.sqrt(spread) <= LEAST * np.sqrt(np.square(wanted).sum()):
-        raise ValueError(f"landmarks are degenerate, no turn and scale fits them best: {points.tolist()}. "
-                         "Leave the picture out, or find them anew")
+    if np.sqrt(spread) <= LEAST * size or np.hypot(dot, cross) * np.sqrt(spread) <= LEAST * np.sqrt(
+        np.square(wanted).sum()
+    ):
+        raise ValueError(
+            f"landmarks are degenerate, no turn and scale fits them best: {points.tolist()}. "
+            "Leave the picture out, or find them anew"
+        )
     turn = np.array([[dot, -cross], [cross, dot]])
     return np.column_stack([turn, goal - turn @ centre])
 
@@ -80,8 +86,9 @@ def face(image: np.ndarray, landmarks: np.ndarray, side: int = SIDE) -> np.ndarr
         matrix = matrix * scale
         matrix[:, 2] += (scale - 1) / 2
     enlarged = np.hypot(matrix[0, 0], matrix[1, 0]) > 1.01
-    return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_CUBIC if enlarged else cv2.INTER_LINEAR,
-                          borderValue=0)
+    return cv2.warpAffine(
+        image, matrix, (side, side), flags=cv2.INTER_CUBIC if enlarged else cv2.INTER_LINEAR, borderValue=0
+    )
 
 
 def resized(image: np.ndarray) -> np.ndarray:

@@ -17,19 +17,28 @@ from rifr.landmarks import boxes_of
 
 LINES = (("#0173b2", "o", "-"), ("#d55e00", "s", "--"), ("#029e73", "^", ":"), ("#cc78bc", "D", "-."))
 """Landmark networks, orders and widths are no recognition networks: colours in turn, each with a mark and a dash."""
-NAMES = {"wing+lr": "Wing, all resolutions (the paper's)", "l2+lr": "L2, all resolutions", "wing-hr": "Wing, large faces only"}
+NAMES = {
+    "wing+lr": "Wing, all resolutions (the paper's)",
+    "l2+lr": "L2, all resolutions",
+    "wing-hr": "Wing, large faces only",
+}
 DOTS = ("#ffd60a", "#ffd60a", "#00e5ff", "#ff4fd8", "#ff4fd8")
 
 
-def points_on_faces(pictures: Sequence[Sequence[np.ndarray]], points: Sequence[np.ndarray], truth: Sequence[np.ndarray],
-                    widths: Sequence[int]) -> Figure:
+def points_on_faces(
+    pictures: Sequence[Sequence[np.ndarray]],
+    points: Sequence[np.ndarray],
+    truth: Sequence[np.ndarray],
+    widths: Sequence[int],
+) -> Figure:
     """A row a face, a column a face width: the points that a network found (discs) and the true ones (crosses).
 
     pictures[row][column] (h, w, 3), points[row][column] and truth[row][column] (5, 2) in its pixels.
     """
     lines, across = len(pictures), len(widths)
-    figure, panels = plt.subplots(lines, across, figsize=(9.0, 9.0 * lines / across + 0.3), squeeze=False,
-                                  layout="constrained")
+    figure, panels = plt.subplots(
+        lines, across, figsize=(9.0, 9.0 * lines / across + 0.3), squeeze=False, layout="constrained"
+    )
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
     for row in range(lines):
         for column, width in enumerate(widths):
@@ -65,8 +74,10 @@ def errors_by_width(table: pd.DataFrame) -> Figure:
 def found_by_width(table: pd.DataFrame) -> Figure:
     """The share of faces that a detector finds, against face width; `table` as `alignment_results.detected` gives it."""
     figure, axes = plt.subplots(figsize=(7.0, 3.6))
-    for column, name, (colour, mark, dash) in (("found", "the picture as it is", LINES[0]),
-                                               ("found_enlarged", "the picture enlarged again", LINES[1])):
+    for column, name, (colour, mark, dash) in (
+        ("found", "the picture as it is", LINES[0]),
+        ("found_enlarged", "the picture enlarged again", LINES[1]),
+    ):
         rows = table.sort_values("width")
         axes.plot(rows.width, rows[column], color=colour, marker=mark, linestyle=dash, label=name)
     axes.set(xlabel="face width (pixels)", ylabel="faces found by YuNet (%)", ylim=(0, 102))
@@ -105,9 +116,14 @@ def wing(w: float = 10.0, epsilon: float = 2.0) -> Figure:
     """The Wing loss beside L1 and L2, and their slopes: small errors still pull, large ones do not take over."""
     x = np.linspace(-20, 20, 801)
     size, c = np.abs(x), w - w * np.log(1 + w / epsilon)
-    curves = {"Wing": (np.where(size < w, w * np.log1p(size / epsilon), size - c),
-                       np.sign(x) * np.where(size < w, w / (epsilon + size), 1)),
-              "L1": (size, np.sign(x)), "L2, halved": (x**2 / 2, x)}  # fmt: skip
+    curves = {
+        "Wing": (
+            np.where(size < w, w * np.log1p(size / epsilon), size - c),
+            np.sign(x) * np.where(size < w, w / (epsilon + size), 1),
+        ),
+        "L1": (size, np.sign(x)),
+        "L2, halved": (x**2 / 2, x),
+    }
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.6))
     for (name, (value, slope)), (colour, _, dash) in zip(curves.items(), LINES):
         left.plot(x, value, color=colour, linestyle=dash, label=name)

@@ -1,9 +1,9 @@
 """Tables of chapter 6: how well landmarks are found by face width, and what their errors cost.
 
-    landmark_errors     mean error of several landmark networks by face width
-    detected            how many faces OpenCV's YuNet finds by face width, and how well
-    cost_of_errors      rank-1 when landmarks are off by so many pixels
-    order_of_steps      align, then shrink (as synthetic tests do) against shrink, then align (as cameras do)
+landmark_errors     mean error of several landmark networks by face width
+detected            how many faces OpenCV's YuNet finds by face width, and how well
+cost_of_errors      rank-1 when landmarks are off by so many pixels
+order_of_steps      align, then shrink (as synthetic tests do) against shrink, then align (as cameras do)
 """
 
 from __future__ import annotations
@@ -50,8 +50,17 @@ class Errors:
         rows = []
         for (network, width), share in self.share.items():
             found = self._interval(share)
-            rows.append({"network": network, "width": width, "error": 100 * found.estimate, "low": 100 * found.low,
-                         "high": 100 * found.high, "failed": 100 * (share >= FAILED).mean(), "faces": len(share)})  # fmt: skip
+            rows.append(
+                {
+                    "network": network,
+                    "width": width,
+                    "error": 100 * found.estimate,
+                    "low": 100 * found.low,
+                    "high": 100 * found.high,
+                    "failed": 100 * (share >= FAILED).mean(),
+                    "faces": len(share),
+                }
+            )
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
@@ -60,8 +69,14 @@ class Errors:
         for (name, width), share in self.share.items():
             if name == network:
                 found = self._interval(share, self.share[other, width])
-                rows.append({"width": width, "difference": 100 * found.estimate, "low": 100 * found.low,
-                             "high": 100 * found.high})  # fmt: skip
+                rows.append(
+                    {
+                        "width": width,
+                        "difference": 100 * found.estimate,
+                        "low": 100 * found.low,
+                        "high": 100 * found.high,
+                    }
+                )
         return pd.DataFrame(rows)
 
     def _interval(self, *shares: np.ndarray) -> metrics.Interval:
@@ -70,8 +85,14 @@ class Errors:
         return metrics.interval(sums[0], np.bincount(person).astype(float), *sums[1:], resamples=self.resamples)
 
 
-def landmark_errors(runs: Mapping[str, LandmarkRun], pack: FacePack, preset: str | Preset = "",
-                    widths: Sequence[int] = (), seed: int = 0, progress: bool = True) -> Errors:
+def landmark_errors(
+    runs: Mapping[str, LandmarkRun],
+    pack: FacePack,
+    preset: str | Preset = "",
+    widths: Sequence[int] = (),
+    seed: int = 0,
+    progress: bool = True,
+) -> Errors:
     """Errors of landmark networks on pictures brought down to several face widths, and as they are.
 
     pack: scenes with landmarks. The networks are given boxes that are off as a detector's are (`OFF`, `SIZE`), the same
@@ -81,7 +102,9 @@ def landmark_errors(runs: Mapping[str, LandmarkRun], pack: FacePack, preset: str
     widths = tuple(widths) or preset.landmarks.test_widths
     own = landmarks.boxes_of(pack.landmarks)[:, 2]
     share = {}
-    for width in tqdm([WHOLE, *widths], desc="landmarks", unit="width", leave=False, disable=None if progress else True):
+    for width in tqdm(
+        [WHOLE, *widths], desc="landmarks", unit="width", leave=False, disable=None if progress else True
+    ):
         pictures, points = small_pictures(pack, width)
         boxes = loose_boxes(points, seed)
         label = int(np.median(own)) if width == WHOLE else width
@@ -91,8 +114,9 @@ def landmark_errors(runs: Mapping[str, LandmarkRun], pack: FacePack, preset: str
     return Errors(share, photos, preset.resamples, int(np.median(own)))
 
 
-def detected(model: str, pack: FacePack, preset: str | Preset = "", widths: Sequence[int] = (),
-             least: float = 0.6) -> pd.DataFrame:
+def detected(
+    model: str, pack: FacePack, preset: str | Preset = "", widths: Sequence[int] = (), least: float = 0.6
+) -> pd.DataFrame:
     """YuNet on pictures brought down to several face widths, and as they are.
 
     A row per width: found, found_enlarged in % of the faces (the picture as it is, and enlarged again to its own size);
@@ -106,20 +130,35 @@ def detected(model: str, pack: FacePack, preset: str | Preset = "", widths: Sequ
         as_is, enlarged, off = [], [], []
         for picture, truth, large in zip(pictures, points, pack.images):
             ratio = len(large) / len(picture)
-            seen = {"as is": _hit(detector(picture), truth),
-                    "enlarged": _hit(detector(_enlarged(picture, len(large))), (truth + 0.5) * ratio - 0.5)}
+            seen = {
+                "as is": _hit(detector(picture), truth),
+                "enlarged": _hit(detector(_enlarged(picture, len(large))), (truth + 0.5) * ratio - 0.5),
+            }
             as_is.append(seen["as is"] is not None)
             enlarged.append(seen["enlarged"] is not None)
             off += [error for error in seen.values() if error is not None][:1]
-        rows.append({"width": own if width == WHOLE else width, "found": 100 * np.mean(as_is),
-                     "found_enlarged": 100 * np.mean(enlarged), "faces": len(pictures),
-                     "error": 100 * np.median(off) if off else np.nan})  # fmt: skip
+        rows.append(
+            {
+                "width": own if width == WHOLE else width,
+                "found": 100 * np.mean(as_is),
+                "found_enlarged": 100 * np.mean(enlarged),
+                "faces": len(pictures),
+                "error": 100 * np.median(off) if off else np.nan,
+            }
+        )
     return pd.DataFrame(rows)
 
 
-def cost_of_errors(trained: Mapping[str, Run], pack: FacePack, distractors: FacePack, pixels: Sequence[float],
-                   preset: str | Preset = "", widths: Sequence[int] = (112, 30, 16), seed: int = 0,
-                   progress: bool = True) -> pd.DataFrame:
+def cost_of_errors(
+    trained: Mapping[str, Run],
+    pack: FacePack,
+    distractors: FacePack,
+    pixels: Sequence[float],
+    preset: str | Preset = "",
+    widths: Sequence[int] = (112, 30, 16),
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
     """Rank-1 under P2 when the probe's landmarks are off by a normal error of so many pixels a coordinate.
 
     The error is in pixels of the aligned 112x112 face; the gallery is aligned by the true landmarks.
@@ -136,9 +175,18 @@ def cost_of_errors(trained: Mapping[str, Run], pack: FacePack, distractors: Face
             for width in widths:
                 found = _identify(run, probes, width, gallery, distractors, preset, progress)
                 rate = metrics.interval(found.hits, found.trials_per_person, resamples=preset.resamples)
-                rows.append({"network": name, "width": width, "pixels": size, "rank1": 100 * rate.estimate,
-                             "low": 100 * rate.low, "high": 100 * rate.high, "people": len(found.people),
-                             "trials": int(found.trials_per_person.sum())})  # fmt: skip
+                rows.append(
+                    {
+                        "network": name,
+                        "width": width,
+                        "pixels": size,
+                        "rank1": 100 * rate.estimate,
+                        "low": 100 * rate.low,
+                        "high": 100 * rate.high,
+                        "people": len(found.people),
+                        "trials": int(found.trials_per_person.sum()),
+                    }
+                )
     return pd.DataFrame(rows)
 
 
@@ -149,9 +197,16 @@ ORDERS = {
 }
 
 
-def order_of_steps(trained: Mapping[str, Run], finder: LandmarkRun, pack: FacePack, distractors: FacePack,
-                   preset: str | Preset = "", widths: Sequence[int] = (), seed: int = 0,
-                   progress: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
+def order_of_steps(
+    trained: Mapping[str, Run],
+    finder: LandmarkRun,
+    pack: FacePack,
+    distractors: FacePack,
+    preset: str | Preset = "",
+    widths: Sequence[int] = (),
+    seed: int = 0,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rank-1 under P2 for the three ways of `ORDERS`, and their differences, paired by person.
 
     The first table has a row per network, order and width: rank1, low, high; the second per network and width:
@@ -166,19 +221,36 @@ def order_of_steps(trained: Mapping[str, Run], finder: LandmarkRun, pack: FacePa
     rates, apart = [], []
     for width in tqdm(widths, desc="order of steps", unit="width", leave=False, disable=None if progress else True):
         pictures, points = small_pictures(pack, width)
-        ways = {"aligned, then small": (gallery, width),
-                "small, then aligned": (aligned_pack(pictures, finder.predict(pictures, loose_boxes(points, seed)),
-                                                     pack.identities), SIDE),
-                "small, large face's landmarks": (aligned_pack(pictures, _scaled(large, pack.images, pictures),
-                                                               pack.identities), SIDE)}  # fmt: skip
+        ways = {
+            "aligned, then small": (gallery, width),
+            "small, then aligned": (
+                aligned_pack(pictures, finder.predict(pictures, loose_boxes(points, seed)), pack.identities),
+                SIDE,
+            ),
+            "small, large face's landmarks": (
+                aligned_pack(pictures, _scaled(large, pack.images, pictures), pack.identities),
+                SIDE,
+            ),
+        }
         for name, run in trained.items():
-            found = {way: _identify(run, probes, at, gallery, distractors, preset, progress)
-                     for way, (probes, at) in ways.items()}
+            found = {
+                way: _identify(run, probes, at, gallery, distractors, preset, progress)
+                for way, (probes, at) in ways.items()
+            }
             for way, one in found.items():
                 rate = metrics.interval(one.hits, one.trials_per_person, resamples=preset.resamples)
-                rates.append({"network": name, "order": way, "width": width, "rank1": 100 * rate.estimate,
-                              "low": 100 * rate.low, "high": 100 * rate.high, "people": len(one.people),
-                              "trials": int(one.trials_per_person.sum())})  # fmt: skip
+                rates.append(
+                    {
+                        "network": name,
+                        "order": way,
+                        "width": width,
+                        "rank1": 100 * rate.estimate,
+                        "low": 100 * rate.low,
+                        "high": 100 * rate.high,
+                        "people": len(one.people),
+                        "trials": int(one.trials_per_person.sum()),
+                    }
+                )
             first, second, third = (found[way] for way in ORDERS)
             row = {"network": name, "width": width}
             for column, (one, other) in {"optimism": (first, second), "landmarks": (third, second)}.items():
@@ -191,8 +263,10 @@ def order_of_steps(trained: Mapping[str, Run], finder: LandmarkRun, pack: FacePa
 
 def small_pictures(pack: FacePack, width: int) -> tuple[list[np.ndarray], np.ndarray]:
     """The pictures of a pack of scenes with their faces `width` pixels wide, and their landmarks (N, 5, 2)."""
-    small = [landmarks.small_picture(np.asarray(picture), points, width)
-             for picture, points in zip(pack.images, pack.landmarks)]
+    small = [
+        landmarks.small_picture(np.asarray(picture), points, width)
+        for picture, points in zip(pack.images, pack.landmarks)
+    ]
     return [picture for picture, _ in small], np.stack([points for _, points in small])
 
 
@@ -225,13 +299,18 @@ def aligned_pack(pictures: Sequence[np.ndarray], points: np.ndarray, identities:
 
 def _scaled(points: np.ndarray, pictures: Sequence[np.ndarray], smaller: Sequence[np.ndarray]) -> np.ndarray:
     """(N, 5, 2) points of pictures, where they lie in the same pictures brought down."""
-    ratios = np.array([[small.shape[1] / large.shape[1], small.shape[0] / large.shape[0]]
-                       for large, small in zip(pictures, smaller, strict=True)])
+    ratios = np.array(
+        [
+            [small.shape[1] / large.shape[1], small.shape[0] / large.shape[0]]
+            for large, small in zip(pictures, smaller, strict=True)
+        ]
+    )
     return (points + 0.5) * ratios[:, None] - 0.5
 
 
-def _identify(run: Run, probes: FacePack, width: int, gallery: FacePack, distractors: FacePack, preset: Preset,
-              progress: bool) -> identification.Identification:
+def _identify(
+    run: Run, probes: FacePack, width: int, gallery: FacePack, distractors: FacePack, preset: Preset, progress: bool
+) -> identification.Identification:
     at = results.features(run, probes, width, preset.mirror, progress)
     high = results.features(run, gallery, SIDE, preset.mirror, progress)
     far = results.features(run, distractors, SIDE, preset.mirror, progress)

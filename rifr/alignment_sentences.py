@@ -17,8 +17,10 @@ def setting(preset: Preset, seed: int, pack: FacePack) -> str:
     """What a caption must say: pictures, n, preset, seed, and what the bands are."""
     of = "photos" if any("#" in name for name in pack.identities[:1].tolist()) else "people"
     number = len({name.partition("#")[0] for name in pack.identities.tolist()})
-    return (f"{source(pack)}: {len(pack):,} faces of {number:,} {of} that no network was trained on; preset "
-            f"`{preset.name}`, seed {seed}. Intervals: 95 % bootstrap over {of}.")
+    return (
+        f"{source(pack)}: {len(pack):,} faces of {number:,} {of} that no network was trained on; preset "
+        f"`{preset.name}`, seed {seed}. Intervals: 95 % bootstrap over {of}."
+    )
 
 
 def compared(errors: Errors, network: str, other: str) -> str:
@@ -29,8 +31,10 @@ def compared(errors: Errors, network: str, other: str) -> str:
     for rows, word in ((better, "smaller"), (worse, "larger")):
         if len(rows):
             most = rows.loc[rows.difference.abs().idxmax()]
-            said.append(f"its error is {word} at {_listed(rows.width)} (most at {most.width:.0f} px: "
-                        f"{most.difference:+.2f} % of the face width, {most.low:+.2f} to {most.high:+.2f})")
+            said.append(
+                f"its error is {word} at {_listed(rows.width)} (most at {most.width:.0f} px: "
+                f"{most.difference:+.2f} % of the face width, {most.low:+.2f} to {most.high:+.2f})"
+            )
     open_at = table[(table.low <= 0) & (table.high >= 0)]
     if len(open_at):
         said.append(f"not decided at {_listed(open_at.width)}")
@@ -42,11 +46,13 @@ def worst(errors: Errors, network: str) -> str:
     table = errors.table()
     rows = table[table.network == network].sort_values("width")
     small, large = rows.iloc[0], rows.iloc[-1]
-    return (f"{NAMES[network]}: {large.error:.1f} % of the face width ({large.low:.1f} to {large.high:.1f}) on pictures as "
-            f"they are, a median of {large.width:.0f} px wide, and {small.error:.1f} % ({small.low:.1f} to {small.high:.1f}) "
-            f"at {small.width:.0f} px; that is {large.error * SIDE / 100:.1f} and {small.error * SIDE / 100:.1f} px of the "
-            f"aligned face. {small.failed:.1f} % of the faces are off by a tenth of their width or more at "
-            f"{small.width:.0f} px. {large.faces:,} faces of {len(set(errors.identities.tolist()))} people.")
+    return (
+        f"{NAMES[network]}: {large.error:.1f} % of the face width ({large.low:.1f} to {large.high:.1f}) on pictures as "
+        f"they are, a median of {large.width:.0f} px wide, and {small.error:.1f} % ({small.low:.1f} to {small.high:.1f}) "
+        f"at {small.width:.0f} px; that is {large.error * SIDE / 100:.1f} and {small.error * SIDE / 100:.1f} px of the "
+        f"aligned face. {small.failed:.1f} % of the faces are off by a tenth of their width or more at "
+        f"{small.width:.0f} px. {large.faces:,} faces of {len(set(errors.identities.tolist()))} people."
+    )
 
 
 def detector(table: pd.DataFrame, least: float) -> str:
@@ -54,12 +60,17 @@ def detector(table: pd.DataFrame, least: float) -> str:
     rows = table.sort_values("width", ascending=False)
     large, small = rows.iloc[0], rows.iloc[-1]
     lost = rows[rows.found < 50]
-    half = (f"From {lost.width.max():.0f} px down it finds fewer than half of the faces." if len(lost) else
-            "It finds more than half of the faces at every width.")
-    return (f"OpenCV's YuNet (score from {least:g}) finds {large.found:.0f} % of the {int(large.faces):,} faces in the pictures "
-            f"as they are and {small.found:.0f} % at {small.width:.0f} px. {half} Enlarged again, the pictures of "
-            f"{small.width:.0f} px give {small.found_enlarged:.0f} %. A landmark network is always given the face and "
-            f"always answers: the two are not rivals but the two halves of what a camera needs.")
+    half = (
+        f"From {lost.width.max():.0f} px down it finds fewer than half of the faces."
+        if len(lost)
+        else "It finds more than half of the faces at every width."
+    )
+    return (
+        f"OpenCV's YuNet (score from {least:g}) finds {large.found:.0f} % of the {int(large.faces):,} faces in the pictures "
+        f"as they are and {small.found:.0f} % at {small.width:.0f} px. {half} Enlarged again, the pictures of "
+        f"{small.width:.0f} px give {small.found_enlarged:.0f} %. A landmark network is always given the face and "
+        f"always answers: the two are not rivals but the two halves of what a camera needs."
+    )
 
 
 def recorded(record: Record | None) -> pd.DataFrame | None:
@@ -90,20 +101,26 @@ def optimism(table: pd.DataFrame, network: str) -> str:
     rows = table[table.network == network].sort_values("width", ascending=False)
     sure = rows[(rows.low > 0) | (rows.high < 0)]
     if sure.empty:
-        return (f"**{label(network)}**: the run does not decide at any width whether aligning first is optimistic "
-                f"(largest gap {rows.optimism.abs().max():.1f} points).")
+        return (
+            f"**{label(network)}**: the run does not decide at any width whether aligning first is optimistic "
+            f"(largest gap {rows.optimism.abs().max():.1f} points)."
+        )
     up, down = sure[sure.optimism > 0], sure[sure.optimism < 0]
     said = []
     for part, word in ((up, "higher"), (down, "lower")):
         if len(part):
             most = part.loc[part.optimism.abs().idxmax()]
-            said.append(f"{word} at {_listed(part.width)} (most at {most.width:.0f} px: {most.optimism:+.1f} points, "
-                        f"{most.low:+.1f} to {most.high:+.1f})")
+            said.append(
+                f"{word} at {_listed(part.width)} (most at {most.width:.0f} px: {most.optimism:+.1f} points, "
+                f"{most.low:+.1f} to {most.high:+.1f})"
+            )
     most = sure.loc[sure.optimism.abs().idxmax()]
-    share = (f"Aligned by the landmarks that were found on the large face, the small face of {most.width:.0f} px differs by "
-             f"{most.landmarks:+.1f} points ({most.landmarks_low:+.1f} to {most.landmarks_high:+.1f}) from the one aligned "
-             f"by its own" + ("." if most.landmarks_low <= 0 <= most.landmarks_high else
-                              ": that part is the landmarks' doing."))
+    share = (
+        f"Aligned by the landmarks that were found on the large face, the small face of {most.width:.0f} px differs by "
+        f"{most.landmarks:+.1f} points ({most.landmarks_low:+.1f} to {most.landmarks_high:+.1f}) from the one aligned "
+        f"by its own"
+        + ("." if most.landmarks_low <= 0 <= most.landmarks_high else ": that part is the landmarks' doing.")
+    )
     return f"**{label(network)}**: rank-1 of faces aligned before they were shrunk is {' and '.join(said)}. {share}"
 
 

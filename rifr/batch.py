@@ -29,7 +29,7 @@ from tqdm import tqdm
 from rifr import store
 from rifr.batch_jobs import TRIES, Job, end_kernels, environment, execute, jobs, made_by
 
-PATIENCE = 20            # seconds for a scheduler to answer
+PATIENCE = 20  # seconds for a scheduler to answer
 
 
 def grid(pairs: Sequence[str]) -> dict[str, list[Any]]:
@@ -57,7 +57,7 @@ def _typed(text: str) -> Any:
         try:
             return json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{text} is no list: write it as [112, 16] or [\"a\", \"b\"] ({error.msg}).") from None
+            raise ValueError(f'{text} is no list: write it as [112, 16] or ["a", "b"] ({error.msg}).') from None
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             return kind(text)
@@ -81,8 +81,15 @@ def divide(runs: int, workers: int, cores: int, memory: int) -> Share:
     return Share(number, max(1, cores // number), memory // number)
 
 
-def run(chapter: Path, values: dict[str, list[Any]], out: Path, scheduler: str = "", workers: int = 0, threads: int = 0,
-        progress: bool = True) -> dict[str, str]:  # fmt: skip
+def run(
+    chapter: Path,
+    values: dict[str, list[Any]],
+    out: Path,
+    scheduler: str = "",
+    workers: int = 0,
+    threads: int = 0,
+    progress: bool = True,
+) -> dict[str, str]:
     """Do what is missing of a chapter's grid; returns the error of each run by its name, "" for those that are there.
 
     scheduler   address of a dask scheduler whose workers share this file system; else a cluster of this machine
@@ -98,8 +105,16 @@ def run(chapter: Path, values: dict[str, list[Any]], out: Path, scheduler: str =
         raise OSError(f"{out} cannot be written: {error.strerror or error}.") from error
     errors = {job.name: "" for job in todo}
     missing = [job for job in todo if not job.done()]
-    with tqdm(total=len(todo), initial=len(todo) - len(missing), desc="runs", unit="run",
-              disable=None if progress else True) as bar, contextlib.ExitStack() as stack:  # fmt: skip
+    with (
+        tqdm(
+            total=len(todo),
+            initial=len(todo) - len(missing),
+            desc="runs",
+            unit="run",
+            disable=None if progress else True,
+        ) as bar,
+        contextlib.ExitStack() as stack,
+    ):
         if missing:
             client, share = stack.enter_context(_cluster(scheduler, workers, len(missing)))
             for job, error in _results(client, missing, threads or share):
@@ -116,17 +131,25 @@ def _cluster(scheduler: str, workers: int, runs: int) -> Iterator[tuple[Any, int
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)      # what goes wrong is said at the end
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said at the end
     if scheduler:
         with distributed.Client(scheduler, timeout=PATIENCE) as client:
             yield client, 1
         return
     share = divide(runs, workers, CPU_COUNT, MEMORY_LIMIT)
-    with dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1}), \
-            distributed.LocalCluster(n_workers=share.workers, threads_per_worker=1, processes=True,
-                                     memory_limit=share.memory, dashboard_address=None, preload=[__name__],
-                                     silence_logs=logging.CRITICAL) as cluster, \
-            distributed.Client(cluster) as client:  # fmt: skip
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1}),
+        distributed.LocalCluster(
+            n_workers=share.workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=share.memory,
+            dashboard_address=None,
+            preload=[__name__],
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         yield client, share.threads
 
 
@@ -177,18 +200,24 @@ def summary(out: Path) -> pd.DataFrame:
     different versions of a chapter or of the library are not averaged: a column `version` tells them apart.
     `attrs["by"]` says what a measure's numbers are of, in the order in which the chapter names it.
     """
-    from scipy import stats          # not at the top: workers import this module too
+    from scipy import stats  # not at the top: workers import this module too
 
     from rifr.display import RECORDED
 
     rows: list[dict[str, Any]] = []
-    settings = {"chapter": "", "version": ""}            # the columns that say which run, in their order
+    settings = {"chapter": "", "version": ""}  # the columns that say which run, in their order
     by: dict[str, list[str]] = {}
     for path in finished(out):
         source = made_by(path)
-        run = {"chapter": source["chapter"], "version": store.digest(source["source"], source["library"])[:8],
-               **{name: json.dumps(value) if isinstance(value, list) else value
-                  for name, value in source["parameters"].items() if name != "seed"}}  # fmt: skip
+        run = {
+            "chapter": source["chapter"],
+            "version": store.digest(source["source"], source["library"])[:8],
+            **{
+                name: json.dumps(value) if isinstance(value, list) else value
+                for name, value in source["parameters"].items()
+                if name != "seed"
+            },
+        }
         settings |= run
         for cell in json.loads(path.read_text())["cells"]:
             for output in cell.get("outputs", []):
@@ -208,8 +237,9 @@ def summary(out: Path) -> pd.DataFrame:
     columns += [name for name in tidy.columns if name not in (*columns, "value")]
     table = tidy.groupby(columns, sort=False, dropna=False).value.agg(["mean", "std", "count"]).reset_index()
     half = stats.t.ppf(0.975, np.maximum(table["count"] - 1, 1)) * table["std"] / np.sqrt(table["count"])
-    found = table[columns].assign(mean=table["mean"], low=table["mean"] - half, high=table["mean"] + half,
-                                  seeds=table["count"])
+    found = table[columns].assign(
+        mean=table["mean"], low=table["mean"] - half, high=table["mean"] + half, seeds=table["count"]
+    )
     found.attrs["by"] = by
     return found
 

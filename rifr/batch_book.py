@@ -57,8 +57,10 @@ def front_page(out: Path) -> str:
     failed = {path: source for path, source in failed.items() if source}
     chapters = dict.fromkeys(made_by(path)["chapter"] for path in [*runs, *failed])
     rows = [{"run": f"[{titles[path]}]({path.name})", **_said(made_by(path))} for path in runs]
-    parts = [f"# A batch of {', '.join(chapters) if len(chapters) < 3 else f'{len(chapters)} chapters'}",
-             f"{len(runs)} of {len(runs) + len(failed)} runs finished. Their executed notebooks are this book's pages."]
+    parts = [
+        f"# A batch of {', '.join(chapters) if len(chapters) < 3 else f'{len(chapters)} chapters'}",
+        f"{len(runs)} of {len(runs) + len(failed)} runs finished. Their executed notebooks are this book's pages.",
+    ]
     if rows:
         parts += ["## The runs", _markdown(pd.DataFrame(rows).fillna(""))]
     parts += _numbers(batch.summary(out))
@@ -74,9 +76,11 @@ def _numbers(table: pd.DataFrame) -> list[str]:
     if table.empty:
         return []
     last = table.columns.get_loc("measure")
-    parts = ["## Over the seeds",
-             "The mean over the seeds and, in brackets, its 95 % t-interval across them. A seed draws the rendered "
-             "people and starts training anew: the interval speaks of both; with your own faces, of training alone."]
+    parts = [
+        "## Over the seeds",
+        "The mean over the seeds and, in brackets, its 95 % t-interval across them. A seed draws the rendered "
+        "people and starts training anew: the interval speaks of both; with your own faces, of training alone.",
+    ]
     if (table.seeds < 2).any():
         parts.append("Numbers of one seed have no interval: one says nothing of others.")
     settings = [name for name in table.columns[:last] if table[name].nunique(dropna=False) > 1]
@@ -84,8 +88,9 @@ def _numbers(table: pd.DataFrame) -> list[str]:
         *outer, across, down = [""] * (2 - len(table.attrs["by"][group[-1]])) + table.attrs["by"][group[-1]]
         digits = 1 if part["mean"].abs().max() >= 2 else 3
         part = part.assign(said=[_interval(row, digits) for row in part.itertuples()])
-        named = [value if name == "chapter" else f"{name} {value}"
-                 for name, value in zip(settings, group, strict=False)]
+        named = [
+            value if name == "chapter" else f"{name} {value}" for name, value in zip(settings, group, strict=False)
+        ]
         for keys, rows in part.groupby(outer, sort=False) if outer else [((), part)]:
             heads = [group[-1], *named, *(f"{name} {value}" for name, value in zip(outer, keys, strict=True))]
             parts.append(f"### {', '.join(heads)}")
@@ -110,7 +115,7 @@ def _interval(row: Any, digits: int) -> str:
     if pd.isna(row.low):
         return f"{row.mean:.{digits}f}"
     said = f"{row.mean:.{digits}f} ({row.low:.{digits}f} to {row.high:.{digits}f})"
-    return said.replace(" ", "\N{NO-BREAK SPACE}")          # on a phone the table scrolls
+    return said.replace(" ", "\N{NO-BREAK SPACE}")  # on a phone the table scrolls
 
 
 def _markdown(frame: pd.DataFrame) -> str:
@@ -133,8 +138,11 @@ def _titles(runs: list[Path], with_chapter: bool = True) -> dict[Path, str]:
     said = {path: {"chapter": made_by(path)["chapter"], **_said(made_by(path))} for path in runs}
     names = dict.fromkeys(name for run in said.values() for name in run if with_chapter or name != "chapter")
     differ = [name for name in names if len({run.get(name) for run in said.values()}) > 1] or ["seed"]
-    return {path: ", ".join(run[name] if name == "chapter" else f"{name} {run[name]}" for name in differ if name in run)
-            or run["chapter"] for path, run in said.items()}
+    return {
+        path: ", ".join(run[name] if name == "chapter" else f"{name} {run[name]}" for name in differ if name in run)
+        or run["chapter"]
+        for path, run in said.items()
+    }
 
 
 def _page(notebook: dict[str, Any], title: str, place: int) -> dict[str, Any]:

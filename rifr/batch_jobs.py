@@ -17,12 +17,18 @@ import nbformat
 from rifr import store
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-TRIES = 3                # of a run whose kernel or worker is killed
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "PYTHON_CPU_COUNT",
-           "RIFR_WORKERS")
+TRIES = 3  # of a run whose kernel or worker is killed
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "PYTHON_CPU_COUNT",
+    "RIFR_WORKERS",
+)
 """Environment variables that keep a run to its share of the cores."""
 
-_stopped: set[str] = set()           # batches whose kernels this worker must not start again
+_stopped: set[str] = set()  # batches whose kernels this worker must not start again
 
 
 def defaults(notebook: nbformat.NotebookNode) -> dict[str, Any]:
@@ -53,7 +59,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """"ablation-preset=mini-seed=0": safe in a file system, another for other parameters."""
+        """ "ablation-preset=mini-seed=0": safe in a file system, another for other parameters."""
         words = [self.chapter, *(f"{name}={value}" for name, value in self.parameters.items())]
         said = "-".join(words)
         safe = re.sub(r"[^\w.=+-]+", "_", said)[:100]
@@ -73,12 +79,18 @@ class Job:
 
     def made_by(self) -> dict[str, Any]:
         """What decides the run: digests of the chapter's cells and of the library's sources as they are now."""
-        cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", []))
-                 for cell in nbformat.reads(self.notebook, as_version=4).cells]
+        cells = [
+            (cell.cell_type, cell.source, cell.metadata.get("tags", []))
+            for cell in nbformat.reads(self.notebook, as_version=4).cells
+        ]
         files = (CHECKOUT / "rifr").rglob("*.py")
         library = store.digest({str(path.relative_to(CHECKOUT)): store.file_digest(path) for path in files})
-        return {"chapter": self.chapter, "parameters": self.parameters, "source": store.digest(cells),
-                "library": library}
+        return {
+            "chapter": self.chapter,
+            "parameters": self.parameters,
+            "source": store.digest(cells),
+            "library": library,
+        }
 
     def done(self) -> bool:
         """Whether the notebook is there and was made by what there is now."""
@@ -87,7 +99,7 @@ class Job:
     def keep(self, made_by: dict[str, Any], error: str = "") -> str:
         """Give the executed notebook its place, under its own name or as a failed one; returns the error."""
         notebook = json.loads(self.running.read_text())
-        paths = {"input_path": f"{self.chapter}.ipynb", "output_path": self.path.name}         # not this machine's
+        paths = {"input_path": f"{self.chapter}.ipynb", "output_path": self.path.name}  # not this machine's
         notebook["metadata"].setdefault("papermill", {}).update(paths)
         notebook["metadata"]["rifr"] = made_by | ({"error": error} if error else {})
         place, other = (self.failed, self.path) if error else (self.path, self.failed)
@@ -120,7 +132,7 @@ def jobs(chapter: Path, values: dict[str, list[Any]], out: Path) -> list[Job]:
         if name not in known:
             raise ValueError(f"{chapter.name} has no parameter {name!r}: choose among {', '.join(known)}.")
     said = {name: [known[name]] for name in ("preset", "seed") if name in known} | values
-    if "preset" in said:             # as the chapter will understand it: $RIFR_PRESET may be another the next time
+    if "preset" in said:  # as the chapter will understand it: $RIFR_PRESET may be another the next time
         said["preset"] = [name or os.environ.get("RIFR_PRESET") or "mini" for name in said["preset"]]
     text, out = nbformat.writes(notebook), Path(out).resolve()
     rows = (dict(zip(said, row, strict=True)) for row in itertools.product(*said.values()))
@@ -132,8 +144,15 @@ def environment(threads: int, batch: str) -> dict[str, str]:
     """What a run's kernel has to know: its share of the cores, this library, and to draw no bars, text on stderr."""
     path = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
     ours = {name: value for name, value in os.environ.items() if name.startswith("RIFR_")}
-    return {**ours, **dict.fromkeys(THREADS, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", "RIFR_BATCH": batch,
-            "PYTHONPATH": os.pathsep.join(path), "JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1"}
+    return {
+        **ours,
+        **dict.fromkeys(THREADS, str(threads)),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "RIFR_BATCH": batch,
+        "PYTHONPATH": os.pathsep.join(path),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "TQDM_DISABLE": "1",
+    }
 
 
 def execute(job: Job, settings: dict[str, str], folder: str) -> str:
@@ -146,7 +165,7 @@ def execute(job: Job, settings: dict[str, str], folder: str) -> str:
     from nbclient.exceptions import DeadKernelError
 
     os.environ.update(settings)
-    template = str(job.running).replace("{", "{{").replace("}", "}}")       # papermill fills in parameters
+    template = str(job.running).replace("{", "{{").replace("}", "}}")  # papermill fills in parameters
     ends = f"from rifr import orphans; orphans.end_with({os.getpid()}); del orphans"
     try:
         with store.lock(job.running):
@@ -156,8 +175,15 @@ def execute(job: Job, settings: dict[str, str], folder: str) -> str:
             for _ in range(TRIES):
                 store.atomic_write(job.running, job.notebook)
                 try:
-                    papermill.execute_notebook(template, template, job.parameters, kernel_name="python3", cwd=folder,
-                                               progress_bar=False, extra_arguments=[f"--IPKernelApp.exec_lines={ends}"])
+                    papermill.execute_notebook(
+                        template,
+                        template,
+                        job.parameters,
+                        kernel_name="python3",
+                        cwd=folder,
+                        progress_bar=False,
+                        extra_arguments=[f"--IPKernelApp.exec_lines={ends}"],
+                    )
                     return job.keep(made_by)
                 except papermill.PapermillExecutionError as error:
                     return job.keep(made_by, " ".join(f"{error.ename}: {error.evalue}".split()))

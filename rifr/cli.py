@@ -1,14 +1,14 @@
 """The library from the shell.
 
-    python -m rifr render --people 100 --images 10 --split train --out faces/train
-    python -m rifr prepare my_faces --out faces/mine
-    python -m rifr align my_pictures my_faces --model face_detection_yunet.onnx
-    python -m rifr train --recipe proposed --preset mini --set epochs=8
-    python -m rifr evaluate --recipe proposed hr+lr --preset mini
-    python -m rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors --measure rank1 roc
-    python -m rifr evaluate --embedder model.onnx --pairs pairs.txt --images lfw --widths 112 14 --out lfw.json
-    python -m rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
-    python -m rifr runs
+python -m rifr render --people 100 --images 10 --split train --out faces/train
+python -m rifr prepare my_faces --out faces/mine
+python -m rifr align my_pictures my_faces --model face_detection_yunet.onnx
+python -m rifr train --recipe proposed --preset mini --set epochs=8
+python -m rifr evaluate --recipe proposed hr+lr --preset mini
+python -m rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors --measure rank1 roc
+python -m rifr evaluate --embedder model.onnx --pairs pairs.txt --images lfw --widths 112 14 --out lfw.json
+python -m rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
+python -m rifr runs
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rifr", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m rifr", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
     render = commands.add_parser("render", help="render people into a face pack")
@@ -65,22 +66,36 @@ def _parser() -> argparse.ArgumentParser:
     prepare.set_defaults(run=_prepare)
 
     train = commands.add_parser("train", help="train networks of the paper, or find them trained")
-    train.add_argument("--recipe", nargs="+", default=["proposed"],
-                       help="hr-only lr-only hr+lr kl-only shared-only proposed")
+    train.add_argument(
+        "--recipe", nargs="+", default=["proposed"], help="hr-only lr-only hr+lr kl-only shared-only proposed"
+    )
     train.add_argument("--all", action="store_true", help="all six, and the features that the chapters need")
-    train.add_argument("--dry-run", action="store_true", help="check faces, counts, disk and memory, measure a step and "
-                       "say how long it takes; nothing is trained")
+    train.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check faces, counts, disk and memory, measure a step and say how long it takes; nothing is trained",
+    )
     _experiment(train)
     train.set_defaults(run=_train)
 
-    record = commands.add_parser("record", help="the large record of the book: all networks, several seeds, every protocol")
+    record = commands.add_parser(
+        "record", help="the large record of the book: all networks, several seeds, every protocol"
+    )
     record.add_argument("--preset", default="laptop", help="laptop (default; two cores, two hours) or rendered (a GPU)")
     record.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default 0 1 2 3 4")
     record.add_argument("--recipe", nargs="+", default=[], help="default: all six, the main comparison first")
-    record.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", dest="changes",
-                        help="change a field of the preset, such as train_people=2000 epochs=10")
+    record.add_argument(
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="FIELD=VALUE",
+        dest="changes",
+        help="change a field of the preset, such as train_people=2000 epochs=10",
+    )
     record.add_argument("--pairs", default="", metavar="FILE", help="real faces to score on: a list as LFW's pairs.txt")
-    record.add_argument("--images", default="", metavar="DIR", help="the folder per person that the list names, aligned")
+    record.add_argument(
+        "--images", default="", metavar="DIR", help="the folder per person that the list names, aligned"
+    )
     record.add_argument("--out", type=Path, help="default: the book's record")
     record.set_defaults(run=_record)
 
@@ -89,9 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     aligned = commands.add_parser("align", help="a folder per person of pictures becomes one of aligned 112x112 faces")
     aligned.add_argument("folder", type=Path)
     aligned.add_argument("out", type=Path)
-    aligned.add_argument("--detector", choices=["yunet", "landmarks"], default="yunet",
-                         help="yunet: OpenCV's, finds the main face (default); landmarks: this library's network, for "
-                              "pictures that are one face each, however small")
+    aligned.add_argument(
+        "--detector",
+        choices=["yunet", "landmarks"],
+        default="yunet",
+        help="yunet: OpenCV's, finds the main face (default); landmarks: this library's network, for "
+        "pictures that are one face each, however small",
+    )
     aligned.add_argument("--model", type=Path, metavar="FILE", help="YuNet's ONNX file")
     aligned.add_argument("--score", type=float, default=0.6, help="the least score of a face (default 0.6)")
     aligned.add_argument("--preset", default="", help="of the landmark network (default $RIFR_PRESET, else mini)")
@@ -99,15 +118,25 @@ def _parser() -> argparse.ArgumentParser:
 
     batch = commands.add_parser("batch", help="a chapter over a grid of parameters, on all cores or on a cluster")
     batch.add_argument("chapter", type=Path, metavar="CHAPTER.ipynb")
-    batch.add_argument("--grid", nargs="+", required=True, metavar="NAME=VALUE,VALUE",
-                       help="values of the chapter's parameters; every combination is a run")
+    batch.add_argument(
+        "--grid",
+        nargs="+",
+        required=True,
+        metavar="NAME=VALUE,VALUE",
+        help="values of the chapter's parameters; every combination is a run",
+    )
     batch.add_argument("--out", type=Path, required=True, help="folder of the executed notebooks; those there are kept")
     where = batch.add_mutually_exclusive_group()
-    where.add_argument("--scheduler", default="", metavar="ADDRESS",
-                       help="of a dask cluster that shares this file system, such as tcp://host:8786")
+    where.add_argument(
+        "--scheduler",
+        default="",
+        metavar="ADDRESS",
+        help="of a dask cluster that shares this file system, such as tcp://host:8786",
+    )
     where.add_argument("--workers", type=int, default=0, help="runs beside each other (default: one a core)")
-    batch.add_argument("--threads", type=int, default=0,
-                       help="of a run (default: cores divided among the workers; with --scheduler 1)")
+    batch.add_argument(
+        "--threads", type=int, default=0, help="of a run (default: cores divided among the workers; with --scheduler 1)"
+    )
     batch.set_defaults(run=_batch)
 
     commands.add_parser("runs", help="list the stored runs").set_defaults(run=_runs)
@@ -117,45 +146,84 @@ def _parser() -> argparse.ArgumentParser:
 def _scoring(evaluate: argparse.ArgumentParser) -> None:
     whom = evaluate.add_argument_group("networks, side by side")
     whom.add_argument("--recipe", nargs="*", default=[], help="networks of the paper, trained if need be")
-    whom.add_argument("--embedder", nargs="*", default=[], type=Path, metavar="MODEL.onnx",
-                      help="your own, as ONNX files")
+    whom.add_argument(
+        "--embedder", nargs="*", default=[], type=Path, metavar="MODEL.onnx", help="your own, as ONNX files"
+    )
     whom.add_argument("--layout", default="auto", help="of the files' input: auto (default), NCHW or NHWC")
     whom.add_argument("--channels", default="RGB", help="RGB (default) or BGR")
-    whom.add_argument("--mean", type=float, nargs="+", default=[127.5],
-                      help="a file is given (grey level - mean) / scale: one number or three (RGB); default 127.5")
+    whom.add_argument(
+        "--mean",
+        type=float,
+        nargs="+",
+        default=[127.5],
+        help="a file is given (grey level - mean) / scale: one number or three (RGB); default 127.5",
+    )
     whom.add_argument("--scale", type=float, nargs="+", default=[127.5], help="one number or three; default 127.5")
     whom.add_argument("--size", type=int, help="side of a file's input in pixels (default: what it says, else 112)")
     faces = evaluate.add_argument_group("faces (default: those of the experiment)")
     faces.add_argument("--probes", default="", help="folder per person or pack, with --embedder")
     faces.add_argument("--distractors", default="", help="folder per person or pack, with --embedder")
-    faces.add_argument("--pairs", default="", metavar="FILE", help="pairs of photos: a .bin file, or a list as LFW's "
-                       "pairs.txt with --images; alone, unless --probes or --measure is given too")
+    faces.add_argument(
+        "--pairs",
+        default="",
+        metavar="FILE",
+        help="pairs of photos: a .bin file, or a list as LFW's "
+        "pairs.txt with --images; alone, unless --probes or --measure is given too",
+    )
     faces.add_argument("--images", default="", metavar="DIR", help="the folder per person that the list names")
     what = evaluate.add_argument_group("what is measured")
-    what.add_argument("--protocol", nargs="+", default=["p1", "p2"], help="p1: all photos at the width; p2: the probe "
-                      "(the first of a pair) alone; default both")
-    what.add_argument("--measure", nargs="+", default=[], help="rank1 (default), cmc, roc (verification: TPR at FPR), "
-                      "open-set (watch list: FNIR at FPIR)")
+    what.add_argument(
+        "--protocol",
+        nargs="+",
+        default=["p1", "p2"],
+        help="p1: all photos at the width; p2: the probe (the first of a pair) alone; default both",
+    )
+    what.add_argument(
+        "--measure",
+        nargs="+",
+        default=[],
+        help="rank1 (default), cmc, roc (verification: TPR at FPR), open-set (watch list: FNIR at FPIR)",
+    )
     what.add_argument("--ranks", type=int, default=20, help="depth of the CMC (default 20)")
     what.add_argument("--fpr", type=float, nargs="+", default=[1e-3, 1e-4], help="of roc (default 0.001 0.0001)")
     what.add_argument("--fpir", type=float, nargs="+", default=[1e-2, 1e-3], help="of open-set (default 0.01 0.001)")
-    what.add_argument("--out", type=Path, metavar="FILE",
-                      help=".json: results and what made them; .csv: the table alone")
-    what.add_argument("--figure", type=Path, metavar="FILE", help=".png, .svg or .pdf: rank-1 by width, the CMC or the "
-                      "ROC (these at the narrowest width); of several measures a file each")
+    what.add_argument(
+        "--out", type=Path, metavar="FILE", help=".json: results and what made them; .csv: the table alone"
+    )
+    what.add_argument(
+        "--figure",
+        type=Path,
+        metavar="FILE",
+        help=".png, .svg or .pdf: rank-1 by width, the CMC or the "
+        "ROC (these at the narrowest width); of several measures a file each",
+    )
     _experiment(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
 
 def _experiment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="", help="smoke, mini, laptop, rendered or paper (default $RIFR_PRESET, else mini)")
+    parser.add_argument(
+        "--preset", default="", help="smoke, mini, laptop, rendered or paper (default $RIFR_PRESET, else mini)"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--faces", nargs=3, default=("", "", ""), metavar=("TRAIN", "PROBES", "DISTRACTORS"),
-                        help="folders of real faces instead of rendered ones")
-    parser.add_argument("--widths", type=int, nargs="*", default=[],
-                        help="face widths in pixels (default: the preset's)")
-    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", dest="changes",
-                        help="change a field of the preset, such as epochs=8 student_start=teacher")
+    parser.add_argument(
+        "--faces",
+        nargs=3,
+        default=("", "", ""),
+        metavar=("TRAIN", "PROBES", "DISTRACTORS"),
+        help="folders of real faces instead of rendered ones",
+    )
+    parser.add_argument(
+        "--widths", type=int, nargs="*", default=[], help="face widths in pixels (default: the preset's)"
+    )
+    parser.add_argument(
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="FIELD=VALUE",
+        dest="changes",
+        help="change a field of the preset, such as epochs=8 student_start=teacher",
+    )
 
 
 def _preset(options: argparse.Namespace) -> Any:
@@ -181,16 +249,23 @@ def _changes(pairs: list[str]) -> dict[str, Any]:
 def _render(options: argparse.Namespace) -> None:
     from rifr.faces import RenderSpec, render
 
-    pack = render(RenderSpec(options.split, options.people, options.images, seed=options.seed, scenes=options.scenes),
-                  options.out)
+    pack = render(
+        RenderSpec(options.split, options.people, options.images, seed=options.seed, scenes=options.scenes), options.out
+    )
     print(f"{options.out}: {len(pack):,} images of {len(pack.people):,} people")
 
 
 def _prepare(options: argparse.Namespace) -> None:
     from rifr.readers import folder
 
-    pack = folder.read(options.folder, options.out, fewest=options.fewest, most=options.most, exclude=options.exclude,
-                       on_bad=options.on_bad)
+    pack = folder.read(
+        options.folder,
+        options.out,
+        fewest=options.fewest,
+        most=options.most,
+        exclude=options.exclude,
+        on_bad=options.on_bad,
+    )
     spec = pack.manifest["spec"]
     print(f"{options.out}: {len(pack):,} images of {len(pack.people):,} people; {spec['skipped']} files skipped")
     for line in spec["skipped_files"]:
@@ -205,8 +280,10 @@ def _align(options: argparse.Namespace) -> None:
     elif options.model:
         find = detectors.Yunet(options.model, options.score).main_landmarks
     else:
-        raise ValueError("--detector yunet needs its ONNX file: give --model FILE, or take --detector landmarks for "
-                         "pictures that are one face each.")
+        raise ValueError(
+            "--detector yunet needs its ONNX file: give --model FILE, or take --detector landmarks for "
+            "pictures that are one face each."
+        )
     print(detectors.align_folder(options.folder, options.out, find))
 
 
@@ -223,15 +300,22 @@ def _train(options: argparse.Namespace) -> None:
         return
     faces = sets.face_sets(preset, options.seed, *options.faces)
     if options.all:  # one queue for all that the chapters ask for: no core waits
-        side_by_side.run([*train.calls(names, preset, options.seed, faces.train),
-                          *native_results.calls(preset, options.seed, faces), *landmarks.calls(preset, options.seed)])
+        side_by_side.run(
+            [
+                *train.calls(names, preset, options.seed, faces.train),
+                *native_results.calls(preset, options.seed, faces),
+                *landmarks.calls(preset, options.seed),
+            ]
+        )
     trained = results.fit_all(names, preset, options.seed, faces)
     if not distributed.first():
         return
     for name, run in trained.items():
         last = run.history[-1]
-        print(f"{name:12} {run.path.name}  loss {last['loss']:.3f}  training accuracy {last['accuracy']:.1%}  "
-              f"{run.record['seconds']:.0f} s")
+        print(
+            f"{name:12} {run.path.name}  loss {last['loss']:.3f}  training accuracy {last['accuracy']:.1%}  "
+            f"{run.record['seconds']:.0f} s"
+        )
     if options.all:
         results.identify(trained, faces, preset)
 
@@ -239,8 +323,14 @@ def _train(options: argparse.Namespace) -> None:
 def _record(options: argparse.Namespace) -> None:
     from rifr import large_record, presets
 
-    out = large_record.make(presets.get(options.preset, **_changes(options.changes)), options.seeds, options.recipe,
-                            options.pairs, options.images, options.out)
+    out = large_record.make(
+        presets.get(options.preset, **_changes(options.changes)),
+        options.seeds,
+        options.recipe,
+        options.pairs,
+        options.images,
+        options.out,
+    )
     print(f"recorded in {out}")
 
 
@@ -268,9 +358,19 @@ def _evaluate(options: argparse.Namespace) -> None:
         trained = list(results.fit_all(names, preset, options.seed, faces).values())
         if not pairs_alone:
             probes, distractors = faces.probes, faces.distractors
-    score = scoring.score([*trained, *files], probes, distractors, pairs=options.pairs, images=options.images,
-                          protocols=options.protocol, measures=options.measure or ["rank1"], ranks=options.ranks,
-                          fprs=options.fpr, fpirs=options.fpir, preset=preset)
+    score = scoring.score(
+        [*trained, *files],
+        probes,
+        distractors,
+        pairs=options.pairs,
+        images=options.images,
+        protocols=options.protocol,
+        measures=options.measure or ["rank1"],
+        ranks=options.ranks,
+        fprs=options.fpr,
+        fpirs=options.fpir,
+        preset=preset,
+    )
     print(score)
     print(f"\n{score.faces()}")
     if options.out:
@@ -286,8 +386,9 @@ def _batch(options: argparse.Namespace) -> None:
     except ImportError as error:
         raise ValueError(f"a batch needs the packages of the book: pip install 'rifr[book]' ({error})") from None
 
-    errors = batch.run(options.chapter, batch.grid(options.grid), options.out, options.scheduler, options.workers,
-                       options.threads)
+    errors = batch.run(
+        options.chapter, batch.grid(options.grid), options.out, options.scheduler, options.workers, options.threads
+    )
     failed = {name: error for name, error in errors.items() if error}
     print(f"{len(errors) - len(failed)} of {len(errors)} runs are finished in {options.out}")
     print(f"their numbers over the seeds: {batch.write_summary(options.out)}")

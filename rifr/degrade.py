@@ -13,7 +13,7 @@ precision setting for matrix products (TF32, autocast) changes a pixel.
 
 import operator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache
 from typing import TypeVar
 
 import cv2
@@ -23,10 +23,10 @@ import torch
 
 __all__ = ["FACE", "NARROWEST", "to_width"]
 
-FACE = 112      # pixels: the side of an aligned face
-NARROWEST = 4   # pixels: below this, bicubic interpolation reads the border more than the face
-SHARE = 64      # images a thread takes at a time
-CHUNK = 512     # images at a time on another device than the CPU, so that temporaries do not grow with the batch
+FACE = 112  # pixels: the side of an aligned face
+NARROWEST = 4  # pixels: below this, bicubic interpolation reads the border more than the face
+SHARE = 64  # images a thread takes at a time
+CHUNK = 512  # images at a time on another device than the CPU, so that temporaries do not grow with the batch
 
 Images = TypeVar("Images", np.ndarray, torch.Tensor)
 
@@ -47,11 +47,15 @@ def to_width(images: Images, width: int) -> Images:
     if isinstance(images, torch.Tensor):
         return _tensor_to_width(images, width)
     if not isinstance(images, np.ndarray):
-        raise TypeError(f"images are a NumPy array or a PyTorch tensor, not {type(images).__name__}: "
-                        "use np.asarray or torch.as_tensor")
+        raise TypeError(
+            f"images are a NumPy array or a PyTorch tensor, not {type(images).__name__}: "
+            "use np.asarray or torch.as_tensor"
+        )
     if images.dtype != np.uint8:
-        raise TypeError(f"an array of images is uint8 (0 to 255), not {images.dtype}: round and cast it, or hand a "
-                        "floating-point tensor (N, 3, 112, 112) in [-1, 1]")
+        raise TypeError(
+            f"an array of images is uint8 (0 to 255), not {images.dtype}: round and cast it, or hand a "
+            "floating-point tensor (N, 3, 112, 112) in [-1, 1]"
+        )
     if images.ndim not in (3, 4) or images.shape[-3:] != (FACE, FACE, 3):
         raise ValueError(f"an array of images is (N, 112, 112, 3) or (112, 112, 3), not {images.shape}")
     if width == FACE:
@@ -83,9 +87,11 @@ def _tensor_to_width(images: torch.Tensor, width: int) -> torch.Tensor:
     if images.dtype == torch.uint8:
         return _resize_planes(images, width)
     # A little beyond the range is rounding in a narrower floating-point type; more is another scale. NaN fails too.
-    if images.numel() and not bool((images.abs().amax() <= 1.01)):
-        raise ValueError(f"floating-point images lie in [-1, 1], found {images.min().item():g} to "
-                         f"{images.max().item():g}: use grey level / 127.5 - 1, or hand uint8")
+    if images.numel() and not bool(images.abs().amax() <= 1.01):
+        raise ValueError(
+            f"floating-point images lie in [-1, 1], found {images.min().item():g} to "
+            f"{images.max().item():g}: use grey level / 127.5 - 1, or hand uint8"
+        )
     grey = images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
     return _resize_planes(grey, width).float().div_(127.5).sub_(1).to(images.dtype)
 
@@ -96,12 +102,12 @@ def _resize_planes(images: torch.Tensor, width: int) -> torch.Tensor:
         return torch.from_numpy(_resize_on_cpu(images.numpy(), width, channels_first=True))
     result = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
     for start in range(0, len(images), CHUNK):
-        small = _resize_on_device(images[start:start + CHUNK].float(), width)
-        result[start:start + CHUNK] = _resize_on_device(small, FACE).to(torch.uint8)
+        small = _resize_on_device(images[start : start + CHUNK].float(), width)
+        result[start : start + CHUNK] = _resize_on_device(small, FACE).to(torch.uint8)
     return result
 
 
-@lru_cache(maxsize=None)
+@cache
 def taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
     """Which four input pixels make an output pixel, and with what weights: (size_out, 4) int64 and float32.
 
@@ -136,10 +142,10 @@ def _resize_on_cpu(images: np.ndarray, width: int, channels_first: bool = False)
     plan = (index, weight, columns.astype(np.uint32), np.ascontiguousarray(weight.repeat(3, axis=0).T))
 
     def share(start: int) -> None:
-        target = result[start:start + SHARE]
+        target = result[start : start + SHARE]
         faces = target.transpose(0, 2, 3, 1).copy() if channels_first else target
         small = np.empty((len(faces), width, width, 3), np.uint8)
-        for image, shrunk in zip(images[start:start + SHARE], small):
+        for image, shrunk in zip(images[start : start + SHARE], small):
             image = np.ascontiguousarray(image.transpose(1, 2, 0) if channels_first else image)
             cv2.resize(image, (width, width), dst=shrunk, interpolation=cv2.INTER_CUBIC)
         _enlarge(small.reshape(len(faces), width, width * 3), faces.reshape(len(faces), FACE, FACE * 3), *plan)

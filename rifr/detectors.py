@@ -59,8 +59,10 @@ class Yunet:
         self._detector.setInputSize((width, height))
         found = self._detector.detect(np.ascontiguousarray(picture[:, :, ::-1]))[1]
         rows = [] if found is None else found
-        return [Detection(row[:4].astype(float), row[4:14].reshape(5, 2).astype(float), float(row[14]))
-                for row in sorted(rows, key=lambda row: -row[14])]
+        return [
+            Detection(row[:4].astype(float), row[4:14].reshape(5, 2).astype(float), float(row[14]))
+            for row in sorted(rows, key=lambda row: -row[14])
+        ]
 
     def main_landmarks(self, picture: np.ndarray) -> np.ndarray | None:
         """The landmarks (5, 2) of the picture's main face; None without a face."""
@@ -80,8 +82,10 @@ def _frozen(model: Path, out: Path) -> Path:
     try:
         session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         outputs, shape = {one.name for one in session.get_outputs()}, session.get_inputs()[0].shape
-        if not OUTPUTS <= outputs:
-            raise ValueError(f"{model} is no face detector like YuNet of 2023: its outputs are {', '.join(sorted(outputs))}")
+        if not outputs >= OUTPUTS:
+            raise ValueError(
+                f"{model} is no face detector like YuNet of 2023: its outputs are {', '.join(sorted(outputs))}"
+            )
         if not any(isinstance(size, str) for size in shape):
             return model
         for name, size in zip(shape, (1, 3, START, START)):
@@ -89,8 +93,13 @@ def _frozen(model: Path, out: Path) -> Path:
                 options.add_free_dimension_override_by_name(name, size)
         options.optimized_model_filepath = str(out)
         onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except (states.InvalidProtobuf, states.InvalidGraph, states.InvalidArgument, states.Fail,
-            states.NotImplemented) as error:
+    except (
+        states.InvalidProtobuf,
+        states.InvalidGraph,
+        states.InvalidArgument,
+        states.Fail,
+        states.NotImplemented,
+    ) as error:
         raise ValueError(f"{model} is no ONNX network: {error}") from error
     return out
 
@@ -120,12 +129,15 @@ class Aligned:
         lines = [f"{self.aligned:,} faces aligned" + (f", {self.kept:,} kept from before" if self.kept else "")]
         for what, files in (("no face found in", self.not_found), ("cannot be read:", self.unreadable)):
             if files:
-                lines.append(f"{what} {len(files)} files: {', '.join(files[:10])}" + (", ..." if len(files) > 10 else ""))
+                lines.append(
+                    f"{what} {len(files)} files: {', '.join(files[:10])}" + (", ..." if len(files) > 10 else "")
+                )
         return "\n".join(lines)
 
 
-def align_folder(folder: str | Path, out: str | Path, find: Callable[[np.ndarray], np.ndarray | None],
-                 progress: bool = True) -> Aligned:
+def align_folder(
+    folder: str | Path, out: str | Path, find: Callable[[np.ndarray], np.ndarray | None], progress: bool = True
+) -> Aligned:
     """Align the pictures of a folder per person into `out`, the same tree of 112x112 PNG files.
 
     find: (h, w, 3) uint8 RGB -> the main face's landmarks (5, 2), or None where there is no face. Each file is written
@@ -138,9 +150,13 @@ def align_folder(folder: str | Path, out: str | Path, find: Callable[[np.ndarray
     folder, out = Path(folder), Path(out)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} does not exist: give a folder that holds a folder for each person")
-    files = sorted(file for file in folder.glob("*/*") if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
+    files = sorted(
+        file for file in folder.glob("*/*") if file.suffix.lower() in ENDINGS and not file.name.startswith(".")
+    )
     if not files:
-        raise ValueError(f"{folder} holds no pictures: it should hold a folder for each person, with .jpg or .png files")
+        raise ValueError(
+            f"{folder} holds no pictures: it should hold a folder for each person, with .jpg or .png files"
+        )
     targets: dict[Path, Path] = {}
     for file in files:
         target = out / file.parent.name / f"{file.stem}.png"
@@ -148,8 +164,9 @@ def align_folder(folder: str | Path, out: str | Path, find: Callable[[np.ndarray
             raise ValueError(f"{file} and {targets[target].name} would both become {target.name}: rename one")
         targets[target] = file
     done = Aligned()
-    for target, file in tqdm(targets.items(), desc=f"aligning {folder.name}", unit="picture",
-                             disable=None if progress else True):
+    for target, file in tqdm(
+        targets.items(), desc=f"aligning {folder.name}", unit="picture", disable=None if progress else True
+    ):
         if target.exists():
             done.kept += 1
             continue

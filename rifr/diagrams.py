@@ -20,8 +20,8 @@ from rifr.display import ink, paper
 from rifr.networks import BasicBlock, BasicLayer, FaceResNet
 from rifr.recipes import Recipe
 
-WIDTH = 3.75            # inches: 360 pixels on the page, so that a phone shows a diagram whole
-SMALL = (nn.BatchNorm2d, nn.ReLU, nn.Dropout)       # parts that share a box with those before and after them
+WIDTH = 3.75  # inches: 360 pixels on the page, so that a phone shows a diagram whole
+SMALL = (nn.BatchNorm2d, nn.ReLU, nn.Dropout)  # parts that share a box with those before and after them
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 FILL = {"convolution": "#0173b2", "dense": "#de8f05", "small": "#949494", "plain": "none", "loss": "#d55e00"}
 
@@ -70,8 +70,14 @@ def describe(module: nn.Module) -> str:
 
 def stages(network: FaceResNet) -> list[Stage]:
     """The parts of a network in the order in which an image meets them; BN, ReLU and dropout count as one part."""
-    watched = {"stem": network.stem, **{f"layers.{i}": layer for i, layer in enumerate(network.layers)},
-               "bn": network.bn, "relu": network.relu, "dropout": network.dropout, "fc": network.fc}
+    watched = {
+        "stem": network.stem,
+        **{f"layers.{i}": layer for i, layer in enumerate(network.layers)},
+        "bn": network.bn,
+        "relu": network.relu,
+        "dropout": network.dropout,
+        "fc": network.fc,
+    }
     found: list[Stage] = []
     for name, module, out, multiplies in run(network, watched, torch.zeros(1, 3, 112, 112)):
         side = out.shape[-1] if out.dim() == 4 else 1
@@ -102,6 +108,7 @@ def run(module: nn.Module, watched: dict[str, nn.Module], x: Tensor) -> list[tup
             nonlocal tally
             seen.append((name, part, out, tally))
             tally = 0
+
         return hook
 
     costly = [part for part in module.modules() if isinstance(part, (nn.Conv2d, nn.Linear))]
@@ -120,10 +127,25 @@ def run(module: nn.Module, watched: dict[str, nn.Module], x: Tensor) -> list[tup
 def table(network: FaceResNet) -> pd.DataFrame:
     """`stages(network)` to read: a row a part, the last row their sum."""
     parts = stages(network)
-    rows = [{"part": s.name, "what it is": s.what, "output": s.shape, "parameters": s.parameters,
-             "multiplications": s.multiplies} for s in parts]
-    rows.append({"part": "whole", "what it is": "", "output": parts[-1].shape,
-                 "parameters": sum(s.parameters for s in parts), "multiplications": sum(s.multiplies for s in parts)})
+    rows = [
+        {
+            "part": s.name,
+            "what it is": s.what,
+            "output": s.shape,
+            "parameters": s.parameters,
+            "multiplications": s.multiplies,
+        }
+        for s in parts
+    ]
+    rows.append(
+        {
+            "part": "whole",
+            "what it is": "",
+            "output": parts[-1].shape,
+            "parameters": sum(s.parameters for s in parts),
+            "multiplications": sum(s.multiplies for s in parts),
+        }
+    )
     return pd.DataFrame(rows).set_index("part")
 
 
@@ -132,13 +154,19 @@ def markdown_table(network: FaceResNet) -> str:
     lines = ["| Part | What it is | Output | Parameters | Multiplications |", "|---|---|---|---:|---:|"]
     for name, row in table(network).iterrows():
         first = "**whole**" if name == "whole" else ", ".join(f"`{part}`" for part in name.split(", "))
-        cells = [first, row["what it is"], row["output"].replace(" ", NARROW), f"{row['parameters']:,}",
-                 f"{row['multiplications']:,}"]
+        cells = [
+            first,
+            row["what it is"],
+            row["output"].replace(" ", NARROW),
+            f"{row['parameters']:,}",
+            f"{row['multiplications']:,}",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 # --- Figure 2 ----------------------------------------------------------------------------------------------------
+
 
 def network(module: FaceResNet) -> Figure:
     """Fig. 2 (c): the whole network from image to feature, with the shape after each part."""
@@ -177,9 +205,14 @@ def block(module: BasicBlock) -> Figure:
     turn = [name for name, _ in order].index("residual")
     residual = [module.residual] if isinstance(module.residual, nn.Identity) else list(module.residual)
     words = "\n".join(map(describe, residual)).replace("convolution, ", "convolution,\n")
-    rows = [(describe(part).replace("convolution, ", "convolution,\n"),
-             "small" if isinstance(part, SMALL) else "convolution") for _, part in order]
-    before, after = rows[:turn], rows[turn + 1:]
+    rows = [
+        (
+            describe(part).replace("convolution, ", "convolution,\n"),
+            "small" if isinstance(part, SMALL) else "convolution",
+        )
+        for _, part in order
+    ]
+    before, after = rows[:turn], rows[turn + 1 :]
     canvas = Canvas(WIDTH, 0.92 + sum(Canvas.height(text) + 0.22 for text, _ in before + after))
     left, right, fork = 0.98, 2.9, 0.15
     y = top = canvas.down(left, 0.02, 0.32)
@@ -203,6 +236,7 @@ def block(module: BasicBlock) -> Figure:
 
 # --- Figure 4 ----------------------------------------------------------------------------------------------------
 
+
 def training(recipe: Recipe) -> Figure:
     """Fig. 4, for any of the six recipes: what is frozen (hatched), what trains, and which losses there are."""
     soft, shared = recipe.targets == "soft", recipe.shared
@@ -210,7 +244,7 @@ def training(recipe: Recipe) -> Figure:
     columns = [name for name, there in (("target", True), ("teacher", shared), ("student", True)) if there]
     centre = {name: WIDTH * (i + 0.5) / len(columns) for i, name in enumerate(columns)}
     student, single, tall = centre["student"], 1.17, Canvas.height("a", "b")
-    top, nets, softmaxes, outputs, losses = 0.05, 1.1, 2.1, 3.25, 4.15        # the y of each row
+    top, nets, softmaxes, outputs, losses = 0.05, 1.1, 2.1, 3.25, 4.15  # the y of each row
     canvas = Canvas(WIDTH, losses + tall + 0.05)
 
     widths = ["112 px"] * recipe.high + ["20 or 16 px"] * recipe.low
@@ -233,8 +267,14 @@ def training(recipe: Recipe) -> Figure:
     canvas.text(centre["target"], outputs, words, size)
     if shared:
         canvas.down(centre["teacher"], nets + tall, softmaxes, "$z_{pre}$")
-        canvas.box((centre["teacher"] + student) / 2, softmaxes, student - centre["teacher"] + single,
-                   "shared softmax $w$", "dense", "trains")
+        canvas.box(
+            (centre["teacher"] + student) / 2,
+            softmaxes,
+            student - centre["teacher"] + single,
+            "shared softmax $w$",
+            "dense",
+            "trains",
+        )
     else:
         canvas.box(student, softmaxes, single, "softmax $w$", "dense", "trains")
 
@@ -247,13 +287,20 @@ def training(recipe: Recipe) -> Figure:
         canvas.down(x, softmaxes + tall, outputs - 0.15)
         canvas.text(x, outputs, f"${p}$")
         canvas.down(x, outputs + 0.15, losses)
-        canvas.box(x, losses, single, f"{'+ ' if shared and name == 'student' else ''}$H({target}, {p})$", "loss",
-                   "cross-entropy")
+        canvas.box(
+            x,
+            losses,
+            single,
+            f"{'+ ' if shared and name == 'student' else ''}$H({target}, {p})$",
+            "loss",
+            "cross-entropy",
+        )
         canvas.arrow(x - 0.35, rail, x - 0.35, losses, dashed=True)
     return canvas.figure
 
 
 # --- Boxes and arrows --------------------------------------------------------------------------------------------
+
 
 class Canvas:
     """A page measured in inches, y downwards; every method returns the y below what it drew."""
@@ -269,21 +316,26 @@ class Canvas:
         """Of a box with that text."""
         return 0.22 + 0.2 * (text.count("\n") + 1 + bool(second))
 
-    def box(self, x: float, y: float, width: float, text: str, kind: str, second: str = "",
-            height: float | None = None) -> float:
+    def box(
+        self, x: float, y: float, width: float, text: str, kind: str, second: str = "", height: float | None = None
+    ) -> float:
         """A box centred on x with its top at y; `second` is a smaller line under the text."""
         height = height or self.height(text, second)
         face = "none" if kind in ("frozen", "plain") else FILL[kind]
         outline = dict(boxstyle="round,pad=0,rounding_size=0.06", linewidth=1.1)
         corner = (x - width / 2, y)
-        if kind == "frozen":       # the hatch takes the colour of its patch's edge, so it is a patch of its own
-            self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor="#94949455", edgecolor="#94949499",
-                                               hatch="////", **outline))
+        if kind == "frozen":  # the hatch takes the colour of its patch's edge, so it is a patch of its own
+            self.axes.add_patch(
+                FancyBboxPatch(
+                    corner, width, height, facecolor="#94949455", edgecolor="#94949499", hatch="////", **outline
+                )
+            )
         elif face != "none":
             self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor=face, alpha=0.22, **outline))
         self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor="none", edgecolor=ink(), **outline))
-        label = self.axes.text(x, y + height / 2 - (0.09 if second else 0), text, ha="center", va="center",
-                               fontsize=10, linespacing=1.25)
+        label = self.axes.text(
+            x, y + height / 2 - (0.09 if second else 0), text, ha="center", va="center", fontsize=10, linespacing=1.25
+        )
         labels = [label]
         if second:
             labels.append(self.axes.text(x, y + height / 2 + 0.11, second, ha="center", va="center", fontsize=8.5))
@@ -301,8 +353,19 @@ class Canvas:
 
     def arrow(self, x: float, y: float, to_x: float, to_y: float, dashed: bool = False) -> None:
         """An arrow from (x, y) to (to_x, to_y)."""
-        self.axes.add_patch(FancyArrowPatch((x, y), (to_x, to_y), arrowstyle="-|>", mutation_scale=9, shrinkA=0,
-                                            shrinkB=0, color=ink(), linewidth=1.1, linestyle="--" if dashed else "-"))
+        self.axes.add_patch(
+            FancyArrowPatch(
+                (x, y),
+                (to_x, to_y),
+                arrowstyle="-|>",
+                mutation_scale=9,
+                shrinkA=0,
+                shrinkB=0,
+                color=ink(),
+                linewidth=1.1,
+                linestyle="--" if dashed else "-",
+            )
+        )
 
     def line(self, points: list[tuple[float, float]], dashed: bool = False) -> None:
         """A line through the points."""

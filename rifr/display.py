@@ -28,13 +28,13 @@ from matplotlib.figure import Figure
 
 from rifr import recipes
 
-DPI = 160                # pixels an inch in the file
-CSS_PIXELS = 96          # pixels an inch on the page: the ratio of the two keeps lines sharp on dense screens
-INK = {"light": "#222832", "dark": "#ced6dd"}           # the theme's own text and page colours, so that a figure
-PAPER = {"light": "#ffffff", "dark": "#121212"}         # looks set into the page
+DPI = 160  # pixels an inch in the file
+CSS_PIXELS = 96  # pixels an inch on the page: the ratio of the two keeps lines sharp on dense screens
+INK = {"light": "#222832", "dark": "#ced6dd"}  # the theme's own text and page colours, so that a figure
+PAPER = {"light": "#ffffff", "dark": "#121212"}  # looks set into the page
 GRID = {"light": "#d8dce0", "dark": "#3a434d"}
 
-RECORDED = "rifr.record"                                # in an output's metadata: numbers kept for programs
+RECORDED = "rifr.record"  # in an output's metadata: numbers kept for programs
 
 # Okabe and Ito's colours as seaborn's "colorblind" palette has them, with a marker and a dash of its own for each
 # network: told apart without colour as well. The same in every figure.
@@ -81,17 +81,40 @@ def style(page: str = "light") -> dict[str, Any]:
         raise ValueError(f"unknown page {page!r}; allowed are {', '.join(INK)}")
     ink, paper, grid = INK[page], PAPER[page], GRID[page]
     return {
-        "figure.facecolor": paper, "axes.facecolor": paper, "savefig.facecolor": paper,
-        "text.color": ink, "axes.labelcolor": ink, "axes.titlecolor": ink, "axes.edgecolor": ink,
-        "xtick.color": ink, "ytick.color": ink, "grid.color": grid, "legend.edgecolor": grid, "hatch.color": ink,
-        "legend.facecolor": paper, "legend.framealpha": 0.85, "legend.fontsize": 9, "legend.handlelength": 3.2,
-        "font.size": 10, "axes.titlesize": 11, "axes.labelsize": 10, "figure.titlesize": 12,
-        "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
-        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
-        "grid.linewidth": 0.6, "lines.linewidth": 1.6, "lines.markersize": 5.5,
-        "figure.figsize": (7.0, 4.2), "figure.constrained_layout.use": True,
+        "figure.facecolor": paper,
+        "axes.facecolor": paper,
+        "savefig.facecolor": paper,
+        "text.color": ink,
+        "axes.labelcolor": ink,
+        "axes.titlecolor": ink,
+        "axes.edgecolor": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "grid.color": grid,
+        "legend.edgecolor": grid,
+        "hatch.color": ink,
+        "legend.facecolor": paper,
+        "legend.framealpha": 0.85,
+        "legend.fontsize": 9,
+        "legend.handlelength": 3.2,
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "axes.labelsize": 10,
+        "figure.titlesize": 12,
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.linewidth": 0.6,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 5.5,
+        "figure.figsize": (7.0, 4.2),
+        "figure.constrained_layout.use": True,
         "axes.prop_cycle": matplotlib.cycler(color=[row["color"] for row in NETWORKS.values()]),
-        "image.cmap": "cividis", "image.interpolation": "nearest",
+        "image.cmap": "cividis",
+        "image.interpolation": "nearest",
     }
 
 
@@ -114,7 +137,7 @@ class Shown:
     width: int
     alt: str
     caption: str
-    source: str              # dotted name of the function that drew it, "" where there is none
+    source: str  # dotted name of the function that drew it, "" where there is none
 
     def _repr_html_(self) -> str:
         source = f' Drawn by <code class="rifr-source">{html.escape(self.source)}</code>.' if self.source else ""
@@ -134,12 +157,20 @@ class Shown:
 
     def _image(self, kind: str, png: bytes, inline: str) -> str:
         data = base64.b64encode(png).decode()
-        return (f'<img class="{kind}" alt="{html.escape(self.alt)}" width="{self.width}" '
-                f'style="max-width:100%;height:auto;{inline}" src="data:image/png;base64,{data}">')
+        return (
+            f'<img class="{kind}" alt="{html.escape(self.alt)}" width="{self.width}" '
+            f'style="max-width:100%;height:auto;{inline}" src="data:image/png;base64,{data}">'
+        )
 
 
-def show(draw: Callable[..., Figure], *arguments: Any, alt: str, caption: str,
-         source: Callable[..., Any] | None = None, **options: Any) -> Shown:
+def show(
+    draw: Callable[..., Figure],
+    *arguments: Any,
+    alt: str,
+    caption: str,
+    source: Callable[..., Any] | None = None,
+    **options: Any,
+) -> Shown:
     """Draw a figure for light and for dark pages.
 
     draw       a function that returns a matplotlib figure; called as draw(*arguments, **options), once a style
@@ -150,8 +181,10 @@ def show(draw: Callable[..., Figure], *arguments: Any, alt: str, caption: str,
     Raises TypeError when `draw` is no function or returns no figure, ValueError when `alt` or `caption` is empty.
     """
     if not callable(draw):
-        raise TypeError(f"draw is a {type(draw).__name__}; pass the function that draws the figure and its arguments, "
-                        "it is called once for a light and once for a dark page")
+        raise TypeError(
+            f"draw is a {type(draw).__name__}; pass the function that draws the figure and its arguments, "
+            "it is called once for a light and once for a dark page"
+        )
     for name, text in {"alt": alt, "caption": caption}.items():
         if not text.strip():
             raise ValueError(f"{name} is empty; every figure says what it shows")
@@ -181,9 +214,11 @@ def tabs(contents: dict[str, Any]) -> HTML:
     if len(shown) == 1:
         return HTML(shown[0][1])
     name = f"rifr-{hashlib.sha256(repr(shown).encode()).hexdigest()[:12]}"
-    parts = [f'<input type="radio" id="{name}-{place}" name="{name}"{" checked" if not place else ""}>'
-             f'<label class="sd-tab-label" for="{name}-{place}">{title}</label><div class="sd-tab-content">{content}</div>'
-             for place, (title, content) in enumerate(shown)]  # fmt: skip
+    parts = [
+        f'<input type="radio" id="{name}-{place}" name="{name}"{" checked" if not place else ""}>'
+        f'<label class="sd-tab-label" for="{name}-{place}">{title}</label><div class="sd-tab-content">{content}</div>'
+        for place, (title, content) in enumerate(shown)
+    ]
     return HTML(f'<div class="sd-tab-set">{"".join(parts)}</div>')
 
 
@@ -193,10 +228,15 @@ def record(frame: pd.DataFrame, name: str, by: Sequence[str]) -> None:
     frame   has a row for each number: the columns `by` say of what it is, the column `name` holds it
     """
     cells = [*by, name]
-    rows = [[None if pd.isna(value) else getattr(value, "item", lambda value=value: value)() for value in row]
-            for row in frame[cells].itertuples(index=False)]
-    display({"text/plain": f"[{name}: {len(rows)} numbers kept]"}, raw=True,
-            metadata={RECORDED: {"name": name, "by": list(by), "rows": rows}})
+    rows = [
+        [None if pd.isna(value) else getattr(value, "item", lambda value=value: value)() for value in row]
+        for row in frame[cells].itertuples(index=False)
+    ]
+    display(
+        {"text/plain": f"[{name}: {len(rows)} numbers kept]"},
+        raw=True,
+        metadata={RECORDED: {"name": name, "by": list(by), "rows": rows}},
+    )
 
 
 def _draw(draw: Callable[[], Figure], page: str) -> tuple[bytes, int]:
@@ -208,7 +248,7 @@ def _draw(draw: Callable[[], Figure], page: str) -> tuple[bytes, int]:
         file = io.BytesIO()
         # The version of matplotlib stays out of the file: the same picture, the same bytes.
         figure.savefig(file, format="png", dpi=DPI, transparent=True, metadata={"Software": None})
-        plt.close(figure)          # or the inline backend shows it a third time
+        plt.close(figure)  # or the inline backend shows it a third time
     return file.getvalue(), round(figure.get_figwidth() * CSS_PIXELS)
 
 

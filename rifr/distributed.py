@@ -57,9 +57,15 @@ def fabric(precision: str = "32-true") -> Fabric:
     else:
         each = int(os.environ["LOCAL_WORLD_SIZE"])
         environment = TorchElasticEnvironment()
-        made = Fabric(accelerator="auto", devices=each, num_nodes=size() // each, precision=precision,
-                      strategy=DDPStrategy(cluster_environment=environment, timeout=PATIENCE, broadcast_buffers=False,
-                                           gradient_as_bucket_view=True))  # fmt: skip
+        made = Fabric(
+            accelerator="auto",
+            devices=each,
+            num_nodes=size() // each,
+            precision=precision,
+            strategy=DDPStrategy(
+                cluster_environment=environment, timeout=PATIENCE, broadcast_buffers=False, gradient_as_bucket_view=True
+            ),
+        )
         made.launch()
     if made.device.type == "cuda":  # shapes never change, and float32 products outside autocast are the softmax layer's
         torch.backends.cudnn.benchmark = True
@@ -76,8 +82,10 @@ def one_makes(path: Path, together: Fabric) -> Iterator[bool]:
     with store.lock(path) if first() else contextlib.nullcontext():
         there = together.broadcast(path.exists())
         if there and not path.exists():
-            raise RuntimeError(f"{path} is there for the first process and not for process {rank()}: the store must lie "
-                               f"where all machines see it; set RIFR_STORE to such a folder.")
+            raise RuntimeError(
+                f"{path} is there for the first process and not for process {rank()}: the store must lie "
+                f"where all machines see it; set RIFR_STORE to such a folder."
+            )
         yield not there
         together.barrier()
 

@@ -47,13 +47,17 @@ class Onnx:
         object.__setattr__(self, "path", Path(self.path))
         ending = self.path.suffix.lower()
         if ending in PICKLES:
-            raise ValueError(f"{self.path} is not loaded: a {ending} file can run foreign code when it is loaded. "
-                             "Export the network to ONNX, or load it yourself and pass a callable "
-                             "(N, 112, 112, 3) uint8 -> (N, D)")
+            raise ValueError(
+                f"{self.path} is not loaded: a {ending} file can run foreign code when it is loaded. "
+                "Export the network to ONNX, or load it yourself and pass a callable "
+                "(N, 112, 112, 3) uint8 -> (N, D)"
+            )
         if ending == ".safetensors":
-            raise ValueError(f"{self.path} holds weights without their network: load them into yours "
-                             "(network.load_state_dict(safetensors.torch.load_file(path))) and pass a callable "
-                             "(N, 112, 112, 3) uint8 -> (N, D), or export it to ONNX")
+            raise ValueError(
+                f"{self.path} holds weights without their network: load them into yours "
+                "(network.load_state_dict(safetensors.torch.load_file(path))) and pass a callable "
+                "(N, 112, 112, 3) uint8 -> (N, D), or export it to ONNX"
+            )
         for name, allowed in {"layout": ("auto", "NCHW", "NHWC"), "channels": ("RGB", "BGR")}.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
@@ -62,9 +66,15 @@ class Onnx:
             if not np.isscalar(value):
                 value = tuple(float(one) for one in value)
                 object.__setattr__(self, name, value)
-            if np.size(value) not in (1, 3) or not np.all(np.isfinite(value)) or (name == "scale" and not np.all(value)):
-                raise ValueError(f"{name} is one number or three (red, green, blue) in grey levels"
-                                 f"{', not zero' if name == 'scale' else ''}: found {value!r}")
+            if (
+                np.size(value) not in (1, 3)
+                or not np.all(np.isfinite(value))
+                or (name == "scale" and not np.all(value))
+            ):
+                raise ValueError(
+                    f"{name} is one number or three (red, green, blue) in grey levels"
+                    f"{', not zero' if name == 'scale' else ''}: found {value!r}"
+                )
         if self.size is not None and not (isinstance(self.size, int) and 1 <= self.size <= 4096):
             raise ValueError(f"size is a number of pixels from 1 to 4096, not {self.size!r}")
 
@@ -84,8 +94,9 @@ class Onnx:
         return from_onnx(self)
 
 
-def embed(embedder, images: np.ndarray, width: int = FACE, mirror: bool = True, batch: int = 256,
-          progress: bool = False) -> np.ndarray:
+def embed(
+    embedder, images: np.ndarray, width: int = FACE, mirror: bool = True, batch: int = 256, progress: bool = False
+) -> np.ndarray:
     """(N, D) float32: the features of `images` at a face width of `width` pixels.
 
     images: (N, 112, 112, 3) uint8, may be a memory map: a batch at a time is read, degraded and embedded.
@@ -97,29 +108,38 @@ def embed(embedder, images: np.ndarray, width: int = FACE, mirror: bool = True, 
     if batch < 1:
         raise ValueError(f"batch is at least 1, not {batch}")
     if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4 or images.shape[1:] != (FACE, FACE, 3):
-        raise ValueError("images are (N, 112, 112, 3) uint8, not "
-                         f"{getattr(images, 'shape', type(images).__name__)} {getattr(images, 'dtype', '')}")
+        raise ValueError(
+            "images are (N, 112, 112, 3) uint8, not "
+            f"{getattr(images, 'shape', type(images).__name__)} {getattr(images, 'dtype', '')}"
+        )
     if not len(images):
         raise ValueError("there are no images to embed")
     network = _callable(embedder)
     features = None
-    with tqdm(total=len(images), desc=f"embedding at {width} px", unit="image", leave=False,
-              disable=None if progress else True) as bar:
+    with tqdm(
+        total=len(images),
+        desc=f"embedding at {width} px",
+        unit="image",
+        leave=False,
+        disable=None if progress else True,
+    ) as bar:
         for start in range(0, len(images), batch):
-            faces = to_width(np.asarray(images[start:start + batch]), width)
+            faces = to_width(np.asarray(images[start : start + batch]), width)
             found = _features(network, faces)
             if mirror:
                 found = found + _features(network, np.ascontiguousarray(faces[:, :, ::-1]))
             wrong = start + np.flatnonzero(~np.isfinite(found).all(axis=1))
             if len(wrong):
                 listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
-                raise ValueError(f"{len(wrong)} embeddings are not finite: images {listed}. "
-                                 "Look at these images and at the embedder's weights")
+                raise ValueError(
+                    f"{len(wrong)} embeddings are not finite: images {listed}. "
+                    "Look at these images and at the embedder's weights"
+                )
             if features is None:
                 features = np.empty((len(images), found.shape[1]), np.float32)
             if found.shape[1] != features.shape[1]:
                 raise ValueError(f"the embedder gave {features.shape[1]} numbers an image, then {found.shape[1]}")
-            features[start:start + len(found)] = found
+            features[start : start + len(found)] = found
             bar.update(len(found))
     return features
 
@@ -131,8 +151,10 @@ def _callable(embedder) -> Callable[[np.ndarray], np.ndarray]:
         return from_onnx(embedder)
     if callable(embedder):
         return embedder
-    raise TypeError("an embedder is a Run, a callable (N, 112, 112, 3) uint8 -> (N, D), or the path of an ONNX file, "
-                    f"not {type(embedder).__name__}")
+    raise TypeError(
+        "an embedder is a Run, a callable (N, 112, 112, 3) uint8 -> (N, D), or the path of an ONNX file, "
+        f"not {type(embedder).__name__}"
+    )
 
 
 def _features(network: Callable, faces: np.ndarray) -> np.ndarray:
@@ -164,8 +186,10 @@ def from_onnx(path: str | Path | Onnx, **options) -> Callable[[np.ndarray], np.n
         try:
             found = session.run([output], {name: pixels})[0]
         except failures as error:
-            raise ValueError(f"{plan.path} does not take {pixels.shape} {pixels.dtype}: {error}. Where its input has "
-                             "no fixed size, give the one it was trained with as size (--size)") from error
+            raise ValueError(
+                f"{plan.path} does not take {pixels.shape} {pixels.dtype}: {error}. Where its input has "
+                "no fixed size, give the one it was trained with as size (--size)"
+            ) from error
         return found.reshape(len(found), -1)  # some files keep (N, D, 1, 1)
 
     def network(faces: np.ndarray) -> np.ndarray:
@@ -178,10 +202,12 @@ def from_onnx(path: str | Path | Onnx, **options) -> Callable[[np.ndarray], np.n
         if at_once is None:
             return run(pixels)
         # A file with a fixed batch: fill the last one up, and drop what was added.
-        parts = [np.resize(pixels[start:start + at_once], (at_once, *pixels.shape[1:]))
-                 for start in range(0, len(pixels), at_once)]
+        parts = [
+            np.resize(pixels[start : start + at_once], (at_once, *pixels.shape[1:]))
+            for start in range(0, len(pixels), at_once)
+        ]
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return np.concatenate(list(pool.map(run, parts)))[:len(pixels)]
+            return np.concatenate(list(pool.map(run, parts)))[: len(pixels)]
 
     return network
 
@@ -196,8 +222,15 @@ def _session(path: Path) -> tuple:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = torch.get_num_threads()  # by itself it would take every core, whatever is asked for
-    failures = (states.InvalidProtobuf, states.InvalidGraph, states.InvalidArgument, states.NoSuchFile, states.Fail,
-                states.NotImplemented, states.RuntimeException)
+    failures = (
+        states.InvalidProtobuf,
+        states.InvalidGraph,
+        states.InvalidArgument,
+        states.NoSuchFile,
+        states.Fail,
+        states.NotImplemented,
+        states.RuntimeException,
+    )
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=onnxruntime.get_available_providers())
         return session, failures
@@ -209,8 +242,10 @@ def _fit(plan: Onnx, inputs: list) -> tuple[str, int]:
     """The layout and size of the file's input, from its shape where it says so, else from the options."""
     shape = list(inputs[0].shape)
     found = f"{plan.path} takes {'; '.join(f'{one.name} {one.shape} {one.type}' for one in inputs)}"
-    wanted = ("wanted one input (N, 3, side, side) or (N, side, side, 3) of tensor(float), tensor(float16) or "
-              "tensor(double): export the part of the network that takes a face and gives its embedding")
+    wanted = (
+        "wanted one input (N, 3, side, side) or (N, side, side, 3) of tensor(float), tensor(float16) or "
+        "tensor(double): export the part of the network that takes a face and gives its embedding"
+    )
     if len(inputs) != 1 or len(shape) != 4 or inputs[0].type not in INPUTS:
         raise ValueError(f"{found}; {wanted}")
     layout = plan.layout

@@ -26,7 +26,7 @@ PROBES = {"130 people": 650, "80 people": 400}
 def printed_eq1(logits: Tensor, labels: Tensor) -> Tensor:
     r"""Eq. (1) as printed: $\log \prod_j \exp(t_y) / \exp(t_j)$, no minus sign, mean over the batch."""
     true = logits.gather(1, labels[:, None])
-    return (true - logits).sum(dim=1).mean()       # the logarithm of a product of quotients is a sum of differences
+    return (true - logits).sum(dim=1).mean()  # the logarithm of a product of quotients is a sum of differences
 
 
 def printed_eq2(logits: Tensor, q: Tensor) -> Tensor:
@@ -43,8 +43,11 @@ def possible_counts(printed: float, trials: int, decimals: int = 1) -> list[int]
     """The numbers of hits in `trials` that round to `printed` per cent, a half going either way."""
     half = 0.5 * 10**-decimals + 1e-9
     low, high = (printed - half) * trials / 100, (printed + half) * trials / 100
-    return [count for count in range(max(int(low), 0), min(int(high) + 1, trials) + 1)
-            if abs(100 * count / trials - printed) <= half]
+    return [
+        count
+        for count in range(max(int(low), 0), min(int(high) + 1, trials) + 1)
+        if abs(100 * count / trials - printed) <= half
+    ]
 
 
 def protocols(table: pd.DataFrame = TABLE_2) -> pd.DataFrame:

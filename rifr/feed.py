@@ -42,12 +42,18 @@ class Share:
     def part(self, start: int, count: int) -> Share:
         """`count` photos from `start` on."""
         cut = slice(start, start + count)
-        return Share(self.which[cut], self.images[cut], self.mirrored[cut], self.labels[cut],
-                     None if self.width_of is None else self.width_of[cut])
+        return Share(
+            self.which[cut],
+            self.images[cut],
+            self.mirrored[cut],
+            self.labels[cut],
+            None if self.width_of is None else self.width_of[cut],
+        )
 
 
-def batches(faces: FacePack, order: np.ndarray, recipe: Recipe, training: Training, draw: np.random.Generator,
-            fabric: Fabric) -> Iterator[Share]:  # fmt: skip
+def batches(
+    faces: FacePack, order: np.ndarray, recipe: Recipe, training: Training, draw: np.random.Generator, fabric: Fabric
+) -> Iterator[Share]:
     """This process's share of each batch in `order` (steps, B), photo numbers; drawn for the whole batch."""
     device, labels = fabric.device, torch.from_numpy(faces.labels)
     ours = slice(fabric.global_rank, None, fabric.world_size)
@@ -64,10 +70,17 @@ def batches(faces: FacePack, order: np.ndarray, recipe: Recipe, training: Traini
             if step + 1 < len(order):
                 coming = pool.submit(read, order[step + 1])
             images = images.to(device, non_blocking=True)
-            mirrored = torch.from_numpy(draw.random(training.batch_size) < (0.5 if training.flip else 0.0))[ours].to(device)
+            mirrored = torch.from_numpy(draw.random(training.batch_size) < (0.5 if training.flip else 0.0))[ours].to(
+                device
+            )
             width_of = widths_of(training.batch_size, recipe, training, draw)
-            yield Share(which, torch.where(mirrored[:, None, None, None], images.flip(2), images), mirrored,
-                        labels[which].to(device, non_blocking=True), None if width_of is None else width_of[ours])
+            yield Share(
+                which,
+                torch.where(mirrored[:, None, None, None], images.flip(2), images),
+                mirrored,
+                labels[which].to(device, non_blocking=True),
+                None if width_of is None else width_of[ours],
+            )
 
 
 def widths_of(photos: int, recipe: Recipe, training: Training, draw: np.random.Generator) -> np.ndarray | None:
@@ -79,8 +92,9 @@ def widths_of(photos: int, recipe: Recipe, training: Training, draw: np.random.G
     return draw.permutation(photos) % len(LR_WIDTHS) if one_each else None
 
 
-def batch_of(images: Tensor, width_of: np.ndarray | None, recipe: Recipe, training: Training,
-             draw: np.random.Generator) -> Tensor:  # fmt: skip
+def batch_of(
+    images: Tensor, width_of: np.ndarray | None, recipe: Recipe, training: Training, draw: np.random.Generator
+) -> Tensor:
     """The student's batch: the photos at 112 px and/or their low-resolution versions, one after the other.
 
     (B, 112, 112, 3) uint8 -> (R, 3, 112, 112) in [-1, 1]. `width_of` as from `widths_of`. `low_kind` says how photos are
@@ -127,8 +141,14 @@ class TeacherOutputs:
         size, share = 256, -(-len(faces) // fabric.world_size)
         ours = np.arange(fabric.global_rank * share, (fabric.global_rank + 1) * share).clip(max=len(faces) - 1)
         parts = []
-        for start in tqdm(range(0, share, size), desc="teacher's outputs", unit_scale=size, unit="image", leave=False,
-                          disable=None if progress else True):
+        for start in tqdm(
+            range(0, share, size),
+            desc="teacher's outputs",
+            unit_scale=size,
+            unit="image",
+            leave=False,
+            disable=None if progress else True,
+        ):
             images = np.asarray(faces.images[ours[start : start + size]])
             parts.append(np.stack([embedder(images), embedder(images[:, :, ::-1])]))
         features = torch.from_numpy(np.concatenate(parts, axis=1)).to(fabric.device)  # (2, N / processes, D)

@@ -55,11 +55,17 @@ def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> F
         part = table[table.protocol == protocol].set_index("width").loc[widths]
         style = looks[network]
         bars = np.abs(part[["low", "high"]].to_numpy().T - part.difference.to_numpy())
-        axes.errorbar(np.arange(len(widths)) + offset, part.difference, bars, fmt=style["marker"], color=style["color"],
-                      capsize=3, label=label(network))
+        axes.errorbar(
+            np.arange(len(widths)) + offset,
+            part.difference,
+            bars,
+            fmt=style["marker"],
+            color=style["color"],
+            capsize=3,
+            label=label(network),
+        )
     axes.set_xticks(range(len(widths)), widths)
-    axes.set(xlabel="face width (pixels)", title=PROTOCOLS[protocol],
-             ylabel=f"rank-1 less {label(other)}'s (points)")
+    axes.set(xlabel="face width (pixels)", title=PROTOCOLS[protocol], ylabel=f"rank-1 less {label(other)}'s (points)")
     _legend_below(figure, axes)
     return figure
 
@@ -98,8 +104,9 @@ def angles_to_teacher(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
         style = network_style(network)
         axes.plot(part.width, part.angle, label=label(network), **style)
         axes.fill_between(part.width, part.low, part.high, color=style["color"], alpha=0.15, linewidth=0)
-    axes.set(xlabel="face width of the student's photo (pixels)", ylabel="angle to the teacher (degrees)",
-             ylim=(0, 100))
+    axes.set(
+        xlabel="face width of the student's photo (pixels)", ylabel="angle to the teacher (degrees)", ylim=(0, 100)
+    )
     _width_axis(axes, part.width)
     _legend_below(figure, axes)
     return figure
@@ -137,10 +144,12 @@ def attribute_histograms(attributes: dict[str, np.ndarray]) -> Figure:
     lines = -(-len(attributes) // columns)
     figure, panels = plt.subplots(lines, columns, figsize=(3.0 * columns, 2.4 * lines), squeeze=False)
     for axes, (name, values) in zip(panels.flat, attributes.items(), strict=False):
-        sns.histplot(x=np.asarray(values, float), bins=24, stat="percent", color=network_style("hr-only")["color"], ax=axes)
+        sns.histplot(
+            x=np.asarray(values, float), bins=24, stat="percent", color=network_style("hr-only")["color"], ax=axes
+        )
         axes.set(xlabel=name, ylabel="photos (%)" if axes is panels[0, 0] else "")
         axes.grid(False)
-    for axes in panels.flat[len(attributes):]:
+    for axes in panels.flat[len(attributes) :]:
         axes.set_axis_off()
     return figure
 
@@ -156,8 +165,12 @@ def cmc(table: pd.DataFrame, width: int | None = None, networks: Sequence[str] =
     for protocol, axes in panels.items():
         part = table[table.protocol == protocol]
         _curves(axes, part, "rank", "rate", networks)
-        axes.set(xlabel="rank", ylabel="found at this rank or before (%)", ylim=(0, 100),
-                 title=f"{PROTOCOLS[protocol]}, {width} px")
+        axes.set(
+            xlabel="rank",
+            ylabel="found at this rank or before (%)",
+            ylim=(0, 100),
+            title=f"{PROTOCOLS[protocol]}, {width} px",
+        )
         axes.set_xscale("log")
         axes.minorticks_off()
         ticks = [rank for rank in (1, 2, 5, 10, 20, 50, 100) if rank <= part["rank"].max()]
@@ -181,13 +194,27 @@ def roc(curves: dict[str, pd.DataFrame], least_fpr: float, protocol: str = "", w
         axes.plot(curve.fpr, 100 * curve.tpr, drawstyle="steps-post", label=label(network), **style)
         for row in told:
             if row.network == network and row.fpr >= least_fpr:
-                axes.plot(row.fpr, row.tpr, linestyle="none", marker=looks[network]["marker"], clip_on=False, zorder=5,
-                          markerfacecolor=paper(), markeredgecolor=style["color"], markersize=7)
+                axes.plot(
+                    row.fpr,
+                    row.tpr,
+                    linestyle="none",
+                    marker=looks[network]["marker"],
+                    clip_on=False,
+                    zorder=5,
+                    markerfacecolor=paper(),
+                    markeredgecolor=style["color"],
+                    markersize=7,
+                )
     if told:
         _paper_mark(axes)
-    axes.set(xscale="log", xlim=(least_fpr, 1), ylim=(0, 100), xlabel="false positive rate",
-             ylabel="true positive rate (%)",
-             title=", ".join(text for text in (PROTOCOLS.get(protocol, ""), f"{width} px" if width else "") if text))
+    axes.set(
+        xscale="log",
+        xlim=(least_fpr, 1),
+        ylim=(0, 100),
+        xlabel="false positive rate",
+        ylabel="true positive rate (%)",
+        title=", ".join(text for text in (PROTOCOLS.get(protocol, ""), f"{width} px" if width else "") if text),
+    )
     _legend_below(figure, axes)
     return figure
 
@@ -201,10 +228,21 @@ def tpr_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = (
         for row in reported.TPR:
             if (row.protocol, row.fpr) == (protocol, fpr) and row.network in set(part.network):
                 style = network_style(row.network)
-                axes.plot(row.width, row.tpr, linestyle="none", marker=style["marker"], markerfacecolor=paper(),
-                          markeredgecolor=style["color"], markersize=7)
-        axes.set(xlabel="face width (pixels)", ylabel="true positive rate (%)", ylim=(0, 100),
-                 title=f"{PROTOCOLS[protocol]}, FPR {fpr:g}")
+                axes.plot(
+                    row.width,
+                    row.tpr,
+                    linestyle="none",
+                    marker=style["marker"],
+                    markerfacecolor=paper(),
+                    markeredgecolor=style["color"],
+                    markersize=7,
+                )
+        axes.set(
+            xlabel="face width (pixels)",
+            ylabel="true positive rate (%)",
+            ylim=(0, 100),
+            title=f"{PROTOCOLS[protocol]}, FPR {fpr:g}",
+        )
         _width_axis(axes, part.width)
         axes.label_outer()
     _paper_mark(axes)
@@ -214,8 +252,9 @@ def tpr_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = (
 
 def _panels(names: list) -> tuple[Figure, dict]:
     """One axes for each name, side by side on one scale."""
-    figure, panels = plt.subplots(1, len(names), figsize=(7.0 if len(names) == 1 else 9.0, 4.2), sharey=True,
-                                  squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(names), figsize=(7.0 if len(names) == 1 else 9.0, 4.2), sharey=True, squeeze=False
+    )
     return figure, dict(zip(names, panels[0], strict=True))
 
 
@@ -229,19 +268,32 @@ def _curves(axes: Axes, table: pd.DataFrame, x: str, y: str, networks: Sequence[
 
 
 def _paper_mark(axes: Axes) -> None:
-    axes.plot([], [], linestyle="none", marker="o", markerfacecolor=paper(), markeredgecolor=ink(),
-              label="the paper's, on its faces")
+    axes.plot(
+        [],
+        [],
+        linestyle="none",
+        marker="o",
+        markerfacecolor=paper(),
+        markeredgecolor=ink(),
+        label="the paper's, on its faces",
+    )
 
 
 def _rank1_curves(axes: Axes, table: pd.DataFrame, protocol: str, networks: Sequence[str]) -> None:
     part = table[table.protocol == protocol]
     _curves(axes, part, "width", "rank1", networks)
-    told = [row for row in reported.RANK1
-            if row.protocol == protocol and row.network in set(networks or part.network)]
+    told = [row for row in reported.RANK1 if row.protocol == protocol and row.network in set(networks or part.network)]
     for row in told:
         style = network_style(row.network)
-        axes.plot(row.width, row.rank1, linestyle="none", marker=style["marker"], markerfacecolor=paper(),
-                  markeredgecolor=style["color"], markersize=7)
+        axes.plot(
+            row.width,
+            row.rank1,
+            linestyle="none",
+            marker=style["marker"],
+            markerfacecolor=paper(),
+            markeredgecolor=style["color"],
+            markersize=7,
+        )
     if told:
         _paper_mark(axes)
     axes.set(xlabel="face width (pixels)", ylabel="rank-1 (%)", title=PROTOCOLS[protocol], ylim=(0, 100))
@@ -269,8 +321,13 @@ def _width_axis(axes: Axes, widths: pd.Series) -> None:
 def _sheet(images: np.ndarray, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Figure:
     lines, across = images.shape[:2]
     side = min(0.95, 9.0 / across)
-    figure, panels = plt.subplots(lines, across, figsize=(side * across, side * lines + (0.25 if len(columns) else 0)),
-                                  squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(
+        lines,
+        across,
+        figsize=(side * across, side * lines + (0.25 if len(columns) else 0)),
+        squeeze=False,
+        layout="constrained",
+    )
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
     for line in range(lines):
         for column in range(across):

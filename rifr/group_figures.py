@@ -26,8 +26,9 @@ def rates_by_width(table: pd.DataFrame, network: str, protocol: str) -> Figure:
     attributes = list(table.attribute.unique())
     columns = min(4, len(attributes))
     lines = -(-len(attributes) // columns)
-    figure, panels = plt.subplots(lines, columns, figsize=(2.7 * columns, 3.4 * lines), sharex=True, sharey=True,
-                                  squeeze=False)  # fmt: skip
+    figure, panels = plt.subplots(
+        lines, columns, figsize=(2.7 * columns, 3.4 * lines), sharex=True, sharey=True, squeeze=False
+    )
     for axes, attribute in zip(panels.flat, attributes, strict=False):
         part = table[table.attribute == attribute]
         names = list(part.band.unique())
@@ -39,7 +40,7 @@ def rates_by_width(table: pd.DataFrame, network: str, protocol: str) -> Figure:
         axes.tick_params(labelbottom=True, labelsize=8)
         axes.set_title(_title(attribute), fontsize=9)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7.5, ncols=1, frameon=False)
-    for axes in panels.flat[len(attributes):]:
+    for axes in panels.flat[len(attributes) :]:
         axes.set_axis_off()
     for axes in panels[:, 0]:
         axes.set(ylabel="rank-1 (%)", ylim=(0, None))
@@ -57,8 +58,14 @@ def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
     effects = effects[effects.kind == "effect"]
     networks, widths = effects.network.unique(), sorted(effects.width.unique(), reverse=True)
     bands = list(dict.fromkeys(zip(effects.attribute, effects.band, strict=True)))
-    figure, panels = plt.subplots(1, len(networks), figsize=(4.6 * len(networks), 1.2 + 0.34 * len(bands)), sharex=True,
-                                  sharey=True, squeeze=False)  # fmt: skip
+    figure, panels = plt.subplots(
+        1,
+        len(networks),
+        figsize=(4.6 * len(networks), 1.2 + 0.34 * len(bands)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
     for axes, network in zip(panels[0], networks, strict=True):
         style = network_style(network)
         axes.axvline(0, color=ink(), linewidth=1)
@@ -67,9 +74,17 @@ def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
             rows = rows.set_index(["attribute", "band"]).loc[bands]
             bars = np.abs(rows[["low", "high"]].to_numpy().T - rows.estimate.to_numpy())
             filled = width == widths[-1]
-            axes.errorbar(rows.estimate, np.arange(len(bands)) + offset, xerr=bars, fmt=style["marker"],
-                          color=style["color"], markerfacecolor=style["color"] if filled else paper(),
-                          elinewidth=1.6 if filled else 0.9, capsize=2, label=f"{width} px")
+            axes.errorbar(
+                rows.estimate,
+                np.arange(len(bands)) + offset,
+                xerr=bars,
+                fmt=style["marker"],
+                color=style["color"],
+                markerfacecolor=style["color"] if filled else paper(),
+                elinewidth=1.6 if filled else 0.9,
+                capsize=2,
+                label=f"{width} px",
+            )
         for place in range(1, len(bands)):  # a line between attributes
             if bands[place][0] != bands[place - 1][0]:
                 axes.axhline(place - 0.5, color=ink(), linewidth=0.4, alpha=0.5)

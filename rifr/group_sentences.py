@@ -21,15 +21,19 @@ MOST = 6
 def known(cuts: dict[str, Bands], rates: pd.DataFrame) -> str:
     """What cannot be measured: everything, where nothing is known of the photos, or the bands of too few people."""
     if not cuts:
-        return ("Nothing is known of these photos but who is in them: pose, light and age come with rendered faces "
-                "alone. This section stays without figures.")
+        return (
+            "Nothing is known of these photos but who is in them: pose, light and age come with rendered faces "
+            "alone. This section stays without figures."
+        )
     each = rates.drop_duplicates(["attribute", "band"])
     few = each[each.people < FEWEST]
     if few.empty:
         return f"Each band holds at least {FEWEST} people."
     listed = [f"{row.attribute} {row.band} ({row.people})" for row in few.itertuples()]
-    return (f"{len(few)} of {len(each)} bands hold fewer than {FEWEST} people, are drawn without an interval and not "
-            f"compared: {', '.join(listed[:MOST])}{', ...' if len(few) > MOST else ''}.")
+    return (
+        f"{len(few)} of {len(each)} bands hold fewer than {FEWEST} people, are drawn without an interval and not "
+        f"compared: {', '.join(listed[:MOST])}{', ...' if len(few) > MOST else ''}."
+    )
 
 
 def family(effects: pd.DataFrame) -> str:
@@ -37,12 +41,20 @@ def family(effects: pd.DataFrame) -> str:
     if effects.empty:
         return f"No band and its reference have {FEWEST} people each: nothing is compared."
     thin = int(effects.low.isna().sum())
-    left = (f" In {thin} of the comparisons one band has hits, or misses, of fewer than {FEWEST} people: no interval "
-            f"can be had there, and nothing is decided.") if thin else ""
-    return (f"{len(effects)} comparisons are made. At 95 % each, about {0.05 * len(effects):.0f} of them would look "
-            f"real if nothing were; so each interval is at {100 * effects.level.iloc[0]:.2f} %, which keeps the chance "
-            f"of a single false one at about 5 %. Where an interval holds \"no difference\", nothing is decided, "
-            f"however large the estimate.{left}")
+    left = (
+        (
+            f" In {thin} of the comparisons one band has hits, or misses, of fewer than {FEWEST} people: no interval "
+            f"can be had there, and nothing is decided."
+        )
+        if thin
+        else ""
+    )
+    return (
+        f"{len(effects)} comparisons are made. At 95 % each, about {0.05 * len(effects):.0f} of them would look "
+        f"real if nothing were; so each interval is at {100 * effects.level.iloc[0]:.2f} %, which keeps the chance "
+        f'of a single false one at about 5 %. Where an interval holds "no difference", nothing is decided, '
+        f"however large the estimate.{left}"
+    )
 
 
 def real(effects: pd.DataFrame, width: int) -> str:
@@ -66,8 +78,9 @@ def differences(effects: pd.DataFrame, kind: str) -> str:
         points, odds = part[part.scale == "points"], part[part.scale == "odds"]
         both = list(zip(points.itertuples(), odds.itertuples(), strict=True))
         said = [_on_both(_sign(one, WORDS[kind], 0), _sign(other, WORDS[kind], 1)) for one, other in both]
-        sizes = [f"{_points(one)}; odds × {other.estimate:.2f}, {other.low:.2f} to {other.high:.2f}"
-                 for one, other in both]
+        sizes = [
+            f"{_points(one)}; odds × {other.estimate:.2f}, {other.low:.2f} to {other.high:.2f}" for one, other in both
+        ]
         where = f", {wide} to {width} px" if kind == "change" else f" over {recipes.get(first).label}, {width} px"
         paragraphs.append(f"**{recipes.get(network).label}{where}.** {_grouped(points, said, sizes)}")
     return "\n\n".join(paragraphs)
@@ -76,8 +89,10 @@ def differences(effects: pd.DataFrame, kind: str) -> str:
 def unseen(effects: pd.DataFrame) -> str:
     """How large an effect has to be for this run to see it: the half-lengths of the corrected intervals."""
     rows, parts = effects[(effects.kind == "effect") & effects.low.notna()], []
-    for said, part in (("bands of photos", rows[~rows.attribute.isin(OF_THE_PERSON)]),
-                       ("bands of people", rows[rows.attribute.isin(OF_THE_PERSON)])):
+    for said, part in (
+        ("bands of photos", rows[~rows.attribute.isin(OF_THE_PERSON)]),
+        ("bands of people", rows[rows.attribute.isin(OF_THE_PERSON)]),
+    ):
         if len(part):
             half = (part.high - part.low) / 2
             parts.append(f"{half.median():.1f} points between {said} ({half.min():.1f} to {half.max():.1f})")

@@ -57,14 +57,30 @@ class Cut:
 
 CUTS = {
     "yaw": Cut("yaw", np.abs, "head turned by (degrees)", (15, 30), ("under 15°", "15° to 30°", "from 30°")),
-    "light angle": Cut("light", lambda lamp: np.rad2deg(np.abs(np.arctan2(lamp[:, 0], lamp[:, 2]))),
-                       "lamp off the front by (degrees)", (30, 60), ("under 30°", "30° to 60°", "from 60°")),
-    "lamp share": Cut("ambient", lambda share: 1 - share, "the lamp's share of the light", (1 / 3, 2 / 3),
-                      ("under 1/3", "1/3 to 2/3", "from 2/3")),
-    "expression": Cut("expression", np.asarray, "strength of the expression (0 to 1)", (0.2, 0.6),
-                      ("under 0.2", "0.2 to 0.6", "from 0.6")),
-    "occlusion": Cut("occlusion", lambda share: 100 * share, "face covered (%)", (1, 20),
-                     ("under 1 %", "1 % to 20 %", "from 20 %")),
+    "light angle": Cut(
+        "light",
+        lambda lamp: np.rad2deg(np.abs(np.arctan2(lamp[:, 0], lamp[:, 2]))),
+        "lamp off the front by (degrees)",
+        (30, 60),
+        ("under 30°", "30° to 60°", "from 60°"),
+    ),
+    "lamp share": Cut(
+        "ambient",
+        lambda share: 1 - share,
+        "the lamp's share of the light",
+        (1 / 3, 2 / 3),
+        ("under 1/3", "1/3 to 2/3", "from 2/3"),
+    ),
+    "expression": Cut(
+        "expression",
+        np.asarray,
+        "strength of the expression (0 to 1)",
+        (0.2, 0.6),
+        ("under 0.2", "0.2 to 0.6", "from 0.6"),
+    ),
+    "occlusion": Cut(
+        "occlusion", lambda share: 100 * share, "face covered (%)", (1, 20), ("under 1 %", "1 % to 20 %", "from 20 %")
+    ),
     "skin tone": Cut("tone", np.asarray, "skin tone (0 light, 1 dark)", (1 / 3, 2 / 3), ("light", "medium", "dark")),
     "age": Cut("age", np.asarray, "age (years)", (37, 56), ("under 37", "37 to 56", "from 56")),
 }
@@ -91,16 +107,19 @@ def bands(attributes: dict[str, np.ndarray]) -> dict[str, Bands]:
         given = np.asarray(attributes[cut.column], np.float64)
         if given.shape[1:] != ((3,) if cut.column == "light" else ()):
             wanted = "(N, 3), a direction towards the lamp" if cut.column == "light" else "(N,)"
-            raise ValueError(f"the attribute {cut.column!r} has the shape {given.shape}, wanted {wanted}: see "
-                             "rifr.faces for the unit of each, or leave it out of the pack")
+            raise ValueError(
+                f"the attribute {cut.column!r} has the shape {given.shape}, wanted {wanted}: see "
+                "rifr.faces for the unit of each, or leave it out of the pack"
+            )
         values = cut.measure(given)
         index = np.searchsorted(cut.edges, values, side="right")
         found[name] = Bands(cut.label, cut.names, np.where(np.isfinite(values), index, -1))
     return found
 
 
-def rates(outcome: Outcome, identities: np.ndarray, cuts: dict[str, Bands], protocol: str = "P2",
-          seed: int = 0) -> pd.DataFrame:  # fmt: skip
+def rates(
+    outcome: Outcome, identities: np.ndarray, cuts: dict[str, Bands], protocol: str = "P2", seed: int = 0
+) -> pd.DataFrame:
     """Rank-1 in each band, a row per network, width, attribute and band: rank1, low, high in per cent.
 
     `identities` (N,) are those of the probes that `outcome` identified, `cuts` their bands. The interval is at 95 %,
@@ -120,8 +139,14 @@ def rates(outcome: Outcome, identities: np.ndarray, cuts: dict[str, Bands], prot
     return cells.table.assign(rank1=100 * rank1, low=low, high=high)
 
 
-def effects(outcome: Outcome, identities: np.ndarray, cuts: dict[str, Bands], protocol: str = "P2",
-            family: float = 0.95, seed: int = 0) -> pd.DataFrame:  # fmt: skip
+def effects(
+    outcome: Outcome,
+    identities: np.ndarray,
+    cuts: dict[str, Bands],
+    protocol: str = "P2",
+    family: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
     """The comparisons that the module's head defines, at the widest and the narrowest width of `outcome`, a row each.
 
     kind, scale ("points" or "odds"), network, width (of a change: the narrowest), attribute, band, reference, people
@@ -135,8 +160,10 @@ def effects(outcome: Outcome, identities: np.ndarray, cuts: dict[str, Bands], pr
     widths = sorted({width for of, _, width in outcome.found if of == protocol})
     cells = _cells(outcome, identities, cuts, protocol, {*widths[-1:], *widths[:1]})
     compared = list(_comparisons(cells.table))
-    table = pd.DataFrame([row for row, _ in compared],
-                         columns=["kind", "scale", "network", "width", "attribute", "band", "reference", "people"])
+    table = pd.DataFrame(
+        [row for row, _ in compared],
+        columns=["kind", "scale", "network", "width", "attribute", "band", "reference", "people"],
+    )
     if not compared:
         return table.assign(estimate=[], low=[], high=[], level=[], decided=np.array([], bool))
     contrasts, odds = [contrast for _, contrast in compared], (table.scale == "odds").to_numpy()
@@ -161,29 +188,44 @@ class _Cells:
     trials: np.ndarray
 
 
-def _cells(outcome: Outcome, identities: np.ndarray, cuts: dict[str, Bands], protocol: str,
-           widths: Collection[int] = ()) -> _Cells:  # fmt: skip
+def _cells(
+    outcome: Outcome, identities: np.ndarray, cuts: dict[str, Bands], protocol: str, widths: Collection[int] = ()
+) -> _Cells:
     protocols = sorted({of for of, _, _ in outcome.found})
     if protocol not in protocols:
-        raise ValueError(f"the outcome holds no counts by photo under {protocol!r}, but under {protocols}: take it "
-                         "from rifr.results.identify")
+        raise ValueError(
+            f"the outcome holds no counts by photo under {protocol!r}, but under {protocols}: take it "
+            "from rifr.results.identify"
+        )
     person = np.unique(identities, return_inverse=True)[1]
     people = person.max() + 1
     rows, hits, trials = [], [], []
     for (of, network, width), found in outcome.found.items():
-        if of != protocol or widths and width not in widths:
+        if of != protocol or (widths and width not in widths):
             continue
         lengths = {len(found.hits_by_probe), *(len(cut.index) for cut in cuts.values())}
         if lengths != {len(identities)}:
-            raise ValueError(f"{len(identities)} identities, but bands and outcome of {sorted(lengths)} photos: give "
-                             "the identities and attributes of the probes that were identified")
+            raise ValueError(
+                f"{len(identities)} identities, but bands and outcome of {sorted(lengths)} photos: give "
+                "the identities and attributes of the probes that were identified"
+            )
         for attribute, cut in cuts.items():
             for place, band in enumerate(cut.names):
                 inside = (cut.index == place) & (found.trials_by_probe > 0)
                 hits.append(np.bincount(person[inside], found.hits_by_probe[inside], people))
                 trials.append(np.bincount(person[inside], found.trials_by_probe[inside], people))
-                rows.append((network, width, attribute, band, cut.names[0],
-                             np.count_nonzero(trials[-1]), np.count_nonzero(inside), int(trials[-1].sum())))
+                rows.append(
+                    (
+                        network,
+                        width,
+                        attribute,
+                        band,
+                        cut.names[0],
+                        np.count_nonzero(trials[-1]),
+                        np.count_nonzero(inside),
+                        int(trials[-1].sum()),
+                    )
+                )
     names = ["network", "width", "attribute", "band", "reference", "people", "photos", "trials"]
     hits, trials = (np.array(columns).reshape(len(rows), people).T for columns in (hits, trials))
     met = trials.any(axis=1)  # people with a single photo make no trial
@@ -201,19 +243,41 @@ def _comparisons(table: pd.DataFrame) -> Iterator[tuple[dict[str, Any], Contrast
         fewest = min(people[networks[0], widths[0], attribute, name] for name in (band, reference))
         if fewest < FEWEST:
             continue
-        effect = {(network, width): [(place[network, width, attribute, band], 1),
-                                     (place[network, width, attribute, reference], -1)]
-                  for network in networks for width in widths}  # fmt: skip
+        effect = {
+            (network, width): [
+                (place[network, width, attribute, band], 1),
+                (place[network, width, attribute, reference], -1),
+            ]
+            for network in networks
+            for width in widths
+        }
         wanted = [("effect", "points", network, width, effect[network, width]) for network, width in effect]
         wide, narrow, first = widths[0], widths[-1], networks[0]
         for scale in ("points", "odds"):
-            wanted += [("change", scale, network, narrow, effect[network, narrow] + _less(effect[network, wide]))
-                       for network in networks if wide != narrow]
-            wanted += [("gain", scale, network, narrow, effect[network, narrow] + _less(effect[first, narrow]))
-                       for network in networks if network != first]
+            wanted += [
+                ("change", scale, network, narrow, effect[network, narrow] + _less(effect[network, wide]))
+                for network in networks
+                if wide != narrow
+            ]
+            wanted += [
+                ("gain", scale, network, narrow, effect[network, narrow] + _less(effect[first, narrow]))
+                for network in networks
+                if network != first
+            ]
         for kind, scale, network, width, contrast in wanted:
-            yield {"kind": kind, "scale": scale, "network": network, "width": width, "attribute": attribute,
-                   "band": band, "reference": reference, "people": fewest}, contrast
+            yield (
+                {
+                    "kind": kind,
+                    "scale": scale,
+                    "network": network,
+                    "width": width,
+                    "attribute": attribute,
+                    "band": band,
+                    "reference": reference,
+                    "people": fewest,
+                },
+                contrast,
+            )
 
 
 def _less(contrast: Contrast) -> Contrast:
@@ -226,12 +290,18 @@ def _contrast(contrasts: list[Contrast], odds: np.ndarray, hits: np.ndarray, tri
         rate = hits / trials
     logit = np.log((hits + 0.5) / (trials - hits + 0.5))  # half a trial on each side keeps them finite
     logit[trials == 0] = np.nan
-    return np.stack([sum(sign * (logit if of_odds else rate)[:, cell] for cell, sign in contrast)
-                     for contrast, of_odds in zip(contrasts, odds, strict=True)], axis=1)
+    return np.stack(
+        [
+            sum(sign * (logit if of_odds else rate)[:, cell] for cell, sign in contrast)
+            for contrast, of_odds in zip(contrasts, odds, strict=True)
+        ],
+        axis=1,
+    )
 
 
-def _resampled(hits: np.ndarray, trials: np.ndarray, resamples: int,
-               seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+def _resampled(
+    hits: np.ndarray, trials: np.ndarray, resamples: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(R, cells) sums of hits and of trials over P people drawn with replacement, a block of resamples at a time."""
     rng, people = np.random.default_rng(seed), len(hits)
     step = max(1, ROOM // max(hits.shape))

@@ -37,13 +37,26 @@ from rifr.presets import LandmarkTraining, Preset
 from rifr.readers import widerface
 from rifr.side_by_side import Call
 
-__all__ = ["INPUT", "RECIPES", "Cnn6", "LandmarkRun", "boxes_of", "cut", "fit", "fit_all", "pictures", "scenes",
-           "held_out_scenes", "small_picture", "wing_loss"]
+__all__ = [
+    "INPUT",
+    "RECIPES",
+    "Cnn6",
+    "LandmarkRun",
+    "boxes_of",
+    "cut",
+    "fit",
+    "fit_all",
+    "held_out_scenes",
+    "pictures",
+    "scenes",
+    "small_picture",
+    "wing_loss",
+]
 
-INPUT = 64      # pixels: the side of what the network sees
-BATCH = 256     # faces at a time when predicting
+INPUT = 64  # pixels: the side of what the network sees
+BATCH = 256  # faces at a time when predicting
 CENTRE = (SIDE - 1) / 2
-MIRROR = [1, 0, 2, 4, 3]    # the landmarks of a mirrored face
+MIRROR = [1, 0, 2, 4, 3]  # the landmarks of a mirrored face
 
 RECIPES = {
     "wing+lr": "Wing loss, faces of all resolutions",
@@ -105,8 +118,14 @@ def boxes_of(landmarks: np.ndarray) -> np.ndarray:
     return boxes
 
 
-def cut(picture: np.ndarray, centre: Sequence[float], side: float, turn: float = 0.0, pixels: float = math.inf,
-        size: int = INPUT) -> tuple[np.ndarray, np.ndarray]:
+def cut(
+    picture: np.ndarray,
+    centre: Sequence[float],
+    side: float,
+    turn: float = 0.0,
+    pixels: float = math.inf,
+    size: int = INPUT,
+) -> tuple[np.ndarray, np.ndarray]:
     """A square of a picture, (size, size, 3) uint8, and the map (2, 3) from the picture's pixels to its own.
 
     centre: x, y; side: in the picture's pixels; turn: radians by which the square is turned; pixels: the square is
@@ -122,8 +141,7 @@ def cut(picture: np.ndarray, centre: Sequence[float], side: float, turn: float =
     if pixels < min(size, at_once):
         few = max(2, round(pixels))
         square = cv2.resize(square, (few, few), interpolation=cv2.INTER_AREA)
-    square = cv2.resize(square, (size, size),
-                        interpolation=cv2.INTER_AREA if len(square) > size else cv2.INTER_CUBIC)
+    square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if len(square) > size else cv2.INTER_CUBIC)
     ratio = size / at_once
     to_size = matrix * ratio
     to_size[:, 2] += (ratio - 1) / 2
@@ -141,8 +159,7 @@ def small_picture(picture: np.ndarray, landmarks: np.ndarray, width: float) -> t
     height, across = (max(2, round(side * scale)) for side in picture.shape[:2])
     # Each axis by its own ratio, as the sides are whole numbers; pixel centres, not corners, are what is scaled.
     ratio = np.array([across / picture.shape[1], height / picture.shape[0]])
-    return (cv2.resize(picture, (across, height), interpolation=cv2.INTER_CUBIC),
-            (landmarks + 0.5) * ratio - 0.5)
+    return (cv2.resize(picture, (across, height), interpolation=cv2.INTER_CUBIC), (landmarks + 0.5) * ratio - 0.5)
 
 
 @dataclass(frozen=True)
@@ -161,7 +178,9 @@ class LandmarkRun:
         except FileNotFoundError:
             raise FileNotFoundError(f"{path} holds no landmark network: train one with rifr.landmarks.fit") from None
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path / 'record.json'} is damaged ({error}): delete the folder and train again") from error
+            raise ValueError(
+                f"{path / 'record.json'} is damaged ({error}): delete the folder and train again"
+            ) from error
 
     @property
     def key(self) -> str:
@@ -186,7 +205,7 @@ class LandmarkRun:
         for start in range(0, len(pictures), BATCH):
             part = range(start, min(start + BATCH, len(pictures)))
             squares, matrices = zip(*(cut(pictures[i], boxes[i, :2], loose * boxes[i, 2]) for i in part))
-            found[start:part.stop] = _in_pictures(_points(network, np.stack(squares)), matrices)
+            found[start : part.stop] = _in_pictures(_points(network, np.stack(squares)), matrices)
         return found
 
     def aligner(self) -> align.Aligner:
@@ -210,8 +229,13 @@ class LandmarkRun:
         return landmarks
 
 
-def fit(preset: str | Preset = "", seed: int = 0, recipe: str = "wing+lr", faces: FacePack | None = None,
-        progress: bool = True) -> LandmarkRun:  # fmt: skip
+def fit(
+    preset: str | Preset = "",
+    seed: int = 0,
+    recipe: str = "wing+lr",
+    faces: FacePack | None = None,
+    progress: bool = True,
+) -> LandmarkRun:
     """Find the landmark network that these arguments describe, or train it.
 
     recipe: one of `RECIPES`; faces: a pack of scenes with landmarks (`rifr.readers.widerface` makes one of WIDER FACE);
@@ -248,20 +272,36 @@ def _place(preset: Preset, seed: int, recipe: str, faces: FacePack) -> tuple[Pat
     """Where the network lies, and the key of what makes it."""
     import rifr.landmarks as this
 
-    key = store.digest(recipe, _training(preset, recipe), seed, faces.checksum, torch.__version__,
-                       store.sources_digest(this, align, native))
+    key = store.digest(
+        recipe,
+        _training(preset, recipe),
+        seed,
+        faces.checksum,
+        torch.__version__,
+        store.sources_digest(this, align, native),
+    )
     return store.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
 
 
-def fit_all(preset: str | Preset = "", seed: int = 0, names: Sequence[str] = tuple(RECIPES),
-            faces: FacePack | None = None, progress: bool = True) -> dict[str, LandmarkRun]:  # fmt: skip
+def fit_all(
+    preset: str | Preset = "",
+    seed: int = 0,
+    names: Sequence[str] = tuple(RECIPES),
+    faces: FacePack | None = None,
+    progress: bool = True,
+) -> dict[str, LandmarkRun]:
     """The networks of several recipes by name, found, or trained side by side where that is worth starting processes."""
     side_by_side.run(calls(preset, seed, names, faces, progress))
     return {name: fit(preset, seed, name, faces, progress) for name in names}
 
 
-def calls(preset: str | Preset = "", seed: int = 0, names: Sequence[str] = tuple(RECIPES),
-          faces: FacePack | None = None, progress: bool = True) -> list[Call]:  # fmt: skip
+def calls(
+    preset: str | Preset = "",
+    seed: int = 0,
+    names: Sequence[str] = tuple(RECIPES),
+    faces: FacePack | None = None,
+    progress: bool = True,
+) -> list[Call]:
     """The trainings that `fit_all` still needs, with their pictures there; none where they are too short for processes."""
     preset = presets.get(preset)
     training = preset.landmarks
@@ -269,8 +309,11 @@ def calls(preset: str | Preset = "", seed: int = 0, names: Sequence[str] = tuple
         faces = scenes("landmarks", training.people, training.images, training.scene, seed, progress)
     if len(faces) * training.epochs < train.WORTH_A_PROCESS:
         return []
-    return [Call("rifr.landmarks", "fit", {"preset": preset, "seed": seed, "recipe": name, "progress": progress}, faces)
-            for name in names if not (_place(preset, seed, name, faces)[0] / "record.json").exists()]
+    return [
+        Call("rifr.landmarks", "fit", {"preset": preset, "seed": seed, "recipe": name, "progress": progress}, faces)
+        for name in names
+        if not (_place(preset, seed, name, faces)[0] / "record.json").exists()
+    ]
 
 
 def scenes(split: str, people: int, images: int, side: int, seed: int = 0, progress: bool = True) -> FacePack:
@@ -278,8 +321,9 @@ def scenes(split: str, people: int, images: int, side: int, seed: int = 0, progr
     return sets.rendered_pack(rendered.RenderSpec(split, people, images, seed=seed, size=side, scenes=True), progress)
 
 
-def pictures(preset: str | Preset = "", seed: int = 0, wider_root: str | Path = "",
-             progress: bool = True) -> tuple[FacePack, FacePack]:  # fmt: skip
+def pictures(
+    preset: str | Preset = "", seed: int = 0, wider_root: str | Path = "", progress: bool = True
+) -> tuple[FacePack, FacePack]:
     """What landmark networks learn from, and what they are measured on: scenes with landmarks, of other people.
 
     By default rendered; with `wider_root`, WIDER FACE's train split, of which a tenth of the photos is held out.
@@ -287,7 +331,9 @@ def pictures(preset: str | Preset = "", seed: int = 0, wider_root: str | Path = 
     preset = presets.get(preset)
     if not wider_root:
         size = preset.landmarks
-        return scenes("landmarks", size.people, size.images, size.scene, seed, progress), held_out_scenes(preset, seed, progress)
+        return scenes("landmarks", size.people, size.images, size.scene, seed, progress), held_out_scenes(
+            preset, seed, progress
+        )
     key = store.digest(str(Path(wider_root).resolve()), preset.landmarks.test_scene, store.sources_digest(widerface))
     packs = []
     for part in ("most", "held out"):
@@ -305,8 +351,9 @@ def held_out_scenes(preset: str | Preset = "", seed: int = 0, progress: bool = T
     return scenes("landmark-test", size.test_people, size.test_images, size.test_scene, seed, progress)
 
 
-def _train(path: Path, key: str, recipe: str, training: LandmarkTraining, seed: int, faces: FacePack,
-           progress: bool) -> None:  # fmt: skip
+def _train(
+    path: Path, key: str, recipe: str, training: LandmarkTraining, seed: int, faces: FacePack, progress: bool
+) -> None:
     torch.manual_seed(seed)
     network = Cnn6(training.channels).to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), training.learning_rate)
@@ -325,33 +372,67 @@ def _train(path: Path, key: str, recipe: str, training: LandmarkTraining, seed: 
         schedule.step()
         state["epoch"], state["seconds"] = epoch + 1, state["seconds"] + time.perf_counter() - began
         state["history"].append({"epoch": epoch + 1, "loss": loss})
-        store.atomic_write(checkpoint, lambda file: torch.save(
-            {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
-             **state}, file))
+        store.atomic_write(
+            checkpoint,
+            lambda file: torch.save(
+                {
+                    "network": network.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    **state,
+                },
+                file,
+            ),
+        )
     with store.atomic_directory(path) as folder:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()},
-                  folder / "weights.safetensors")
+        save_file(
+            {name: value.contiguous() for name, value in network.state_dict().items()}, folder / "weights.safetensors"
+        )
         record = {
-            "recipe": recipe, "seed": seed, "key": key, "training": asdict(training), "history": state["history"],
-            "faces": {name: faces.manifest[name] for name in ("source", "licence", "spec", "images", "people", "checksum")},
-            "seconds": round(state["seconds"], 1), "rifr": rifr.__version__, "torch": torch.__version__,
-            "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        }  # fmt: skip
+            "recipe": recipe,
+            "seed": seed,
+            "key": key,
+            "training": asdict(training),
+            "history": state["history"],
+            "faces": {
+                name: faces.manifest[name] for name in ("source", "licence", "spec", "images", "people", "checksum")
+            },
+            "seconds": round(state["seconds"], 1),
+            "rifr": rifr.__version__,
+            "torch": torch.__version__,
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
         store.atomic_write(folder / "record.json", store.readable_json(record))
     checkpoint.unlink(missing_ok=True)
 
 
-def _epoch(epoch: int, recipe: str, training: LandmarkTraining, seed: int, faces: FacePack, boxes: np.ndarray,
-           network: Cnn6, optimiser: torch.optim.Optimizer, progress: bool) -> float:
+def _epoch(
+    epoch: int,
+    recipe: str,
+    training: LandmarkTraining,
+    seed: int,
+    faces: FacePack,
+    boxes: np.ndarray,
+    network: Cnn6,
+    optimiser: torch.optim.Optimizer,
+    progress: bool,
+) -> float:
     """Train for one pass over the pictures, each cut anew; returns the mean loss."""
     draw = np.random.default_rng([seed, epoch])
     size = min(training.batch_size, len(faces))
-    order = draw.permutation(len(faces))[:len(faces) // size * size].reshape(-1, size)
+    order = draw.permutation(len(faces))[: len(faces) // size * size].reshape(-1, size)
     network.train()
     total = 0.0
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        bar = tqdm(order, desc=f"landmarks {recipe} {epoch + 1}/{training.epochs}", unit_scale=size, unit="face",
-                   leave=False, disable=None if progress else True, position=side_by_side.line())
+        bar = tqdm(
+            order,
+            desc=f"landmarks {recipe} {epoch + 1}/{training.epochs}",
+            unit_scale=size,
+            unit="face",
+            leave=False,
+            disable=None if progress else True,
+            position=side_by_side.line(),
+        )
         for step, which in enumerate(bar):
             views = [View.draw(training, draw) for _ in which]
             shown = pool.map(lambda i, view: view.of(faces.images[i], faces.landmarks[i], boxes[i]), which, views)
@@ -362,8 +443,10 @@ def _epoch(epoch: int, recipe: str, training: LandmarkTraining, seed: int, faces
             loss.backward()
             value = loss.item()
             if not math.isfinite(value):
-                raise FloatingPointError(f"landmarks {recipe}: the loss is {value} at step {step + 1} of epoch "
-                                         f"{epoch + 1}: try a lower learning_rate; the last finished epoch is kept")
+                raise FloatingPointError(
+                    f"landmarks {recipe}: the loss is {value} at step {step + 1} of epoch "
+                    f"{epoch + 1}: try a lower learning_rate; the last finished epoch is kept"
+                )
             optimiser.step()
             total += value
     return total / len(order)
@@ -413,8 +496,12 @@ def _points(network: Cnn6, squares: np.ndarray) -> np.ndarray:
 
 def _in_pictures(points: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
     """Points in squares (N, 5, 2), where they lie in the pictures that the squares were cut from."""
-    return np.stack([np.linalg.solve(matrix[:, :2], (found - matrix[:, 2]).T).T
-                     for found, matrix in zip(points, matrices, strict=True)])
+    return np.stack(
+        [
+            np.linalg.solve(matrix[:, :2], (found - matrix[:, 2]).T).T
+            for found, matrix in zip(points, matrices, strict=True)
+        ]
+    )
 
 
 def _to_input(squares: np.ndarray) -> Tensor:

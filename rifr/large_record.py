@@ -27,10 +27,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-
 import rifr
-from rifr import landmarks, native_results, presets, protocols, recipes, records, results, scoring, sets
-from rifr import side_by_side, standins, store, train
+from rifr import (
+    landmarks,
+    native_results,
+    presets,
+    protocols,
+    recipes,
+    records,
+    results,
+    scoring,
+    sets,
+    side_by_side,
+    standins,
+    store,
+    train,
+)
 from rifr.presets import Preset
 from rifr.runs import Run
 from rifr.sets import FaceSets
@@ -39,14 +51,29 @@ from rifr.side_by_side import Call
 ORDER = ("hr-only", "hr+lr", "proposed", "lr-only", "kl-only", "shared-only")
 """The networks in the order of training: what a time that runs out leaves is the paper's main comparison."""
 
-COMPARED = (("proposed", "hr+lr"), ("proposed", "kl-only"), ("proposed", "shared-only"), ("kl-only", "hr+lr"),
-            ("shared-only", "hr+lr"), ("proposed", "hr-only"), ("proposed", "lr-only"), ("hr-only", "lr-only"))
+COMPARED = (
+    ("proposed", "hr+lr"),
+    ("proposed", "kl-only"),
+    ("proposed", "shared-only"),
+    ("kl-only", "hr+lr"),
+    ("shared-only", "hr+lr"),
+    ("proposed", "hr-only"),
+    ("proposed", "lr-only"),
+    ("hr-only", "lr-only"),
+)
 ROC_WIDTHS, FPRS = (112, 25, 16), (1e-3, 1e-4)
 PAIR_WIDTHS = (112, 16)
 
 
-def make(preset: str | Preset = "laptop", seeds: Sequence[int] = (0, 1, 2, 3, 4), networks: Sequence[str] = (),
-         pairs: str | Path = "", images: str | Path = "", out: Path | None = None, progress: bool = True) -> Path:  # fmt: skip
+def make(
+    preset: str | Preset = "laptop",
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    networks: Sequence[str] = (),
+    pairs: str | Path = "",
+    images: str | Path = "",
+    out: Path | None = None,
+    progress: bool = True,
+) -> Path:
     """Train and measure what is missing, and write the record; returns where.
 
     networks: all six if empty. pairs, images: a list of pairs as LFW's pairs.txt and the folder a person of its aligned
@@ -67,8 +94,9 @@ def make(preset: str | Preset = "laptop", seeds: Sequence[int] = (0, 1, 2, 3, 4)
     wanted = {"preset": preset, "pairs": str(pairs), "images": str(images), "progress": progress}
     trained = all(train.find(name, preset, seed, faces[seed].train) for name in names for seed in seeds)
     if trained:  # seeds are measured side by side
-        side_by_side.run([Call("rifr.large_record", "measured", {**wanted, "seed": seed, "networks": names})
-                          for seed in seeds])  # fmt: skip
+        side_by_side.run(
+            [Call("rifr.large_record", "measured", {**wanted, "seed": seed, "networks": names}) for seed in seeds]
+        )
     rows: dict[int, list[dict]] = {}
     for seed in seeds:
         done: list[str] = []
@@ -81,40 +109,73 @@ def make(preset: str | Preset = "laptop", seeds: Sequence[int] = (0, 1, 2, 3, 4)
     return out
 
 
-def measured(preset: str | Preset, seed: int, networks: Sequence[str], pairs: str = "", images: str = "",
-             progress: bool = True) -> list[dict[str, Any]]:  # fmt: skip
+def measured(
+    preset: str | Preset, seed: int, networks: Sequence[str], pairs: str = "", images: str = "", progress: bool = True
+) -> list[dict[str, Any]]:
     """The rows of one seed, found in the store or measured."""
     preset = presets.get(preset)
     faces = sets.face_sets(preset, seed, progress=progress)
     trained = {name: train.fit(name, preset, seed, faces.train, progress) for name in networks}
-    key = store.digest(preset, [run.key for run in trained.values()], str(pairs),
-                       store.sources_digest(rifr, protocols, sys.modules[__name__]))
+    key = store.digest(
+        preset,
+        [run.key for run in trained.values()],
+        str(pairs),
+        store.sources_digest(rifr, protocols, sys.modules[__name__]),
+    )
     path = store.root() / "measured" / f"{preset.name}-s{seed}-{key[:12]}.json"
     with store.lock(path):
         if not path.exists():
-            rows = [*_identified(trained, faces, preset, progress), *_verified(trained, faces, preset, progress),
-                    *_native(trained, preset, seed, progress),
-                    *(_paired(trained, preset, pairs, images, progress) if pairs else [])]
+            rows = [
+                *_identified(trained, faces, preset, progress),
+                *_verified(trained, faces, preset, progress),
+                *_native(trained, preset, seed, progress),
+                *(_paired(trained, preset, pairs, images, progress) if pairs else []),
+            ]
             store.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
     return json.loads(path.read_text())
 
 
 def _identified(trained: dict[str, Run], faces: FaceSets, preset: Preset, progress: bool) -> list[dict]:
     outcome = results.identify(trained, faces, preset, progress=progress)
-    rows = [_row("rank1", row.network, row.width, row.rank1, row.low, row.high, row.trials, protocol=row.protocol)
-            for row in outcome.table().itertuples()]
+    rows = [
+        _row("rank1", row.network, row.width, row.rank1, row.low, row.high, row.trials, protocol=row.protocol)
+        for row in outcome.table().itertuples()
+    ]
     for network, other in COMPARED:
         if network in trained and other in trained:
-            rows += [_row("rank1 difference", network, row.width, row.difference, row.low, row.high, row.people,
-                          protocol=row.protocol, other=other) for row in outcome.difference(network, other).itertuples()]
+            rows += [
+                _row(
+                    "rank1 difference",
+                    network,
+                    row.width,
+                    row.difference,
+                    row.low,
+                    row.high,
+                    row.people,
+                    protocol=row.protocol,
+                    other=other,
+                )
+                for row in outcome.difference(network, other).itertuples()
+            ]
     return rows
 
 
 def _verified(trained: dict[str, Run], faces: FaceSets, preset: Preset, progress: bool) -> list[dict]:
     widths = [width for width in ROC_WIDTHS if width in preset.widths] or [min(preset.widths)]
     table = results.verify(trained, faces, preset, widths, progress=progress).table(FPRS)
-    return [_row("tpr", row.network, f"{row.width} px, {row.fpr:g}", row.tpr, row.low, row.high, row.genuine,
-                 protocol=row.protocol) for row in table[table.tpr.notna()].itertuples()]
+    return [
+        _row(
+            "tpr",
+            row.network,
+            f"{row.width} px, {row.fpr:g}",
+            row.tpr,
+            row.low,
+            row.high,
+            row.genuine,
+            protocol=row.protocol,
+        )
+        for row in table[table.tpr.notna()].itertuples()
+    ]
 
 
 def _native(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
@@ -123,8 +184,10 @@ def _native(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) 
     tiny = native_results.tiny_faces(standins.tinyface(preset, seed), points.aligner(), points.key, progress)
     rows = []
     for row in native_results.search(trained, tiny, preset, progress).table().itertuples():
-        rows += [_row("tinyface", row.network, "", row.rank1, row.low, row.high, row.probes),
-                 _row("tinyface map", row.network, "", row.mean_ap, None, None, row.probes)]
+        rows += [
+            _row("tinyface", row.network, "", row.rank1, row.low, row.high, row.probes),
+            _row("tinyface map", row.network, "", row.mean_ap, None, None, row.probes),
+        ]
     filmed = native_results.filmed_faces(standins.scface(preset, seed), progress)
     for row in native_results.surveillance(trained, filmed, preset, progress).table().itertuples():
         rows.append(_row("scface", row.network, row.distance, row.rank1, row.low, row.high, row.probes))
@@ -132,33 +195,63 @@ def _native(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) 
 
 
 def _paired(trained: dict[str, Run], preset: Preset, pairs: str, images: str, progress: bool) -> list[dict]:
-    table = scoring.score(trained, pairs=pairs, images=images, protocols=["P1"], widths=PAIR_WIDTHS, preset=preset,
-                          progress=progress).table
-    return [_row("pairs", row.network, row.width, row.value, row.low, row.high, row.trials) for row in table.itertuples()]
+    table = scoring.score(
+        trained, pairs=pairs, images=images, protocols=["P1"], widths=PAIR_WIDTHS, preset=preset, progress=progress
+    ).table
+    return [
+        _row("pairs", row.network, row.width, row.value, row.low, row.high, row.trials) for row in table.itertuples()
+    ]
 
 
-def _row(measure: str, network: str, at: Any, value: float, low: float | None, high: float | None, n: int,
-         protocol: str = "", other: str = "") -> dict[str, Any]:  # fmt: skip
+def _row(
+    measure: str,
+    network: str,
+    at: Any,
+    value: float,
+    low: float | None,
+    high: float | None,
+    n: int,
+    protocol: str = "",
+    other: str = "",
+) -> dict[str, Any]:
     short = [None if number is None else round(float(number), 3) for number in (value, low, high)]
-    row = {"measure": measure, "protocol": protocol, "network": network, "at": at,
-           **dict(zip(("value", "low", "high"), short, strict=True)), "n": int(n)}
+    row = {
+        "measure": measure,
+        "protocol": protocol,
+        "network": network,
+        "at": at,
+        **dict(zip(("value", "low", "high"), short, strict=True)),
+        "n": int(n),
+    }
     return {**row, "other": other} if other else row
 
 
-def _record(preset: Preset, names: list[str], rows: dict[int, list[dict]], faces: dict[int, FaceSets],
-            pairs: str | Path) -> dict[str, Any]:  # fmt: skip
+def _record(
+    preset: Preset, names: list[str], rows: dict[int, list[dict]], faces: dict[int, FaceSets], pairs: str | Path
+) -> dict[str, Any]:
     seeds = list(rows)
-    runs = {name: [run for seed in seeds if (run := train.find(name, preset, seed, faces[seed].train))] for name in names}
+    runs = {
+        name: [run for seed in seeds if (run := train.find(name, preset, seed, faces[seed].train))] for name in names
+    }
     first, device = faces[seeds[0]], next(run.record for found in runs.values() for run in found)
     provenance = {
-        **records.provenance(), "command": f"python -m rifr record --preset {preset.name} --seeds "
-                                           f"{' '.join(map(str, seeds))}",
-        "device": device["device"], "trained_on": device.get("machine", ""), "threads": device["threads"],
-        "preset": asdict(preset), "seeds": seeds, "networks": [name for name in names if runs[name]],
+        **records.provenance(),
+        "command": f"python -m rifr record --preset {preset.name} --seeds {' '.join(map(str, seeds))}",
+        "device": device["device"],
+        "trained_on": device.get("machine", ""),
+        "threads": device["threads"],
+        "preset": asdict(preset),
+        "seeds": seeds,
+        "networks": [name for name in names if runs[name]],
         "training_seconds": {name: round(sum(run.record["seconds"] for run in found)) for name, found in runs.items()},
-        "faces": {"train": len(first.train), "train_people": len(first.train.people), "probes": len(first.probes),
-                  "probe_people": len(first.probes.people), "distractors": len(first.distractors),
-                  "source": first.train.manifest["source"]},
+        "faces": {
+            "train": len(first.train),
+            "train_people": len(first.train.people),
+            "probes": len(first.probes),
+            "probe_people": len(first.probes.people),
+            "distractors": len(first.distractors),
+            "source": first.train.manifest["source"],
+        },
         "pairs": Path(pairs).name if pairs else "",
-    }  # fmt: skip
+    }
     return {"provenance": provenance, "rows": [row for seed in seeds for row in rows[seed]]}

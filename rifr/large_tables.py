@@ -1,7 +1,7 @@
 """The large record for the book: its numbers over seeds as tables, and sentences that follow from them.
 
-    large = large_tables.read()                         None where no record has been made
-    large.rank1(), large.difference("proposed", "hr+lr")       as `results.Outcome` gives them, so that its figures draw them
+large = large_tables.read()                         None where no record has been made
+large.rank1(), large.difference("proposed", "hr+lr")       as `results.Outcome` gives them, so that its figures draw them
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ from rifr import display, records, reported
 from rifr.display import label
 from rifr.native_results import METRES
 
-MECHANISMS = (("kl-only", "hr+lr"), ("shared-only", "hr+lr"), ("proposed", "hr+lr"), ("proposed", "kl-only"),
-              ("proposed", "shared-only"))  # fmt: skip
+MECHANISMS = (
+    ("kl-only", "hr+lr"),
+    ("shared-only", "hr+lr"),
+    ("proposed", "hr+lr"),
+    ("proposed", "kl-only"),
+    ("proposed", "shared-only"),
+)
 """The comparisons of the ablation."""
 
 
@@ -46,8 +51,16 @@ class Large:
             mean, low, high = interval(part)
             if "difference" not in measure:  # a rate; t knows nothing of its ends
                 low, high = max(low, 0.0), min(high, 100.0)
-            rows.append({**dict(zip(by, key, strict=True)), "value": mean, "low": low, "high": high,
-                         "n": int(part.n.iloc[0]), "seeds": len(part)})  # fmt: skip
+            rows.append(
+                {
+                    **dict(zip(by, key, strict=True)),
+                    "value": mean,
+                    "low": low,
+                    "high": high,
+                    "n": int(part.n.iloc[0]),
+                    "seeds": len(part),
+                }
+            )
         return pd.DataFrame(rows)
 
     def rank1(self, networks: Sequence[str] = ()) -> pd.DataFrame:
@@ -59,8 +72,11 @@ class Large:
     def difference(self, network: str, other: str) -> pd.DataFrame:
         """As `results.Outcome.difference`, paired by seed: both networks saw the same faces."""
         rows = self._compared(network, other)
-        return Large(self.provenance, rows).over_seeds("rank1 difference", ("protocol", "at")).rename(
-            columns={"at": "width", "value": "difference"})
+        return (
+            Large(self.provenance, rows)
+            .over_seeds("rank1 difference", ("protocol", "at"))
+            .rename(columns={"at": "width", "value": "difference"})
+        )
 
     def differences(self, networks: Sequence[str], other: str) -> dict[str, pd.DataFrame]:
         """`difference` of each of the networks that the record holds, by name."""
@@ -70,10 +86,20 @@ class Large:
         """`network` less `other` in rank-1, the mean over all widths: a row a protocol, with low and high over seeds."""
         rows, found = self._compared(network, other), []
         for protocol, part in rows.groupby("protocol", sort=False):
-            seeds = part.groupby("seed")[["value", "low", "high"]].mean().reset_index()  # low, high: of no use but for one
+            seeds = (
+                part.groupby("seed")[["value", "low", "high"]].mean().reset_index()
+            )  # low, high: of no use but for one
             mean, low, high = interval(seeds) if len(seeds) > 1 else (seeds.value[0], np.nan, np.nan)
-            found.append({"protocol": protocol, "difference": mean, "low": low, "high": high, "seeds": len(seeds),
-                          "ahead": int((seeds.value > 0).sum())})  # fmt: skip
+            found.append(
+                {
+                    "protocol": protocol,
+                    "difference": mean,
+                    "low": low,
+                    "high": high,
+                    "seeds": len(seeds),
+                    "ahead": int((seeds.value > 0).sum()),
+                }
+            )
         return pd.DataFrame(found)
 
     def mechanisms(self) -> list[tuple[str, str]]:
@@ -88,7 +114,9 @@ class Large:
 def read() -> Large | None:
     """The record of the book; None where it has not been made."""
     record = records.read("large")
-    return None if record is None else Large(record["provenance"], pd.DataFrame(record["rows"]).astype({"value": float}))
+    return (
+        None if record is None else Large(record["provenance"], pd.DataFrame(record["rows"]).astype({"value": float}))
+    )
 
 
 def interval(part: pd.DataFrame) -> tuple[float, float, float]:
@@ -113,11 +141,16 @@ def beside(build: Any, large: Large | None, draw: Callable[[Large], Any], networ
 def setting(large: Large) -> str:
     """What a caption of the record must say."""
     about, faces = large.provenance, large.provenance["faces"]
-    kind = (f"{large.seeds} seeds, each with faces of its own; intervals: 95 %, Student's t over seeds" if large.seeds > 1 else
-            "one seed; intervals: 95 % bootstrap over people")
-    return (f"Record of {about['date'][:10]}: rendered people, {faces['probes']:,} probes of {faces['probe_people']:,} among "
-            f"{faces['distractors']:,} distractors, trained on {faces['train']:,} images of {faces['train_people']:,} others; "
-            f"{about['preset']['training']['network']} network, preset `{about['preset']['name']}`; {kind}.")
+    kind = (
+        f"{large.seeds} seeds, each with faces of its own; intervals: 95 %, Student's t over seeds"
+        if large.seeds > 1
+        else "one seed; intervals: 95 % bootstrap over people"
+    )
+    return (
+        f"Record of {about['date'][:10]}: rendered people, {faces['probes']:,} probes of {faces['probe_people']:,} among "
+        f"{faces['distractors']:,} distractors, trained on {faces['train']:,} images of {faces['train_people']:,} others; "
+        f"{about['preset']['training']['network']} network, preset `{about['preset']['name']}`; {kind}."
+    )
 
 
 def provenance(large: Large) -> str:
@@ -125,12 +158,14 @@ def provenance(large: Large) -> str:
     about = large.provenance
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
     hours = sum(about["training_seconds"].values()) / 3600
-    return (f"Made on {about['date'][:10]} by `{about['command']}` at commit `{about['commit'] or 'unknown'}` of rifr "
-            f"{about['rifr']}, on {about['processor']} with {about['cores']} cores"
-            + (f" and {about['trained_on']}" if about["device"] != "cpu" else " and no GPU")
-            + f" (Python {about['python']}, {versions}). The {len(about['networks'])} networks of {large.seeds} "
-              f"seed{'s' if large.seeds > 1 else ''} trained for {hours:.1f} hours in all, "
-            + ("each on one thread." if about["threads"] == 1 else f"on {about['threads']} threads."))
+    return (
+        f"Made on {about['date'][:10]} by `{about['command']}` at commit `{about['commit'] or 'unknown'}` of rifr "
+        f"{about['rifr']}, on {about['processor']} with {about['cores']} cores"
+        + (f" and {about['trained_on']}" if about["device"] != "cpu" else " and no GPU")
+        + f" (Python {about['python']}, {versions}). The {len(about['networks'])} networks of {large.seeds} "
+        f"seed{'s' if large.seeds > 1 else ''} trained for {hours:.1f} hours in all, "
+        + ("each on one thread." if about["threads"] == 1 else f"on {about['threads']} threads.")
+    )
 
 
 def mechanisms(large: Large) -> pd.DataFrame:
@@ -140,7 +175,9 @@ def mechanisms(large: Large) -> pd.DataFrame:
     for network, other in large.mechanisms():
         row = {"rank-1, mean over widths (points)": f"{label(network)} less {label(other)}"}
         for one in large.on_average(network, other).itertuples():
-            row[one.protocol] = f"{one.difference:+.2f}" + (f" ({one.low:+.2f} to {one.high:+.2f})" if one.seeds > 1 else "")
+            row[one.protocol] = f"{one.difference:+.2f}" + (
+                f" ({one.low:+.2f} to {one.high:+.2f})" if one.seeds > 1 else ""
+            )
             row[f"{one.protocol}, seeds ahead"] = f"{one.ahead} of {one.seeds}"
         rows.append(row | {"paper, P1, 20 px": f"{told[network] - told[other]:+.2f}"})
     return pd.DataFrame(rows)
@@ -154,22 +191,37 @@ def verdicts(large: Large) -> str:
         for one in large.on_average(network, other).itertuples():
             kind = "open" if not (one.low > 0 or one.high < 0) else "for" if one.low > 0 else "against"
             count[kind] += 1
-            said = {"for": f"ahead by {one.difference:.2f} points", "open": f"not decided ({one.difference:+.2f} points)",
-                    "against": f"behind by {-one.difference:.2f} points"}[kind]
+            said = {
+                "for": f"ahead by {one.difference:.2f} points",
+                "open": f"not decided ({one.difference:+.2f} points)",
+                "against": f"behind by {-one.difference:.2f} points",
+            }[kind]
             parts.append(f"{said} under {one.protocol}")
         lines.append(f"- **{label(network)}** against {label(other)}: {', '.join(parts)}.")
     total = sum(count.values())
     if not total:
         return "The record holds none of these comparisons yet."
-    said = ("It agrees with the paper throughout." if count["for"] == total else
-            "Where it decides, it agrees with the paper." if count["for"] and not count["against"] else
-            "It contradicts the paper where it decides." if count["against"] and not count["for"] else
-            "It decides nothing." if count["open"] == total else
-            "On some of them it contradicts the paper.")
+    said = (
+        "It agrees with the paper throughout."
+        if count["for"] == total
+        else "Where it decides, it agrees with the paper."
+        if count["for"] and not count["against"]
+        else "It contradicts the paper where it decides."
+        if count["against"] and not count["for"]
+        else "It decides nothing."
+        if count["open"] == total
+        else "On some of them it contradicts the paper."
+    )
     chance = f" If nothing differed, {0.05 * total:.1f} of {total} would come out decided by chance."
-    return "\n".join([f"The paper finds the first of each pair ahead. Averaged over widths, of these {total} comparisons the "
-                      f"record decides {count['for']} for the paper's order and {count['against']} against it; {count['open']} "
-                      f"stay open. {said}{chance}", "", *lines])
+    return "\n".join(
+        [
+            f"The paper finds the first of each pair ahead. Averaged over widths, of these {total} comparisons the "
+            f"record decides {count['for']} for the paper's order and {count['against']} against it; {count['open']} "
+            f"stay open. {said}{chance}",
+            "",
+            *lines,
+        ]
+    )
 
 
 def tpr(large: Large, width: int) -> pd.DataFrame:
@@ -209,36 +261,53 @@ def has_pairs(large: Large | None) -> bool:
 def validity(large: Large | None) -> str:
     """What the networks of the record, trained on rendered faces alone, know of real ones."""
     if not has_pairs(large):
-        return ("No record of it is here: `make record PAIRS=pairs.txt IMAGES=lfw112`, with the list of pairs and a folder "
-                "per person of aligned 112x112 photos, makes one.")
+        return (
+            "No record of it is here: `make record PAIRS=pairs.txt IMAGES=lfw112`, with the list of pairs and a folder "
+            "per person of aligned 112x112 photos, makes one."
+        )
     table, faces = large.over_seeds("pairs", ("network", "at")), large.provenance["faces"]
     wide = table[table["at"] == table["at"].max()]
     best, worst = wide.loc[wide.value.idxmax()], wide.loc[wide.value.idxmin()]
     real = worst.low > 50
     over = f"Student's t over {large.seeds} seeds" if large.seeds > 1 else "Wilson's, which takes pairs for independent"
-    return (f"Trained on {faces['train']:,} images of {faces['train_people']:,} rendered people"
-            f"{' in each seed' if large.seeds > 1 else ''}, at {best['at']} px {label(best.network)} decides "
-            f"{best.value:.1f} % of the pairs rightly ({best.low:.1f} to {best.high:.1f}), the best of the "
-            f"{len(wide)} networks, and {label(worst.network)}, the last, {worst.value:.1f} % ({worst.low:.1f} to "
-            f"{worst.high:.1f}). "
-            + ("All of them are above chance: what they learnt from rendered faces holds for real ones in part."
-               if real else "Not all of them are above chance.")
-            + f" Thresholds are learnt on nine folds and applied to the tenth, each in turn; intervals at 95 % are {over}. "
-              f"How far that is from what networks reach that were trained on real faces, or on many more made ones, the "
-              f"tables show.")
+    return (
+        f"Trained on {faces['train']:,} images of {faces['train_people']:,} rendered people"
+        f"{' in each seed' if large.seeds > 1 else ''}, at {best['at']} px {label(best.network)} decides "
+        f"{best.value:.1f} % of the pairs rightly ({best.low:.1f} to {best.high:.1f}), the best of the "
+        f"{len(wide)} networks, and {label(worst.network)}, the last, {worst.value:.1f} % ({worst.low:.1f} to "
+        f"{worst.high:.1f}). "
+        + (
+            "All of them are above chance: what they learnt from rendered faces holds for real ones in part."
+            if real
+            else "Not all of them are above chance."
+        )
+        + f" Thresholds are learnt on nine folds and applied to the tenth, each in turn; intervals at 95 % are {over}. "
+        f"How far that is from what networks reach that were trained on real faces, or on many more made ones, the "
+        f"tables show."
+    )
 
 
 def synthetic_elsewhere() -> pd.DataFrame:
     """Published accuracy on LFW's pairs of networks trained on made faces alone."""
-    return pd.DataFrame([{"trained on": row.method, "made by": row.made, "images": row.images,
-                          "accuracy (%)": f"{row.accuracy:.2f}"} for row in reported.LFW_SYNTHETIC])
+    return pd.DataFrame(
+        [
+            {"trained on": row.method, "made by": row.made, "images": row.images, "accuracy (%)": f"{row.accuracy:.2f}"}
+            for row in reported.LFW_SYNTHETIC
+        ]
+    )
 
 
 def _wide(table: pd.DataFrame, keys: list[str], columns: str) -> pd.DataFrame:
     """A row a combination of keys, a column for each value of `columns`: "51.2 (48.7–53.7)"."""
-    table = table.assign(text=[f"{row.value:.1f}" + (f" ({row.low:.1f}–{row.high:.1f})" if np.isfinite(row.low) else "")
-                               for row in table.itertuples()])
+    table = table.assign(
+        text=[
+            f"{row.value:.1f}" + (f" ({row.low:.1f}–{row.high:.1f})" if np.isfinite(row.low) else "")
+            for row in table.itertuples()
+        ]
+    )
     wide = table.pivot(index=keys, columns=columns, values="text").reindex(columns=list(dict.fromkeys(table[columns])))
-    wide = wide.reindex(list(dict.fromkeys(table[keys].itertuples(index=False, name=None) if len(keys) > 1 else table[keys[0]])))
+    wide = wide.reindex(
+        list(dict.fromkeys(table[keys].itertuples(index=False, name=None) if len(keys) > 1 else table[keys[0]]))
+    )
     wide = wide.reset_index().rename_axis(columns=None)
     return wide.assign(network=[label(name) for name in wide.network])

@@ -63,8 +63,10 @@ def average_precision_of_ranks(ranks: np.ndarray, kind: str = "trapezoid") -> fl
         raise ValueError(f'kind is "trapezoid" or "step", not {kind!r}')
     ranks = np.sort(np.asarray(ranks))
     if ranks.ndim != 1 or not len(ranks) or ranks.dtype.kind not in "iu" or ranks[0] < 1 or np.any(np.diff(ranks) == 0):
-        raise ValueError(f"the ranks of a probe's mates are one or more different whole numbers from 1, not {ranks}: "
-                         "leave out probes without a mate")
+        raise ValueError(
+            f"the ranks of a probe's mates are one or more different whole numbers from 1, not {ranks}: "
+            "leave out probes without a mate"
+        )
     # Recall grows at the mates alone, by 1 / m each, so that the other ranks add nothing.
     nth = np.arange(1, len(ranks) + 1)
     precision = nth / ranks
@@ -89,8 +91,15 @@ def cmc(best_ranks: np.ndarray, rank):
     return float(share) if wanted.ndim == 0 else share
 
 
-def interval(hits: np.ndarray, trials: np.ndarray, other_hits: np.ndarray | None = None, resamples: int = 2000,
-             seed: int = 0, level: float = 0.95, average: str = "micro") -> Interval:
+def interval(
+    hits: np.ndarray,
+    trials: np.ndarray,
+    other_hits: np.ndarray | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    average: str = "micro",
+) -> Interval:
     """The hit rate with its percentile bootstrap interval over people, or the difference of two rates, paired by person.
 
     hits, trials: (P,) counts per person; other_hits: (P,) hits of a second network in the same trials: the answer is
@@ -102,13 +111,17 @@ def interval(hits: np.ndarray, trials: np.ndarray, other_hits: np.ndarray | None
     hits, trials = np.asarray(hits, np.float64), np.asarray(trials, np.float64)
     sides = [hits] if other_hits is None else [hits, np.asarray(other_hits, np.float64)]
     if trials.ndim != 1 or any(side.shape != trials.shape for side in sides):
-        raise ValueError("hits, trials and other_hits hold a count for each person: found shapes "
-                         f"{', '.join(str(array.shape) for array in [*sides, trials])} (trials last)")
+        raise ValueError(
+            "hits, trials and other_hits hold a count for each person: found shapes "
+            f"{', '.join(str(array.shape) for array in [*sides, trials])} (trials last)"
+        )
     if len(trials) < 2:
         raise ValueError(f"a bootstrap over people needs at least two, not {len(trials)}")
     if not np.all(trials > 0) or not all(np.all((side >= 0) & (side <= trials)) for side in sides):
-        raise ValueError("every person has at least one trial and from 0 to that many hits: leave out people without "
-                         "trials, and give hits and trials in this order")
+        raise ValueError(
+            "every person has at least one trial and from 0 to that many hits: leave out people without "
+            "trials, and give hits and trials in this order"
+        )
     if not 0 < level < 1 or resamples < 1:
         raise ValueError(f"level lies between 0 and 1 and resamples is at least 1, not {level} and {resamples}")
     if average not in ("micro", "macro"):

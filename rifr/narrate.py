@@ -15,7 +15,7 @@ from rifr.sets import FaceSets
 
 
 def percent(row: pd.Series) -> str:
-    """"48.4 % (45.0 to 51.9)": a rate with its interval."""
+    """ "48.4 % (45.0 to 51.9)": a rate with its interval."""
     return f"{row.rank1:.1f} % ({row.low:.1f} to {row.high:.1f})"
 
 
@@ -23,8 +23,10 @@ def row_of(table: pd.DataFrame, protocol: str, network: str, width: int) -> pd.S
     """The one row of a table; KeyError says what there is."""
     found = table[(table.protocol == protocol) & (table.network == network) & (table.width == width)]
     if len(found) != 1:
-        raise KeyError(f"{len(found)} rows for {protocol}, {network}, {width} px; "
-                       f"widths are {sorted(table.width.unique())}, networks {list(table.network.unique())}.")
+        raise KeyError(
+            f"{len(found)} rows for {protocol}, {network}, {width} px; "
+            f"widths are {sorted(table.width.unique())}, networks {list(table.network.unique())}."
+        )
     return found.iloc[0]
 
 
@@ -33,12 +35,16 @@ def verdict(row: pd.Series, first: str, second: str) -> str:
     ahead, behind = (first, second) if row.difference >= 0 else (second, first)
     size, ends = abs(row.difference), sorted((abs(row.low), abs(row.high)))
     if row.low <= 0 <= row.high:
-        return (f"at {row.width:.0f} px the run does not decide between {first} and {second} "
-                f"({row.difference:+.1f} points, {row.low:+.1f} to {row.high:+.1f})")
+        return (
+            f"at {row.width:.0f} px the run does not decide between {first} and {second} "
+            f"({row.difference:+.1f} points, {row.low:+.1f} to {row.high:+.1f})"
+        )
     return f"at {row.width:.0f} px {ahead} is ahead of {behind} by {size:.1f} points ({ends[0]:.1f} to {ends[1]:.1f})"
 
 
-def comparison(difference: pd.DataFrame, protocol: str, network: str, other: str, widths: list[int] | None = None) -> str:
+def comparison(
+    difference: pd.DataFrame, protocol: str, network: str, other: str, widths: list[int] | None = None
+) -> str:
     """The verdicts of a paired difference at some widths, as one sentence."""
     first, second = (label(name) for name in (network, other))
     rows = difference[difference.protocol == protocol]
@@ -59,8 +65,10 @@ def dilemma(outcome: Outcome, protocol: str = "P1") -> str:
     wide, narrow = table.width.max(), table.width.min()
     ahead, behind = compared.low[wide] > 0, compared.high[narrow] < 0
     if ahead and behind:
-        said = (f"The dilemma is there: HR-only is ahead of LR-only at {wide} px and behind it at {narrow} px, and the "
-                f"paired intervals decide both.")
+        said = (
+            f"The dilemma is there: HR-only is ahead of LR-only at {wide} px and behind it at {narrow} px, and the "
+            f"paired intervals decide both."
+        )
     elif ahead or behind:
         which = f"ahead at {wide} px" if ahead else f"behind at {narrow} px"
         said = f"Half of the dilemma is there: HR-only is {which}, but the other end of the axis is not decided so."
@@ -70,10 +78,20 @@ def dilemma(outcome: Outcome, protocol: str = "P1") -> str:
     for width in (wide, narrow):
         rows = (f"{label(name)} {percent(row_of(table, protocol, name, width))}" for name in recipes.BASELINES)
         lines.append(f"- **{width} px:** {', '.join(rows)}.")
-    change = {name: row_of(table, protocol, name, narrow).rank1 - row_of(table, protocol, name, wide).rank1
-              for name in ("hr-only", "lr-only")}
-    return "\n".join([said, "", *lines, "", f"From {wide} to {narrow} px HR-only changes by {change['hr-only']:+.1f} "
-                      f"points and LR-only, trained on small faces, by {change['lr-only']:+.1f}."])
+    change = {
+        name: row_of(table, protocol, name, narrow).rank1 - row_of(table, protocol, name, wide).rank1
+        for name in ("hr-only", "lr-only")
+    }
+    return "\n".join(
+        [
+            said,
+            "",
+            *lines,
+            "",
+            f"From {wide} to {narrow} px HR-only changes by {change['hr-only']:+.1f} "
+            f"points and LR-only, trained on small faces, by {change['lr-only']:+.1f}.",
+        ]
+    )
 
 
 def protocols(table: pd.DataFrame, network: str) -> str:
@@ -83,8 +101,11 @@ def protocols(table: pd.DataFrame, network: str) -> str:
     apart = first.high < second.low or second.high < first.low
     easier = "P2" if second.rank1 > first.rank1 else "P1"
     told = "" if network != "proposed" else " The paper reports about 51 % under P1 and 64 % under P2 for it at 20 px."
-    return (f"At {width} px {label(network)} reaches {percent(first)} under P1 and {percent(second)} under P2: "
-            + (f"{easier} is the easier here." if apart else "the intervals overlap.") + told)
+    return (
+        f"At {width} px {label(network)} reaches {percent(first)} under P1 and {percent(second)} under P2: "
+        + (f"{easier} is the easier here." if apart else "the intervals overlap.")
+        + told
+    )
 
 
 def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
@@ -96,21 +117,32 @@ def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
             continue
         width = min(widths, key=lambda w: abs(w - told.width))
         row = row_of(table, told.protocol, told.network, width)
-        rows.append({"protocol": told.protocol, "network": label(told.network), "width (px)": told.width,
-                     "paper (%)": f"{'about ' if told.rounded else ''}{told.rank1:g}",
-                     "this run (%)": percent(row).replace(" %", "") + ("" if width == told.width else f" at {width} px"),
-                     "people": row.people, "trials": f"{row.trials:,}"})  # fmt: skip
+        rows.append(
+            {
+                "protocol": told.protocol,
+                "network": label(told.network),
+                "width (px)": told.width,
+                "paper (%)": f"{'about ' if told.rounded else ''}{told.rank1:g}",
+                "this run (%)": percent(row).replace(" %", "") + ("" if width == told.width else f" at {width} px"),
+                "people": row.people,
+                "trials": f"{row.trials:,}",
+            }
+        )
     return pd.DataFrame(rows)
 
 
 def resolvable(table: pd.DataFrame) -> str:
     """How many pairs there are, and which of the table's FPRs they cannot resolve."""
     row, missing = table.iloc[0], sorted(set(table[table.tpr.isna()].fpr), reverse=True)
-    text = (f"There are {row.genuine:,} genuine and {row.impostor:,} impostor pairs: one accepted impostor is a FPR of "
-            f"{1 / row.impostor:.1e}.")
+    text = (
+        f"There are {row.genuine:,} genuine and {row.impostor:,} impostor pairs: one accepted impostor is a FPR of "
+        f"{1 / row.impostor:.1e}."
+    )
     if missing:
-        text += (f" So few pairs say nothing about a FPR of {' or '.join(f'{fpr:g}' for fpr in missing)}; it is left out "
-                 "below.")
+        text += (
+            f" So few pairs say nothing about a FPR of {' or '.join(f'{fpr:g}' for fpr in missing)}; it is left out "
+            "below."
+        )
     return text
 
 
@@ -118,18 +150,24 @@ def tpr_table(table: pd.DataFrame, width: int) -> pd.DataFrame:
     """A row per protocol and network: TPR in per cent with its interval at each FPR, beside the paper's where it has one."""
     rows = []
     for (protocol, network), part in table[(table.width == width) & table.tpr.notna()].groupby(
-            ["protocol", "network"], sort=False):  # fmt: skip
+        ["protocol", "network"], sort=False
+    ):
         row = {"protocol": protocol, "network": label(network)}
         row |= {f"at FPR {one.fpr:g}": f"{one.tpr:.1f} ({one.low:.1f}–{one.high:.1f})" for one in part.itertuples()}
         told = [one for one in reported.TPR if (one.protocol, one.network, one.width) == (protocol, network, width)]
-        rows.append(row | {f"paper at FPR {one.fpr:g}": f"{'about ' if one.rounded else ''}{one.tpr:g}" for one in told})
+        rows.append(
+            row | {f"paper at FPR {one.fpr:g}": f"{'about ' if one.rounded else ''}{one.tpr:g}" for one in told}
+        )
     return pd.DataFrame(rows).fillna("").sort_values("protocol", kind="stable")
 
 
 def tpr_bands(rates: pd.DataFrame) -> str:
     """How long the intervals are at each FPR."""
     rates = rates[rates.tpr.notna()]
-    parts = [f"{(part.high - part.low).mean():.1f} points at a FPR of {fpr:g}" for fpr, part in rates.groupby("fpr", sort=False)]
+    parts = [
+        f"{(part.high - part.low).mean():.1f} points at a FPR of {fpr:g}"
+        for fpr, part in rates.groupby("fpr", sort=False)
+    ]
     return f"From end to end the intervals of these figures are on average {' and '.join(parts)} long."
 
 
@@ -145,24 +183,43 @@ def tpr_verdicts(outcome: RocOutcome, width: int, fpr: float, network: str, othe
             parts.append(verdict(row, label(network), label(other)).removeprefix(f"at {width} px "))
         lines.append(f"- **{PROTOCOLS[protocol]}**: {'; '.join(parts)}.")
     count = len(others) * len(PROTOCOLS)
-    said = ("The run agrees." if ahead == count else "The run contradicts it where it decides." if behind and not ahead else
-            "The run is divided." if behind else "The run agrees where it decides." if ahead else "The run decides nothing here.")
-    return "\n".join([f"The paper finds {label(network)} ahead of {', '.join(label(other) for other in others)} at {width} px. "
-                      f"At a FPR of {fpr:g} this run has {count} paired comparisons: {ahead} decide for {label(network)}, "
-                      f"{behind} against it, and {count - ahead - behind} stay open at 95 %. {said}", "", *lines])
+    said = (
+        "The run agrees."
+        if ahead == count
+        else "The run contradicts it where it decides."
+        if behind and not ahead
+        else "The run is divided."
+        if behind
+        else "The run agrees where it decides."
+        if ahead
+        else "The run decides nothing here."
+    )
+    return "\n".join(
+        [
+            f"The paper finds {label(network)} ahead of {', '.join(label(other) for other in others)} at {width} px. "
+            f"At a FPR of {fpr:g} this run has {count} paired comparisons: {ahead} decide for {label(network)}, "
+            f"{behind} against it, and {count - ahead - behind} stay open at 95 %. {said}",
+            "",
+            *lines,
+        ]
+    )
 
 
 def averages(outcome: Outcome) -> str:
     """Whether it matters that trials are averaged (micro) and not people (macro): the paper's words and the public
     evaluators differ."""
-    apart = (outcome.table("macro").rank1 - outcome.table().rank1)
-    text = ("The rates are means over *trials*, as the public evaluators have it; the paper's text says *over identities*, "
-            "which gives a person with few photos as much weight as one with many. ")
+    apart = outcome.table("macro").rank1 - outcome.table().rank1
+    text = (
+        "The rates are means over *trials*, as the public evaluators have it; the paper's text says *over identities*, "
+        "which gives a person with few photos as much weight as one with many. "
+    )
     if apart.abs().max() < 1e-9:
         return text + "Here everybody has the same number of photos, so both are the same."
     most = apart.loc[apart.abs().idxmax()]
-    return text + (f"Over identities the rates of this run are {apart.mean():+.1f} points apart on average, "
-                   f"{most:+.1f} at most (`outcome.table(\"macro\")`).")
+    return text + (
+        f"Over identities the rates of this run are {apart.mean():+.1f} points apart on average, "
+        f'{most:+.1f} at most (`outcome.table("macro")`).'
+    )
 
 
 def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.DataFrame, str]:
@@ -181,9 +238,11 @@ def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.
             decided, count = decided + sure, count + 1
         rows[f"{label(first)} less {label(second)}"] = cells
     table = pd.DataFrame(rows).T.rename_axis("rank-1, points").reset_index()
-    return table, (f"{PROTOCOLS[protocol]}: {decided} of {count} comparisons are decided. If no network were better than any "
-                   f"other, about {0.05 * count:.0f} of {count} would come out so by chance, and neighbouring widths come out "
-                   f"so together; a lone bold cell is no result.")
+    return table, (
+        f"{PROTOCOLS[protocol]}: {decided} of {count} comparisons are decided. If no network were better than any "
+        f"other, about {0.05 * count:.0f} of {count} would come out so by chance, and neighbouring widths come out "
+        f"so together; a lone bold cell is no result."
+    )
 
 
 def rank1_table(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -205,28 +264,34 @@ def source(pack: FacePack) -> str:
 
 def setting(preset: Preset, seed: int, faces: FaceSets) -> str:
     """What a caption must say: faces, n, preset, seed, and what the bands are."""
-    return (f"{source(faces.probes)}: {len(faces.probes):,} probes of {len(faces.probes.people)} people among "
-            f"{len(faces.distractors):,} distractors; trained on {len(faces.train):,} images of "
-            f"{len(faces.train.people):,} other people; preset `{preset.name}`, seed {seed}. "
-            f"Intervals: 95 % bootstrap over people.")
+    return (
+        f"{source(faces.probes)}: {len(faces.probes):,} probes of {len(faces.probes.people)} people among "
+        f"{len(faces.distractors):,} distractors; trained on {len(faces.train):,} images of "
+        f"{len(faces.train.people):,} other people; preset `{preset.name}`, seed {seed}. "
+        f"Intervals: 95 % bootstrap over people."
+    )
 
 
 def excluded(faces: FaceSets) -> str:
     """Who was left out because they are in two of the sets."""
     if not faces.excluded:
         return "Nobody is in two of the three sets of faces."
-    return (f"{len(faces.excluded)} people are in more than one of the folders and were left out of training and "
-            f"distractors: {', '.join(faces.excluded)}.")
+    return (
+        f"{len(faces.excluded)} people are in more than one of the folders and were left out of training and "
+        f"distractors: {', '.join(faces.excluded)}."
+    )
 
 
 def angles(table: pd.DataFrame, network: str, width: int) -> str:
     """What Fig. 3 claims of directions, in one network's numbers at one width."""
     rows = {row.kind: row for row in table[(table.network == network) & (table.width == width)].itertuples()}
     photo, own, others = rows["same photo"], rows["same person"], rows["other people"]
-    return (f"**{label(network)}.** At {width} px a photo's feature lies {photo.angle:.1f}° ({photo.low:.1f} to "
-            f"{photo.high:.1f}) from its own feature at 112 px; another photo of the same person {own.angle:.1f}°, "
-            f"other people {others.angle:.1f}° away. What tells people apart is the gap between the last two: "
-            f"{others.angle - own.angle:.1f}°.")
+    return (
+        f"**{label(network)}.** At {width} px a photo's feature lies {photo.angle:.1f}° ({photo.low:.1f} to "
+        f"{photo.high:.1f}) from its own feature at 112 px; another photo of the same person {own.angle:.1f}°, "
+        f"other people {others.angle:.1f}° away. What tells people apart is the gap between the last two: "
+        f"{others.angle - own.angle:.1f}°."
+    )
 
 
 def towards_teacher(table: pd.DataFrame, width: int) -> str:
@@ -242,12 +307,15 @@ def against_the_paper(difference: pd.DataFrame, network: str, other: str) -> str
     ahead, behind = int((decided.difference > 0).sum()), int((decided.difference < 0).sum())
     count = len(difference)
     first, second = label(network), label(other)
-    text = (f"The paper finds {first} ahead of {second} at every width. Of this run's {count} paired comparisons (P1 and P2, "
-            f"all widths), {ahead} decide for {first}, {behind} for {second}, and {count - ahead - behind} "
-            f"leave it open at 95 %. ")
+    text = (
+        f"The paper finds {first} ahead of {second} at every width. Of this run's {count} paired comparisons (P1 and P2, "
+        f"all widths), {ahead} decide for {first}, {behind} for {second}, and {count - ahead - behind} "
+        f"leave it open at 95 %. "
+    )
     if ahead and not behind:
-        return text + ("The run agrees with the paper." if ahead == count else
-                       "The run agrees with the paper where it decides.")
+        return text + (
+            "The run agrees with the paper." if ahead == count else "The run agrees with the paper where it decides."
+        )
     if behind and not ahead:
         return text + "The run contradicts the paper where it decides."
     return text + ("The run decides nothing here." if not ahead else "The run is divided.")

@@ -20,8 +20,8 @@ from rifr.degrade import FACE, check_width
 __all__ = ["ANY_CAMERA", "Camera", "degraded", "native_like", "tight"]
 
 Range = tuple[float, float]
-GAMMA = 2.2    # of the pictures that come in
-SAMPLES = 2    # samples a small pixel is averaged from, along each side, at most
+GAMMA = 2.2  # of the pictures that come in
+SAMPLES = 2  # samples a small pixel is averaged from, along each side, at most
 LINEAR = (np.arange(256, dtype=np.float32) / 255) ** GAMMA
 
 
@@ -54,22 +54,28 @@ class Camera:
         for name, (low, high) in ((one.name, getattr(self, one.name)) for one in fields(self)):
             least = {"gamma": 0.5, "quality": 1}.get(name, 0)
             if not least <= low <= high or (name == "quality" and high > 100):
-                raise ValueError(f"Camera.{name} is {(low, high)}: give two numbers from {least} on, the lower first"
-                                 f"{', up to 100' if name == 'quality' else ''}.")
+                raise ValueError(
+                    f"Camera.{name} is {(low, high)}: give two numbers from {least} on, the lower first"
+                    f"{', up to 100' if name == 'quality' else ''}."
+                )
 
     def drawn(self, draw: np.random.Generator) -> dict[str, float]:
         """The parameters of one picture, by name."""
         values = draw.random(len(fields(self)))
-        return {one.name: low + (high - low) * value
-                for one, value in zip(fields(self), values, strict=True) for low, high in [getattr(self, one.name)]}
+        return {
+            one.name: low + (high - low) * value
+            for one, value in zip(fields(self), values, strict=True)
+            for low, high in [getattr(self, one.name)]
+        }
 
 
 ANY_CAMERA = Camera()
 """A camera that nothing is known of: what students are trained with."""
 
 
-def native_like(images: np.ndarray, width: int | np.ndarray, draw: np.random.Generator,
-                camera: Camera = ANY_CAMERA) -> np.ndarray:  # fmt: skip
+def native_like(
+    images: np.ndarray, width: int | np.ndarray, draw: np.random.Generator, camera: Camera = ANY_CAMERA
+) -> np.ndarray:
     """Aligned faces as a camera gives them at a face width, bicubic up to 112x112 again.
 
     images: (N, 112, 112, 3) uint8; width: 4 to 112 pixels, one or (N,). Returns a new array of the images' shape.
@@ -86,8 +92,9 @@ def native_like(images: np.ndarray, width: int | np.ndarray, draw: np.random.Gen
     return result
 
 
-def degraded(picture: np.ndarray, size: tuple[int, int], draw: np.random.Generator,
-             camera: Camera = ANY_CAMERA) -> np.ndarray:  # fmt: skip
+def degraded(
+    picture: np.ndarray, size: tuple[int, int], draw: np.random.Generator, camera: Camera = ANY_CAMERA
+) -> np.ndarray:
     """The small picture (height, width, 3) uint8 RGB that a camera makes of a large one.
 
     picture: (h, w, 3) uint8 RGB; size: (height, width) in pixels, none larger than the picture's.
@@ -141,10 +148,10 @@ def _sampled(picture: np.ndarray, height: int, width: int, taken: dict[str, floa
 def _kernel(blur: float, motion: float, direction: float) -> np.ndarray:
     """A Gaussian, longer along `direction` (radians): odd-sized float32 that sums to 1; lengths in samples."""
     reach = max(1, int(np.ceil(2 * np.hypot(blur, motion))))
-    y, x = np.mgrid[-reach:reach + 1, -reach:reach + 1]
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     along = x * np.cos(direction) + y * np.sin(direction)
     across = y * np.cos(direction) - x * np.sin(direction)
-    floor = 0.05    # a perfect lens: one sample
+    floor = 0.05  # a perfect lens: one sample
     bell = np.exp(-0.5 * (along**2 / (blur**2 + motion**2 + floor) + across**2 / (blur**2 + floor)))
     return (bell / bell.sum()).astype(np.float32)
 

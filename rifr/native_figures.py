@@ -17,17 +17,22 @@ from rifr.results import PROTOCOLS
 def as_they_come(pictures: Sequence[np.ndarray], columns: int = 8) -> Figure:
     """Pictures (h, w, 3) uint8 of any size on one scale, a pixel a square; each has its size above it."""
     widest = max(picture.shape[1] for picture in pictures)
-    lines = [pictures[start:start + columns] for start in range(0, len(pictures), columns)]
+    lines = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     heights = [max(picture.shape[0] for picture in line) for line in lines]
-    side = 9.0 / columns / widest    # of a pixel, in inches
-    figure, panels = plt.subplots(len(lines), columns, squeeze=False, height_ratios=heights,
-                                  figsize=(9.0, side * sum(heights) + 0.25 * len(lines)))
+    side = 9.0 / columns / widest  # of a pixel, in inches
+    figure, panels = plt.subplots(
+        len(lines),
+        columns,
+        squeeze=False,
+        height_ratios=heights,
+        figsize=(9.0, side * sum(heights) + 0.25 * len(lines)),
+    )
     for row, line, height in zip(panels, lines, heights, strict=True):
         for axes in row:
             axes.set_axis_off()
         for axes, picture in zip(row, line, strict=False):
             axes.imshow(picture)
-            axes.set(xlim=(-0.5, widest - 0.5), ylim=(height - 0.5, -0.5))    # one scale for all
+            axes.set(xlim=(-0.5, widest - 0.5), ylim=(height - 0.5, -0.5))  # one scale for all
             axes.set_title(f"{picture.shape[1]} × {picture.shape[0]}", fontsize=7, pad=2, loc="left")
     return figure
 
@@ -37,8 +42,14 @@ def rank1_by_network(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(figsize=(7.0, 0.9 + 0.32 * len(table)))
     looks = styles(table.network)
     for place, row in enumerate(table.itertuples()):
-        axes.errorbar(row.rank1, place, xerr=[[row.rank1 - row.low], [row.high - row.rank1]], capsize=3,
-                      fmt=looks[row.network]["marker"], color=looks[row.network]["color"])
+        axes.errorbar(
+            row.rank1,
+            place,
+            xerr=[[row.rank1 - row.low], [row.high - row.rank1]],
+            capsize=3,
+            fmt=looks[row.network]["marker"],
+            color=looks[row.network]["color"],
+        )
     axes.set_yticks(range(len(table)), [label(name) for name in table.network])
     axes.invert_yaxis()
     axes.set(xlabel="rank-1 (%)", xlim=(0, None))
@@ -55,11 +66,23 @@ def rank1_by_distance(table: pd.DataFrame, networks: Sequence[str] = ()) -> Figu
     for network, offset in zip(networks, shift, strict=True):
         rows = table[table.network == network].set_index("distance").loc[distances]
         bars = np.abs(rows[["low", "high"]].to_numpy().T - rows.rank1.to_numpy())
-        axes.errorbar(np.arange(len(distances)) + offset, rows.rank1, bars, fmt=looks[network]["marker"], capsize=2,
-                      color=looks[network]["color"], label=label(network))
+        axes.errorbar(
+            np.arange(len(distances)) + offset,
+            rows.rank1,
+            bars,
+            fmt=looks[network]["marker"],
+            capsize=2,
+            color=looks[network]["color"],
+            label=label(network),
+        )
     first = table.drop_duplicates("distance").set_index("distance")
-    axes.set_xticks(range(len(distances)), [f"d{one}: {first.metres[one]:.2f} m\n{first.probes[one]:,} probes of "
-                                            f"{first.people[one]} people" for one in distances])
+    axes.set_xticks(
+        range(len(distances)),
+        [
+            f"d{one}: {first.metres[one]:.2f} m\n{first.probes[one]:,} probes of {first.people[one]} people"
+            for one in distances
+        ],
+    )
     axes.grid(axis="x", visible=False)
     axes.set(ylabel="rank-1 (%)", ylim=(0, 101))
     _legend_below(figure, axes)
@@ -71,16 +94,24 @@ def bicubic_and_native(bicubic: pd.DataFrame, native: pd.DataFrame) -> Figure:
     camera gives them (hollow, dotted), P1 and P2 side by side. Tables as `results.Outcome.table()` gives them."""
     figure, panels = _panels(list(dict.fromkeys(native.protocol)))
     looks, widths = styles(native.network.unique()), sorted(native.width.unique())
-    shift = 1 + 0.012 * (np.arange(len(looks)) - (len(looks) - 1) / 2)    # or the bars would hide one another
+    shift = 1 + 0.012 * (np.arange(len(looks)) - (len(looks) - 1) / 2)  # or the bars would hide one another
     for protocol, axes in panels.items():
         for (network, look), aside in zip(looks.items(), shift, strict=True):
             for table, fill, dash in ((bicubic, look["color"], "-"), (native, paper(), ":")):
                 rows = table[(table.protocol == protocol) & (table.network == network) & table.width.isin(widths)]
                 rows = rows.sort_values("width")
-                axes.errorbar(aside * rows.width, rows.rank1, [rows.rank1 - rows.low, rows.high - rows.rank1],
-                              color=look["color"], marker=look["marker"], markerfacecolor=fill, linestyle=dash,
-                              capsize=2, elinewidth=0.8,
-                              label=label(network) if dash == "-" else "_")    # matplotlib leaves out "_"
+                axes.errorbar(
+                    aside * rows.width,
+                    rows.rank1,
+                    [rows.rank1 - rows.low, rows.high - rows.rank1],
+                    color=look["color"],
+                    marker=look["marker"],
+                    markerfacecolor=fill,
+                    linestyle=dash,
+                    capsize=2,
+                    elinewidth=0.8,
+                    label=label(network) if dash == "-" else "_",
+                )  # matplotlib leaves out "_"
         axes.set(xlabel="face width (pixels)", ylabel="rank-1 (%)", title=PROTOCOLS[protocol], ylim=(0, None))
         _width_axis(axes, native.width)
         axes.label_outer()
@@ -99,8 +130,14 @@ def differences(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(figsize=(7.0, 0.9 + 0.34 * len(table)))
     axes.axvline(0, color=ink(), linewidth=1)
     for place, row in enumerate(table.itertuples()):
-        axes.errorbar(row.difference, place, xerr=[[row.difference - row.low], [row.high - row.difference]], fmt="o",
-                      capsize=3, color=ink())
+        axes.errorbar(
+            row.difference,
+            place,
+            xerr=[[row.difference - row.low], [row.high - row.difference]],
+            fmt="o",
+            capsize=3,
+            color=ink(),
+        )
     axes.set_yticks(range(len(table)), table.what)
     axes.invert_yaxis()
     axes.set(xlabel="difference in rank-1 (points)")

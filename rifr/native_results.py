@@ -1,10 +1,10 @@
 """Results on pictures that are small by nature: TinyFace, SCface, their stand-ins, and probes as a camera gives them.
 
-    tiny_faces, filmed_faces   the sets, or their stand-ins (`rifr.standins`), read into packs of the store
-    search                     TinyFace's protocol for several networks (Table I)
-    surveillance               SCface's protocol, a distance at a time (Table II)
-    identify_native            P1 and P2 as in `results.identify`, the small faces made by a camera, not bicubic
-    VARIANTS                   the proposed student trained with native-like faces, and with tight crops too
+tiny_faces, filmed_faces   the sets, or their stand-ins (`rifr.standins`), read into packs of the store
+search                     TinyFace's protocol for several networks (Table I)
+surveillance               SCface's protocol, a distance at a time (Table II)
+identify_native            P1 and P2 as in `results.identify`, the small faces made by a camera, not bicubic
+VARIANTS                   the proposed student trained with native-like faces, and with tight crops too
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from rifr.readers.scface import METRES, ScfaceSets
 from rifr.readers.tinyface import TinyFaceSets
 from rifr.results import HIGH, Embedder, Outcome, features
 from rifr.runs import Run
-from rifr.side_by_side import Call
 from rifr.sets import FaceSets
+from rifr.side_by_side import Call
 
 VARIANTS = {
     "proposed, native": {"low_kind": "native"},
@@ -53,12 +53,22 @@ class SearchOutcome:
         rows = []
         for network, one in self.found.items():
             rate = one.interval(1, resamples=self.resamples)
-            rows.append({"network": network, "rank1": 100 * rate.estimate, "low": 100 * rate.low,
-                         "high": 100 * rate.high, "rank20": 100 * one.rank(20), "rank50": 100 * one.rank(50),
-                         "mean_ap": 100 * one.mean_ap, "mean_ap_step": 100 * one.mean_ap_step,
-                         "probes": len(one.probe_ids),
-                         "people": len(np.unique(one.probe_ids)), "gallery": one.gallery,
-                         "distractors": one.distractors})  # fmt: skip
+            rows.append(
+                {
+                    "network": network,
+                    "rank1": 100 * rate.estimate,
+                    "low": 100 * rate.low,
+                    "high": 100 * rate.high,
+                    "rank20": 100 * one.rank(20),
+                    "rank50": 100 * one.rank(50),
+                    "mean_ap": 100 * one.mean_ap,
+                    "mean_ap_step": 100 * one.mean_ap_step,
+                    "probes": len(one.probe_ids),
+                    "people": len(np.unique(one.probe_ids)),
+                    "gallery": one.gallery,
+                    "distractors": one.distractors,
+                }
+            )
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
@@ -68,9 +78,13 @@ class SearchOutcome:
 
     def change(self, of: SearchOutcome) -> pd.DataFrame:
         """Each network's rank-1 here less its rank-1 in another outcome for the same probes: a row a network."""
-        return pd.DataFrame([
-            {"network": network, **_points(one.interval(1, other=of.found[network], resamples=self.resamples))}
-            for network, one in self.found.items() if network in of.found])
+        return pd.DataFrame(
+            [
+                {"network": network, **_points(one.interval(1, other=of.found[network], resamples=self.resamples))}
+                for network, one in self.found.items()
+                if network in of.found
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -86,21 +100,40 @@ class SurveillanceOutcome:
         rows = []
         for (network, distance), one in self.found.items():
             rate = one.interval(resamples=self.resamples)
-            rows.append({"network": network, "distance": distance, "metres": METRES[distance],
-                         "rank1": 100 * rate.estimate, "low": 100 * rate.low, "high": 100 * rate.high,
-                         "probes": one.n, "people": one.people, "gallery": one.gallery_people})  # fmt: skip
+            rows.append(
+                {
+                    "network": network,
+                    "distance": distance,
+                    "metres": METRES[distance],
+                    "rank1": 100 * rate.estimate,
+                    "low": 100 * rate.low,
+                    "high": 100 * rate.high,
+                    "probes": one.n,
+                    "people": one.people,
+                    "gallery": one.gallery_people,
+                }
+            )
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
         """`network` less `other` in rank-1, paired by person: a row a distance, in percentage points."""
-        return pd.DataFrame([
-            {"network": network, "other": other, "distance": distance,
-             **_points(one.interval(other=self.found[other, distance], resamples=self.resamples))}
-            for (name, distance), one in self.found.items() if name == network])  # fmt: skip
+        return pd.DataFrame(
+            [
+                {
+                    "network": network,
+                    "other": other,
+                    "distance": distance,
+                    **_points(one.interval(other=self.found[other, distance], resamples=self.resamples)),
+                }
+                for (name, distance), one in self.found.items()
+                if name == network
+            ]
+        )
 
 
-def tiny_faces(root: str | Path, aligner: Aligner = align.resized, aligner_key: str = "resized",
-               progress: bool = True) -> TinyFaceSets:  # fmt: skip
+def tiny_faces(
+    root: str | Path, aligner: Aligner = align.resized, aligner_key: str = "resized", progress: bool = True
+) -> TinyFaceSets:
     """TinyFace, or its stand-in, at `root`, aligned and kept in the store.
 
     `aligner_key` says what made the aligner (`landmarks.fit(...).key`): another key, other packs.
@@ -116,7 +149,7 @@ def filmed_faces(root: str | Path, progress: bool = True) -> ScfaceSets:
     root = Path(root)
     out = _packs_of(root, "scface", "points", scface_reader)
     with store.lock(out):
-        if (out / "probes").exists():    # written last
+        if (out / "probes").exists():  # written last
             return ScfaceSets(FacePack.open(out / "mugshots"), FacePack.open(out / "probes"))
         return scface_reader.read(root, out, progress=progress and _is_terminal())
 
@@ -126,47 +159,62 @@ def photos(folder: str | Path, files: Sequence[str]) -> list[np.ndarray]:
     return [cv2.imread(str(Path(folder) / file))[..., ::-1] for file in files]
 
 
-def fit_variants(preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True,
-                 names: Sequence[str] = tuple(VARIANTS)) -> dict[str, Run]:  # fmt: skip
+def fit_variants(
+    preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True, names: Sequence[str] = tuple(VARIANTS)
+) -> dict[str, Run]:
     """The runs of `VARIANTS` by name, found or trained; all learn from the proposed student's own teacher."""
     side_by_side.run(calls(preset, seed, faces, progress, names))
-    return {name: train.fit("proposed", presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
-            for name in names}
+    return {
+        name: train.fit("proposed", presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
+        for name in names
+    }
 
 
-def calls(preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True,
-          names: Sequence[str] = tuple(VARIANTS)) -> list[Call]:  # fmt: skip
+def calls(
+    preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True, names: Sequence[str] = tuple(VARIANTS)
+) -> list[Call]:
     """The trainings that `fit_variants` still needs; none where they are too short for processes."""
-    return [call for name in names
-            for call in train.calls(["proposed"], presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
-            if call.keywords["recipe"] == "proposed"]
+    return [
+        call
+        for name in names
+        for call in train.calls(["proposed"], presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
+        if call.keywords["recipe"] == "proposed"
+    ]
 
 
-def search(embedders: dict[str, Embedder], faces: TinyFaceSets, preset: str | Preset = "",
-           progress: bool = True) -> SearchOutcome:  # fmt: skip
+def search(
+    embedders: dict[str, Embedder], faces: TinyFaceSets, preset: str | Preset = "", progress: bool = True
+) -> SearchOutcome:
     """TinyFace's identification for several networks: features of image and mirror image, compared by the cosine."""
     preset, found = presets.get(preset), {}
     ids = np.r_[faces.gallery.attributes["id"], np.full(len(faces.distractors), tinyface.DISTRACTOR)]
     for name, embedder in embedders.items():
-        probes, gallery, distractors = (features(embedder, pack, HIGH, preset.mirror, progress and _is_terminal())
-                                        for pack in (faces.probes, faces.gallery, faces.distractors))
-        found[name] = tinyface.evaluate(probes, faces.probes.attributes["id"], np.concatenate([gallery, distractors]),
-                                        ids, metric="cosine")
+        probes, gallery, distractors = (
+            features(embedder, pack, HIGH, preset.mirror, progress and _is_terminal())
+            for pack in (faces.probes, faces.gallery, faces.distractors)
+        )
+        found[name] = tinyface.evaluate(
+            probes, faces.probes.attributes["id"], np.concatenate([gallery, distractors]), ids, metric="cosine"
+        )
     return SearchOutcome(found, preset.resamples)
 
 
-def surveillance(embedders: dict[str, Embedder], faces: ScfaceSets, preset: str | Preset = "",
-                 progress: bool = True) -> SurveillanceOutcome:  # fmt: skip
+def surveillance(
+    embedders: dict[str, Embedder], faces: ScfaceSets, preset: str | Preset = "", progress: bool = True
+) -> SurveillanceOutcome:
     """SCface's identification for several networks: each distance's frames look for their person among the mugshots."""
     preset, found = presets.get(preset), {}
     for name, embedder in embedders.items():
-        probes, mugshots = (features(embedder, pack, HIGH, preset.mirror, progress and _is_terminal())
-                            for pack in (faces.probes, faces.mugshots))
+        probes, mugshots = (
+            features(embedder, pack, HIGH, preset.mirror, progress and _is_terminal())
+            for pack in (faces.probes, faces.mugshots)
+        )
         for distance in METRES:
             rows = np.flatnonzero(faces.probes.attributes["distance"] == distance)
             if len(rows):
-                found[name, distance] = scface.evaluate(probes[rows], faces.probes.identities[rows], mugshots,
-                                                        faces.mugshots.identities)
+                found[name, distance] = scface.evaluate(
+                    probes[rows], faces.probes.identities[rows], mugshots, faces.mugshots.identities
+                )
     return SurveillanceOutcome(found, preset.resamples)
 
 
@@ -177,13 +225,23 @@ def effects(aligned: SearchOutcome, as_cropped: SearchOutcome) -> pd.DataFrame:
     aligned faces and on the same faces as they were cropped.
     """
     native_like, tight = VARIANTS
-    pairs = {"native-like training": (native_like, "proposed"), "tight crops on top of it": (tight, native_like),
-             "both together": (tight, "proposed")}
-    rows = [{"what": what, **aligned.difference(*pair).iloc[0][["difference", "low", "high"]]}
-            for what, pair in pairs.items()]
+    pairs = {
+        "native-like training": (native_like, "proposed"),
+        "tight crops on top of it": (tight, native_like),
+        "both together": (tight, "proposed"),
+    }
+    rows = [
+        {"what": what, **aligned.difference(*pair).iloc[0][["difference", "low", "high"]]}
+        for what, pair in pairs.items()
+    ]
     by_network = aligned.change(as_cropped).set_index("network")
-    rows += [{"what": what, **by_network.loc[name]} for what, name in
-             {"alignment, for proposed": "proposed", "alignment, for the one trained on tight crops": tight}.items()]
+    rows += [
+        {"what": what, **by_network.loc[name]}
+        for what, name in {
+            "alignment, for proposed": "proposed",
+            "alignment, for the one trained on tight crops": tight,
+        }.items()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -207,8 +265,14 @@ def native_pack(pack: FacePack, width: int, seed: int = 0) -> FacePack:
     return replace(pack, images=images, manifest={**pack.manifest, "checksum": checksum})
 
 
-def identify_native(embedders: dict[str, Embedder], faces: FaceSets, preset: str | Preset = "",
-                    widths: Sequence[int] = (), seed: int = 0, progress: bool = True) -> Outcome:  # fmt: skip
+def identify_native(
+    embedders: dict[str, Embedder],
+    faces: FaceSets,
+    preset: str | Preset = "",
+    widths: Sequence[int] = (),
+    seed: int = 0,
+    progress: bool = True,
+) -> Outcome:
     """P1 and P2 of several networks, every small face as a camera gives it: otherwise `results.identify`."""
     preset, parts, kept = presets.get(preset, widths=tuple(widths)), [], {}
     loud = progress and _is_terminal()
@@ -216,13 +280,23 @@ def identify_native(embedders: dict[str, Embedder], faces: FaceSets, preset: str
         small = [native_pack(pack, width, seed) for pack in (faces.probes, faces.distractors)]
         for name, embedder in embedders.items():
             low, low_strangers = (features(embedder, pack, HIGH, preset.mirror, loud) for pack in small)
-            high, high_strangers = (features(embedder, pack, HIGH, preset.mirror, loud)
-                                    for pack in (faces.probes, faces.distractors))
+            high, high_strangers = (
+                features(embedder, pack, HIGH, preset.mirror, loud) for pack in (faces.probes, faces.distractors)
+            )
             for protocol, gallery, strangers in (("P1", low, low_strangers), ("P2", high, high_strangers)):
                 found = identification.evaluate(low, gallery, faces.probes.identities, strangers)
-                parts.append(pd.DataFrame({"protocol": protocol, "network": name, "width": width,
-                                           "person": found.people, "hits": found.hits,
-                                           "trials": found.trials_per_person}))  # fmt: skip
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "protocol": protocol,
+                            "network": name,
+                            "width": width,
+                            "person": found.people,
+                            "hits": found.hits,
+                            "trials": found.trials_per_person,
+                        }
+                    )
+                )
                 kept[protocol, name, width] = found
     return Outcome(pd.concat(parts, ignore_index=True), preset.resamples, kept)
 
@@ -233,8 +307,12 @@ def change(to: Outcome, of: Outcome) -> pd.DataFrame:
     rows, before = [], dict(list(of.counts.groupby(["protocol", "network", "width"], sort=False)))
     for key, part in to.counts.groupby(["protocol", "network", "width"], sort=False):
         if key in before:
-            rate = metrics.interval(part.hits.to_numpy(), part.trials.to_numpy(),
-                                    other_hits=before[key].hits.to_numpy(), resamples=to.resamples)
+            rate = metrics.interval(
+                part.hits.to_numpy(),
+                part.trials.to_numpy(),
+                other_hits=before[key].hits.to_numpy(),
+                resamples=to.resamples,
+            )
             rows.append(dict(zip(("protocol", "network", "width"), key, strict=True)) | _points(rate))
     return pd.DataFrame(rows)
 
@@ -245,8 +323,11 @@ def _points(rate: metrics.Interval) -> dict[str, float]:
 
 def _packs_of(root: Path, name: str, aligner_key: str, reader: ModuleType) -> Path:
     """Where the packs of the set at `root` are kept: by its files, its aligner and the code that reads it."""
-    listing = sorted((str(file.relative_to(root)), file.stat().st_size, file.stat().st_mtime_ns)
-                     for file in root.rglob("*") if file.is_file())
+    listing = sorted(
+        (str(file.relative_to(root)), file.stat().st_size, file.stat().st_mtime_ns)
+        for file in root.rglob("*")
+        if file.is_file()
+    )
     key = store.digest(str(root.resolve()), listing, aligner_key, store.sources_digest(reader, align))
     return store.root() / "packs" / f"{name}-{root.name}-{key[:12]}"
 

@@ -26,9 +26,11 @@ def notice(name: str, root: str) -> str:
     """What a reader must know before any figure: whether this page was built on the set or on its stand-in."""
     if root:
         return f"This page was built on {SHORT[name]} itself, from the root that was given as `{name}_root`."
-    return (f"**This page was built on a stand-in.** `rendered-{name}` are rendered people in {SHORT[name]}'s own folders "
-            f"and lists, read by the reader of {SHORT[name]}. Nobody in it lives, and none of its figures is a figure on "
-            f"{SHORT[name]}. With the set at hand: `papermill book/{name}.ipynb out.ipynb -p {name}_root FOLDER`.")
+    return (
+        f"**This page was built on a stand-in.** `rendered-{name}` are rendered people in {SHORT[name]}'s own folders "
+        f"and lists, read by the reader of {SHORT[name]}. Nobody in it lives, and none of its figures is a figure on "
+        f"{SHORT[name]}. With the set at hand: `papermill book/{name}.ipynb out.ipynb -p {name}_root FOLDER`."
+    )
 
 
 def missing(faces: TinyFaceSets, root: str) -> str:
@@ -39,24 +41,38 @@ def missing(faces: TinyFaceSets, root: str) -> str:
 def tinyface_setting(preset: Preset, seed: int, tiny: TinyFaceSets, faces: FaceSets, root: str) -> str:
     """What a caption on TinyFace must say: faces, n, preset, seed, and what the bands are."""
     gallery = len(tiny.gallery) + len(tiny.distractors)
-    return (f"{faces_of('tinyface', root)}: {len(tiny.probes):,} probes of {len(tiny.probes.people):,} people in a "
-            f"gallery of {gallery:,}, of which {len(tiny.distractors):,} distractors; "
-            f"{_trained(preset, seed, faces)}")
+    return (
+        f"{faces_of('tinyface', root)}: {len(tiny.probes):,} probes of {len(tiny.probes.people):,} people in a "
+        f"gallery of {gallery:,}, of which {len(tiny.distractors):,} distractors; "
+        f"{_trained(preset, seed, faces)}"
+    )
 
 
 def scface_setting(preset: Preset, seed: int, filmed: ScfaceSets, faces: FaceSets, root: str) -> str:
     """What a caption on SCface must say."""
-    return (f"{faces_of('scface', root)}: {len(filmed.probes):,} frames of {len(filmed.probes.people):,} people "
-            f"against {len(filmed.mugshots):,} mugshots; {_trained(preset, seed, faces)}")
+    return (
+        f"{faces_of('scface', root)}: {len(filmed.probes):,} frames of {len(filmed.probes.people):,} people "
+        f"against {len(filmed.mugshots):,} mugshots; {_trained(preset, seed, faces)}"
+    )
 
 
 def tinyface_table(table: pd.DataFrame) -> pd.DataFrame:
     """This run's rows in the form of Table I: ranks in per cent, both average precisions, n (probes of people)."""
-    return pd.DataFrame([
-        {"network": label(row.network), "rank-1": f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})",
-         "rank-20": f"{row.rank20:.1f}", "rank-50": f"{row.rank50:.1f}", "mAP": f"{row.mean_ap:.1f}",
-         "mAP, steps": f"{row.mean_ap_step:.1f}", "probes": f"{row.probes:,} of {row.people:,}",
-         "gallery": f"{row.gallery:,}"} for row in table.itertuples()])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "network": label(row.network),
+                "rank-1": f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})",
+                "rank-20": f"{row.rank20:.1f}",
+                "rank-50": f"{row.rank50:.1f}",
+                "mAP": f"{row.mean_ap:.1f}",
+                "mAP, steps": f"{row.mean_ap_step:.1f}",
+                "probes": f"{row.probes:,} of {row.people:,}",
+                "gallery": f"{row.gallery:,}",
+            }
+            for row in table.itertuples()
+        ]
+    )
 
 
 def scface_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -64,18 +80,35 @@ def scface_table(table: pd.DataFrame) -> pd.DataFrame:
     of how many people)."""
     rows = []
     for network, part in table.groupby("network", sort=False):
-        rows.append({"network": label(network),
-                     **{f"d{row.distance} ({row.metres:.2f} m)": f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})"
-                        for row in part.itertuples()},
-                     "avg.": f"{part.rank1.mean():.1f}",
-                     "probes": f"{_few_or_one(part.probes)} of {part.people.iloc[0]}"})  # fmt: skip
+        rows.append(
+            {
+                "network": label(network),
+                **{
+                    f"d{row.distance} ({row.metres:.2f} m)": f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})"
+                    for row in part.itertuples()
+                },
+                "avg.": f"{part.rank1.mean():.1f}",
+                "probes": f"{_few_or_one(part.probes)} of {part.people.iloc[0]}",
+            }
+        )
     return pd.DataFrame(rows)
 
 
 def reported_tinyface(rows: list[ReportedTinyFace]) -> pd.DataFrame:
     """Rows on TinyFace as published; columns that no row has are left out."""
-    table = pd.DataFrame([{"method": row.method, "rank-1": row.rank1, "rank-5": row.rank5, "rank-20": row.rank20,
-                           "rank-50": row.rank50, "mAP": row.mean_ap} for row in rows])
+    table = pd.DataFrame(
+        [
+            {
+                "method": row.method,
+                "rank-1": row.rank1,
+                "rank-5": row.rank5,
+                "rank-20": row.rank20,
+                "rank-50": row.rank50,
+                "mAP": row.mean_ap,
+            }
+            for row in rows
+        ]
+    )
     return table.dropna(axis="columns", how="all").astype(object).fillna("")
 
 
@@ -84,9 +117,22 @@ def reported_scface(rows: list[ReportedScface], people: int | None) -> pd.DataFr
 
     For the last, `fits` says of how many people all three figures can be, by `errata.possible_counts`.
     """
-    table = pd.DataFrame([{"method": row.method, "d1 (4.20 m)": row.d1, "d2 (2.60 m)": row.d2, "d3 (1.00 m)": row.d3,
-                           "avg.": row.average, "people": row.people,
-                           "probes a distance": row.people and 5 * row.people, "fits": None if row.people else _fits(row)} for row in rows if row.people == people])
+    table = pd.DataFrame(
+        [
+            {
+                "method": row.method,
+                "d1 (4.20 m)": row.d1,
+                "d2 (2.60 m)": row.d2,
+                "d3 (1.00 m)": row.d3,
+                "avg.": row.average,
+                "people": row.people,
+                "probes a distance": row.people and 5 * row.people,
+                "fits": None if row.people else _fits(row),
+            }
+            for row in rows
+            if row.people == people
+        ]
+    )
     return table.dropna(axis="columns", how="all")
 
 
@@ -114,15 +160,19 @@ def against_by_distance(difference: pd.DataFrame, network: str, other: str) -> s
 def chance(table: pd.DataFrame) -> str:
     """What guessing would give."""
     gallery, probes = table.gallery.iloc[0], table.probes.iloc[0]
-    return (f"With one right photo in the gallery, guessing would find it once in {gallery:,} times. One of {probes:,} "
-            f"probes is {100 / probes:.2f} points.")
+    return (
+        f"With one right photo in the gallery, guessing would find it once in {gallery:,} times. One of {probes:,} "
+        f"probes is {100 / probes:.2f} points."
+    )
 
 
 def lost(change: pd.DataFrame, network: str) -> str:
     """What a network loses, or does not, on faces from a camera against the same faces, shrunk."""
     rows = change[change.network == network]
-    parts = [f"{PROTOCOLS[protocol]}: " + ", ".join(_at(row) for row in part.sort_values("width").itertuples())
-             for protocol, part in rows.groupby("protocol", sort=False)]
+    parts = [
+        f"{PROTOCOLS[protocol]}: " + ", ".join(_at(row) for row in part.sort_values("width").itertuples())
+        for protocol, part in rows.groupby("protocol", sort=False)
+    ]
     worse, better = int((rows.high < 0).sum()), int((rows.low > 0).sum())
     said = _count(worse, better, len(rows), "a loss", "a gain")
     return f"**{label(network)}**, camera less bicubic: {said}. {'; '.join(parts)}."
@@ -136,9 +186,11 @@ def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str)
     better, worse = int((gain.low > 0).sum()), int((gain.high < 0).sum())
     said = _count(worse, better, len(gain), "a loss", "a gain")
     before = change[change.network == other].set_index(["protocol", "width"]).difference
-    parts = [f"{row.protocol} at {row.width} px {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f}), where "
-             f"{label(other)} had changed by {before[row.protocol, row.width]:+.1f}"
-             for row in gain.sort_values(["protocol", "width"]).itertuples()]
+    parts = [
+        f"{row.protocol} at {row.width} px {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f}), where "
+        f"{label(other)} had changed by {before[row.protocol, row.width]:+.1f}"
+        for row in gain.sort_values(["protocol", "width"]).itertuples()
+    ]
     return f"**{label(network)} less {label(other)}**, both on faces from a camera: {said}. {'; '.join(parts)}."
 
 
@@ -150,8 +202,9 @@ def effects(table: pd.DataFrame) -> str:
     lines = []
     for row in table.itertuples():
         said = "not decided" if row.low <= 0 <= row.high else "helps" if row.difference > 0 else "harms"
-        lines.append(f"- **{row.what}:** {said} ({row.difference:+.1f} points in rank-1, {row.low:+.1f} to "
-                     f"{row.high:+.1f}).")
+        lines.append(
+            f"- **{row.what}:** {said} ({row.difference:+.1f} points in rank-1, {row.low:+.1f} to {row.high:+.1f})."
+        )
     return "\n".join(lines)
 
 
@@ -160,27 +213,37 @@ def by_distance(table: pd.DataFrame, network: str) -> str:
     rows = table[table.network == network].sort_values("metres")
     near, far = rows.iloc[0], rows.iloc[-1]
     apart = far.high < near.low or near.high < far.low
-    return (f"{label(network)} finds {near.rank1:.1f} % ({near.low:.1f} to {near.high:.1f}) at {near.metres:.2f} m and "
-            f"{far.rank1:.1f} % ({far.low:.1f} to {far.high:.1f}) at {far.metres:.2f} m"
-            + ("." if apart else "; the intervals overlap."))
+    return (
+        f"{label(network)} finds {near.rank1:.1f} % ({near.low:.1f} to {near.high:.1f}) at {near.metres:.2f} m and "
+        f"{far.rank1:.1f} % ({far.low:.1f} to {far.high:.1f}) at {far.metres:.2f} m"
+        + ("." if apart else "; the intervals overlap.")
+    )
 
 
 def comparable(name: str, root: str, people: int = 0) -> str:
     """Which of the figures on a page may be set beside the paper's."""
     if not root:
-        return (f"No figure of this run may be compared with a row of the paper's table: these are not {SHORT[name]}'s "
-                f"faces. What can be compared is the order of the networks within this run.")
+        return (
+            f"No figure of this run may be compared with a row of the paper's table: these are not {SHORT[name]}'s "
+            f"faces. What can be compared is the order of the networks within this run."
+        )
     if name == "tinyface":
-        return ("Probes, gallery and scoring are those of Table I; training set, network and aligner are those named under "
-                "the figures, and other ones than the paper's. The official mAP is the one by trapezoids.")
+        return (
+            "Probes, gallery and scoring are those of Table I; training set, network and aligner are those named under "
+            "the figures, and other ones than the paper's. The official mAP is the one by trapezoids."
+        )
     fits = [row.method for row in reported.TABLE_2 if row.people == people]
-    return (f"This run has {people} people in it. Of Table II only rows with as many are of the same protocol: "
-            f"{', '.join(fits) or 'none'}.")
+    return (
+        f"This run has {people} people in it. Of Table II only rows with as many are of the same protocol: "
+        f"{', '.join(fits) or 'none'}."
+    )
 
 
 def _trained(preset: Preset, seed: int, faces: FaceSets) -> str:
-    return (f"trained on {len(faces.train):,} images of {len(faces.train.people):,} other people; preset "
-            f"`{preset.name}`, seed {seed}. Intervals: 95 % bootstrap over people.")
+    return (
+        f"trained on {len(faces.train):,} images of {len(faces.train.people):,} other people; preset "
+        f"`{preset.name}`, seed {seed}. Intervals: 95 % bootstrap over people."
+    )
 
 
 def _few_or_one(numbers: pd.Series) -> str:
@@ -189,8 +252,11 @@ def _few_or_one(numbers: pd.Series) -> str:
 
 def _fits(row: ReportedScface) -> str:
     """The protocols in which each of a row's figures is a whole number of hits."""
-    fits = [name for name, probes in errata.PROBES.items()
-            if all(errata.possible_counts(value, probes) for value in (row.d1, row.d2, row.d3))]
+    fits = [
+        name
+        for name, probes in errata.PROBES.items()
+        if all(errata.possible_counts(value, probes) for value in (row.d1, row.d2, row.d3))
+    ]
     return " or ".join(fits) or "neither"
 
 

@@ -1,10 +1,10 @@
 """The network of Fig. 2, and a thin one of the same family for CPUs.
 
-    x (N, 3, 112, 112) in [-1, 1]
-      -> convolution, BN, ReLU
-      -> four basic layers: a first block that may halve the sides, then repeated blocks      (a), (b)
-      -> BN, ReLU, dropout, FC                                                                (c)
-      -> z (N, D)
+x (N, 3, 112, 112) in [-1, 1]
+  -> convolution, BN, ReLU
+  -> four basic layers: a first block that may halve the sides, then repeated blocks      (a), (b)
+  -> BN, ReLU, dropout, FC                                                                (c)
+  -> z (N, D)
 """
 
 from __future__ import annotations
@@ -59,8 +59,15 @@ class FaceResNet(nn.Module):
     `strides` their first strides. `embedding` is D; `dropout` the share of inputs dropped before FC.
     """
 
-    def __init__(self, stem: tuple[int, int], widths: Sequence[int], blocks: Sequence[int], strides: Sequence[int],
-                 embedding: int, dropout: float):  # fmt: skip
+    def __init__(
+        self,
+        stem: tuple[int, int],
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        strides: Sequence[int],
+        embedding: int,
+        dropout: float,
+    ):
         super().__init__()
         kernel, stride = stem
         self.stem = nn.Sequential(

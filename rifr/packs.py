@@ -77,15 +77,20 @@ class FacePack:
         try:
             manifest = json.loads((path / "manifest.json").read_text())
         except FileNotFoundError:
-            raise FileNotFoundError(f"{path} is no face pack: it has no manifest.json. Make one with "
-                                    f"`python -m rifr render` or `python -m rifr prepare`.") from None
+            raise FileNotFoundError(
+                f"{path} is no face pack: it has no manifest.json. Make one with "
+                f"`python -m rifr render` or `python -m rifr prepare`."
+            ) from None
         try:
             images = np.load(path / "images.npy", mmap_mode="r")
             with np.load(path / "people.npz", allow_pickle=False) as people:
                 identities = people["identities"]
                 landmarks = people["landmarks"] if "landmarks" in people else None
-                attributes = {name.removeprefix("attribute."): people[name]
-                              for name in people.files if name.startswith("attribute.")}
+                attributes = {
+                    name.removeprefix("attribute."): people[name]
+                    for name in people.files
+                    if name.startswith("attribute.")
+                }
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise ValueError(f"{path} is damaged ({error}): delete it and make it again.") from error
         pack = cls(images, identities, landmarks, attributes, manifest)
@@ -128,13 +133,24 @@ class FacePack:
             np.savez_compressed(folder / "people.npz", **arrays)
             checksums = {name: store.file_digest(folder / name) for name in ("images.npy", "people.npz")}
             manifest = {
-                "source": source, "licence": licence, "spec": spec or {}, "colour": "RGB",
-                "images": len(identities), "people": len(set(identities.tolist())),
-                "checksum": store.digest(checksums["images.npy"], identities.tolist()), "checksums": checksums,
-                "versions": {"rifr": rifr.__version__, "python": platform.python_version(),
-                             "numpy": np.__version__, **(versions or {})},
-            }  # fmt: skip
-            cls(np.load(folder / "images.npy", mmap_mode="r"), identities, landmarks, attributes, manifest)._check(str(path))
+                "source": source,
+                "licence": licence,
+                "spec": spec or {},
+                "colour": "RGB",
+                "images": len(identities),
+                "people": len(set(identities.tolist())),
+                "checksum": store.digest(checksums["images.npy"], identities.tolist()),
+                "checksums": checksums,
+                "versions": {
+                    "rifr": rifr.__version__,
+                    "python": platform.python_version(),
+                    "numpy": np.__version__,
+                    **(versions or {}),
+                },
+            }
+            cls(np.load(folder / "images.npy", mmap_mode="r"), identities, landmarks, attributes, manifest)._check(
+                str(path)
+            )
             (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
         return cls.open(path)
 
@@ -142,7 +158,9 @@ class FacePack:
         """Read the files of `path` in full and compare their checksums; raises ValueError naming the damaged file."""
         for name, expected in self.manifest["checksums"].items():
             if store.file_digest(Path(path) / name) != expected:
-                raise ValueError(f"{Path(path) / name} is damaged (its checksum differs): delete the pack and make it again.")
+                raise ValueError(
+                    f"{Path(path) / name} is damaged (its checksum differs): delete the pack and make it again."
+                )
 
     def take(self, which: np.ndarray) -> FacePack:
         """The images of an index array or a boolean mask, with their identities, landmarks, attributes.
@@ -158,14 +176,21 @@ class FacePack:
             {name: values[which] for name, values in self.attributes.items()},
         )
         checksum = store.digest(self.manifest.get("checksum"), which.tolist())
-        return FacePack(part.images, part.identities, part.landmarks, part.attributes,
-                        {**self.manifest, "checksum": checksum, "images": len(part), "people": len(part.people)})
+        return FacePack(
+            part.images,
+            part.identities,
+            part.landmarks,
+            part.attributes,
+            {**self.manifest, "checksum": checksum, "images": len(part), "people": len(part.people)},
+        )
 
     def _check(self, name: str) -> None:
         count, side = len(self.identities), _side(self.manifest.get("spec"))
         if self.images.dtype != np.uint8 or self.images.shape != (count, side, side, 3):
-            raise ValueError(f"{name}: images must be ({count}, {side}, {side}, 3) uint8 for {count} identities, "
-                             f"found {self.images.shape} {self.images.dtype}.")
+            raise ValueError(
+                f"{name}: images must be ({count}, {side}, {side}, 3) uint8 for {count} identities, "
+                f"found {self.images.shape} {self.images.dtype}."
+            )
         if self.landmarks is not None and self.landmarks.shape != (count, 5, 2):
             raise ValueError(f"{name}: landmarks must be ({count}, 5, 2), found {self.landmarks.shape}.")
         for key, values in self.attributes.items():
@@ -186,7 +211,9 @@ class Rows:
     def __getitem__(self, index: Any) -> np.ndarray:
         first, *rest = index if isinstance(index, tuple) else (index,)
         found = np.asarray(self._images[self._which[first]])
-        return found[(slice(None), *rest)] if rest and found.ndim == self.ndim else found[tuple(rest)] if rest else found
+        return (
+            found[(slice(None), *rest)] if rest and found.ndim == self.ndim else found[tuple(rest)] if rest else found
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
@@ -211,12 +238,13 @@ def require_disjoint(**packs: FacePack) -> None:
     """Refuse people who are in two of the packs: `require_disjoint(train=..., probes=..., distractors=...)`."""
     names = list(packs)
     for i, first in enumerate(names):
-        for second in names[i + 1:]:
+        for second in names[i + 1 :]:
             both = sorted(set(packs[first].people) & set(packs[second].people))
             if both:
                 shown = ", ".join(both[:10]) + (f" and {len(both) - 10} more" if len(both) > 10 else "")
-                raise ValueError(f"{len(both)} people are in {first} and in {second}: {shown}. "
-                                 f"Exclude them from one of the two.")
+                raise ValueError(
+                    f"{len(both)} people are in {first} and in {second}: {shown}. Exclude them from one of the two."
+                )
 
 
 def _side(spec: dict[str, Any] | None) -> int:
@@ -237,7 +265,9 @@ def _stream_images(path: Path, images: np.ndarray | Iterable[np.ndarray], shape:
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
             if part.dtype != np.uint8 or part.shape[1:] != (side, side, 3):
-                raise ValueError(f"{name}: images must be (n, {side}, {side}, 3) uint8, found {part.shape} {part.dtype}.")
+                raise ValueError(
+                    f"{name}: images must be (n, {side}, {side}, 3) uint8, found {part.shape} {part.dtype}."
+                )
             if filled + len(part) > count:
                 raise ValueError(f"{name}: more images than the {count} identities.")
             for start in range(0, len(part), PART):

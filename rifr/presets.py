@@ -31,30 +31,57 @@ class Training:
     decay: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 1e-4
-    dropout: float = choice(0.4, "The paper draws dropout before the last layer and gives no rate; 0.4 is usual for "
-                                 "this layer in face recognition. Presets that train for a few epochs use none.")
-    flip: bool = choice(True, "Each photo is mirrored with probability one half, in all its resolutions at once. The "
-                              "paper names no augmentation; mirroring keeps the teacher's outputs a table of two "
-                              "rows a photo.")
-    low_per_photo: str = choice("one", "`one`: each photo comes with one low-resolution version, its width drawn from "
-                                       "20 and 16 px anew in each epoch. `both`: with both, at half as much again the "
-                                       "cost. The paper says that both widths are used, not whether in each batch.")
-    low_kind: str = choice("bicubic", "`bicubic`: low-resolution versions are shrunk by bicubic interpolation, as the "
-                                      "paper has it. `native`: as a camera gives them (`rifr.native`), which the paper "
-                                      "does not try.")
-    tight_crops: float = choice(0.0, "The share of the student's images that are tight crops (`rifr.native.tight`). "
-                                     "The paper augments so for TinyFace and gives neither share nor shape; the "
-                                     "teacher's outputs stay those of the whole photo.")
-    student_start: str = choice("random", "`random`: the student starts from noise, as the baselines do, so that all "
-                                          "six networks have had the same number of steps. `teacher`: from the "
-                                          "teacher's weights. The paper does not say.")
-    softmax_start: str = choice("random", "The shared softmax layer starts from noise. The paper says that w_k "
-                                          "approaches w_pre,k in training, so it does not start there.")
+    dropout: float = choice(
+        0.4,
+        "The paper draws dropout before the last layer and gives no rate; 0.4 is usual for "
+        "this layer in face recognition. Presets that train for a few epochs use none.",
+    )
+    flip: bool = choice(
+        True,
+        "Each photo is mirrored with probability one half, in all its resolutions at once. The "
+        "paper names no augmentation; mirroring keeps the teacher's outputs a table of two "
+        "rows a photo.",
+    )
+    low_per_photo: str = choice(
+        "one",
+        "`one`: each photo comes with one low-resolution version, its width drawn from "
+        "20 and 16 px anew in each epoch. `both`: with both, at half as much again the "
+        "cost. The paper says that both widths are used, not whether in each batch.",
+    )
+    low_kind: str = choice(
+        "bicubic",
+        "`bicubic`: low-resolution versions are shrunk by bicubic interpolation, as the "
+        "paper has it. `native`: as a camera gives them (`rifr.native`), which the paper "
+        "does not try.",
+    )
+    tight_crops: float = choice(
+        0.0,
+        "The share of the student's images that are tight crops (`rifr.native.tight`). "
+        "The paper augments so for TinyFace and gives neither share nor shape; the "
+        "teacher's outputs stay those of the whole photo.",
+    )
+    student_start: str = choice(
+        "random",
+        "`random`: the student starts from noise, as the baselines do, so that all "
+        "six networks have had the same number of steps. `teacher`: from the "
+        "teacher's weights. The paper does not say.",
+    )
+    softmax_start: str = choice(
+        "random",
+        "The shared softmax layer starts from noise. The paper says that w_k "
+        "approaches w_pre,k in training, so it does not start there.",
+    )
     teacher_weight: float = choice(1.0, "The weight of the second term of eq. (3): the paper adds both as they are.")
-    temperature: float = choice(1.0, "Eqs. (2) and (3) have no temperature. Other values divide both logits and "
-                                     "multiply the loss by the square, after Hinton et al.")
-    warmup: float = choice(0.0, "The share of the steps over which the learning rate rises from zero; the paper "
-                                "mentions none. Presets of a few epochs need one at the same learning rate.")
+    temperature: float = choice(
+        1.0,
+        "Eqs. (2) and (3) have no temperature. Other values divide both logits and "
+        "multiply the loss by the square, after Hinton et al.",
+    )
+    warmup: float = choice(
+        0.0,
+        "The share of the steps over which the learning rate rises from zero; the paper "
+        "mentions none. Presets of a few epochs need one at the same learning rate.",
+    )
     precision: str = choice("32-true", "Arithmetic of the network: full precision on a CPU, `bf16-mixed` on a GPU.")
 
     micro_batch: int = 0
@@ -69,9 +96,12 @@ class Training:
     several are trained side by side."""
 
     def __post_init__(self) -> None:
-        for name, allowed in {"low_per_photo": ("one", "both"), "student_start": ("random", "teacher"),
-                              "softmax_start": ("random", "teacher"),
-                              "low_kind": ("bicubic", "native")}.items():  # fmt: skip
+        for name, allowed in {
+            "low_per_photo": ("one", "both"),
+            "student_start": ("random", "teacher"),
+            "softmax_start": ("random", "teacher"),
+            "low_kind": ("bicubic", "native"),
+        }.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}.")
         for name in ("epochs", "batch_size", "embedding", "learning_rate", "temperature"):

@@ -69,10 +69,14 @@ def write(path: Path | str, record: Record) -> None:
 def provenance() -> dict[str, Any]:
     """When, where and with what something was measured."""
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "rifr": rifr.__version__, "commit": _commit(), "processor": _processor(), "cores": os.cpu_count(),
-        "python": platform.python_version(), "versions": {name: _installed(name) for name in PACKAGES},
-    }  # fmt: skip
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "rifr": rifr.__version__,
+        "commit": _commit(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {name: _installed(name) for name in PACKAGES},
+    }
 
 
 def _commit() -> str:
@@ -109,14 +113,19 @@ def speed_table(record: Record) -> pd.DataFrame:
     """A line for each row of the record `speed`, for reading: times, ratio and aim, peak memory, answers, outcome."""
     lines = []
     for row in record["rows"]:
-        lines.append({
-            "What": row["what"], "Size": row["size"], "Rival": row["rival"].replace("`", ""),
-            "Ours": _seconds(row["ours_seconds"]), "Rival's": _seconds(row["rival_seconds"]),
-            "Times as fast": f"{row['ratio']:.3g} (aim {row['reach']:.2g})",
-            "Memory, MiB": _memory(row),
-            "Same answer": {True: "yes", False: "no", None: "–"}[row["agree"]],
-            "Aim": "missed" if row["shortfalls"] else "reached",
-        })  # fmt: skip
+        lines.append(
+            {
+                "What": row["what"],
+                "Size": row["size"],
+                "Rival": row["rival"].replace("`", ""),
+                "Ours": _seconds(row["ours_seconds"]),
+                "Rival's": _seconds(row["rival_seconds"]),
+                "Times as fast": f"{row['ratio']:.3g} (aim {row['reach']:.2g})",
+                "Memory, MiB": _memory(row),
+                "Same answer": {True: "yes", False: "no", None: "–"}[row["agree"]],
+                "Aim": "missed" if row["shortfalls"] else "reached",
+            }
+        )
     return pd.DataFrame(lines)
 
 
@@ -125,20 +134,23 @@ def speed_caption(record: Record) -> str:
     about = record["provenance"]
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
     load = about.get("load_before")
-    return (f"Measured on {about['date'][:10]} with rifr {about['rifr']}"
-            + (f" (commit {about['commit']})" if about["commit"] else "")
-            + f", {about['cores']} cores of {about['processor']}, threads: {about['threads']}"
-            + ("" if load is None else f", load {load:.1f} before the first row")
-            + f"; Python {about['python']}, {versions}. Memory is the peak of the whole process, libraries and inputs "
-            "included: ours / the rival's."
-            + (" **Small cases: the times say nothing.**" if record.get("small") else ""))
+    return (
+        f"Measured on {about['date'][:10]} with rifr {about['rifr']}"
+        + (f" (commit {about['commit']})" if about["commit"] else "")
+        + f", {about['cores']} cores of {about['processor']}, threads: {about['threads']}"
+        + ("" if load is None else f", load {load:.1f} before the first row")
+        + f"; Python {about['python']}, {versions}. Memory is the peak of the whole process, libraries and inputs "
+        "included: ours / the rival's." + (" **Small cases: the times say nothing.**" if record.get("small") else "")
+    )
 
 
 def speed_sentence(record: Record | None) -> str:
     """Which rows reach their aims and which do not; without a record, how to make it."""
     if record is None:
-        return ("There is no record of speeds here yet. `make benchmarks` measures them, each beside its rival, and "
-                "writes the record that this page shows; then build the book again.")
+        return (
+            "There is no record of speeds here yet. `make benchmarks` measures them, each beside its rival, and "
+            "writes the record that this page shows; then build the book again."
+        )
     rows = record["rows"]
     missed = [row for row in rows if row["shortfalls"]]
     if not missed:
@@ -151,8 +163,11 @@ def speed_sentence(record: Record | None) -> str:
 
 def speed_notes(record: Record | None) -> str:
     """What has to be known to read a row, as a list."""
-    return "\n".join(f"- **{row['what']}**, beside {row['rival']}: {row['note']}"
-                     for row in (record or {"rows": []})["rows"] if row["note"])
+    return "\n".join(
+        f"- **{row['what']}**, beside {row['rival']}: {row['note']}"
+        for row in (record or {"rows": []})["rows"]
+        if row["note"]
+    )
 
 
 def _memory(row: Record) -> str:

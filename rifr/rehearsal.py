@@ -80,15 +80,21 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str] = ("", "
     given = [_at(name, root) for name, root in zip(("train", "probes", "distractors"), roots, strict=True)]
     expected = _rendered(preset)
     faces = given if any(roots) else expected
-    report.lines.append(f"preset {preset.name}: {training.network}, {training.epochs} epochs, batch {training.batch_size}, "
-                        f"{training.precision}, {distributed.size()} process(es)")
+    report.lines.append(
+        f"preset {preset.name}: {training.network}, {training.epochs} epochs, batch {training.batch_size}, "
+        f"{training.precision}, {distributed.size()} process(es)"
+    )
     if preset.name == "paper" and not any(roots):
-        report.wrong.append("the paper's faces are not given: --faces TRAIN PROBES DISTRACTORS, packs that "
-                            "data_scripts/casia_webface.py, facescrub.py and megaface.py make (rendered people stand in "
-                            "for them below)")
+        report.wrong.append(
+            "the paper's faces are not given: --faces TRAIN PROBES DISTRACTORS, packs that "
+            "data_scripts/casia_webface.py, facescrub.py and megaface.py make (rendered people stand in "
+            "for them below)"
+        )
     for one, usual in zip(faces, expected, strict=True):
-        report.lines.append(f"  {one.name:12} {one.images:>9,} images of {one.people:>6,} people  {one.where} "
-                            f"(the preset: about {usual.images:,} of {usual.people:,})")
+        report.lines.append(
+            f"  {one.name:12} {one.images:>9,} images of {one.people:>6,} people  {one.where} "
+            f"(the preset: about {usual.images:,} of {usual.people:,})"
+        )
         if one.wrong:
             report.wrong.append(f"{one.name}: {one.wrong}")
     if not any(one.wrong for one in faces):
@@ -124,8 +130,11 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
             x = feed.batch_of(images[cut], width_of, recipe, training, draw)
             z = module(x).float()
             part = teacher and (teacher[0][cut], teacher[1][cut])
-            fabric.backward(train.recipe_loss(recipe, training, z, module.softmax.weight, labels[cut], part,
-                                              len(x) // len(labels[cut])))
+            fabric.backward(
+                train.recipe_loss(
+                    recipe, training, z, module.softmax.weight, labels[cut], part, len(x) // len(labels[cut])
+                )
+            )
         optimiser.step()
         optimiser.zero_grad()
         if fabric.device.type == "cuda":
@@ -144,31 +153,46 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
         kind = (recipe.high, recipe.low, recipe.needs_teacher)
         taken[kind] = taken.get(kind) or measured_step(recipe, preset, people)
     weights = sum(p.numel() for p in train.Student(training, people).parameters()) * 4
-    writes = {"packs": sum(one.images * FACE for one in faces if one.new),
-              "runs, and one that is under way": weights * (len(chosen) + 2),
-              "features": (faces[1].images + faces[2].images) * len(preset.widths) * len(chosen) * training.embedding * 4}
+    writes = {
+        "packs": sum(one.images * FACE for one in faces if one.new),
+        "runs, and one that is under way": weights * (len(chosen) + 2),
+        "features": (faces[1].images + faces[2].images) * len(preset.widths) * len(chosen) * training.embedding * 4,
+    }
     free = archive.free_disk(store.root())
-    report.lines.append("disk  " + ", ".join(f"{name} {size / GIB:.1f} GiB" for name, size in writes.items())
-                        + f"; free at {store.root()}: {free / GIB:.0f} GiB")
+    report.lines.append(
+        "disk  "
+        + ", ".join(f"{name} {size / GIB:.1f} GiB" for name, size in writes.items())
+        + f"; free at {store.root()}: {free / GIB:.0f} GiB"
+    )
     if sum(writes.values()) > free:
-        report.wrong.append(f"the disk is {(sum(writes.values()) - free) / GIB:.1f} GiB too small: free some, or set "
-                            f"RIFR_STORE to another disk")
+        report.wrong.append(
+            f"the disk is {(sum(writes.values()) - free) / GIB:.1f} GiB too small: free some, or set "
+            f"RIFR_STORE to another disk"
+        )
     table = 2 * photos * training.embedding * 4 if any(recipe.needs_teacher for recipe in chosen) else 0
     need, have = max(step.peak for step in taken.values()) + table, _memory(device)
-    report.lines.append(f"memory  {need / GIB:.1f} GiB of {have / GIB:.0f} on {_name(device)}: a step's "
-                        f"{(need - table) / GIB:.1f}, and {table / GIB:.1f} for the teacher's outputs, two rows a photo")
+    report.lines.append(
+        f"memory  {need / GIB:.1f} GiB of {have / GIB:.0f} on {_name(device)}: a step's "
+        f"{(need - table) / GIB:.1f}, and {table / GIB:.1f} for the teacher's outputs, two rows a photo"
+    )
     if need > have:
-        report.wrong.append(f"{_name(device)} lacks {(need - have) / GIB:.1f} GiB of memory: --set micro_batch="
-                            f"{training.batch_size // 2} takes a batch in parts, or start more processes (torchrun)")
+        report.wrong.append(
+            f"{_name(device)} lacks {(need - have) / GIB:.1f} GiB of memory: --set micro_batch="
+            f"{training.batch_size // 2} takes a batch in parts, or start more processes (torchrun)"
+        )
     total = 0.0
     for recipe in chosen:
         step = taken[recipe.high, recipe.low, recipe.needs_teacher]
         rows = training.batch_size * (recipe.high + recipe.low)
         total += steps * step.seconds
-        report.lines.append(f"time  {recipe.label:20} {steps:>9,} steps of {1000 * step.seconds:,.1f} ms "
-                            f"({rows / step.seconds:,.0f} images/s) = {_long(steps * step.seconds)}")
-    report.lines.append(f"time  all {len(chosen)}, one after the other: {_long(total)}. Measured on noise, {TIMED} steps each"
-                        f"{', of ' + str(FEW) + ' photos' if device.type == 'cpu' else ''}: reading and evaluation come on top")
+        report.lines.append(
+            f"time  {recipe.label:20} {steps:>9,} steps of {1000 * step.seconds:,.1f} ms "
+            f"({rows / step.seconds:,.0f} images/s) = {_long(steps * step.seconds)}"
+        )
+    report.lines.append(
+        f"time  all {len(chosen)}, one after the other: {_long(total)}. Measured on noise, {TIMED} steps each"
+        f"{', of ' + str(FEW) + ' photos' if device.type == 'cpu' else ''}: reading and evaluation come on top"
+    )
 
 
 def _at(name: str, root: str) -> Faces:
@@ -183,16 +207,22 @@ def _at(name: str, root: str) -> Faces:
             return Faces(name, root, 0, 0, wrong=str(error))
         return Faces(name, root, len(pack), len(pack.people))
     if not path.is_dir():
-        return Faces(name, root, 0, 0, wrong=f"{root} is no folder: give a pack, or a folder that holds a folder a person")
+        return Faces(
+            name, root, 0, 0, wrong=f"{root} is no folder: give a pack, or a folder that holds a folder a person"
+        )
     people = [person for person in path.iterdir() if person.is_dir() and not person.name.startswith(".")]
     images = sum(file.suffix.lower() in ENDINGS for person in people for file in person.iterdir())
-    return Faces(name, root, images, len(people), new=True,
-                 wrong="" if images else f"{root} holds no images in folders a person")
+    return Faces(
+        name, root, images, len(people), new=True, wrong="" if images else f"{root} holds no images in folders a person"
+    )
 
 
 def _rendered(preset: Preset) -> list[Faces]:
-    sizes = {"train": (preset.train_people, preset.train_images), "probes": (preset.probe_people, preset.probe_images),
-             "distractors": (preset.distractor_people, 1)}
+    sizes = {
+        "train": (preset.train_people, preset.train_images),
+        "probes": (preset.probe_people, preset.probe_images),
+        "distractors": (preset.distractor_people, 1),
+    }
     return [Faces(name, "rendered", people * images, people, new=True) for name, (people, images) in sizes.items()]
 
 

@@ -50,11 +50,21 @@ class Outcome:
         """
         rows = []
         for (protocol, network, width), part in self.counts.groupby(["protocol", "network", "width"], sort=False):
-            found = metrics.interval(part.hits.to_numpy(), part.trials.to_numpy(), resamples=self.resamples,
-                                     average=average)
-            rows.append({"protocol": protocol, "network": network, "width": width, "rank1": 100 * found.estimate,
-                         "low": 100 * found.low, "high": 100 * found.high,
-                         "people": len(part), "trials": int(part.trials.sum())})  # fmt: skip
+            found = metrics.interval(
+                part.hits.to_numpy(), part.trials.to_numpy(), resamples=self.resamples, average=average
+            )
+            rows.append(
+                {
+                    "protocol": protocol,
+                    "network": network,
+                    "width": width,
+                    "rank1": 100 * found.estimate,
+                    "low": 100 * found.low,
+                    "high": 100 * found.high,
+                    "people": len(part),
+                    "trials": int(part.trials.sum()),
+                }
+            )
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str, average: str = "micro") -> pd.DataFrame:
@@ -62,22 +72,36 @@ class Outcome:
         rows = []
         for (protocol, width), part in self.counts.groupby(["protocol", "width"], sort=False):
             ours, theirs = (part[part.network == name] for name in (network, other))
-            found = metrics.interval(ours.hits.to_numpy(), ours.trials.to_numpy(), other_hits=theirs.hits.to_numpy(),
-                                     resamples=self.resamples, average=average)
-            rows.append({"protocol": protocol, "width": width, "difference": 100 * found.estimate,
-                         "low": 100 * found.low, "high": 100 * found.high, "people": len(ours)})  # fmt: skip
+            found = metrics.interval(
+                ours.hits.to_numpy(),
+                ours.trials.to_numpy(),
+                other_hits=theirs.hits.to_numpy(),
+                resamples=self.resamples,
+                average=average,
+            )
+            rows.append(
+                {
+                    "protocol": protocol,
+                    "width": width,
+                    "difference": 100 * found.estimate,
+                    "low": 100 * found.low,
+                    "high": 100 * found.high,
+                    "people": len(ours),
+                }
+            )
         return pd.DataFrame(rows)
-
 
     def cmc(self, average: str = "micro") -> pd.DataFrame:
         """Cumulative match characteristic: a row per protocol, network, width and rank: rate, low, high in per cent."""
         rows = []
         for (protocol, network, width), one in self.found.items():
             for rank in range(1, one.ranks + 1):
-                rate = metrics.interval(one.hits_at[:, rank - 1], one.trials_per_person, resamples=self.resamples,
-                                        average=average)
-                rows.append({"protocol": protocol, "network": network, "width": width, "rank": rank,
-                             **_percent("rate", rate)})  # fmt: skip
+                rate = metrics.interval(
+                    one.hits_at[:, rank - 1], one.trials_per_person, resamples=self.resamples, average=average
+                )
+                rows.append(
+                    {"protocol": protocol, "network": network, "width": width, "rank": rank, **_percent("rate", rate)}
+                )
         return pd.DataFrame(rows)
 
 
@@ -96,11 +120,23 @@ class RocOutcome:
         rows = []
         for (protocol, network, width), one in self.found.items():
             for fpr in fprs:
-                rate = (verification.interval_at(one, fpr, resamples=self.resamples) if fpr >= one.least_fpr
-                        else metrics.Interval(np.nan, np.nan, np.nan))  # fmt: skip
-                rows.append({"protocol": protocol, "network": network, "width": width, "fpr": fpr,
-                             **_percent("tpr", rate), "people": len(one.own_ends), "genuine": one.genuine,
-                             "impostor": one.impostor})  # fmt: skip
+                rate = (
+                    verification.interval_at(one, fpr, resamples=self.resamples)
+                    if fpr >= one.least_fpr
+                    else metrics.Interval(np.nan, np.nan, np.nan)
+                )
+                rows.append(
+                    {
+                        "protocol": protocol,
+                        "network": network,
+                        "width": width,
+                        "fpr": fpr,
+                        **_percent("tpr", rate),
+                        "people": len(one.own_ends),
+                        "genuine": one.genuine,
+                        "impostor": one.impostor,
+                    }
+                )
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str, fpr: float) -> pd.DataFrame:
@@ -108,8 +144,9 @@ class RocOutcome:
         rows = []
         for (protocol, name, width), one in self.found.items():
             if name == network and fpr >= one.least_fpr:
-                found = verification.interval_at(one, fpr, other=self.found[protocol, other, width],
-                                                 resamples=self.resamples)
+                found = verification.interval_at(
+                    one, fpr, other=self.found[protocol, other, width], resamples=self.resamples
+                )
                 rows.append({"protocol": protocol, "width": width, "fpr": fpr, **_percent("difference", found)})
         return pd.DataFrame(rows)
 
@@ -134,21 +171,36 @@ class WatchOutcome:
         rows = []
         for (protocol, network, width), one in self.found.items():
             for fpir in fpirs:
-                rate = (open_set.interval_at(one, fpir, resamples=self.resamples) if fpir >= one.least_fpir
-                        else metrics.Interval(np.nan, np.nan, np.nan))  # fmt: skip
-                rows.append({"protocol": protocol, "network": network, "width": width, "fpir": fpir,
-                             **_percent("fnir", rate), "enrolled": one.enrolled, "mated": one.mated,
-                             "unknown": one.unknown})  # fmt: skip
+                rate = (
+                    open_set.interval_at(one, fpir, resamples=self.resamples)
+                    if fpir >= one.least_fpir
+                    else metrics.Interval(np.nan, np.nan, np.nan)
+                )
+                rows.append(
+                    {
+                        "protocol": protocol,
+                        "network": network,
+                        "width": width,
+                        "fpir": fpir,
+                        **_percent("fnir", rate),
+                        "enrolled": one.enrolled,
+                        "mated": one.mated,
+                        "unknown": one.unknown,
+                    }
+                )
         return pd.DataFrame(rows)
 
 
-def fit_all(names: Iterable[str], preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True) -> dict[str, Run]:
+def fit_all(
+    names: Iterable[str], preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True
+) -> dict[str, Run]:
     """The runs of several recipes by name, found or trained."""
     return train.fit_all(names, preset, seed, faces.train, progress)
 
 
-def features(embedder: Embedder, pack: FacePack, width: int = HIGH, mirror: bool = True,
-             progress: bool = True) -> np.ndarray:  # fmt: skip
+def features(
+    embedder: Embedder, pack: FacePack, width: int = HIGH, mirror: bool = True, progress: bool = True
+) -> np.ndarray:
     """(N, D) float32: the features of a pack's images at a face width, found in the store or computed.
 
     `embedder` is a run, the path of an ONNX file, or a function (N, 112, 112, 3) uint8 -> (N, D). A function's features
@@ -169,8 +221,14 @@ def features(embedder: Embedder, pack: FacePack, width: int = HIGH, mirror: bool
     return np.load(path, allow_pickle=False)
 
 
-def identify(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: str | Preset = "",
-             widths: Sequence[int] = (), progress: bool = True, ranks: int = 1) -> Outcome:  # fmt: skip
+def identify(
+    embedders: dict[str, Embedder],
+    faces: FaceSets | tuple[FacePack, FacePack],
+    preset: str | Preset = "",
+    widths: Sequence[int] = (),
+    progress: bool = True,
+    ranks: int = 1,
+) -> Outcome:
     """P1 and P2 of several networks at the preset's widths (or `widths`), as counts by person.
 
     `embedders` are runs, ONNX files or functions by name; `faces` the sets of an experiment, or (probes, distractors);
@@ -180,31 +238,61 @@ def identify(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, F
     for side in _sides(embedders, faces, preset, progress):
         found = identification.evaluate(side.probes, side.gallery, side.identities, side.distractors, ranks=ranks)
         protocol, network, width = side.key
-        parts.append(pd.DataFrame({"protocol": protocol, "network": network, "width": width, "person": found.people,
-                                   "hits": found.hits, "trials": found.trials_per_person}))  # fmt: skip
+        parts.append(
+            pd.DataFrame(
+                {
+                    "protocol": protocol,
+                    "network": network,
+                    "width": width,
+                    "person": found.people,
+                    "hits": found.hits,
+                    "trials": found.trials_per_person,
+                }
+            )
+        )
         kept[side.key] = found
     return Outcome(pd.concat(parts, ignore_index=True), preset.resamples, kept)
 
 
-def verify(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: str | Preset = "",
-           widths: Sequence[int] = (), progress: bool = True, pairs: str = "first") -> RocOutcome:  # fmt: skip
+def verify(
+    embedders: dict[str, Embedder],
+    faces: FaceSets | tuple[FacePack, FacePack],
+    preset: str | Preset = "",
+    widths: Sequence[int] = (),
+    progress: bool = True,
+    pairs: str = "first",
+) -> RocOutcome:
     """Verification under P1 and P2 (section IV, Figs. 7 and 8): arguments as in `identify`; `pairs` says which photo of
     a probe-probe pair is the degraded one under P2, see `protocols.verification`."""
     preset = presets.get(preset, widths=tuple(widths))
-    return RocOutcome({side.key: verification.evaluate(side.probes, side.gallery, side.identities, side.distractors,
-                                                       pairs=pairs)
-                       for side in _sides(embedders, faces, preset, progress)}, preset.resamples)  # fmt: skip
+    return RocOutcome(
+        {
+            side.key: verification.evaluate(side.probes, side.gallery, side.identities, side.distractors, pairs=pairs)
+            for side in _sides(embedders, faces, preset, progress)
+        },
+        preset.resamples,
+    )
 
 
-def watch(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: str | Preset = "",
-          widths: Sequence[int] = (), progress: bool = True) -> WatchOutcome:  # fmt: skip
+def watch(
+    embedders: dict[str, Embedder],
+    faces: FaceSets | tuple[FacePack, FacePack],
+    preset: str | Preset = "",
+    widths: Sequence[int] = (),
+    progress: bool = True,
+) -> WatchOutcome:
     """Open-set identification: a photo of each probe person is enrolled, the distractors are people nobody looks for.
 
     Arguments as in `identify`. The distractors are searches here, so they have the probes' width, not the gallery's.
     """
     preset = presets.get(preset, widths=tuple(widths))
-    return WatchOutcome({side.key: open_set.evaluate(side.probes, side.gallery, side.identities, side.strangers)
-                         for side in _sides(embedders, faces, preset, progress)}, preset.resamples)  # fmt: skip
+    return WatchOutcome(
+        {
+            side.key: open_set.evaluate(side.probes, side.gallery, side.identities, side.strangers)
+            for side in _sides(embedders, faces, preset, progress)
+        },
+        preset.resamples,
+    )
 
 
 @dataclass(frozen=True)
@@ -219,8 +307,9 @@ class _Side:
     strangers: np.ndarray
 
 
-def _sides(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: Preset,
-           progress: bool) -> Iterator[_Side]:  # fmt: skip
+def _sides(
+    embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: Preset, progress: bool
+) -> Iterator[_Side]:
     """P1 and P2 of each network at each width, with the features found in the store or computed."""
     pair = (faces.probes, faces.distractors) if isinstance(faces, FaceSets) else faces
     for name, run in tqdm(embedders.items(), desc="P1 and P2", unit="network", disable=None if progress else True):
@@ -230,8 +319,14 @@ def _sides(embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, Fac
         )
         for width in preset.widths:
             for protocol, gallery in (("P1", width), ("P2", HIGH)):
-                yield _Side((protocol, name, width), probes[width], probes[gallery], pair[0].identities,
-                            distractors[gallery], distractors[width])
+                yield _Side(
+                    (protocol, name, width),
+                    probes[width],
+                    probes[gallery],
+                    pair[0].identities,
+                    distractors[gallery],
+                    distractors[width],
+                )
 
 
 def angles(trained: dict[str, Run], faces: FaceSets, preset: str | Preset = "", progress: bool = True) -> pd.DataFrame:
@@ -252,8 +347,9 @@ def angles(trained: dict[str, Run], faces: FaceSets, preset: str | Preset = "", 
     return pd.DataFrame(rows)
 
 
-def angles_to_teacher(trained: dict[str, Run], teacher: Run, faces: FaceSets, preset: str | Preset = "",
-                      progress: bool = True) -> pd.DataFrame:  # fmt: skip
+def angles_to_teacher(
+    trained: dict[str, Run], teacher: Run, faces: FaceSets, preset: str | Preset = "", progress: bool = True
+) -> pd.DataFrame:
     """Fig. 3 (b) as data: the angle from each student's feature at each width to the teacher's at 112 px."""
     preset = presets.get(preset)
     target = features(teacher, faces.probes, HIGH, preset.mirror, progress)
@@ -276,8 +372,11 @@ def teacher_entropy(teacher: Run, pack: FacePack, photos: int = 1000) -> dict[st
     for part in np.array_split(which, -(-len(which) // 256)):
         logits.append(embedder(np.asarray(pack.images[part])) @ teacher.softmax().numpy().T)
     p = softmax(np.concatenate(logits), axis=1)
-    return {"right": float(p[np.arange(len(which)), pack.labels[which]].mean()),
-            "entropy": float(entropy(p, axis=1).mean()), "most": float(np.log(p.shape[1]))}
+    return {
+        "right": float(p[np.arange(len(which)), pack.labels[which]].mean()),
+        "entropy": float(entropy(p, axis=1).mean()),
+        "most": float(np.log(p.shape[1])),
+    }
 
 
 def _percent(name: str, found: metrics.Interval) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Stored runs: a trained network with what made it, found again by what made it.
 
-    store/runs/<recipe>-<preset>-s<seed>-<key>/
-        weights.safetensors    network.* and softmax.weight (K, D)
-        record.json            configuration, faces, history by epoch, versions, time
+store/runs/<recipe>-<preset>-s<seed>-<key>/
+    weights.safetensors    network.* and softmax.weight (K, D)
+    record.json            configuration, faces, history by epoch, versions, time
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Run:
         except FileNotFoundError:
             raise FileNotFoundError(f"{path} holds no finished run: train it with `python -m rifr train`.") from None
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path / 'record.json'} is damaged ({error}): delete the folder and train again.") from error
+            raise ValueError(
+                f"{path / 'record.json'} is damaged ({error}): delete the folder and train again."
+            ) from error
         return cls(path, record)
 
     @property
@@ -71,8 +73,9 @@ class Run:
         try:
             return load_file(self.path / "weights.safetensors")
         except Exception as error:
-            raise ValueError(f"{self.path / 'weights.safetensors'} cannot be read ({error}): "
-                             f"delete the folder and train again.") from error
+            raise ValueError(
+                f"{self.path / 'weights.safetensors'} cannot be read ({error}): delete the folder and train again."
+            ) from error
 
     def softmax(self) -> Tensor:
         """The softmax layer `w` (K, D)."""

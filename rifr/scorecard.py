@@ -15,8 +15,20 @@ from rifr import display, figures, store
 
 __all__ = ["COLUMNS", "Score", "check_ending"]
 
-COLUMNS = ["protocol", "network", "width", "measure", "at", "value", "low", "high", "people", "trials", "impostors",
-           "std"]  # fmt: skip
+COLUMNS = [
+    "protocol",
+    "network",
+    "width",
+    "measure",
+    "at",
+    "value",
+    "low",
+    "high",
+    "people",
+    "trials",
+    "impostors",
+    "std",
+]
 AT = {"rank1": "", "cmc": "rank", "roc": "FPR", "open-set": "FPIR", "pairs": ""}
 DRAWN = ("rank1", "cmc", "roc")
 VALUE = {"rank1": "rank-1", "cmc": "identified", "roc": "TPR", "open-set": "FNIR", "pairs": "accuracy on pairs"}
@@ -64,8 +76,11 @@ class Score:
             probes, others = made["probes"], made["distractors"]
             said.append(f"{probes['images']:,} probes of {probes['people']} people, {others['images']:,} distractors")
             if others["excluded"]:
-                said.append(f"{len(others['excluded'])} probe people left out of the distractors: "
-                            + ", ".join(others["excluded"][:10]) + (", ..." if len(others["excluded"]) > 10 else ""))
+                said.append(
+                    f"{len(others['excluded'])} probe people left out of the distractors: "
+                    + ", ".join(others["excluded"][:10])
+                    + (", ..." if len(others["excluded"]) > 10 else "")
+                )
         if "pairs" in made:
             said.append(f"{made['pairs']['pairs']:,} pairs of {made['pairs']['images']:,} photos")
         return "; ".join(said)

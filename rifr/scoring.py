@@ -38,11 +38,24 @@ from rifr.scorecard import COLUMNS, Score
 __all__ = ["MEASURES", "named", "score"]
 
 MEASURES = ("rank1", "cmc", "roc", "open-set")
-def score(embedders: Embedder | Sequence[Embedder] | Mapping[str, Embedder], probes: FacePack | str | Path = "",
-          distractors: FacePack | str | Path = "", *, pairs: str | Path = "", images: str | Path = "",
-          protocols: Iterable[str] = tuple(PROTOCOLS), measures: Iterable[str] = ("rank1",), widths: Sequence[int] = (),
-          ranks: int = 20, fprs: Sequence[float] = (1e-3, 1e-4), fpirs: Sequence[float] = (1e-2, 1e-3),
-          preset: str | Preset = "", progress: bool = True) -> Score:
+
+
+def score(
+    embedders: Embedder | Sequence[Embedder] | Mapping[str, Embedder],
+    probes: FacePack | str | Path = "",
+    distractors: FacePack | str | Path = "",
+    *,
+    pairs: str | Path = "",
+    images: str | Path = "",
+    protocols: Iterable[str] = tuple(PROTOCOLS),
+    measures: Iterable[str] = ("rank1",),
+    widths: Sequence[int] = (),
+    ranks: int = 20,
+    fprs: Sequence[float] = (1e-3, 1e-4),
+    fpirs: Sequence[float] = (1e-2, 1e-3),
+    preset: str | Preset = "",
+    progress: bool = True,
+) -> Score:
     """Measure embedders side by side on the same faces.
 
     embedders: one or several, or by name: ONNX files (a path, or `embed.Onnx` with options), stored runs, functions
@@ -78,8 +91,13 @@ def score(embedders: Embedder | Sequence[Embedder] | Mapping[str, Embedder], pro
             tables.append(found[found.protocol.isin(protocols)])
             curves |= {key: curve for key, curve in drawn.items() if key[0] in protocols}
     if listed:
-        provenance["pairs"] = {"source": listed.photos.manifest["source"], "checksum": listed.photos.checksum,
-                               "images": len(listed.photos), "pairs": len(listed.same), "same": int(listed.same.sum())}
+        provenance["pairs"] = {
+            "source": listed.photos.manifest["source"],
+            "checksum": listed.photos.checksum,
+            "images": len(listed.photos),
+            "pairs": len(listed.same),
+            "same": int(listed.same.sum()),
+        }
         tables.append(_over_pairs(embedders, listed, protocols, preset, progress))
     return Score(pd.concat(tables, ignore_index=True).reindex(columns=COLUMNS), provenance, curves)
 
@@ -123,8 +141,9 @@ def _rates(name: str, asked: Sequence[float]) -> tuple[float, ...]:
     return tuple(asked)
 
 
-def _faces(probes: FacePack | str | Path, distractors: FacePack | str | Path,
-           progress: bool) -> tuple[tuple[FacePack, FacePack], list[str]]:  # fmt: skip
+def _faces(
+    probes: FacePack | str | Path, distractors: FacePack | str | Path, progress: bool
+) -> tuple[tuple[FacePack, FacePack], list[str]]:
     """Probes and distractors of whom nobody is a probe, and the names of those who were left out for it."""
     if isinstance(probes, FacePack) != isinstance(distractors, FacePack):
         raise ValueError("probes and distractors are both folders or both packs: open both with FacePack.open")
@@ -133,8 +152,10 @@ def _faces(probes: FacePack | str | Path, distractors: FacePack | str | Path,
     else:
         known, people = _names(probes), _names(distractors)
         if Path(probes).resolve() == Path(distractors).resolve():
-            raise ValueError(f"{Path(probes).name} is given as probes and as distractors, who are other people: name "
-                             "their folder, or divide this one by `python -m rifr prepare` with --fewest 2, --most 1")
+            raise ValueError(
+                f"{Path(probes).name} is given as probes and as distractors, who are other people: name "
+                "their folder, or divide this one by `python -m rifr prepare` with --fewest 2, --most 1"
+            )
     if people and not people - known:
         raise ValueError(f"all {len(people)} distractors are probes too: give a folder of other people")
     if isinstance(probes, FacePack):
@@ -154,8 +175,16 @@ def _names(folder: str | Path) -> set[str]:
     return {person.name for person in folder.iterdir() if person.is_dir()} if folder.is_dir() else set()
 
 
-def _measured(embedders: dict[str, Embedder], faces: tuple[FacePack, FacePack], measures: list[str], preset: Preset,
-              ranks: int, fprs: Sequence[float], fpirs: Sequence[float], progress: bool):  # fmt: skip
+def _measured(
+    embedders: dict[str, Embedder],
+    faces: tuple[FacePack, FacePack],
+    measures: list[str],
+    preset: Preset,
+    ranks: int,
+    fprs: Sequence[float],
+    fpirs: Sequence[float],
+    progress: bool,
+):
     """For each measure, its rows of the table, and its curves where it is the ROC."""
     keys = ["protocol", "network", "width"]
     outcome = None
@@ -180,21 +209,34 @@ def _measured(embedders: dict[str, Embedder], faces: tuple[FacePack, FacePack], 
             yield table.rename(columns=names).assign(measure="open-set"), {}
 
 
-def _over_pairs(embedders: dict[str, Embedder], listed: pair_list.PairList, protocols: list[str], preset: Preset,
-                progress: bool) -> pd.DataFrame:  # fmt: skip
+def _over_pairs(
+    embedders: dict[str, Embedder], listed: pair_list.PairList, protocols: list[str], preset: Preset, progress: bool
+) -> pd.DataFrame:
     """Accuracy on a list of pairs: under P1 both photos are at the width, under P2 the first of each pair alone."""
     rows = []
     for name, one in embedders.items():
-        at = {width: results.features(one, listed.photos, width, preset.mirror, progress)
-              for width in sorted({HIGH, *preset.widths})}
+        at = {
+            width: results.features(one, listed.photos, width, preset.mirror, progress)
+            for width in sorted({HIGH, *preset.widths})
+        }
         for width in preset.widths:
             for protocol in protocols:
                 second = at[width if protocol == "P1" else HIGH][listed.second]
                 found = pairs_protocol.evaluate(at[width][listed.first], second, listed.same)
                 sure = found.interval()
-                rows.append({"protocol": protocol, "network": name, "width": width, "measure": "pairs",
-                             "value": 100 * found.accuracy, "low": 100 * sure.low, "high": 100 * sure.high,
-                             "trials": len(listed.same), "std": 100 * found.std})  # fmt: skip
+                rows.append(
+                    {
+                        "protocol": protocol,
+                        "network": name,
+                        "width": width,
+                        "measure": "pairs",
+                        "value": 100 * found.accuracy,
+                        "low": 100 * sure.low,
+                        "high": 100 * sure.high,
+                        "trials": len(listed.same),
+                        "std": 100 * found.std,
+                    }
+                )
     return pd.DataFrame(rows)
 
 
@@ -211,13 +253,22 @@ def _made_by(embedders: dict[str, Embedder], preset: Preset) -> dict[str, Any]:
             made[name] = {"function": getattr(one, "__qualname__", type(one).__name__)}
     libraries = ("numpy", "torch", "onnxruntime", "opencv-python-headless")
     return {
-        "made": datetime.now(UTC).isoformat(timespec="seconds"), "embedders": made, "mirror": preset.mirror,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "embedders": made,
+        "mirror": preset.mirror,
         "intervals": {"level": 0.95, "bootstrap over": "people", "resamples": preset.resamples, "seed": 0},
-        "versions": {"rifr": rifr.__version__, "python": platform.python_version(),
-                     **{library: version(library) for library in libraries}},
-    }  # fmt: skip
+        "versions": {
+            "rifr": rifr.__version__,
+            "python": platform.python_version(),
+            **{library: version(library) for library in libraries},
+        },
+    }
 
 
 def _described(pack: FacePack) -> dict[str, Any]:
-    return {"source": pack.manifest.get("source", ""), "checksum": pack.checksum,
-            "images": len(pack), "people": len(pack.people)}  # fmt: skip
+    return {
+        "source": pack.manifest.get("source", ""),
+        "checksum": pack.checksum,
+        "images": len(pack),
+        "people": len(pack.people),
+    }

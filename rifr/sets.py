@@ -30,13 +30,21 @@ class FaceSets:
 
     def describe(self) -> str:
         """One sentence for captions: what the faces are and how many."""
-        return (f"{self.train.manifest['source']}: {len(self.train):,} images of {len(self.train.people):,} people to "
-                f"train on; {len(self.probes):,} probes of {len(self.probes.people)} people among "
-                f"{len(self.distractors):,} distractors")
+        return (
+            f"{self.train.manifest['source']}: {len(self.train):,} images of {len(self.train.people):,} people to "
+            f"train on; {len(self.probes):,} probes of {len(self.probes.people)} people among "
+            f"{len(self.distractors):,} distractors"
+        )
 
 
-def face_sets(preset: str | Preset = "", seed: int = 0, train_faces: str = "", probe_faces: str = "",
-              distractor_faces: str = "", progress: bool = True) -> FaceSets:
+def face_sets(
+    preset: str | Preset = "",
+    seed: int = 0,
+    train_faces: str = "",
+    probe_faces: str = "",
+    distractor_faces: str = "",
+    progress: bool = True,
+) -> FaceSets:
     """The three packs of an experiment, found in the store or made.
 
     Without folders, the preset's rendered people. A folder holds a folder per person of aligned 112x112 images, or is
@@ -56,13 +64,19 @@ def face_sets(preset: str | Preset = "", seed: int = 0, train_faces: str = "", p
         "probe": (preset.probe_people, preset.probe_images),
         "distractor": (preset.distractor_people, 1),
     }
-    made = FaceSets(*(rendered_pack(rendered.RenderSpec(split, people, images, seed=seed), progress)
-                      for split, (people, images) in sizes.items()))
+    made = FaceSets(
+        *(
+            rendered_pack(rendered.RenderSpec(split, people, images, seed=seed), progress)
+            for split, (people, images) in sizes.items()
+        )
+    )
     packs.require_disjoint(train=made.train, probes=made.probes, distractors=made.distractors)
     return made
 
 
-def probe_sets(probe_faces: str | Path, distractor_faces: str | Path, progress: bool = True) -> tuple[FacePack, FacePack]:
+def probe_sets(
+    probe_faces: str | Path, distractor_faces: str | Path, progress: bool = True
+) -> tuple[FacePack, FacePack]:
     """Probes and distractors from folders (or packs), for scoring an embedder that is trained already."""
     probes = _folder_pack(Path(probe_faces), {"fewest": 2}, progress)
     return probes, _folder_pack(Path(distractor_faces), {"most": 1, "exclude": probes.people}, progress)
@@ -78,7 +92,9 @@ def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
 def _from_folders(train: Path, probe: Path, distractor: Path, progress: bool) -> FaceSets:
     probes = _folder_pack(probe, {"fewest": 2}, progress)
     train_pack = _folder_pack(train, {"fewest": FEWEST_TO_TRAIN, "exclude": probes.people}, progress)
-    distractors = _folder_pack(distractor, {"most": 1, "exclude": sorted({*probes.people, *train_pack.people})}, progress)
+    distractors = _folder_pack(
+        distractor, {"most": 1, "exclude": sorted({*probes.people, *train_pack.people})}, progress
+    )
     made = FaceSets(train_pack, probes, distractors)
     left_out = {name for pack in (train_pack, distractors) for name in pack.manifest["spec"].get("excluded", [])}
     packs.require_disjoint(train=made.train, probes=made.probes, distractors=made.distractors)
@@ -90,8 +106,9 @@ def _folder_pack(folder: Path, options: dict, progress: bool) -> FacePack:
         pack = FacePack.open(folder)
         keep = [name not in options.get("exclude", ()) for name in pack.identities]
         return pack if all(keep) else pack.take(keep)
-    listing = sorted((str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns)
-                     for file in folder.glob("*/*"))
+    listing = sorted(
+        (str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns) for file in folder.glob("*/*")
+    )
     key = store.digest(str(folder.resolve()), listing, options, store.sources_digest(folder_reader))
     path = store.root() / "packs" / f"folder-{folder.name}-{key[:12]}"
     with store.lock(path):

@@ -108,8 +108,9 @@ def _start(call: Call, place: int) -> subprocess.Popen:
     # The library as it is imported here, wherever the other process is started.
     path = [str(Path(__file__).resolve().parent.parent), *filter(None, [os.environ.get("PYTHONPATH", "")])]
     environment["PYTHONPATH"] = os.pathsep.join(path)
-    process = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                               env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment
+    )
     with contextlib.suppress(BrokenPipeError):  # it ended at once: the call is made here later
         pickle.dump((call.module, call.function, call.keywords, call.pack), process.stdin)
         process.stdin.close()

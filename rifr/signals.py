@@ -31,8 +31,11 @@ def stoppable() -> Iterator[list[float]]:
 
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
-                  if signal.getsignal(number) != signal.SIG_IGN}
+        before = {
+            number: signal.signal(number, stop)
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) != signal.SIG_IGN
+        }
     try:
         yield times
     finally:

@@ -54,16 +54,66 @@ WIDTHS = {1: (16, 20), 2: (25, 32), 3: (40, 50)}
 PITCH = {1: 6, 2: 9, 3: 15}
 """How far the cameras look down on a person at each distance, in degrees: they hang above the door."""
 CAMERAS = {
-    1: Camera(blur=(0.5, 0.7), motion=(0, 0.3), gain=(0.5, 0.8), red=(0.86, 0.92), green=(1.02, 1.08), blue=(0.84, 0.9),
-              gamma=(2.0, 2.2), shot=(0.001, 0.002), read=(0.004, 0.008), quality=(70, 85)),
-    2: Camera(blur=(0.3, 0.5), motion=(0, 0.3), gain=(0.7, 1.1), red=(0.94, 1.0), green=(1.0, 1.04), blue=(0.98, 1.06),
-              gamma=(2.1, 2.3), shot=(0.001, 0.002), read=(0.004, 0.008), quality=(75, 90)),
-    3: Camera(blur=(0.7, 0.9), motion=(0, 0.4), gain=(0.6, 0.9), red=(0.8, 0.88), green=(1.04, 1.1), blue=(0.9, 0.98),
-              gamma=(1.9, 2.1), shot=(0.002, 0.004), read=(0.008, 0.014), quality=(55, 70)),
-    4: Camera(blur=(0.4, 0.6), motion=(0, 0.3), gain=(0.35, 0.6), red=(1.0, 1.08), green=(0.98, 1.02), blue=(0.8, 0.88),
-              gamma=(2.0, 2.2), shot=(0.003, 0.005), read=(0.012, 0.02), quality=(65, 80)),
-    5: Camera(blur=(0.6, 0.8), motion=(0, 0.3), gain=(0.8, 1.2), red=(0.9, 0.96), green=(1.0, 1.06), blue=(1.0, 1.1),
-              gamma=(2.2, 2.5), shot=(0.001, 0.003), read=(0.006, 0.01), quality=(45, 60)),
+    1: Camera(
+        blur=(0.5, 0.7),
+        motion=(0, 0.3),
+        gain=(0.5, 0.8),
+        red=(0.86, 0.92),
+        green=(1.02, 1.08),
+        blue=(0.84, 0.9),
+        gamma=(2.0, 2.2),
+        shot=(0.001, 0.002),
+        read=(0.004, 0.008),
+        quality=(70, 85),
+    ),
+    2: Camera(
+        blur=(0.3, 0.5),
+        motion=(0, 0.3),
+        gain=(0.7, 1.1),
+        red=(0.94, 1.0),
+        green=(1.0, 1.04),
+        blue=(0.98, 1.06),
+        gamma=(2.1, 2.3),
+        shot=(0.001, 0.002),
+        read=(0.004, 0.008),
+        quality=(75, 90),
+    ),
+    3: Camera(
+        blur=(0.7, 0.9),
+        motion=(0, 0.4),
+        gain=(0.6, 0.9),
+        red=(0.8, 0.88),
+        green=(1.04, 1.1),
+        blue=(0.9, 0.98),
+        gamma=(1.9, 2.1),
+        shot=(0.002, 0.004),
+        read=(0.008, 0.014),
+        quality=(55, 70),
+    ),
+    4: Camera(
+        blur=(0.4, 0.6),
+        motion=(0, 0.3),
+        gain=(0.35, 0.6),
+        red=(1.0, 1.08),
+        green=(0.98, 1.02),
+        blue=(0.8, 0.88),
+        gamma=(2.0, 2.2),
+        shot=(0.003, 0.005),
+        read=(0.012, 0.02),
+        quality=(65, 80),
+    ),
+    5: Camera(
+        blur=(0.6, 0.8),
+        motion=(0, 0.3),
+        gain=(0.8, 1.2),
+        red=(0.9, 0.96),
+        green=(1.0, 1.06),
+        blue=(1.0, 1.1),
+        gamma=(2.2, 2.5),
+        shot=(0.001, 0.003),
+        read=(0.006, 0.01),
+        quality=(45, 60),
+    ),
 }
 """The five cameras: narrow ranges, so that a camera is the same for everybody it films."""
 
@@ -74,7 +124,7 @@ Points = dict[str, np.ndarray]
 def tinyface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> Path:
     """The root of the stand-in for TinyFace, found in the store or rendered.
 
-        Testing_Set/Probe, Gallery_Match/<ID>_<k>.jpg, Gallery_Distractor/*.jpg, and the two .mat lists
+    Testing_Set/Probe, Gallery_Match/<ID>_<k>.jpg, Gallery_Distractor/*.jpg, and the two .mat lists
     """
     preset = presets.get(preset)
     people, strangers = preset.tiny_people, preset.tiny_distractors
@@ -83,16 +133,20 @@ def tinyface(preset: str | Preset = "", seed: int = 0, progress: bool = True) ->
         names: list[str] = []
         shots = [PROBES + GALLERY] * people
         shots += [min(OF_STRANGERS, strangers - n) for n in range(0, strangers, OF_STRANGERS)]
-        for files in _rendered(len(shots), lambda model, n: _tiny_person(model, seed, n, shots[n], n < people),
-                               "TinyFace", progress):  # fmt: skip
+        for files in _rendered(
+            len(shots), lambda model, n: _tiny_person(model, seed, n, shots[n], n < people), "TinyFace", progress
+        ):
             _write(root / "Testing_Set", files)
             names += files
-        matched, probes = ([Path(name).name for name in names if name.startswith(folder)]
-                           for folder in ("Gallery_Match", "Probe"))
+        matched, probes = (
+            [Path(name).name for name in names if name.startswith(folder)] for folder in ("Gallery_Match", "Probe")
+        )
         ids = [[int(name.split("_")[0]) for name in part] for part in (matched, probes)]
         tinyface_reader.write_lists(root, matched, ids[0], probes, ids[1])
-        numbers = (f"{people} people with {PROBES} probes and {GALLERY} gallery photos each, {strangers} distractors "
-                   f"of {len(shots) - people} others, {HEIGHTS[0]} to {HEIGHTS[1]} px high")
+        numbers = (
+            f"{people} people with {PROBES} probes and {GALLERY} gallery photos each, {strangers} distractors "
+            f"of {len(shots) - people} others, {HEIGHTS[0]} to {HEIGHTS[1]} px high"
+        )
         (root / "README.txt").write_text(README.format(name="TinyFace", numbers=numbers, seed=seed))
 
     return _found_or_made("tinyface", (people, strangers, seed), write, tinyface_reader)
@@ -101,9 +155,9 @@ def tinyface(preset: str | Preset = "", seed: int = 0, progress: bool = True) ->
 def scface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> Path:
     """The root of the stand-in for SCface, found in the store or rendered.
 
-        mugshot_frontal_cropped_all/001_frontal.jpg
-        surveillance_cameras_distance_{1,2,3}/cam_{1..5}/001_cam1_1.jpg     1 is the farthest
-        all.txt                                                             both eyes, nose and mouth centre, exact
+    mugshot_frontal_cropped_all/001_frontal.jpg
+    surveillance_cameras_distance_{1,2,3}/cam_{1..5}/001_cam1_1.jpg     1 is the farthest
+    all.txt                                                             both eyes, nose and mouth centre, exact
     """
     preset = presets.get(preset)
     people = preset.surveillance_people
@@ -122,8 +176,9 @@ def scface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> P
 
 def _found_or_made(name: str, made_by: tuple[int, ...], write: Callable[[Path], None], *sources: ModuleType) -> Path:
     """The stand-in that these numbers and sources make, written whole or not at all; two askers make it once."""
-    key = store.digest(made_by, head.version(), faceset.sources(),
-                       store.sources_digest(sys.modules[__name__], native, align, *sources))
+    key = store.digest(
+        made_by, head.version(), faceset.sources(), store.sources_digest(sys.modules[__name__], native, align, *sources)
+    )
     path = store.root() / "standins" / f"rendered-{name}-{'-'.join(map(str, made_by))}-{key[:12]}"
     with store.lock(path):
         if not path.exists():
@@ -137,8 +192,14 @@ def _rendered(count: int, person: Callable[[Head, int], Any], name: str, progres
     model = head.load(progress and sys.stderr.isatty())
     hidden = not progress or not sys.stderr.isatty() or bool(os.environ.get("TQDM_DISABLE"))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from tqdm(pool.map(lambda n: person(model, n), range(count)), total=count, unit="person",
-                        desc=f"rendering a stand-in for {name}", disable=hidden, file=sys.stderr)  # fmt: skip
+        yield from tqdm(
+            pool.map(lambda n: person(model, n), range(count)),
+            total=count,
+            unit="person",
+            desc=f"rendering a stand-in for {name}",
+            disable=hidden,
+            file=sys.stderr,
+        )
 
 
 def _tiny_person(model: Head, seed: int, index: int, photos: int, known: bool) -> Files:
@@ -147,26 +208,30 @@ def _tiny_person(model: Head, seed: int, index: int, photos: int, known: bool) -
     shots = [capture.draw_capture(model, seed, "tinyface", index, n) for n in range(photos)]
     for shot in shots:
         _place(shot, 0.7, draw)
-        shot.shot["noise"], shot.shot["blur"] = 0.0, 0.0    # its own come with the small picture
+        shot.shot["noise"], shot.shot["blur"] = 0.0, 0.0  # its own come with the small picture
     taken = faces.photograph_person(model, person, shots, packs.SIDE, scenes=True)
     crops = [_jpeg(_tight_crop(*one, draw)) for one in zip(taken["images"], taken["landmarks"], strict=True)]
     if not known:
         return {f"Gallery_Distractor/{index + 1:06d}{'abc'[n]}.jpg": crop for n, crop in enumerate(crops)}
     folders = ["Probe"] * PROBES + ["Gallery_Match"] * GALLERY
-    return {f"{folder}/{index + 1}_{n}.jpg": crop
-            for n, (folder, crop) in enumerate(zip(folders, crops, strict=True), start=1)}
+    return {
+        f"{folder}/{index + 1}_{n}.jpg": crop
+        for n, (folder, crop) in enumerate(zip(folders, crops, strict=True), start=1)
+    }
 
 
 def _tight_crop(picture: np.ndarray, landmarks: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """An upright box around the face, from hairline to chin, as a camera of no known kind gives it."""
     to_picture = np.linalg.inv(np.vstack([align.similarity(landmarks), [0, 0, 1]]))[:2]
-    scale = np.hypot(*to_picture[:, 0])    # pixels of the picture in one of the aligned face
+    scale = np.hypot(*to_picture[:, 0])  # pixels of the picture in one of the aligned face
     x, y = align.transform((packs.SIDE / 2, 62.0), to_picture)
     left, right, up, down = scale * draw.uniform((36, 36, 44, 40), (48, 48, 58, 52))
-    rows, columns = ([max(0, round(middle - less)), min(len(picture), round(middle + more))]
-                     for middle, less, more in ((y, up, down), (x, left, right)))
-    crop = picture[rows[0]:rows[1], columns[0]:columns[1]]
-    height = round(HEIGHTS[0] + (HEIGHTS[1] - HEIGHTS[0]) * draw.beta(3.0, 18 / 7))    # its mean is 20 px
+    rows, columns = (
+        [max(0, round(middle - less)), min(len(picture), round(middle + more))]
+        for middle, less, more in ((y, up, down), (x, left, right))
+    )
+    crop = picture[rows[0] : rows[1], columns[0] : columns[1]]
+    height = round(HEIGHTS[0] + (HEIGHTS[1] - HEIGHTS[0]) * draw.beta(3.0, 18 / 7))  # its mean is 20 px
     return native.degraded(crop, (height, max(4, round(height * crop.shape[1] / crop.shape[0]))), draw)
 
 
@@ -184,7 +249,7 @@ def _filmed_person(model: Head, seed: int, index: int) -> tuple[Files, Points]:
     files = {f"mugshot_frontal_cropped_all/{stem}.jpg": _jpeg(taken["images"][0])}
     points = {stem: _four(taken["landmarks"][0])}
 
-    side, share, cut = packs.SIDE, 0.45, 14    # faces 50 px wide in a frame of 84 x 112
+    side, share, cut = packs.SIDE, 0.45, 14  # faces 50 px wide in a frame of 84 x 112
     places = [(distance, camera) for distance in WIDTHS for camera in CAMERAS]
     for (distance, camera), shot in zip(places, frames, strict=True):
         shot.shot["pitch"] -= np.deg2rad(PITCH[distance])
@@ -210,14 +275,14 @@ def _calm(shot: Capture, like: Capture, draw: np.random.Generator) -> None:
     for name in ("clothes", "background_top", "background_bottom", "background_mix", "light_colour", "ambient_colour"):
         record[name] = like.shot[name]
     record["yaw"], record["pitch"], record["roll"] = np.deg2rad(draw.normal(0, (4, 2.5, 2)))
-    record["light"] = 0.25 * draw.normal(), -0.8, 0.6    # from the ceiling before them
+    record["light"] = 0.25 * draw.normal(), -0.8, 0.6  # from the ceiling before them
     record["ambient"] = draw.uniform(0.55, 0.8)
     record["occluder"], record["noise"], record["blur"], record["distance"] = 0, 0.002, 0.0, 2.0
 
 
 def _place(shot: Capture, share: float, draw: np.random.Generator, off: float = 0.2) -> None:
     """The aligned face takes `share` of the picture's side, about its middle; changes `shot`."""
-    shot.shot["scene_scale"] = (share - 0.25) / 0.35    # of the 25 to 60 % that scenes are drawn from
+    shot.shot["scene_scale"] = (share - 0.25) / 0.35  # of the 25 to 60 % that scenes are drawn from
     shot.shot["scene_x"], shot.shot["scene_y"] = draw.uniform(-off, off, 2)
 
 

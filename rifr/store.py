@@ -149,12 +149,15 @@ def telling(folder: Path, of_others: bool = False) -> Iterator[None]:
     except Exception as error:
         number = _number(error)
         if number in FULL:
-            raise OSError(f"{folder} can take no more ({os.strerror(number)}): free some space on its disk, or "
-                          f"{_elsewhere(folder)}; what was finished is kept, the same command goes on from there"
-                          ) from error  # fmt: skip
+            raise OSError(
+                f"{folder} can take no more ({os.strerror(number)}): free some space on its disk, or "
+                f"{_elsewhere(folder)}; what was finished is kept, the same command goes on from there"
+            ) from error
         if number in CLOSED and isinstance(error, OSError) and not of_others:
-            raise PermissionError(f"{folder} cannot be written to ({os.strerror(number)}): change its permissions, or "
-                                  f"{_elsewhere(folder)}") from error
+            raise PermissionError(
+                f"{folder} cannot be written to ({os.strerror(number)}): change its permissions, or "
+                f"{_elsewhere(folder)}"
+            ) from error
         raise
 
 
@@ -185,7 +188,7 @@ def _beside(path: Path, folder: bool) -> Iterator[Path]:
             _tidy(path)
             while handle is None:
                 temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # known before it is made: an
-                temporary.mkdir() if folder else temporary.touch(exist_ok=False)        # interrupt finds it to remove
+                temporary.mkdir() if folder else temporary.touch(exist_ok=False)  # interrupt finds it to remove
                 if fcntl is None:
                     break
                 with contextlib.suppress(FileNotFoundError):

@@ -23,7 +23,7 @@ from rifr.display import ink, network_style, paper
 from rifr.losses import soft_cross_entropy
 from rifr.recipes import Recipe
 
-COMPARED = ("hr+lr", "kl-only", "shared-only", "proposed")     # the recipes that differ in targets and sharing alone
+COMPARED = ("hr+lr", "kl-only", "shared-only", "proposed")  # the recipes that differ in targets and sharing alone
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ def teacher(seed: int = 0, people: int = 5, photos: int = 8, length: float = 2.0
     return Teacher(z, w, torch.softmax(z @ w.T, dim=1), labels)
 
 
-def train(recipe: str | Recipe, of: Teacher, seeds: int = 40, seed: int = 0, steps: int = 1000,
-          rate: float = 0.1) -> Students:
+def train(
+    recipe: str | Recipe, of: Teacher, seeds: int = 40, seed: int = 0, steps: int = 1000, rate: float = 0.1
+) -> Students:
     """Descend a recipe's loss from random features and weights, momentum 0.9; `seeds` starts side by side.
 
     A photo's feature moves by the gradient of that photo's own loss and a weight by the mean over the photos of a
@@ -70,8 +71,10 @@ def train(recipe: str | Recipe, of: Teacher, seeds: int = 40, seed: int = 0, ste
     """
     recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
     start = [torch.Generator().manual_seed(seed * seeds + number) for number in range(seeds)]
-    z, w = (torch.stack([torch.randn(len(like), 2, generator=draw, dtype=torch.float64) for draw in start])
-            for like in (of.z, of.w))
+    z, w = (
+        torch.stack([torch.randn(len(like), 2, generator=draw, dtype=torch.float64) for draw in start])
+        for like in (of.z, of.w)
+    )
     q, share = of.targets(recipe), len(of.w) / len(of.z)
     speed_z, speed_w = torch.zeros_like(z), torch.zeros_like(w)
     for _ in range(steps):
@@ -87,10 +90,10 @@ def gradients(z: Tensor, w: Tensor, q: Tensor, z_pre: Tensor | None = None) -> t
 
     With `z_pre` the loss is eq. (3), without it the student's cross-entropy alone.
     """
-    student = torch.softmax(z @ w.mT, dim=-1) - q                   # eq. (4), left
+    student = torch.softmax(z @ w.mT, dim=-1) - q  # eq. (4), left
     by_w = student.mT @ z
     if z_pre is not None:
-        by_w = by_w + (torch.softmax(z_pre @ w.mT, dim=-1) - q).mT @ z_pre        # eq. (4), right
+        by_w = by_w + (torch.softmax(z_pre @ w.mT, dim=-1) - q).mT @ z_pre  # eq. (4), right
     return student @ w, by_w
 
 
@@ -102,8 +105,9 @@ def finite_differences(loss: Callable[..., Tensor], *inputs: Tensor, step: float
         for place in range(tensor.numel()):
             shift = torch.zeros_like(tensor).flatten()
             shift[place] = step
-            ends = [loss(*inputs[:number], tensor + sign * shift.view_as(tensor), *inputs[number + 1:])
-                    for sign in (1, -1)]
+            ends = [
+                loss(*inputs[:number], tensor + sign * shift.view_as(tensor), *inputs[number + 1 :]) for sign in (1, -1)
+            ]
             slopes[place] = (ends[0] - ends[1]).item() / (2 * step)
         gradients.append(slopes.view_as(tensor))
     return gradients
@@ -127,10 +131,12 @@ def turned(z: Tensor, onto: Tensor) -> Tensor:
 
 def in_order(w: Tensor, like: Tensor) -> Tensor:
     """Whether the vectors of each w (..., K, 2) stand around the circle in the order of `like` (K, 2), either way."""
+
     def neighbours(vectors: Tensor) -> Tensor:
         around = torch.atan2(vectors[..., 1], vectors[..., 0]).argsort(-1)
         pairs = torch.stack([around, around.roll(-1, -1)], dim=-1).sort(-1).values
         return (pairs[..., 0] * len(like) + pairs[..., 1]).sort(-1).values
+
     return (neighbours(w) == neighbours(like)).all(-1)
 
 
@@ -145,17 +151,19 @@ def compare(of: Teacher, students: Students) -> pd.DataFrame:
     """
     logits = students.z @ students.w.mT
     log_p = F.log_softmax(logits, dim=-1)
-    return pd.DataFrame({
-        "recipe": students.recipe,
-        "seed": range(len(students.z)),
-        "features": angle(students.z, of.z).mean(1),
-        "turned": angle(turned(students.z, of.z), of.z).mean(1),
-        "weights": angle(centred(students.w), centred(of.w)).mean(1),
-        "raw": angle(students.w, of.w).mean(1),
-        "divergence": (of.q * (of.q.log() - log_p)).sum(-1).mean(1),
-        "spread": angle(students.z, centred(students.w)[:, of.labels]).mean(1),
-        "in_order": in_order(centred(students.w), centred(of.w)),
-    })
+    return pd.DataFrame(
+        {
+            "recipe": students.recipe,
+            "seed": range(len(students.z)),
+            "features": angle(students.z, of.z).mean(1),
+            "turned": angle(turned(students.z, of.z), of.z).mean(1),
+            "weights": angle(centred(students.w), centred(of.w)).mean(1),
+            "raw": angle(students.w, of.w).mean(1),
+            "divergence": (of.q * (of.q.log() - log_p)).sum(-1).mean(1),
+            "spread": angle(students.z, centred(students.w)[:, of.labels]).mean(1),
+            "in_order": in_order(centred(students.w), centred(of.w)),
+        }
+    )
 
 
 def middle(values: pd.Series, share: float = 0.95) -> tuple[float, float, float]:
@@ -178,6 +186,7 @@ def turning_loss(of: Teacher, shared: bool, degrees: np.ndarray) -> np.ndarray:
 
 # --- Figures -----------------------------------------------------------------------------------------------------
 
+
 def plot_turning(of: Teacher) -> Figure:
     """The loss of a perfect student whose features and weights are turned together."""
     figure, axes = plt.subplots(figsize=(5.4, 3.2))
@@ -186,8 +195,11 @@ def plot_turning(of: Teacher) -> Figure:
         recipe, style = recipes.get(name), network_style(name)
         style.pop("marker")
         axes.plot(degrees, turning_loss(of, recipe.shared, degrees), label=recipe.label, **style)
-    axes.set(xlabel="turn of features and weights together, in degrees", ylabel="loss above its minimum, nats",
-             xticks=range(-180, 181, 60))
+    axes.set(
+        xlabel="turn of features and weights together, in degrees",
+        ylabel="loss above its minimum, nats",
+        xticks=range(-180, 181, 60),
+    )
     axes.legend(loc="upper center")
     return figure
 
@@ -201,14 +213,23 @@ def plot_features(of: Teacher, students: list[Students], seed: int = 0) -> Figur
         mine, theirs, w = group.z[seed].numpy(), of.z.numpy(), centred(group.w[seed]).numpy()
         for person in range(len(of.w)):
             shots, mark = (of.labels == person).numpy(), marks[person % len(marks)]
-            panel.plot(*np.stack([mine[shots], theirs[shots]], 1).transpose(2, 1, 0), color=colour, linewidth=0.6,
-                       alpha=0.7, zorder=1)
+            panel.plot(
+                *np.stack([mine[shots], theirs[shots]], 1).transpose(2, 1, 0),
+                color=colour,
+                linewidth=0.6,
+                alpha=0.7,
+                zorder=1,
+            )
             panel.scatter(*mine[shots].T, marker=mark, color=colour, s=24, zorder=2)
             panel.scatter(*theirs[shots].T, marker=mark, facecolor="none", edgecolor=ink(), s=46, zorder=3)
         for vectors, shade, style in ((of.w.numpy(), ink(), ":"), (w, colour, "-")):
             for x, y in vectors:
-                panel.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "-|>", "color": shade, "linestyle": style,
-                                                               "shrinkA": 0, "shrinkB": 0})
+                panel.annotate(
+                    "",
+                    (x, y),
+                    (0, 0),
+                    arrowprops={"arrowstyle": "-|>", "color": shade, "linestyle": style, "shrinkA": 0, "shrinkB": 0},
+                )
         panel.set(title=recipes.get(group.recipe).label, aspect="equal", ylabel="second feature")
     panel.set_xlabel("first feature")
     panel.scatter([], [], marker="o", color=ink(), s=24, label="student")
@@ -229,8 +250,12 @@ def plot_angles(table: pd.DataFrame) -> Figure:
             panel.scatter(values, height, s=9, color=style["color"], alpha=0.6, linewidths=0)
             panel.plot([low, high], [row, row], color=style["color"], linewidth=2.5)
             panel.plot(mean, row, style["marker"], color=style["color"], markersize=8, markeredgecolor=ink())
-        panel.set(title=f"{column}: angle to the teacher's", xlim=(-4, 184), ylim=(len(names) - 0.4, -0.4),
-                  xticks=range(0, 181, 30))
+        panel.set(
+            title=f"{column}: angle to the teacher's",
+            xlim=(-4, 184),
+            ylim=(len(names) - 0.4, -0.4),
+            xticks=range(0, 181, 30),
+        )
         panel.set_yticks(range(len(names)), [recipes.get(name).label for name in names])
         panel.grid(axis="y", visible=False)
     axes[1].set_xlabel("degrees, mean over photos or people")

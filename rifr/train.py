@@ -65,8 +65,9 @@ class Student(nn.Module):
         return self.network(x)
 
 
-def fit(recipe: str, preset: str | Preset = "", seed: int = 0, faces: FacePack | None = None,
-        progress: bool = True) -> Run:
+def fit(
+    recipe: str, preset: str | Preset = "", seed: int = 0, faces: FacePack | None = None, progress: bool = True
+) -> Run:
     """Find the run that these arguments describe, or train it (and first the teacher it learns from).
 
     `faces` is the training pack; None takes the preset's rendered people. Two askers for one run train it once: the
@@ -88,8 +89,9 @@ def fit(recipe: str, preset: str | Preset = "", seed: int = 0, faces: FacePack |
     return Run.open(path)
 
 
-def fit_all(names: Iterable[str], preset: str | Preset = "", seed: int = 0, faces: FacePack | None = None,
-            progress: bool = True) -> dict[str, Run]:  # fmt: skip
+def fit_all(
+    names: Iterable[str], preset: str | Preset = "", seed: int = 0, faces: FacePack | None = None, progress: bool = True
+) -> dict[str, Run]:
     """The runs of several recipes by name, found or trained; arguments as in `fit`.
 
     On a CPU those that are missing are trained side by side, the teacher first, where that is worth starting processes.
@@ -109,8 +111,10 @@ def calls(names: Iterable[str], preset: Preset, seed: int, faces: FacePack, prog
     if any(recipes.get(name).needs_teacher for name in missing) and recipes.TEACHER not in missing:
         missing.append(recipes.TEACHER)  # found at once where it is there already
     missing.sort(key=lambda name: (recipes.get(name).needs_teacher, name != recipes.TEACHER))
-    return [Call("rifr.train", "fit", {"recipe": name, "preset": preset, "seed": seed, "progress": progress}, faces)
-            for name in missing]
+    return [
+        Call("rifr.train", "fit", {"recipe": name, "preset": preset, "seed": seed, "progress": progress}, faces)
+        for name in missing
+    ]
 
 
 def find(recipe: str, preset: str | Preset, seed: int, faces: FacePack) -> Run | None:
@@ -136,26 +140,49 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
     """What a run is found by: configuration, faces, seed, teacher, and the sources that determine the result."""
     import rifr.train  # its own source counts too
 
-    return store.digest(recipe, training, seed, faces.checksum, teacher and teacher.key, torch.__version__,
-                        store.sources_digest(*DETERMINED_BY, rifr.train))
+    return store.digest(
+        recipe,
+        training,
+        seed,
+        faces.checksum,
+        teacher and teacher.key,
+        torch.__version__,
+        store.sources_digest(*DETERMINED_BY, rifr.train),
+    )
 
 
-def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, faces: FacePack, teacher: Run | None,
-           fabric: Fabric, progress: bool) -> None:  # fmt: skip
+def _train(
+    path: Path,
+    key: str,
+    recipe: Recipe,
+    preset: Preset,
+    seed: int,
+    faces: FacePack,
+    teacher: Run | None,
+    fabric: Fabric,
+    progress: bool,
+) -> None:
     training, size = preset.training, preset.training.batch_size
     if len(faces) < size:
         raise ValueError(f"{len(faces)} images cannot fill a batch of {size}: give more faces or a smaller batch_size.")
     if size % fabric.world_size:
-        raise ValueError(f"a batch of {size} cannot be shared equally by {fabric.world_size} processes: start another "
-                         f"number of them, or change batch_size.")
+        raise ValueError(
+            f"a batch of {size} cannot be shared equally by {fabric.world_size} processes: start another "
+            f"number of them, or change batch_size."
+        )
     torch.manual_seed(_start(recipe, seed))
     student = Student(training, len(faces.people))
     if teacher:
         _start_from(student, teacher, training)
     student = distributed.synchronised(student, fabric.device)
     steps = len(faces) // size
-    optimiser = torch.optim.SGD(student.parameters(), training.learning_rate, training.momentum,
-                                weight_decay=training.weight_decay, fused=fabric.device.type == "cuda")
+    optimiser = torch.optim.SGD(
+        student.parameters(),
+        training.learning_rate,
+        training.momentum,
+        weight_decay=training.weight_decay,
+        fused=fabric.device.type == "cuda",
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * training.epochs, training))
     module, optimiser = fabric.setup(student.to(memory_format=torch.channels_last), optimiser)
     if training.compile:
@@ -180,31 +207,62 @@ def _train(path: Path, key: str, recipe: Recipe, preset: Preset, seed: int, face
         state["epoch"], state["seconds"] = epoch + 1, state["seconds"] + time.perf_counter() - began
         state["history"].append({"epoch": epoch + 1, "learning_rate": schedule.get_last_lr()[0], **means})
         if distributed.first():
-            store.atomic_write(checkpoint, lambda file: torch.save(
-                {"student": student.state_dict(), "optimiser": optimiser.state_dict(),
-                 "schedule": schedule.state_dict(), **state}, file))
+            store.atomic_write(
+                checkpoint,
+                lambda file: torch.save(
+                    {
+                        "student": student.state_dict(),
+                        "optimiser": optimiser.state_dict(),
+                        "schedule": schedule.state_dict(),
+                        **state,
+                    },
+                    file,
+                ),
+            )
     if not distributed.first():
         return
 
     with store.atomic_directory(path) as folder:
-        save_file({name: value.cpu().contiguous() for name, value in student.state_dict().items()},
-                  folder / "weights.safetensors")
+        save_file(
+            {name: value.cpu().contiguous() for name, value in student.state_dict().items()},
+            folder / "weights.safetensors",
+        )
         record = {
-            "recipe": recipe.name, "preset": preset.name, "seed": seed, "key": key, "training": asdict(training),
-            "faces": {name: faces.manifest[name] for name in ("source", "licence", "spec", "images", "people", "checksum")},
-            "teacher": teacher and teacher.key, "history": state["history"], "seconds": round(state["seconds"], 1),
-            "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "device": str(fabric.device), "machine": _machine(fabric), "processes": fabric.world_size,
+            "recipe": recipe.name,
+            "preset": preset.name,
+            "seed": seed,
+            "key": key,
+            "training": asdict(training),
+            "faces": {
+                name: faces.manifest[name] for name in ("source", "licence", "spec", "images", "people", "checksum")
+            },
+            "teacher": teacher and teacher.key,
+            "history": state["history"],
+            "seconds": round(state["seconds"], 1),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "device": str(fabric.device),
+            "machine": _machine(fabric),
+            "processes": fabric.world_size,
             "threads": torch.get_num_threads(),
             "versions": {"rifr": rifr.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        }  # fmt: skip
+        }
         store.atomic_write(folder / "record.json", store.readable_json(record))
     checkpoint.unlink(missing_ok=True)
 
 
-def _epoch(epoch: int, recipe: Recipe, training: Training, seed: int, faces: FacePack, student: nn.Module,
-           looked_up: TeacherOutputs | None, fabric: Fabric, optimiser: Any, schedule: Any,
-           progress: bool) -> dict[str, float]:  # fmt: skip
+def _epoch(
+    epoch: int,
+    recipe: Recipe,
+    training: Training,
+    seed: int,
+    faces: FacePack,
+    student: nn.Module,
+    looked_up: TeacherOutputs | None,
+    fabric: Fabric,
+    optimiser: Any,
+    schedule: Any,
+    progress: bool,
+) -> dict[str, float]:
     """Train for one pass over the photos; returns the mean loss and accuracy."""
     draw = np.random.default_rng([seed, epoch])
     torch.manual_seed(int(draw.integers(2**31)) + fabric.global_rank)  # dropout
@@ -214,13 +272,23 @@ def _epoch(epoch: int, recipe: Recipe, training: Training, seed: int, faces: Fac
     by_camera = draw if fabric.world_size == 1 else np.random.default_rng([seed, epoch, 1 + fabric.global_rank])
     student.train()
     total = torch.zeros(2, dtype=torch.float64, device=device)  # loss by photo, hits
-    bar = tqdm(feed.batches(faces, order, recipe, training, draw, fabric), desc=f"{recipe.label} {epoch + 1}/{training.epochs}",
-               total=len(order), unit_scale=size, unit="image",
-               leave=False, disable=None if progress else True, mininterval=0.5, position=side_by_side.line())
+    bar = tqdm(
+        feed.batches(faces, order, recipe, training, draw, fabric),
+        desc=f"{recipe.label} {epoch + 1}/{training.epochs}",
+        total=len(order),
+        unit_scale=size,
+        unit="image",
+        leave=False,
+        disable=None if progress else True,
+        mininterval=0.5,
+        position=side_by_side.line(),
+    )
     for step, share in enumerate(bar):
         for start in range(0, len(share.labels), at_once):
             part = share.part(start, at_once)
-            x = feed.batch_of(part.images, part.width_of, recipe, training, by_camera)  # (R, 3, 112, 112): R = n, 2 n, 3 n
+            x = feed.batch_of(
+                part.images, part.width_of, recipe, training, by_camera
+            )  # (R, 3, 112, 112): R = n, 2 n, 3 n
             copies, last = len(x) // len(part.labels), start + at_once >= len(share.labels)
             with fabric.no_backward_sync(student, enabled=fabric.world_size > 1 and not last):
                 z_student = student(x).float()
@@ -246,7 +314,8 @@ def _check(loss: float, recipe: Recipe, step: int, epoch: int, schedule: Any) ->
         raise FloatingPointError(
             f"{recipe.label}: the loss is {loss} at step {step + 1} of epoch {epoch + 1}, at learning rate "
             f"{schedule.get_last_lr()[0]:.3g}. Try a lower learning_rate or a longer warmup; the last finished "
-            f"epoch is kept.")
+            f"epoch is kept."
+        )
 
 
 def _at_once(training: Training, fabric: Fabric) -> int:
@@ -268,19 +337,33 @@ def _compile(network: nn.Module, rows: int, fabric: Fabric) -> None:
         with fabric.autocast():
             trial(torch.zeros(rows, 3, 112, 112, device=fabric.device)).sum().backward()
     except Exception as error:  # a missing compiler, an unknown device: whatever it is, training needs none of it
-        warnings.warn(f"torch.compile does not work here ({str(error).strip().splitlines()[0][:200]}): training goes on "
-                      f"without it, only slower.", stacklevel=2)
+        warnings.warn(
+            f"torch.compile does not work here ({str(error).strip().splitlines()[0][:200]}): training goes on "
+            f"without it, only slower.",
+            stacklevel=2,
+        )
     else:
         network.compile()
 
 
 def _machine(fabric: Fabric) -> str:
     """The GPU's or the processor's name."""
-    return torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else platform.processor() or platform.machine()
+    return (
+        torch.cuda.get_device_name(fabric.device)
+        if fabric.device.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
 
 
-def recipe_loss(recipe: Recipe, training: Training, z_student: Tensor, w: Tensor, labels: Tensor,
-                teacher: tuple[Tensor, Tensor] | None, copies: int) -> Tensor:  # fmt: skip
+def recipe_loss(
+    recipe: Recipe,
+    training: Training,
+    z_student: Tensor,
+    w: Tensor,
+    labels: Tensor,
+    teacher: tuple[Tensor, Tensor] | None,
+    copies: int,
+) -> Tensor:
     """The loss of a recipe: eq. (1), (2) or (3).
 
     z_student (R, D) holds `copies` blocks of the B photos; w (K, D); labels (B,); teacher: z_teacher (B, D) and
@@ -292,8 +375,9 @@ def recipe_loss(recipe: Recipe, training: Training, z_student: Tensor, w: Tensor
     q = q_pre if recipe.targets == "soft" else F.one_hot(labels, len(w)).float()  # (B, K)
     q, scale = q.repeat(copies, 1), training.temperature
     if recipe.shared:
-        loss = losses.shared_softmax_loss(z_student / scale, z_teacher.repeat(copies, 1) / scale, w, q,
-                                          training.teacher_weight)
+        loss = losses.shared_softmax_loss(
+            z_student / scale, z_teacher.repeat(copies, 1) / scale, w, q, training.teacher_weight
+        )
     else:
         loss = losses.soft_cross_entropy(z_student @ w.T / scale, q)
     return loss * scale**2
@@ -312,8 +396,11 @@ def _start_from(student: Student, teacher: Run, training: Training) -> None:
     """Copy the teacher's weights where the configuration says so."""
     weights = teacher.weights()
     keep = {"network.": training.student_start, "softmax.": training.softmax_start}
-    wanted = {name: value for name, value in weights.items()
-              if any(name.startswith(part) and start == "teacher" for part, start in keep.items())}
+    wanted = {
+        name: value
+        for name, value in weights.items()
+        if any(name.startswith(part) and start == "teacher" for part, start in keep.items())
+    }
     student.load_state_dict(wanted, strict=False)
 
 

@@ -19,13 +19,26 @@ import yaml
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 # Attributes whose address a browser loads by itself; <a href> is for the reader to follow.
-LOADED = {"script": ["src"], "img": ["src", "srcset"], "link": ["href"], "iframe": ["src"], "source": ["src", "srcset"],
-          "video": ["src", "poster"], "audio": ["src"], "object": ["data"], "embed": ["src"], "use": ["href"]}
-NOT_LOADED = {"canonical", "alternate", "author", "license", "next", "prev", "search", "index"}      # rel of <link>
+LOADED = {
+    "script": ["src"],
+    "img": ["src", "srcset"],
+    "link": ["href"],
+    "iframe": ["src"],
+    "source": ["src", "srcset"],
+    "video": ["src", "poster"],
+    "audio": ["src"],
+    "object": ["data"],
+    "embed": ["src"],
+    "use": ["href"],
+}
+NOT_LOADED = {"canonical", "alternate", "author", "license", "next", "prev", "search", "index"}  # rel of <link>
 REMOTE = re.compile(r"^\s*(?:https?:)?//", re.IGNORECASE)
 REMOTE_STYLE = re.compile(r"(?:url\(\s*['\"]?|@import\s+['\"])\s*((?:https?:)?//[^'\")]+)", re.IGNORECASE)
-REMOTE_CODE = re.compile(r"(?:\bimport\b|\bfetch\(|\.src\s*=|importScripts\(|thebe\w*\s*[=(])[^;\n]{0,40}['\"`]"
-                         r"((?:https?:)?//[^'\"`]+)", re.IGNORECASE)
+REMOTE_CODE = re.compile(
+    r"(?:\bimport\b|\bfetch\(|\.src\s*=|importScripts\(|thebe\w*\s*[=(])[^;\n]{0,40}['\"`]"
+    r"((?:https?:)?//[^'\"`]+)",
+    re.IGNORECASE,
+)
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 
@@ -92,6 +105,7 @@ class Page(HTMLParser):
 
 def chapters(toc: Path) -> list[str]:
     """The files of a table of contents, in its order and without suffix."""
+
     def walk(entry: object) -> list[str]:
         if isinstance(entry, list):
             return [name for part in entry for name in walk(part)]
@@ -99,30 +113,46 @@ def chapters(toc: Path) -> list[str]:
             own = [entry[key] for key in ("root", "file") if key in entry]
             return own + [name for value in entry.values() if isinstance(value, list) for name in walk(value)]
         return []
+
     return walk(yaml.safe_load(toc.read_text()))
 
 
 def page_problems(page: Page) -> list[str]:
     """What is wrong with one page, taken by itself."""
     found = [f"loads {address!r} from another host" for address in page.loads if REMOTE.match(address)]
-    found += [f"a style loads {address!r} from another host" for style in page.styles
-              for address in REMOTE_STYLE.findall(style)]
-    found += [f"a script loads {address!r} from another host" for script in page.scripts
-              for address in REMOTE_CODE.findall(script)]
+    found += [
+        f"a style loads {address!r} from another host"
+        for style in page.styles
+        for address in REMOTE_STYLE.findall(style)
+    ]
+    found += [
+        f"a script loads {address!r} from another host"
+        for script in page.scripts
+        for address in REMOTE_CODE.findall(script)
+    ]
     found += [f"a picture without alternative text: {source}" for source in page.without_alt]
     found += [f"output on stderr: {text}" for text in page.stderr]
     found += [f"an error message: {text}" for text in page.errors]
-    found += [f"a glued number is missing: {text!r}" for text in page.glued
-              if not text.strip() or text.strip().lower() in ("nan", "none", "inf") or "glue" in text.lower()]
+    found += [
+        f"a glued number is missing: {text!r}"
+        for text in page.glued
+        if not text.strip() or text.strip().lower() in ("nan", "none", "inf") or "glue" in text.lower()
+    ]
     return found
 
 
 def book_problems(html: Path, toc: Path = BOOK / "_toc.yml") -> list[str]:
     """What is wrong with a built book: one sentence for each problem, led by its file."""
-    found = [f"{name}.html: the table of contents names it, the build has not made it"
-             for name in chapters(toc) if not (html / f"{name}.html").is_file()]
-    pages = {path.relative_to(html): Page(path.read_text()) for path in sorted(html.rglob("*.html"))
-             if "_static" not in path.parts}
+    found = [
+        f"{name}.html: the table of contents names it, the build has not made it"
+        for name in chapters(toc)
+        if not (html / f"{name}.html").is_file()
+    ]
+    pages = {
+        path.relative_to(html): Page(path.read_text())
+        for path in sorted(html.rglob("*.html"))
+        if "_static" not in path.parts
+    }
     for path, page in pages.items():
         found += [f"{path}: {problem}" for problem in page_problems(page)]
         for link in page.links:
@@ -137,8 +167,10 @@ def book_problems(html: Path, toc: Path = BOOK / "_toc.yml") -> list[str]:
                 if other is not None and unquote(address.fragment) not in other.ids:
                     found.append(f"{path}: a link leads to a place that is not there: {link}")
     for path in sorted(html.rglob("*.css")):
-        found += [f"{path.relative_to(html)}: loads {address!r} from another host"
-                  for address in REMOTE_STYLE.findall(path.read_text())]
+        found += [
+            f"{path.relative_to(html)}: loads {address!r} from another host"
+            for address in REMOTE_STYLE.findall(path.read_text())
+        ]
     return found
 
 
@@ -151,8 +183,9 @@ def main(arguments: list[str]) -> int:
     for problem in problems:
         print(problem)
     names = chapters(BOOK / "_toc.yml")
-    pictures = sum(Page((html / f"{name}.html").read_text()).pictures for name in names
-                   if (html / f"{name}.html").is_file())
+    pictures = sum(
+        Page((html / f"{name}.html").read_text()).pictures for name in names if (html / f"{name}.html").is_file()
+    )
     print(f"{html}: {len(names)} chapters, {pictures} pictures, {len(problems)} problems")
     return 1 if problems else 0
 

@@ -5,12 +5,11 @@ import signal
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tiny networks gain nothing from a second thread, and
-                                               # two threads on one free core wait for each other most of the time
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+# two threads on one free core wait for each other most of the time
+import numpy as np
+import pytest
 
-from rifr.packs import FacePack  # noqa: E402
-
+from rifr.packs import FacePack
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job: children would never hear of Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)

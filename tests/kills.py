@@ -32,17 +32,17 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = os.environ["TQDM_DISABLE"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
+import numpy as np
+from PIL import Image
 
-from rifr import cli, store  # noqa: E402
-from rifr.packs import FacePack  # noqa: E402
-from tests.conftest import easy_faces  # noqa: E402
+from rifr import cli, store
+from rifr.packs import FacePack
+from tests.conftest import easy_faces
 
-LIMIT = 120    # seconds that no command takes
+LIMIT = 120  # seconds that no command takes
 NOBODY = 65534
 TRAINING = ["--preset", "smoke", "--set", "epochs=3", "batch_size=8", "embedding=16", "--widths", "40", "16"]
-PASSING = ("seconds", "finished")    # fields of a run's record that are times
+PASSING = ("seconds", "finished")  # fields of a run's record that are times
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,31 @@ def _faces(inputs: Path) -> list[str]:
 
 
 JOBS = {
-    "render": Job(lambda inputs, own: ["render", "--people", "16", "--images", "3", "--out", str(own / "pack")],
-                  ("pack/*",), 1_000_000),
-    "prepare": Job(lambda inputs, own: ["prepare", str(inputs / "photos"), "--out", str(own / "pack")],
-                   ("pack/*",), 1_000_000),
-    "train": Job(lambda inputs, own: ["train", "--recipe", "proposed", *TRAINING, *_faces(inputs)],
-                 ("store/runs/*/*",), 20_000),
-    "embed": Job(lambda inputs, own: ["evaluate", "--recipe", "proposed", *TRAINING, *_faces(inputs),
-                                      "--out", str(own / "found.csv")],
-                 ("store/features/*.npy", "found.csv"), 500),
-}  # fmt: skip
+    "render": Job(
+        lambda inputs, own: ["render", "--people", "16", "--images", "3", "--out", str(own / "pack")],
+        ("pack/*",),
+        1_000_000,
+    ),
+    "prepare": Job(
+        lambda inputs, own: ["prepare", str(inputs / "photos"), "--out", str(own / "pack")], ("pack/*",), 1_000_000
+    ),
+    "train": Job(
+        lambda inputs, own: ["train", "--recipe", "proposed", *TRAINING, *_faces(inputs)], ("store/runs/*/*",), 20_000
+    ),
+    "embed": Job(
+        lambda inputs, own: [
+            "evaluate",
+            "--recipe",
+            "proposed",
+            *TRAINING,
+            *_faces(inputs),
+            "--out",
+            str(own / "found.csv"),
+        ],
+        ("store/features/*.npy", "found.csv"),
+        500,
+    ),
+}
 
 
 class Place:
@@ -101,7 +116,7 @@ class Place:
             os.dup2(output, 1), os.dup2(output, 2)
             os.environ["RIFR_STORE"] = str(self.own / "store")
             parser = cli._parser
-            cli._parser = lambda: (os.write(begun, b"."), parser())[1]    # from here on, signals are looked after
+            cli._parser = lambda: (os.write(begun, b"."), parser())[1]  # from here on, signals are looked after
             before()
             status = cli.main(self.job.command(self.inputs, self.own))
             sys.stdout.flush()
@@ -213,10 +228,12 @@ class Trial:
                 what = signal.Signals(sent).name
                 if sent == signal.SIGKILL:
                     self.expect(status == -sent, f"{what}: ended with {status}: {place.words()[-500:]}")
-                elif status != -sent:    # that of the moment between the command's end and the process's
+                elif status != -sent:  # that of the moment between the command's end and the process's
                     said = place.words().split("\n")
-                    self.expect(status == 130 and "the same command goes on" in said[-2] and "Traceback" not in
-                                place.words(), f"{what}: ended with {status}: {place.words()[-1500:]}")
+                    self.expect(
+                        status == 130 and "the same command goes on" in said[-2] and "Traceback" not in place.words(),
+                        f"{what}: ended with {status}: {place.words()[-1500:]}",
+                    )
                     self.expect(not {"tmp", "old"} & set(place.left()), f"{what} left {place.left()}")
                 counts.update(["landed", self.whole(place, what), *(f"left {kind}" for kind in set(place.left()))])
             self.completes(place, "being ended")
@@ -229,8 +246,10 @@ class Trial:
         self.expect(statuses == [0, 0], f"two at once ended with {statuses}: {place.words()}")
         times = {file: file.stat().st_mtime_ns for pattern in place.job.stored for file in place.own.glob(pattern)}
         self.expect(place.run() == 0, "a third time, it failed")
-        self.expect(all(file.name == "found.csv" or file.stat().st_mtime_ns == then for file, then in times.items()),
-                    "what was there was made again")
+        self.expect(
+            all(file.name == "found.csv" or file.stat().st_mtime_ns == then for file, then in times.items()),
+            "what was there was made again",
+        )
         self.completes(place, "two at once")
 
     def full_disk(self) -> None:
@@ -243,8 +262,14 @@ class Trial:
 
         for _ in range(2):
             status, said = place.run(limit), place.words().strip().split("\n")[-1]
-            self.expect(status == 1 and str(place.own) in said and "free some space" in said and "same command" in said
-                        and "Traceback" not in place.words(), f"full disk: ended with {status}: {place.words()}")
+            self.expect(
+                status == 1
+                and str(place.own) in said
+                and "free some space" in said
+                and "same command" in said
+                and "Traceback" not in place.words(),
+                f"full disk: ended with {status}: {place.words()}",
+            )
             self.expect(not {"tmp", "old"} & set(place.left()), f"a full disk left {place.left()}")
             self.whole(place, "a full disk")
         self.completes(place, "a full disk")
@@ -265,8 +290,14 @@ class Trial:
         if os.geteuid() == 0 and "Operation not permitted" in said and "setg" in said:
             return False
         remedy = "--out" if self.name in ("render", "prepare") else "RIFR_STORE"
-        self.expect(status == 1 and str(place.own) in said and "cannot be written to" in said and remedy in said
-                    and "Traceback" not in said, f"closed folder: ended with {status}: {said}")
+        self.expect(
+            status == 1
+            and str(place.own) in said
+            and "cannot be written to" in said
+            and remedy in said
+            and "Traceback" not in said,
+            f"closed folder: ended with {status}: {said}",
+        )
         for path in (place.own, *place.own.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         self.completes(place, "a closed folder")
@@ -288,17 +319,22 @@ def prepared(work: Path, names: list[str]) -> None:
             for n in range(12):
                 pixels = draw.integers(0, 256, (112, 112, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(inputs / "photos" / f"person-{person}" / f"{n}.png")
-        from rifr.readers import folder    # noqa: F401
+        from rifr.readers import folder  # noqa: F401
     if {"train", "embed"} & set(names):
-        from rifr import degrade, landmarks, native_results, scoring, train    # noqa: F401
+        from rifr import degrade, landmarks, native_results, scoring, train  # noqa: F401
 
         train.WORTH_A_PROCESS = 10**9
         degrade.to_width(np.zeros((1, 112, 112, 3), np.uint8), 16)
         for seed, (name, people, images) in enumerate([("train", 4, 6), ("probes", 4, 5), ("distractors", 40, 1)]):
             easy_faces(inputs / name, people, images, seed)
-            pack = FacePack.open(inputs / name)    # people of its own
-            FacePack.write(inputs / name, np.array(pack.images), [f"{name} {one}" for one in pack.identities],
-                           source="patterns", licence="CC0")
+            pack = FacePack.open(inputs / name)  # people of its own
+            FacePack.write(
+                inputs / name,
+                np.array(pack.images),
+                [f"{name} {one}" for one in pack.identities],
+                source="patterns",
+                licence="CC0",
+            )
     if "embed" in names:
         place = Place(work, "train")
         if place.run():
@@ -334,10 +370,14 @@ def table(found: dict[str, dict]) -> str:
             if counts:
                 kinds = [key for key in sorted(counts) if key.startswith("left")]
                 left = ", ".join(f"{key.removeprefix('left ')} {counts[key]}" for key in kinds)
-                lines.append(f"{name if how == 'kills' else '  Ctrl-C':9}{counts['landed']:10}{counts['before']:9}"
-                             f"{counts['middle']:9}{counts['after']:9}   {left or 'nothing'}")
-        lines.append(f"{'':9}{report['seconds']:.2f} s undisturbed; "
-                     + ("the same bytes each time" if not report["wrong"] else "WRONG: " + "; ".join(report["wrong"])))
+                lines.append(
+                    f"{name if how == 'kills' else '  Ctrl-C':9}{counts['landed']:10}{counts['before']:9}"
+                    f"{counts['middle']:9}{counts['after']:9}   {left or 'nothing'}"
+                )
+        lines.append(
+            f"{'':9}{report['seconds']:.2f} s undisturbed; "
+            + ("the same bytes each time" if not report["wrong"] else "WRONG: " + "; ".join(report["wrong"]))
+        )
     return "\n".join(lines)
 
 

@@ -89,8 +89,12 @@ def test_another_side_is_the_same_picture_at_another_scale():
     image = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (200, 200, 3), np.uint8), (0, 0), 6)
     points = TEMPLATE * 1.3 + 12
     double = align.face(image, points, side=224)
-    assert np.abs(cv2.resize(double, (112, 112), interpolation=cv2.INTER_AREA).astype(int)
-                  - align.face(image, points)).max() <= 4
+    assert (
+        np.abs(
+            cv2.resize(double, (112, 112), interpolation=cv2.INTER_AREA).astype(int) - align.face(image, points)
+        ).max()
+        <= 4
+    )
 
 
 def test_an_enlarged_face_is_bicubic():
@@ -100,13 +104,16 @@ def test_an_enlarged_face_is_bicubic():
     assert np.abs(found - expected)[6:-6, 6:-6].max() <= 3  # the warp keeps places to a 32nd of a pixel
 
 
-@pytest.mark.parametrize("points, word", [
-    (np.zeros((5, 2)), "degenerate"),
-    (np.full((5, 2), 1e6), "degenerate"),
-    (np.full((5, 2), np.nan), "not finite"),
-    (np.zeros((6, 2)), "(6, 2)"),
-    (np.zeros((5, 3)), "(5, 3)"),
-])
+@pytest.mark.parametrize(
+    "points, word",
+    [
+        (np.zeros((5, 2)), "degenerate"),
+        (np.full((5, 2), 1e6), "degenerate"),
+        (np.full((5, 2), np.nan), "not finite"),
+        (np.zeros((6, 2)), "(6, 2)"),
+        (np.zeros((5, 3)), "(5, 3)"),
+    ],
+)
 def test_points_without_a_similarity_are_refused(points, word):
     with pytest.raises(ValueError) as problem:
         align.similarity(points)

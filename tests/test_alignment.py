@@ -31,10 +31,16 @@ def scenes(tmp_path):
 def test_errors_are_in_face_widths_and_averaged_over_people(scenes, monkeypatch):
     monkeypatch.setattr(alignment_results, "OFF", 0.0)
     monkeypatch.setattr(alignment_results, "SIZE", 0.0)
-    exact = FacePack(scenes.images, scenes.identities, ((TEMPLATE - 55.5) * 0.45 + 40).repeat(24, 0).reshape(
-        5, 24, 2).transpose(1, 0, 2), {}, scenes.manifest)
-    found = alignment_results.landmark_errors({"a": Finder(0.03), "b": Finder(0.2)}, exact, "smoke", (30,),
-                                              progress=False)
+    exact = FacePack(
+        scenes.images,
+        scenes.identities,
+        ((TEMPLATE - 55.5) * 0.45 + 40).repeat(24, 0).reshape(5, 24, 2).transpose(1, 0, 2),
+        {},
+        scenes.manifest,
+    )
+    found = alignment_results.landmark_errors(
+        {"a": Finder(0.03), "b": Finder(0.2)}, exact, "smoke", (30,), progress=False
+    )
     table = found.table().set_index(["network", "width"])
     assert table.error["a", 30] == pytest.approx(3, abs=0.1) and table.error["b", 30] == pytest.approx(20, abs=0.2)
     assert table.failed["a", 30] == 0 and table.failed["b", 30] == 100
@@ -49,7 +55,7 @@ def test_all_networks_are_given_the_same_boxes_at_every_width(scenes):
     assert np.array_equal(first.boxes, second.boxes)
     truth = landmarks.boxes_of(scenes.landmarks)
     scaled = first.boxes[:, 2] / truth[:, 2] * np.median(truth[:, 2]) / 30
-    assert scaled.std() > 0.02                                                          # off, as a detector's are
+    assert scaled.std() > 0.02  # off, as a detector's are
 
 
 def test_the_interval_is_over_people_and_a_lost_face_counts_once():
@@ -62,8 +68,9 @@ def test_the_interval_is_over_people_and_a_lost_face_counts_once():
 
 def test_faces_are_aligned_by_their_points_and_degenerate_ones_left_whole():
     picture = np.random.default_rng(0).integers(0, 256, (130, 130, 3), np.uint8)
-    pack = alignment_results.aligned_pack([picture, picture], np.stack([TEMPLATE + 9, np.zeros((5, 2))]),
-                                          np.array(["a", "b"]))
+    pack = alignment_results.aligned_pack(
+        [picture, picture], np.stack([TEMPLATE + 9, np.zeros((5, 2))]), np.array(["a", "b"])
+    )
     assert np.array_equal(pack.images[0], picture[9:121, 9:121])
     assert np.array_equal(pack.images[1], align.resized(picture))
     other = alignment_results.aligned_pack([picture, picture], np.stack([TEMPLATE + 8] * 2), np.array(["a", "b"]))
@@ -82,7 +89,9 @@ def distractors(tmp_path, count=12):
 
 def test_larger_errors_cost_more_and_none_cost_nothing(scenes, tmp_path, store_folder):
     far = distractors(tmp_path)
-    table = alignment_results.cost_of_errors({"mine": colours}, scenes, far, (0, 30), "smoke", (112, 20), progress=False)
+    table = alignment_results.cost_of_errors(
+        {"mine": colours}, scenes, far, (0, 30), "smoke", (112, 20), progress=False
+    )
     assert len(table) == 4 and set(table.pixels) == {0, 30}
     wide = table[table.width == 112].set_index("pixels").rank1
     assert wide[0] > wide[30]
@@ -93,8 +102,9 @@ def test_larger_errors_cost_more_and_none_cost_nothing(scenes, tmp_path, store_f
 
 
 def test_the_order_of_the_steps_is_compared_on_the_same_pictures(scenes, tmp_path, store_folder):
-    rates, gaps = alignment_results.order_of_steps({"mine": colours}, Finder(0.0), scenes, distractors(tmp_path), "smoke",
-                                                   (30,), progress=False)
+    rates, gaps = alignment_results.order_of_steps(
+        {"mine": colours}, Finder(0.0), scenes, distractors(tmp_path), "smoke", (30,), progress=False
+    )
     by_order = rates.set_index("order").rank1
     assert list(by_order.index) == list(alignment_results.ORDERS)
     row = gaps.iloc[0]
@@ -133,20 +143,37 @@ def frame(**columns):
 
 
 def test_sentences_say_which_network_is_more_exact_and_where_that_is_open():
-    share = {(name, width): np.full(40, value) + np.tile([-0.001, 0.001], 20)
-             for (name, width), value in {("wing+lr", 60): 0.03, ("wing-hr", 60): 0.02, ("wing+lr", 8): 0.05,
-                                          ("wing-hr", 8): 0.09, ("wing+lr", 20): 0.04, ("wing-hr", 20): 0.04}.items()}
+    share = {
+        (name, width): np.full(40, value) + np.tile([-0.001, 0.001], 20)
+        for (name, width), value in {
+            ("wing+lr", 60): 0.03,
+            ("wing-hr", 60): 0.02,
+            ("wing+lr", 8): 0.05,
+            ("wing-hr", 8): 0.09,
+            ("wing+lr", 20): 0.04,
+            ("wing-hr", 20): 0.04,
+        }.items()
+    }
     errors = Errors(share, np.repeat(np.arange(20), 2), 300, 60)
     text = alignment_sentences.compared(errors, "wing+lr", "wing-hr")
     assert "smaller at 8 px" in text and "larger at 60 px" in text and "not decided at 20 px" in text
     assert "-4.00 %" in text and "+1.00 %" in text
-    assert "3.0 %" in alignment_sentences.worst(errors, "wing+lr") and "5.0 %" in alignment_sentences.worst(errors, "wing+lr")
+    assert "3.0 %" in alignment_sentences.worst(errors, "wing+lr") and "5.0 %" in alignment_sentences.worst(
+        errors, "wing+lr"
+    )
 
 
 def test_sentences_on_optimism_follow_the_sign_and_the_interval():
-    gaps = frame(network="proposed", width=[40, 16, 8], optimism=[0.2, 3.0, 9.0], low=[-1.0, 1.0, 6.0],
-                 high=[1.4, 5.0, 12.0], landmarks=[0.1, 2.0, 7.0], landmarks_low=[-1.0, 0.5, 4.0],
-                 landmarks_high=[1.0, 3.5, 10.0])
+    gaps = frame(
+        network="proposed",
+        width=[40, 16, 8],
+        optimism=[0.2, 3.0, 9.0],
+        low=[-1.0, 1.0, 6.0],
+        high=[1.4, 5.0, 12.0],
+        landmarks=[0.1, 2.0, 7.0],
+        landmarks_low=[-1.0, 0.5, 4.0],
+        landmarks_high=[1.0, 3.5, 10.0],
+    )
     text = alignment_sentences.optimism(gaps, "proposed")
     assert "higher at 16, 8 px" in text and "+9.0 points" in text and "+7.0 points" in text and "lower" not in text
     nothing = alignment_sentences.optimism(gaps.assign(low=-20.0), "proposed")
@@ -154,25 +181,47 @@ def test_sentences_on_optimism_follow_the_sign_and_the_interval():
 
 
 def test_the_detectors_sentence_names_the_width_at_which_it_loses_half():
-    table = frame(width=[67, 30, 12, 8], found=[99.0, 97.0, 40.0, 5.0], found_enlarged=[99.0, 98.0, 90.0, 60.0],
-                  faces=400, error=[2.0, 3.0, 4.0, 5.0])
+    table = frame(
+        width=[67, 30, 12, 8],
+        found=[99.0, 97.0, 40.0, 5.0],
+        found_enlarged=[99.0, 98.0, 90.0, 60.0],
+        faces=400,
+        error=[2.0, 3.0, 4.0, 5.0],
+    )
     text = alignment_sentences.detector(table, 0.6)
     assert "From 12 px down" in text and "99 %" in text and "5 % at 8 px" in text and "60 %" in text
 
 
 def test_the_figures_show_what_the_tables_hold():
-    errors = frame(network=["wing+lr"] * 2 + ["wing-hr"] * 2, width=[60, 8] * 2, error=[3.0, 5.0, 2.8, 7.0],
-                   low=[2.9, 4.8, 2.7, 6.5], high=[3.1, 5.2, 2.9, 7.5])
+    errors = frame(
+        network=["wing+lr"] * 2 + ["wing-hr"] * 2,
+        width=[60, 8] * 2,
+        error=[3.0, 5.0, 2.8, 7.0],
+        low=[2.9, 4.8, 2.7, 6.5],
+        high=[3.1, 5.2, 2.9, 7.5],
+    )
     figure = alignment_figures.errors_by_width(errors)
     lines = figure.axes[0].get_lines()
     assert [sorted(line.get_ydata().tolist()) for line in lines] == [[3.0, 5.0], [2.8, 7.0]]
     found = alignment_figures.found_by_width(frame(width=[60, 8], found=[99.0, 5.0], found_enlarged=[99.0, 50.0]))
     assert found.axes[0].get_lines()[0].get_ydata().tolist() == [5.0, 99.0]
-    cost = frame(network="proposed", width=[112, 112, 16, 16], pixels=[0, 4, 0, 4], rank1=[60.0, 50.0, 40.0, 20.0],
-                 low=0.0, high=70.0)
+    cost = frame(
+        network="proposed",
+        width=[112, 112, 16, 16],
+        pixels=[0, 4, 0, 4],
+        rank1=[60.0, 50.0, 40.0, 20.0],
+        low=0.0,
+        high=70.0,
+    )
     assert alignment_figures.cost_of_errors(cost).axes[0].get_lines()[1].get_ydata().tolist() == [40.0, 20.0]
-    orders = frame(network="proposed", width=[40, 8] * 3, rank1=[50.0, 30, 50, 20, 50, 25], low=0.0, high=60.0,
-                   order=np.repeat(list(alignment_results.ORDERS), 2))
+    orders = frame(
+        network="proposed",
+        width=[40, 8] * 3,
+        rank1=[50.0, 30, 50, 20, 50, 25],
+        low=0.0,
+        high=60.0,
+        order=np.repeat(list(alignment_results.ORDERS), 2),
+    )
     assert len(alignment_figures.orders_by_width(orders).axes[0].get_lines()) == 3
     picture = np.zeros((40, 40, 3), np.uint8)
     points = TEMPLATE / 3

@@ -63,11 +63,21 @@ def test_an_archive_comes_out_as_it_went_in(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz"])
-@pytest.mark.parametrize("name, wrong", [
-    ("../evil", "outside"), ("faces/../../evil", "outside"), ("/tmp/evil", "outside"), ("C:/evil", "outside"),
-    ("faces\\..\\evil", "outside"), ("x" * 300, "cannot have"), ("a\nb", "cannot have"), ("faces", "second time"),
-    ("faces/Ada/1.jpg/inside", "second time"), ("./faces//Ada/1.jpg", "second time"),
-])
+@pytest.mark.parametrize(
+    "name, wrong",
+    [
+        ("../evil", "outside"),
+        ("faces/../../evil", "outside"),
+        ("/tmp/evil", "outside"),
+        ("C:/evil", "outside"),
+        ("faces\\..\\evil", "outside"),
+        ("x" * 300, "cannot have"),
+        ("a\nb", "cannot have"),
+        ("faces", "second time"),
+        ("faces/Ada/1.jpg/inside", "second time"),
+        ("./faces//Ada/1.jpg", "second time"),
+    ],
+)
 def test_an_entry_with_such_a_name_is_refused_and_nothing_is_left(tmp_path, ending, name, wrong):
     path = pack(tmp_path / f"set{ending}", [*FILES.items(), (name, b"evil")])
     for act in (contents, lambda path: unpack(path, tmp_path / "out", progress=False)):
@@ -108,7 +118,7 @@ def test_a_zip_that_lists_fewer_files_than_it_says_is_refused(tmp_path):
     whole = bytearray(pack(tmp_path / "set.zip").read_bytes())
     last = whole.rindex(b"PK\x01\x02")
     before = whole.rindex(b"PK\x01\x02", 0, last)
-    whole[before + 32:before + 34] = (whole.rindex(b"PK\x05\x06") - last).to_bytes(2, "little")  # a comment, as long
+    whole[before + 32 : before + 34] = (whole.rindex(b"PK\x05\x06") - last).to_bytes(2, "little")  # a comment, as long
     (tmp_path / "set.zip").write_bytes(whole)
     with pytest.raises(ValueError, match="set.zip is damaged .*lists 3 entries, and its end says 4"):
         contents(tmp_path / "set.zip")

@@ -63,8 +63,15 @@ def printed(path: Path) -> str:
 def command(tiny: Path, out: Path, *grid: str, **options) -> subprocess.Popen:
     """`python -m rifr batch` as a process at the head of a group of its own."""
     arguments = ["batch", str(tiny), "--grid", *grid, f"folder={tiny.parent}", "--out", str(out)]
-    return subprocess.Popen([sys.executable, "-m", "rifr", *arguments], cwd=ROOT, start_new_session=True, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    return subprocess.Popen(
+        [sys.executable, "-m", "rifr", *arguments],
+        cwd=ROOT,
+        start_new_session=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
 
 
 def gone(process: int, seconds: float = 10) -> bool:
@@ -85,15 +92,24 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 # --- What is to be run -------------------------------------------------------------------------------------------
 
+
 def test_values_are_typed_and_commas_in_brackets_do_not_split():
     found = batch.grid(["seed=0,1", "scale=0.5,1e-3", "widths=[112,16],[]", "flip=True,false", "preset=mini", "x=None"])
-    assert found == {"seed": [0, 1], "scale": [0.5, 1e-3], "widths": [[112, 16], []], "flip": [True, False],
-                     "preset": ["mini"], "x": [None]}
+    assert found == {
+        "seed": [0, 1],
+        "scale": [0.5, 1e-3],
+        "widths": [[112, 16], []],
+        "flip": [True, False],
+        "preset": ["mini"],
+        "x": [None],
+    }
     assert [type(value) for value in found["seed"] + found["flip"]] == [int, int, bool, bool]
 
 
-@pytest.mark.parametrize("pairs, said", [(["seed"], "NAME=VALUE"), (["a b=1"], "'a b=1'"), (["w=[1,"], "no list"),
-                                         (["seed=0", "seed=1"], "twice")])
+@pytest.mark.parametrize(
+    "pairs, said",
+    [(["seed"], "NAME=VALUE"), (["a b=1"], "'a b=1'"), (["w=[1,"], "no list"), (["seed=0", "seed=1"], "twice")],
+)
 def test_a_grid_that_is_none_is_refused(pairs, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         batch.grid(pairs)
@@ -126,9 +142,10 @@ def test_the_chapters_of_the_book_can_be_run_as_a_batch(tmp_path):
         assert "display.record(" in job.notebook and job.parameters == {"preset": "smoke", "seed": 0}
 
 
-@pytest.mark.parametrize("runs, workers, cores, expected", [
-    (5, 0, 2, (2, 1, 500)), (1, 0, 8, (1, 8, 1000)), (9, 3, 8, (3, 2, 333)), (9, 4, 2, (4, 1, 250)),
-])
+@pytest.mark.parametrize(
+    "runs, workers, cores, expected",
+    [(5, 0, 2, (2, 1, 500)), (1, 0, 8, (1, 8, 1000)), (9, 3, 8, (3, 2, 333)), (9, 4, 2, (4, 1, 250))],
+)
 def test_cores_and_memory_are_divided_among_the_workers(runs, workers, cores, expected):
     assert batch.divide(runs, workers, cores, 1000) == batch.Share(*expected)
 
@@ -144,12 +161,15 @@ def test_a_run_is_told_its_share_and_this_library(monkeypatch):
 
 # --- Runs --------------------------------------------------------------------------------------------------------
 
+
 def test_a_failed_run_is_kept_the_rest_goes_on_and_only_what_is_missing_is_done_again(tmp_path, monkeypatch, capsys):
     from dask.system import CPU_COUNT
 
     monkeypatch.chdir(tmp_path)
-    code = "from pathlib import Path\nif seed == 1 and not Path('mended').exists(): raise ValueError('in\\nit')\n" \
-           "import os, rifr\nprint(rifr.__file__, os.environ['OMP_NUM_THREADS'], os.environ['RIFR_WORKERS'])\n" + RECORD
+    code = (
+        "from pathlib import Path\nif seed == 1 and not Path('mended').exists(): raise ValueError('in\\nit')\n"
+        "import os, rifr\nprint(rifr.__file__, os.environ['OMP_NUM_THREADS'], os.environ['RIFR_WORKERS'])\n" + RECORD
+    )
     tiny, out = chapter(tmp_path / "tiny.ipynb", code), tmp_path / "out"
     arguments = ["batch", str(tiny), "--grid", "seed=0,1,2", "preset=x", "--out", str(out)]
     assert cli.main(arguments) == 1
@@ -191,16 +211,16 @@ def test_killed_at_any_moment_and_started_twice_at_once_it_ends_the_same(tmp_pat
     logs = [tmp_path / f"log-{seed}" for seed in range(2)]
     before = [log.read_text().split() if log.exists() else [] for log in logs]
     assert all(gone(int(kernel)) for kernels in before for kernel in kernels)
-    finished = {path: path.read_bytes() for path in out.glob("*.ipynb")}         # whole, or not there
+    finished = {path: path.read_bytes() for path in out.glob("*.ipynb")}  # whole, or not there
     assert all(printed(path) for path in finished)
 
     both = [command(tiny, out, "seed=0,1") for _ in range(2)]
     assert [process.communicate() and process.returncode for process in both] == [0, 0]
     paths = sorted(out.glob("*.ipynb"))
-    assert [printed(path) for path in paths] == [f"{sum(k ** 0.5 for k in range(seed + 5))}\n" for seed in range(2)]
+    assert [printed(path) for path in paths] == [f"{sum(k**0.5 for k in range(seed + 5))}\n" for seed in range(2)]
     assert all(path.read_bytes() == content for path, content in finished.items())
     for path, log, earlier in zip(paths, logs, before, strict=True):
-        assert len(log.read_text().split()) - len(earlier) == (0 if path in finished else 1)     # the second found it
+        assert len(log.read_text().split()) - len(earlier) == (0 if path in finished else 1)  # the second found it
 
 
 def test_an_interrupt_keeps_what_is_finished_and_leaves_no_kernel(tmp_path):
@@ -217,12 +237,14 @@ def test_an_interrupt_keeps_what_is_finished_and_leaves_no_kernel(tmp_path):
 
 
 def test_a_killed_worker_is_replaced_and_a_kernel_that_is_always_killed_is_reported(tmp_path):
-    code = LOG + "import signal, time\nfirst = Path(folder, f'log-{seed}').read_text().count('\\n') == 1\n" \
-        "if seed == 0 and first: os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)\n" \
+    code = (
+        LOG + "import signal, time\nfirst = Path(folder, f'log-{seed}').read_text().count('\\n') == 1\n"
+        "if seed == 0 and first: os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)\n"
         "if seed == 1: os.kill(os.getpid(), signal.SIGKILL)\n" + NUMBER
+    )
     tiny = chapter(tmp_path / "tiny.ipynb", code)
     errors = batch.run(tiny, {"seed": [0, 1], "folder": [str(tmp_path)]}, tmp_path / "out", progress=False)
-    assert ["", "its kernel was killed 3 times (out of memory?)"] == list(errors.values())
+    assert list(errors.values()) == ["", "its kernel was killed 3 times (out of memory?)"]
     kernels = [(tmp_path / f"log-{seed}").read_text().split() for seed in (0, 1)]
     assert [len(kernel) for kernel in kernels] == [2, batch.TRIES] and gone(int(kernels[0][0]))
     assert sorted(path.name.endswith(".failed.ipynb") for path in (tmp_path / "out").glob("*.ipynb")) == [False, True]
@@ -231,19 +253,30 @@ def test_a_killed_worker_is_replaced_and_a_kernel_that_is_always_killed_is_repor
 def test_a_cluster_that_exists_is_used_by_its_address(tmp_path):
     import distributed
 
-    tiny = chapter(tmp_path / "tiny.ipynb", LOG + "import threading\nnames = [thread.name for thread in threading.enumerate()]\n"
-                   "print(os.getppid(), os.environ['OMP_NUM_THREADS'], 'parent' in names)")
+    tiny = chapter(
+        tmp_path / "tiny.ipynb",
+        LOG + "import threading\nnames = [thread.name for thread in threading.enumerate()]\n"
+        "print(os.getppid(), os.environ['OMP_NUM_THREADS'], 'parent' in names)",
+    )
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
-        errors = batch.run(tiny, {"seed": [0, 1], "folder": [str(tmp_path)]}, tmp_path / "out", progress=False,
-                           scheduler=cluster.scheduler_address, threads=3)
+        errors = batch.run(
+            tiny,
+            {"seed": [0, 1], "folder": [str(tmp_path)]},
+            tmp_path / "out",
+            progress=False,
+            scheduler=cluster.scheduler_address,
+            threads=3,
+        )
         worker = cluster.workers[0].process.process.pid
     assert list(errors.values()) == ["", ""]
     assert [printed(path) for path in batch.finished(tmp_path / "out")] == [f"{worker} 3 True\n"] * 2
 
 
 def test_a_process_ends_with_the_one_that_started_it():
-    below = "import os, time; from rifr import orphans; orphans.end_with(os.getppid()); " \
+    below = (
+        "import os, time; from rifr import orphans; orphans.end_with(os.getppid()); "
         "print(os.getpid(), flush=True); time.sleep(60)"
+    )
     above = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {below!r}])"
     with subprocess.Popen([sys.executable, "-c", above], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         orphan = int(process.stdout.readline())
@@ -264,7 +297,7 @@ def test_no_scheduler_no_folder_and_no_space_are_said(tmp_path, monkeypatch, cap
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "environ", dict(os.environ))         # what a worker changes in its own process
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # what a worker changes in its own process
     monkeypatch.setattr(store, "atomic_write", full)
     (job,) = batch.jobs(tiny, {"seed": [1]}, tmp_path / "out")
     with pytest.raises(OSError, match=rf"{tmp_path}/out: No space left on device"):
@@ -272,6 +305,7 @@ def test_no_scheduler_no_folder_and_no_space_are_said(tmp_path, monkeypatch, cap
 
 
 # --- Numbers and pages -------------------------------------------------------------------------------------------
+
 
 def finished(folder: Path, parameters: dict, values: list, name: str = "rank1", **source) -> Path:
     """An executed notebook as a run leaves it, with a number for each of two networks."""
@@ -286,7 +320,8 @@ def finished(folder: Path, parameters: dict, values: list, name: str = "rank1", 
     notebook.cells[-1].outputs = [
         new("display_data", {"text/plain": "numbers"}, metadata={display.RECORDED: kept}),
         new("display_data", {"text/markdown": "As [Errata](errata.ipynb) say.", "text/plain": ""}),
-        new("display_data", {"text/html": caption}), new("stream", name="stderr", text="A warning."),
+        new("display_data", {"text/html": caption}),
+        new("stream", name="stderr", text="A warning."),
     ]
     notebook.metadata["rifr"] = {"chapter": "tiny", "parameters": parameters, "source": "s", "library": "l"} | source
     nbformat.write(notebook, path)
@@ -306,7 +341,7 @@ def test_the_summary_is_the_mean_over_seeds_with_a_t_interval(tmp_path):
     assert (one["mean"], one.low, one.high) == pytest.approx((2.333333, -1.461244, 6.127911), abs=1e-5)
     assert one.seeds == 3
     two = by.loc[("x", "b")]
-    assert (two["mean"], two.low, two.high, two.seeds) == (5, 5, 5, 2)       # the run that could not measure is out
+    assert (two["mean"], two.low, two.high, two.seeds) == (5, 5, 5, 2)  # the run that could not measure is out
     alone, nothing = by.loc[("y", "a")], by.loc[("y", "b")]
     assert alone["mean"] == 7 and alone.seeds == 1 and pd.isna(alone.low) and pd.isna(alone.high)
     assert nothing.seeds == 0 and pd.isna(nothing["mean"])
@@ -342,7 +377,7 @@ def test_executed_notebooks_become_a_book_without_a_warning(tmp_path):
     done = subprocess.run([sys.executable, "-c", run, *arguments], text=True, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     html = tmp_path / "_build" / "html"
-    first = " ".join(re.sub(r"<[^>]+>", " ", (html / "index.html").read_text()).split())         # no-break spaces too
+    first = " ".join(re.sub(r"<[^>]+>", " ", (html / "index.html").read_text()).split())  # no-break spaces too
     # mean 10.5, deviation sqrt(1/2), t(1; 0.975) = 12.7062: half = 12.7062 * 0.5 = 6.3531
     assert "10.5 (4.1 to 16.9)" in first and "4.5 (4.5 to 4.5)" in first and "Seeds: 2." in first
     assert "2 of 3 runs finished" in first and "ValueError: a ¦ 'b'" in first and "seed=2.failed.ipynb" in first

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import easy_faces
 
-from rifr import distributed, feed, metrics, presets, records, recipes, train
+from rifr import distributed, feed, metrics, presets, recipes, records, train
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))  # scripts, not a package: they import each other by name
@@ -24,7 +24,6 @@ import roc  # noqa: E402
 import speeds  # noqa: E402
 import tinyface  # noqa: E402
 import training  # noqa: E402
-
 
 LIGHT = """
 import numpy as np
@@ -53,8 +52,17 @@ def light(tmp_path, monkeypatch):
 
 
 def row(**changes) -> harness.Row:
-    fields = {"what": "counting", "size": "ten", "ours_seconds": 2.0, "rival": "`by hand`", "rival_seconds": 8.0,
-              "reach": 3, "peak_ours_mib": 100.0, "peak_rival_mib": 2000.0, "agree": True}
+    fields = {
+        "what": "counting",
+        "size": "ten",
+        "ours_seconds": 2.0,
+        "rival": "`by hand`",
+        "rival_seconds": 8.0,
+        "reach": 3,
+        "peak_ours_mib": 100.0,
+        "peak_rival_mib": 2000.0,
+        "agree": True,
+    }
     return harness.Row(**{**fields, **changes})
 
 
@@ -155,10 +163,18 @@ def test_the_published_step_has_the_trainers_loss(tmp_path, store_folder):
     assert high.abs().max() <= 1 and not torch.equal(high, low)
     theirs = training.loss_of(student, teacher.network(), teacher.softmax(), high, low)
     looked_up = feed.TeacherOutputs(teacher, pack, mini.training, distributed.fabric(), progress=False)
-    mirrored = torch.tensor([not torch.equal(image, training.as_input(plain))
-                             for image, plain in zip(high, pack.images[:6])])
-    ours = train.recipe_loss(recipe, mini.training, student(torch.cat([high, low])), student.softmax.weight, labels,
-                             looked_up(np.arange(6), mirrored), copies=2)
+    mirrored = torch.tensor(
+        [not torch.equal(image, training.as_input(plain)) for image, plain in zip(high, pack.images[:6])]
+    )
+    ours = train.recipe_loss(
+        recipe,
+        mini.training,
+        student(torch.cat([high, low])),
+        student.softmax.weight,
+        labels,
+        looked_up(np.arange(6), mirrored),
+        copies=2,
+    )
     assert theirs.item() == pytest.approx(ours.item(), rel=1e-5)
 
 
@@ -206,8 +222,9 @@ def test_the_sentence_names_the_rows_that_miss_their_aim_and_only_those():
     assert "make benchmarks" in records.speed_sentence(None)
     assert records.speed_sentence(a_record(row(), row())) == "All 2 rows reach their aims."
     one_short = records.speed_sentence(a_record(row(), row(what="drawing", reach=5), row()))
-    assert one_short == ("2 of 3 rows reach their aims. Short of them: drawing, beside `by hand` "
-                         "(4.00 times as fast, not 5).")
+    assert one_short == (
+        "2 of 3 rows reach their aims. Short of them: drawing, beside `by hand` (4.00 times as fast, not 5)."
+    )
     none = records.speed_sentence(a_record(row(what="drawing", agree=False)))
     assert none == "No row of 1 reaches its aim: drawing, beside `by hand` (the answers differ)."
     assert records.speed_notes(a_record(row(), row(note="Slowly."))) == "- **counting**, beside `by hand`: Slowly."
@@ -222,4 +239,4 @@ def test_make_benchmarks_runs_every_script_of_the_table():
 def test_the_row_of_a_gpu_is_made_of_the_same_two_sides():
     row = training.on_a_gpu(small=True)
     assert row.ours_seconds > 0 and row.rival_seconds > 0 and row.reach == 3.0
-    assert "images a second" in row.note and "peak is not known here" in row.note      # there is no GPU to ask
+    assert "images a second" in row.note and "peak is not known here" in row.note  # there is no GPU to ask

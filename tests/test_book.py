@@ -97,12 +97,15 @@ def test_old_outputs_are_not_kept_for_ever(book):
     assert len(kept) == book.KEPT_CACHES and Path(newest) in kept
 
 
-@pytest.mark.parametrize("text", [
-    "The loss of eq. (3): sum_k q_k log p_k, |z| < 1, w_ and *args, **options; 2 * 3 * 4.",
-    "`w`: (K, D), `z_`: (N, D)\n\n    logits = z @ w.T      # (N, K)\n\nThen `q`.",
-    "Args:\n    a: one\n        two\n  b: three\nRaises `ValueError`: never.",
-    "- a list\n- another: `x`::\n\n1. one\n=====\n..  note",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The loss of eq. (3): sum_k q_k log p_k, |z| < 1, w_ and *args, **options; 2 * 3 * 4.",
+        "`w`: (K, D), `z_`: (N, D)\n\n    logits = z @ w.T      # (N, K)\n\nThen `q`.",
+        "Args:\n    a: one\n        two\n  b: three\nRaises `ValueError`: never.",
+        "- a list\n- another: `x`::\n\n1. one\n=====\n..  note",
+    ],
+)
 def test_no_docstring_can_break_the_page(book, text):
     lines = text.splitlines()
     book.plain_docstring(None, "function", "f", None, None, lines)
@@ -115,8 +118,10 @@ def test_no_docstring_can_break_the_page(book, text):
 def test_a_caption_links_to_the_function_and_an_undocumented_one_warns(book):
     entry = SimpleNamespace(docname="appendices/api", node_id="rifr.figures.curve")
     domain = SimpleNamespace(objects={"rifr.figures.curve": entry})
-    app = SimpleNamespace(env=SimpleNamespace(get_domain=lambda name: domain),
-                          builder=SimpleNamespace(get_relative_uri=lambda page, to: f"{to}.html"))
+    app = SimpleNamespace(
+        env=SimpleNamespace(get_domain=lambda name: domain),
+        builder=SimpleNamespace(get_relative_uri=lambda page, to: f"{to}.html"),
+    )
     context = {"body": '<code class="rifr-source">rifr.figures.curve</code>'}
     book.link_sources(app, "faces", "page.html", context, None)
     assert 'href="appendices/api.html#rifr.figures.curve"' in context["body"]
@@ -130,8 +135,13 @@ def test_a_caption_links_to_the_function_and_an_undocumented_one_warns(book):
 def test_the_live_code_script_is_taken_out_and_others_stay(book):
     def script(name, **attributes):
         return SimpleNamespace(filename=name, attributes=attributes)
-    scripts = [script("_static/doctools.js"), script("_static/sphinx-thebe.js"),
-               script(None, body='const THEBE_JS_URL = "https://example/thebe.js"'), script(None, body="window.x = 1")]
+
+    scripts = [
+        script("_static/doctools.js"),
+        script("_static/sphinx-thebe.js"),
+        script(None, body='const THEBE_JS_URL = "https://example/thebe.js"'),
+        script(None, body="window.x = 1"),
+    ]
     context = {"script_files": list(scripts)}
     book.drop_thebe(None, "faces", "page.html", context, None)
     assert context["script_files"] == [scripts[0], scripts[3]]

@@ -40,10 +40,14 @@ def checkout(tmp_path_factory) -> Path:
 def chapter(checkout: Path, code: str) -> None:
     """Write the book's one chapter."""
     new = nbformat.v4
-    cells = [new.new_markdown_cell("# One\n\n$$p_k = \\boldsymbol{w}_k$$ (softmax)\n\nSee {eq}`softmax`."),
-             new.new_code_cell(code),
-             new.new_code_cell('from rifr.display import markdown\nmarkdown("As {cite:t}`hinton2015` say, $w < 3$.")',
-                               metadata={"tags": ["remove-input"]})]
+    cells = [
+        new.new_markdown_cell("# One\n\n$$p_k = \\boldsymbol{w}_k$$ (softmax)\n\nSee {eq}`softmax`."),
+        new.new_code_cell(code),
+        new.new_code_cell(
+            'from rifr.display import markdown\nmarkdown("As {cite:t}`hinton2015` say, $w < 3$.")',
+            metadata={"tags": ["remove-input"]},
+        ),
+    ]
     for place, cell in enumerate(cells):
         cell.id = f"cell-{place}"
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -53,9 +57,15 @@ def chapter(checkout: Path, code: str) -> None:
 def build(checkout: Path) -> tuple[int, str]:
     """`jupyter-book build book -W --keep-going`: its exit status and what it printed."""
     settings = os.environ | {"RIFR_STORE": str(checkout / "store")}
-    command = "from jupyter_book.cli.main import main; main()"        # the package has no __main__
-    done = subprocess.run([sys.executable, "-c", command, "build", "book", "-W", "--keep-going"], cwd=checkout,
-                          env=settings, text=True, capture_output=True, timeout=300)
+    command = "from jupyter_book.cli.main import main; main()"  # the package has no __main__
+    done = subprocess.run(
+        [sys.executable, "-c", command, "build", "book", "-W", "--keep-going"],
+        cwd=checkout,
+        env=settings,
+        text=True,
+        capture_output=True,
+        timeout=300,
+    )
     return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
 
 
@@ -79,10 +89,13 @@ def test_a_book_is_built_once_and_again_only_when_the_library_changes(checkout):
     assert status == 0 and printed.count("Executing notebook") == 1
 
 
-@pytest.mark.parametrize("code, sign, times", [
-    ("1 / 0", "ZeroDivisionError", 1),
-    ("import sys; print('Careful!', file=sys.stderr)", "stderr was found", 2),      # the second time from the cache
-])
+@pytest.mark.parametrize(
+    "code, sign, times",
+    [
+        ("1 / 0", "ZeroDivisionError", 1),
+        ("import sys; print('Careful!', file=sys.stderr)", "stderr was found", 2),  # the second time from the cache
+    ],
+)
 def test_a_cell_that_fails_or_complains_fails_the_build(checkout, code, sign, times):
     chapter(checkout, f"{FIGURE}\n{code}")
     for _ in range(times):

@@ -12,7 +12,7 @@ from papermill.exceptions import PapermillExecutionError
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
-LONGEST_CELL = 16          # lines; what is longer belongs in the library under a name
+LONGEST_CELL = 16  # lines; what is longer belongs in the library under a name
 
 if not NOTEBOOKS:
     pytest.skip("the book has no chapters yet", allow_module_level=True)
@@ -28,8 +28,11 @@ def parameters(path: Path) -> dict:
     """The names and defaults of a chapter's parameters."""
     cells = [cell for cell in code_cells(path) if "parameters" in cell.metadata.get("tags", [])]
     assert len(cells) == 1, f"{path.name}: {len(cells)} cells have the tag `parameters`; exactly one has to"
-    return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cells[0].source).body
-            if isinstance(node, ast.Assign)}
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(cells[0].source).body
+        if isinstance(node, ast.Assign)
+    }
 
 
 def run(path: Path, folder: Path, **values) -> nbformat.NotebookNode:
@@ -52,8 +55,9 @@ def test_a_chapter_runs_on_any_python_3(path):
 def test_a_chapter_has_one_cell_of_parameters_with_the_usual_defaults(path):
     usual = {"preset": "", "seed": 0, "train_faces": "", "probe_faces": "", "distractor_faces": ""}
     found = parameters(path)
-    assert {name: found[name] for name in usual if name in found} == {name: usual[name] for name in usual
-                                                                       if name in found}
+    assert {name: found[name] for name in usual if name in found} == {
+        name: usual[name] for name in usual if name in found
+    }
 
 
 @each_chapter
@@ -63,8 +67,9 @@ def test_the_cells_of_a_chapter_are_short(path):
     for cell in cells:
         lines = cell.source.splitlines()
         assert len(lines) <= LONGEST_CELL, f"{path.name}: a cell of {len(lines)} lines begins with {lines[0]!r}"
-        assert not any(line.startswith(("def ", "class ", "async def ")) for line in lines), \
+        assert not any(line.startswith(("def ", "class ", "async def ")) for line in lines), (
             f"{path.name}: a chapter imports, it does not define: {lines[0]!r}"
+        )
 
 
 def test_the_table_of_contents_names_every_chapter_and_nothing_else():

@@ -8,34 +8,40 @@ from check_html import BOOK, Page, book_problems, chapters, page_problems
 HTML = BOOK / "_build" / "html"
 
 
-@pytest.mark.parametrize("text, problem", [
-    ('<script src="https://cdn.example/x.js"></script>', "from another host"),
-    ('<link rel="stylesheet" href="//fonts.example/a.css">', "from another host"),
-    ('<img alt="a face" src="http://example/a.png">', "from another host"),
-    ('<style>@font-face { src: url("https://example/f.woff") }</style>', "a style loads"),
-    ('<p style="background: url(//example/b.png)">x</p>', "a style loads"),
-    ('<script>import("https://example/y.js")</script>', "a script loads"),
-    ('<img src="a.png">', "without alternative text"),
-    ('<img src="a.png" alt=" ">', "without alternative text"),
-    ('<div class="output stderr"><pre>Careful!</pre></div>', "stderr: Careful!"),
-    ("<pre>Traceback (most recent call last):</pre>", "an error message"),
-    ("<pre>&lt;IPython.core.display.Markdown object&gt;</pre>", "without content"),
-    ('<span class="pasted-text">nan</span>', "glued number is missing: 'nan'"),
-    ('<span class="pasted-text"></span>', "glued number is missing"),
-])
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ('<script src="https://cdn.example/x.js"></script>', "from another host"),
+        ('<link rel="stylesheet" href="//fonts.example/a.css">', "from another host"),
+        ('<img alt="a face" src="http://example/a.png">', "from another host"),
+        ('<style>@font-face { src: url("https://example/f.woff") }</style>', "a style loads"),
+        ('<p style="background: url(//example/b.png)">x</p>', "a style loads"),
+        ('<script>import("https://example/y.js")</script>', "a script loads"),
+        ('<img src="a.png">', "without alternative text"),
+        ('<img src="a.png" alt=" ">', "without alternative text"),
+        ('<div class="output stderr"><pre>Careful!</pre></div>', "stderr: Careful!"),
+        ("<pre>Traceback (most recent call last):</pre>", "an error message"),
+        ("<pre>&lt;IPython.core.display.Markdown object&gt;</pre>", "without content"),
+        ('<span class="pasted-text">nan</span>', "glued number is missing: 'nan'"),
+        ('<span class="pasted-text"></span>', "glued number is missing"),
+    ],
+)
 def test_each_fault_is_found(text, problem):
     found = page_problems(Page(text))
     assert len(found) == 1 and problem in found[0]
 
 
-@pytest.mark.parametrize("text", [
-    '<a href="https://doi.example/paper">the paper</a>',
-    '<img alt="a face" src="data:image/png;base64,AAAA">',
-    '<link rel="canonical" href="https://example/book.html">',
-    '<span class="pasted-text"><strong>42.1</strong></span>',
-    '<div class="output stream"><pre>42 people</pre></div>',
-    '<style>a { background: url("data:image/svg+xml,%3Csvg xmlns=\'http://www.w3.org/2000/svg\'%3E") }</style>',
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<a href="https://doi.example/paper">the paper</a>',
+        '<img alt="a face" src="data:image/png;base64,AAAA">',
+        '<link rel="canonical" href="https://example/book.html">',
+        '<span class="pasted-text"><strong>42.1</strong></span>',
+        '<div class="output stream"><pre>42 people</pre></div>',
+        "<style>a { background: url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'%3E\") }</style>",
+    ],
+)
 def test_what_is_allowed_passes(text):
     assert page_problems(Page(text)) == []
 

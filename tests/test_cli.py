@@ -11,8 +11,21 @@ from tests.test_embed import onnx_file
 from tests.test_scoring import photos
 from tests.test_sets import person
 
-SMALL = ["--set", "epochs=1", "train_people=6", "train_images=6", "probe_people=3", "probe_images=3", "distractor_people=5",
-         "batch_size=16", "--widths", "112", "16", "--preset", "smoke"]  # fmt: skip
+SMALL = [
+    "--set",
+    "epochs=1",
+    "train_people=6",
+    "train_images=6",
+    "probe_people=3",
+    "probe_images=3",
+    "distractor_people=5",
+    "batch_size=16",
+    "--widths",
+    "112",
+    "16",
+    "--preset",
+    "smoke",
+]
 
 
 def test_render_and_prepare_write_packs(tmp_path, capsys):
@@ -40,8 +53,19 @@ def test_an_embedder_of_ones_own_is_scored_on_folders(tmp_path, store_folder, re
         person(tmp_path / "probes", name, 2)
     person(tmp_path / "crowd", "Dan", 1)
     person(tmp_path / "crowd", "Bob", 1)
-    arguments = ["evaluate", "--embedder", str(real_data / "models" / "mobilefacenet.onnx"), "--widths", "112", "--preset",
-                 "smoke", "--probes", str(tmp_path / "probes"), "--distractors", str(tmp_path / "crowd")]  # fmt: skip
+    arguments = [
+        "evaluate",
+        "--embedder",
+        str(real_data / "models" / "mobilefacenet.onnx"),
+        "--widths",
+        "112",
+        "--preset",
+        "smoke",
+        "--probes",
+        str(tmp_path / "probes"),
+        "--distractors",
+        str(tmp_path / "crowd"),
+    ]
     assert cli.main(arguments) == 0
     assert "6 probes of 3 people, 1 distractors" in capsys.readouterr().out
 
@@ -63,16 +87,22 @@ def my_folders(tmp_path, store_folder, monkeypatch):
 
 
 def test_embedders_side_by_side_with_all_that_is_asked_for_in_files(my_folders, capsys):
-    line = ("evaluate --embedder one.onnx two.onnx --layout NHWC --channels BGR --mean 104 117 123 --scale 1 --probes probes "
-            "--distractors crowd --protocol p2 --measure rank1 cmc roc --ranks 3 --fpr 0.5 1e-9 --widths 112 16 "
-            "--preset smoke --out found.json --figure drawn.png")  # fmt: skip
+    line = (
+        "evaluate --embedder one.onnx two.onnx --layout NHWC --channels BGR --mean 104 117 123 --scale 1 --probes probes "
+        "--distractors crowd --protocol p2 --measure rank1 cmc roc --ranks 3 --fpr 0.5 1e-9 --widths 112 16 "
+        "--preset smoke --out found.json --figure drawn.png"
+    )
     assert cli.main(line.split()) == 0
     said = capsys.readouterr().out
     assert "9 probes of 3 people, 5 distractors; 1 probe people left out of the distractors: probe1" in said
     assert "TPR in % [95 % interval]" in said and "P2 two FPR 0.5" in said and "too few pairs" in said
     found = json.loads((my_folders / "found.json").read_text())
     assert {(row["measure"], row["network"], row["width"]) for row in found["results"]} == {
-        (measure, network, width) for measure in ("rank1", "cmc", "roc") for network in ("one", "two") for width in (112, 16)}
+        (measure, network, width)
+        for measure in ("rank1", "cmc", "roc")
+        for network in ("one", "two")
+        for width in (112, 16)
+    }
     assert found["provenance"]["embedders"]["one"]["mean"] == [104, 117, 123]
     assert all((my_folders / f"drawn-{measure}.png").exists() for measure in ("rank1", "cmc", "roc"))
 
@@ -85,16 +115,19 @@ def test_pairs_alone_and_beside_identification(my_folders, capsys):
     assert set(pd.read_csv("found.csv").measure) == {"rank1", "pairs"}
 
 
-@pytest.mark.parametrize("more, message", [
-    ("--measure eer", "no measure is called 'eer': choose of rank1, cmc, roc, open-set"),
-    ("--protocol p3", "no protocol is called 'p3': choose of P1, P2"),
-    ("--out found.txt", "found.txt: the ending names the format, one of .json, .csv"),
-    ("--figure found.json", "one of .png, .svg, .pdf"),
-    ("--layout NCHW", "one.onnx takes x ['n', 112, 112, 3] tensor(float), which as NCHW has 112 channels"),
-    ("--mean 1 2", "mean is one number or three"),
-    ("--distractors probes", "probes is given as probes and as distractors"),
-    ("--embedder network.pth", "a .pth file can run foreign code"),
-])
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        ("--measure eer", "no measure is called 'eer': choose of rank1, cmc, roc, open-set"),
+        ("--protocol p3", "no protocol is called 'p3': choose of P1, P2"),
+        ("--out found.txt", "found.txt: the ending names the format, one of .json, .csv"),
+        ("--figure found.json", "one of .png, .svg, .pdf"),
+        ("--layout NCHW", "one.onnx takes x ['n', 112, 112, 3] tensor(float), which as NCHW has 112 channels"),
+        ("--mean 1 2", "mean is one number or three"),
+        ("--distractors probes", "probes is given as probes and as distractors"),
+        ("--embedder network.pth", "a .pth file can run foreign code"),
+    ],
+)
 def test_what_does_not_fit_is_one_line_too(my_folders, capsys, more, message):
     line = f"evaluate --embedder one.onnx --probes probes --distractors crowd --widths 16 --preset smoke {more}"
     assert cli.main(line.split()) == 1
@@ -105,7 +138,10 @@ def test_what_does_not_fit_is_one_line_too(my_folders, capsys, more, message):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["train", "--preset", "huge"], "no preset is called 'huge': choose one of smoke, mini, laptop, rendered, paper"),
+        (
+            ["train", "--preset", "huge"],
+            "no preset is called 'huge': choose one of smoke, mini, laptop, rendered, paper",
+        ),
         (["train", "--recipe", "best", "--preset", "smoke"], "no recipe is called 'best'"),
         (["train", "--preset", "smoke", "--set", "epochs"], "FIELD=VALUE"),
         (["evaluate", "--preset", "smoke"], "nothing to evaluate"),

@@ -71,8 +71,16 @@ def megaface_tree(root):
     (root.parent / "megaface_noises.txt").write_text("# noise\n375/1@N00/5_0.jpg\n")
 
 
-TREES = {"lfw": folder_tree, "casia_webface": folder_tree, "facescrub": folder_tree, "megaface": megaface_tree,
-         "tinyface": tinyface_tree, "scface": scface_tree, "wider_face": wider_face_tree, "rendered": None}  # fmt: skip
+TREES = {
+    "lfw": folder_tree,
+    "casia_webface": folder_tree,
+    "facescrub": folder_tree,
+    "megaface": megaface_tree,
+    "tinyface": tinyface_tree,
+    "scface": scface_tree,
+    "wider_face": wider_face_tree,
+    "rendered": None,
+}
 PACKS = {"tinyface": ("probes", "gallery", "distractors"), "scface": ("mugshots", "probes")}
 
 
@@ -85,9 +93,16 @@ def arguments(tmp_path, store_folder):
             return ["--people", "2", "--images", "2", "--out", str(tmp_path / "pack")]
         if not (tmp_path / "set").exists():
             TREES[name](tmp_path / "set")
-        more = {"tinyface": ["--aligner", "none"], "scface": ["--aligner", "none"],
-                "megaface": ["--list", str(tmp_path / "features_list.json_5_1"),
-                             "--noise", str(tmp_path / "megaface_noises.txt")]}  # fmt: skip
+        more = {
+            "tinyface": ["--aligner", "none"],
+            "scface": ["--aligner", "none"],
+            "megaface": [
+                "--list",
+                str(tmp_path / "features_list.json_5_1"),
+                "--noise",
+                str(tmp_path / "megaface_noises.txt"),
+            ],
+        }
         return [str(root), "--out", str(tmp_path / "pack"), *more.get(name, [])]
 
     return of
@@ -98,7 +113,7 @@ def packs(name, out):
 
 
 def test_there_is_a_script_for_every_source():
-    assert NAMES == sorted(TREES)
+    assert sorted(TREES) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -146,9 +161,18 @@ def test_a_wrong_root_is_one_line_and_status_2(name, arguments, tmp_path, capsys
     assert not (tmp_path / "pack").exists()
 
 
-@pytest.mark.parametrize("name, ending", [("lfw", ".zip"), ("casia_webface", ".tar"), ("facescrub", ".tgz"),
-                                          ("megaface", ".zip"), ("tinyface", ".zip"), ("scface", ".tar.bz2"),
-                                          ("wider_face", ".tar.gz")])
+@pytest.mark.parametrize(
+    "name, ending",
+    [
+        ("lfw", ".zip"),
+        ("casia_webface", ".tar"),
+        ("facescrub", ".tgz"),
+        ("megaface", ".zip"),
+        ("tinyface", ".zip"),
+        ("scface", ".tar.bz2"),
+        ("wider_face", ".tar.gz"),
+    ],
+)
 def test_an_archive_does_as_well_as_the_folder(name, ending, arguments, tmp_path, capsys):
     given = arguments(name)
     kind = {".zip": "zip", ".tar": "tar", ".tgz": "gztar", ".tar.gz": "gztar", ".tar.bz2": "bztar"}[ending]
@@ -224,8 +248,10 @@ def test_record_files_are_found_by_looking_and_counted(arguments, tmp_path, caps
 
 def test_lists_choose_photos_and_noise_is_left_out(arguments, tmp_path, capsys):
     given = arguments("facescrub")
-    listed = {"path": ["Ada_Lee/Ada_Lee_1.png", "Ada_Lee/Ada_Lee_2.png", "Cyd_Moe/Cyd_Moe_4.png"],
-              "id": ["Ada_Lee", "Ada_Lee", "Cyd_Moe"]}  # fmt: skip
+    listed = {
+        "path": ["Ada_Lee/Ada_Lee_1.png", "Ada_Lee/Ada_Lee_2.png", "Cyd_Moe/Cyd_Moe_4.png"],
+        "id": ["Ada_Lee", "Ada_Lee", "Cyd_Moe"],
+    }
     (tmp_path / "list.json").write_text(json.dumps(listed))
     (tmp_path / "noises.txt").write_text("# noise\nAda_Lee_2.png\n")
     given += ["--list", str(tmp_path / "list.json"), "--noise", str(tmp_path / "noises.txt")]
@@ -371,8 +397,9 @@ def test_a_script_runs_by_its_path_from_anywhere(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS.parent)}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "packs/lfw: 3 images of 2 people" in done.stdout, done.stderr
-    wrong = subprocess.run([*command[:2], "nowhere", *command[3:]], cwd=tmp_path, capture_output=True, text=True,
-                           env=environment)
+    wrong = subprocess.run(
+        [*command[:2], "nowhere", *command[3:]], cwd=tmp_path, capture_output=True, text=True, env=environment
+    )
     assert wrong.returncode == 2 and wrong.stderr.startswith("lfw: nowhere does not exist: give the set's folder")
     assert wrong.stderr.count("\n") == 1
 

@@ -107,19 +107,26 @@ def test_a_width_that_is_no_integer_is_refused(width):
         to_width(NOISE, width)
 
 
-@pytest.mark.parametrize("images", [
-    np.zeros((2, 112, 112), np.uint8), np.zeros((2, 3, 112, 112), np.uint8), np.zeros((2, 96, 112, 3), np.uint8),
-    torch.zeros(3, 112, 112), torch.zeros(2, 112, 112, 3), torch.full((1, 3, 112, 112), 255.0),
-    torch.full((1, 3, 112, 112), float("nan")),
-])
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 112, 112), np.uint8),
+        np.zeros((2, 3, 112, 112), np.uint8),
+        np.zeros((2, 96, 112, 3), np.uint8),
+        torch.zeros(3, 112, 112),
+        torch.zeros(2, 112, 112, 3),
+        torch.full((1, 3, 112, 112), 255.0),
+        torch.full((1, 3, 112, 112), float("nan")),
+    ],
+)
 def test_a_wrong_shape_or_scale_is_refused(images):
     with pytest.raises(ValueError, match="not|found"):
         to_width(images, 20)
 
 
-@pytest.mark.parametrize("images", [
-    np.zeros((2, 112, 112, 3), np.float32), torch.zeros(2, 3, 112, 112, dtype=torch.int64), [[0]],
-])
+@pytest.mark.parametrize(
+    "images", [np.zeros((2, 112, 112, 3), np.float32), torch.zeros(2, 3, 112, 112, dtype=torch.int64), [[0]]]
+)
 def test_a_wrong_dtype_is_refused(images):
     with pytest.raises(TypeError, match="not"):
         to_width(images, 20)

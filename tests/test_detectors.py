@@ -105,12 +105,19 @@ def test_real_photos_are_aligned_as_the_set_itself_is(real_data, tmp_path, capfd
         os.makedirs(tmp_path / "in" / name)
         for file in (real_data / "lfw_raw" / name).iterdir():
             os.symlink(file, tmp_path / "in" / name / file.name)
-    arguments = ["align", str(tmp_path / "in"), str(tmp_path / "out"), "--model",
-                 str(real_data / "models" / "yunet_n_dynamic.onnx")]
+    arguments = [
+        "align",
+        str(tmp_path / "in"),
+        str(tmp_path / "out"),
+        "--model",
+        str(real_data / "models" / "yunet_n_dynamic.onnx"),
+    ]
     assert cli.main(arguments) == 0
     assert "ERROR" not in capfd.readouterr().err
-    pairs = [(file, real_data / "lfw112" / file.parent.name / f"{file.stem}.jpg")
-             for file in sorted((tmp_path / "out").glob("*/*.png"))]
+    pairs = [
+        (file, real_data / "lfw112" / file.parent.name / f"{file.stem}.jpg")
+        for file in sorted((tmp_path / "out").glob("*/*.png"))
+    ]
     pairs = [pair for pair in pairs if pair[1].exists()]
     ours, theirs = (np.stack([np.asarray(Image.open(pair[side])) for pair in pairs]) for side in (0, 1))
     model = real_data / "models" / "mobilefacenet.onnx"

@@ -21,8 +21,10 @@ def line(values, title=""):
 
 
 def pictures(html):
-    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
-            for data in re.findall(r'src="data:image/png;base64,([^"]+)"', html)]
+    return [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
+        for data in re.findall(r'src="data:image/png;base64,([^"]+)"', html)
+    ]
 
 
 def test_a_figure_has_a_light_and_a_dark_picture_of_the_same_drawing():
@@ -30,7 +32,7 @@ def test_a_figure_has_a_light_and_a_dark_picture_of_the_same_drawing():
     assert light.shape == dark.shape == (2 * display.DPI, 3 * display.DPI, 4)
     assert light[0, 0, 3] == dark[0, 0, 3] == 0, "the page shines through"
     for image, page in ((light, "light"), (dark, "dark")):
-        colour = [int(display.INK[page][place:place + 2], 16) for place in (1, 3, 5)]
+        colour = [int(display.INK[page][place : place + 2], 16) for place in (1, 3, 5)]
         assert (image[image[..., 3] == 255][:, :3] == colour).all(1).any(), f"no {page} ink"
 
 
@@ -94,4 +96,8 @@ def test_a_table_has_the_class_that_the_theme_styles_and_no_index():
 
 
 def test_no_text_shows_nothing():
-    assert display.markdown("") is None and display.markdown("\n\n") is None and display.markdown("*Text.*").data == "*Text.*"
+    assert (
+        display.markdown("") is None
+        and display.markdown("\n\n") is None
+        and display.markdown("*Text.*").data == "*Text.*"
+    )

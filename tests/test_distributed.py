@@ -17,9 +17,10 @@ from rifr.recipes import RECIPES
 from tests.conftest import easy_faces
 
 PLAIN = replace(
-    presets.get("smoke"), name="plain",
+    presets.get("smoke"),
+    name="plain",
     training=presets.Training("thin", embedding=16, epochs=2, batch_size=16, learning_rate=0.01, dropout=0.0),
-)  # fmt: skip
+)
 """Without dropout, whose masks each process draws for itself."""
 
 TRAIN = """
@@ -34,16 +35,35 @@ print("weights of process", distributed.rank(), "in", run.path, flush=True)
 
 def two_processes(folder, store, recipe, **changes):
     (folder / "train.py").write_text(TRAIN)
-    environment = os.environ | {"RIFR_STORE": str(store), "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd(),
-                                "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | {
+        "RIFR_STORE": str(store),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.getcwd(),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     return subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(folder / "train.py"),
-         str(folder / "faces"), recipe, repr(changes)], env=environment, capture_output=True, text=True, timeout=240)
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            str(folder / "train.py"),
+            str(folder / "faces"),
+            recipe,
+            repr(changes),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
 
 
 @pytest.mark.parametrize("recipe, changes", [("proposed", {}), ("hr+lr", {"micro_batch": 4})])
 def test_two_processes_end_with_the_weights_of_one_on_the_same_batches(tmp_path, monkeypatch, recipe, changes):
-    faces = easy_faces(tmp_path / "faces", people=5, images=13)      # 65: an odd one out, and shares of the table differ
+    faces = easy_faces(tmp_path / "faces", people=5, images=13)  # 65: an odd one out, and shares of the table differ
     done = two_processes(tmp_path, tmp_path / "two", recipe, **changes)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("weights of process") == 2
@@ -51,13 +71,13 @@ def test_two_processes_end_with_the_weights_of_one_on_the_same_batches(tmp_path,
     assert record["processes"] == 2
 
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "one"))
-    if changes:      # processes take every second photo: 4 of each are the 8 that one takes at a time
+    if changes:  # processes take every second photo: 4 of each are the 8 that one takes at a time
         changes = {"micro_batch": 8}
     one = train.fit(recipe, presets.get(PLAIN, **changes), 0, faces, progress=False)
     two = train.Run.open(next((tmp_path / "two").glob(f"runs/{recipe}-*")))
     torch.manual_seed(train._start(RECIPES[recipe], 0))
     start = train.Student(presets.get(PLAIN).training, 5).state_dict()
-    for name, value in one.weights().items():       # sums in another order, beside how far training went
+    for name, value in one.weights().items():  # sums in another order, beside how far training went
         apart, moved = (two.weights()[name] - value).double().norm(), (value - start[name]).double().norm()
         assert apart <= 0.02 * moved and moved > 0, (name, apart, moved)
     for ours, theirs in zip(one.history, two.history, strict=True):
@@ -76,12 +96,14 @@ def test_photos_taken_a_few_at_a_time_give_the_gradient_of_the_whole_batch(tmp_p
     """Without batch normalisation, which sees the few alone, the weights are those of whole batches."""
     faces, made = easy_faces(tmp_path / "faces"), {}
     monkeypatch.setattr(nn.BatchNorm2d, "forward", lambda self, x: x * 1)
-    for few in (0, 6):       # 6, 6 and 4 of 16
+    for few in (0, 6):  # 6, 6 and 4 of 16
         monkeypatch.setenv("RIFR_STORE", str(tmp_path / str(few)))
         run = train.fit("hr+lr", presets.get(PLAIN, micro_batch=few, learning_rate=0.002), 0, faces, progress=False)
         made[few] = run
     for name, value in made[0].weights().items():
-        torch.testing.assert_close(made[6].weights()[name], value, atol=1e-5, rtol=1e-3, msg=lambda text: f"{name}: {text}")
+        torch.testing.assert_close(
+            made[6].weights()[name], value, atol=1e-5, rtol=1e-3, msg=lambda text: f"{name}: {text}"
+        )
     assert made[6].history[-1]["loss"] == pytest.approx(made[0].history[-1]["loss"], rel=1e-4)
 
 
@@ -103,15 +125,27 @@ np.savez(sys.argv[1] + f".{rank}.npz", y=y.detach(), x=x.grad, weight=layer.weig
 
 def test_batch_normalisation_over_two_processes_is_pytorchs_over_both_their_rows(tmp_path):
     draw = torch.Generator().manual_seed(0)
-    x = torch.randn(6, 3, 4, 5, generator=draw) * 3 + 50        # far from zero: sums of squares alone would lose digits
+    x = torch.randn(6, 3, 4, 5, generator=draw) * 3 + 50  # far from zero: sums of squares alone would lose digits
     to = torch.randn(x.shape, generator=draw)
     layer = nn.BatchNorm2d(3)
     nn.init.uniform_(layer.weight, 0.5, 2)
     np.savez(tmp_path / "given.npz", x=x, to=to, **layer.state_dict())
     (tmp_path / "normalise.py").write_text(NORMALISE)
-    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                    str(tmp_path / "normalise.py"), str(tmp_path / "given.npz")], check=True, timeout=120,
-                   env=os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"})  # fmt: skip
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            str(tmp_path / "normalise.py"),
+            str(tmp_path / "given.npz"),
+        ],
+        check=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"},
+    )
     x.requires_grad_()
     y = layer(x)
     (y * to).sum().backward()

@@ -98,6 +98,7 @@ def test_a_memory_map_is_read_a_batch_at_a_time(tmp_path):
 
 def field(number, content):
     """One field of a protocol buffer: a whole number, or bytes, text and messages."""
+
     def varint(value):
         return bytes([value & 127 | (value > 127) << 7]) + (varint(value >> 7) if value > 127 else b"")
 
@@ -147,8 +148,9 @@ def test_an_onnx_file_gives_what_its_network_gives(tmp_path, batch, dtype, error
 
 def test_layout_is_read_from_the_file_and_colours_mean_and_scale_are_options(tmp_path):
     matrix = onnx_file(tmp_path / "last.onnx", ["n", 112, 112, 3])
-    found = embed(Onnx(tmp_path / "last.onnx", channels="BGR", mean=(120, 110, 100), scale=(60.0, 58, 57)), IMAGES,
-                  mirror=False)
+    found = embed(
+        Onnx(tmp_path / "last.onnx", channels="BGR", mean=(120, 110, 100), scale=(60.0, 58, 57)), IMAGES, mirror=False
+    )
     pixels = (IMAGES - np.array([120, 110, 100])) / np.array([60, 58, 57])
     assert np.allclose(found, by_hand(matrix, pixels[..., ::-1]), atol=0.05)
     raw = from_onnx(tmp_path / "last.onnx", mean=0, scale=1, layout="NHWC")(IMAGES)
@@ -166,28 +168,39 @@ def test_another_size_is_made_from_the_degraded_face(tmp_path, size, how):
 def test_a_file_of_any_size_takes_112_or_what_is_asked(tmp_path):
     matrix = onnx_file(tmp_path / "free.onnx", ["n", 3, "h", "w"], pool=True)
     for size in (None, 56):
-        faces = IMAGES if size is None else np.stack([cv2.resize(face.astype(np.float32), (56, 56),
-                                                                 interpolation=cv2.INTER_AREA) for face in IMAGES])
+        faces = (
+            IMAGES
+            if size is None
+            else np.stack(
+                [cv2.resize(face.astype(np.float32), (56, 56), interpolation=cv2.INTER_AREA) for face in IMAGES]
+            )
+        )
         expected = (faces.mean(axis=(1, 2), dtype=np.float64) / 127.5 - 1) @ matrix
         assert np.allclose(from_onnx(tmp_path / "free.onnx", size=size)(IMAGES), expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("shape, options, words", [
-    (["n", 1, 112, 112], {}, "NCHW has 1 channels"),
-    (["n", 3, 112, 112], {"layout": "NHWC"}, "NHWC has 112 channels"),
-    (["n", 3, 112, 96], {}, "112 by 96 pixels are no square"),
-    (["n", 3, 112, 112], {"size": 160}, "112 pixels wide, and size=160"),
-    (["n", 37632], {}, "wanted one input"),
-    (["n", 3, 112, 112], {"inputs": 2}, "wanted one input"),
-    (["n", 3, 112, 112], {"dtype": np.uint8}, "wanted one input"),
-])
-def test_an_input_that_does_not_fit_is_refused_with_what_was_found_and_wanted(tmp_path, monkeypatch, shape, options, words):
+@pytest.mark.parametrize(
+    "shape, options, words",
+    [
+        (["n", 1, 112, 112], {}, "NCHW has 1 channels"),
+        (["n", 3, 112, 112], {"layout": "NHWC"}, "NHWC has 112 channels"),
+        (["n", 3, 112, 96], {}, "112 by 96 pixels are no square"),
+        (["n", 3, 112, 112], {"size": 160}, "112 pixels wide, and size=160"),
+        (["n", 37632], {}, "wanted one input"),
+        (["n", 3, 112, 112], {"inputs": 2}, "wanted one input"),
+        (["n", 3, 112, 112], {"dtype": np.uint8}, "wanted one input"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_refused_with_what_was_found_and_wanted(
+    tmp_path, monkeypatch, shape, options, words
+):
     import onnxruntime
 
     inputs, dtype = options.pop("inputs", 1), options.pop("dtype", np.float32)
     one = {"name": "x", "shape": shape, "type": "tensor(uint8)" if dtype is np.uint8 else "tensor(float)"}
-    session = type("Session", (), {"__init__": lambda *_, **__: None,
-                                   "get_inputs": lambda _: [type("Input", (), one)] * inputs})
+    session = type(
+        "Session", (), {"__init__": lambda *_, **__: None, "get_inputs": lambda _: [type("Input", (), one)] * inputs}
+    )
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     (tmp_path / "network.onnx").touch()
     with pytest.raises(ValueError, match=rf"network.onnx takes x \['n', .*{words}"):
@@ -196,7 +209,9 @@ def test_an_input_that_does_not_fit_is_refused_with_what_was_found_and_wanted(tm
 
 def test_a_size_that_the_network_cannot_take_is_said_when_it_runs(tmp_path):
     matrix = onnx_file(tmp_path / "odd.onnx", ["n", 3, 56, 56], declared=["n", 3, "h", "w"])
-    with pytest.raises(ValueError, match=r"does not take \(10, 3, 112, 112\) float32: .*give the one it was trained with"):
+    with pytest.raises(
+        ValueError, match=r"does not take \(10, 3, 112, 112\) float32: .*give the one it was trained with"
+    ):
         from_onnx(tmp_path / "odd.onnx")(IMAGES)
     assert from_onnx(tmp_path / "odd.onnx", size=56)(IMAGES).shape == (10, matrix.shape[1])
 
@@ -215,11 +230,17 @@ def test_weights_alone_come_with_the_way_to_use_them(tmp_path):
         embed(tmp_path / "weights.safetensors", IMAGES)
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"layout": "CHW"}, "layout is one of auto, NCHW, NHWC"), ({"channels": "GBR"}, "channels is one of RGB, BGR"),
-    ({"scale": 0}, "scale .* not zero"), ({"mean": (1, 2)}, "one number or three"), ({"mean": float("nan")}, "one number"),
-    ({"size": 0}, "size is a number of pixels"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"layout": "CHW"}, "layout is one of auto, NCHW, NHWC"),
+        ({"channels": "GBR"}, "channels is one of RGB, BGR"),
+        ({"scale": 0}, "scale .* not zero"),
+        ({"mean": (1, 2)}, "one number or three"),
+        ({"mean": float("nan")}, "one number"),
+        ({"size": 0}, "size is a number of pixels"),
+    ],
+)
 def test_options_that_mean_nothing_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         Onnx("network.onnx", **options)
@@ -245,8 +266,9 @@ def test_a_real_network_knows_a_person_again():
     from PIL import Image
 
     people = sorted((Path(data) / "facescrub12").iterdir())[:2]
-    images = np.stack([np.asarray(Image.open(file).convert("RGB")) for person in people
-                       for file in sorted(person.iterdir())[:4]])
+    images = np.stack(
+        [np.asarray(Image.open(file).convert("RGB")) for person in people for file in sorted(person.iterdir())[:4]]
+    )
     features = embed(Path(data) / "models" / "mobilefacenet.onnx", images)
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     scores = features @ features.T

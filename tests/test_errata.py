@@ -39,9 +39,13 @@ def test_the_printed_lines_of_equation_2_are_sums_over_the_classes(batch):
 @pytest.mark.parametrize("printed, trials", [(88.3, 650), (98.6, 400), (95.0, 650), (23.0, 400), (0.0, 7), (100.0, 7)])
 def test_possible_counts_are_those_that_print_as_the_percentage(printed, trials):
     # Rounded up and down at a half by exact arithmetic in thousandths of a per cent.
-    expected = [n for n in range(trials + 1)
-                if 10 * round(printed * 10) * trials - 5 * trials <= 10_000 * n <= 10 * round(printed * 10) * trials
-                + 5 * trials]
+    expected = [
+        n
+        for n in range(trials + 1)
+        if 10 * round(printed * 10) * trials - 5 * trials
+        <= 10_000 * n
+        <= 10 * round(printed * 10) * trials + 5 * trials
+    ]
     assert errata.possible_counts(printed, trials) == expected
 
 

@@ -126,7 +126,7 @@ def test_a_wrong_spec_is_refused_with_its_field(change, words):
 def test_age_tone_and_gender_run_evenly_through_their_ranges(people):
     for name, low, high in (("age", 18, 75), ("tone", 0, 1), ("gender", 0, 1)):
         values = np.sort([(person.look[name] - low) / (high - low) for person in people])
-        assert 0 <= values[0] and values[-1] <= 1
+        assert values[0] >= 0 and values[-1] <= 1
         even = (np.arange(len(values)) + 0.5) / len(values)
         assert np.abs(values - even).max() < 0.03  # random draws would stray about twice as far or more
     three = np.array([[person.look[name] for name in ("age", "tone", "gender")] for person in people])
@@ -316,11 +316,17 @@ def test_the_stored_head_equals_what_anny_itself_computes(model, people):
     person = people[3]
     shares = dict(zip(head.PHENOTYPES, person.shares, strict=True))
     assert set(shares) == set(head.PHENOTYPES)
-    values = {"gender": shares["female"], "age": (shares["young"] + shares["child"] / 2) * 2 / 3 + shares["old"],
-              "muscle": (1 + shares["maxmuscle"] - shares["minmuscle"]) / 2,
-              "weight": (1 + shares["maxweight"] - shares["minweight"]) / 2, "height": shares["maxheight"],
-              "proportions": shares["uncommonproportions"], "cupsize": 0.5, "firmness": 0.5,
-              **{name: shares[name] for name in head.PHENOTYPES[:3]}}  # fmt: skip
+    values = {
+        "gender": shares["female"],
+        "age": (shares["young"] + shares["child"] / 2) * 2 / 3 + shares["old"],
+        "muscle": (1 + shares["maxmuscle"] - shares["minmuscle"]) / 2,
+        "weight": (1 + shares["maxweight"] - shares["minweight"]) / 2,
+        "height": shares["maxheight"],
+        "proportions": shares["uncommonproportions"],
+        "cupsize": 0.5,
+        "firmness": 0.5,
+        **{name: shares[name] for name in head.PHENOTYPES[:3]},
+    }
     with torch.no_grad():
         local = {name: float(value) for name, value in zip(model.controls.tolist(), person.controls, strict=True)}
         weights = reference.get_phenotype_blendshape_coefficients(**values, local_changes=local)

@@ -6,8 +6,13 @@ from PIL import Image
 
 from rifr.readers.facescrub import listed, noises, read
 
-PHOTOS = ["Ada_Lo/Ada_Lo_3.png", "Ada_Lo/Ada_Lo_12.png", "Bea-Cy/Bea-Cy_70_4.jpg", "Bea-Cy/Bea-Cy_71_5.jpg",
-          "Cyd/Cyd_900.JPG"]
+PHOTOS = [
+    "Ada_Lo/Ada_Lo_3.png",
+    "Ada_Lo/Ada_Lo_12.png",
+    "Bea-Cy/Bea-Cy_70_4.jpg",
+    "Bea-Cy/Bea-Cy_71_5.jpg",
+    "Cyd/Cyd_900.JPG",
+]
 
 
 def save(path, side=112):
@@ -144,13 +149,19 @@ def test_what_makes_no_sense_is_refused(facescrub, tmp_path):
         read(root / "Cyd", out)
 
 
-@pytest.mark.parametrize("content, message", [
-    ('{"path": ["a"]}', "does not hold lists by the names path and id"),
-    ('{"path": ["a"], "id": []}', "lists of 1 and 0 entries"), ("nothing", "is no JSON"),
-    ('{"path": ["a", "../b"], "id": ["x", "y"]}', "path 1, '../b', leads out"),
-    ('{"path": ["a", "a"], "id": ["x", "y"]}', "a second time"), ('{"path": ["a"], "id": [null]}', "id 0 is None"),
-    ('{"path": ["a"], "id": [true]}', "id 0 is True"), ('{"path": ["a"], "id": [""]}', "id 0 is ''"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ('{"path": ["a"]}', "does not hold lists by the names path and id"),
+        ('{"path": ["a"], "id": []}', "lists of 1 and 0 entries"),
+        ("nothing", "is no JSON"),
+        ('{"path": ["a", "../b"], "id": ["x", "y"]}', "path 1, '../b', leads out"),
+        ('{"path": ["a", "a"], "id": ["x", "y"]}', "a second time"),
+        ('{"path": ["a"], "id": [null]}', "id 0 is None"),
+        ('{"path": ["a"], "id": [true]}', "id 0 is True"),
+        ('{"path": ["a"], "id": [""]}', "id 0 is ''"),
+    ],
+)
 def test_something_else_than_a_list_is_refused(tmp_path, content, message):
     (tmp_path / "list.json").write_text(content)
     with pytest.raises(ValueError, match=f"list.json.*{message}"):
@@ -173,8 +184,12 @@ def test_the_real_list_of_noise_has_605_entries(real_data):
 
 
 def test_real_photos_are_read_less_the_noise_among_them(real_data, tmp_path):
-    pack = read(real_data / "facescrub12", tmp_path / "pack", progress=False,
-                noise_path=real_data / "lists" / "facescrub_noises.txt")
+    pack = read(
+        real_data / "facescrub12",
+        tmp_path / "pack",
+        progress=False,
+        noise_path=real_data / "lists" / "facescrub_noises.txt",
+    )
     assert len(pack.people) == 12 and len(pack) == 1808 - 7 and pack.manifest["spec"]["noise_excluded"] == 7
     assert "Alec_Baldwin/Alec_Baldwin_3553_2121.jpg" not in pack.attributes["file"]
     skin = pack.images[::100, 40:90, 30:80].mean(axis=(0, 1, 2))

@@ -35,16 +35,22 @@ def test_a_matrix_has_the_columns_of_its_header(tmp_path):
 WHOLE = struct.pack("<4i2f", 2, 1, 4, 5, 1, 2)
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"", "has 0 bytes, fewer than the 16"), (WHOLE[:15], "has 15 bytes"),
-    (WHOLE[:-1], "is cut short: it has 23 bytes, and 2 x 1 numbers take 24"), (WHOLE + b"\0", "is too long: it has 25"),
-    (struct.pack("<4i2f", 2, 1, 4, 6, 1, 2), "begins with 2, 1, 4, 6, wanted"),
-    (struct.pack("<4i2f", 2, 1, 8, 5, 1, 2), "begins with 2, 1, 8, 5"),
-    (struct.pack("<4i", 0, 1, 4, 5), "begins with 0, 1"), (struct.pack("<4i", -2, -1, 4, 5), "begins with -2, -1"),
-    (struct.pack("<4i", 2**31 - 1, 2**31 - 1, 4, 5), "is cut short"),
-    (struct.pack(">4i2f", 2, 1, 4, 5, 1, 2), "no feature file"),
-    (struct.pack("<4i2f", 2, 1, 4, 5, np.nan, np.inf), r"not finite \(2 of 2\)"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "has 0 bytes, fewer than the 16"),
+        (WHOLE[:15], "has 15 bytes"),
+        (WHOLE[:-1], "is cut short: it has 23 bytes, and 2 x 1 numbers take 24"),
+        (WHOLE + b"\0", "is too long: it has 25"),
+        (struct.pack("<4i2f", 2, 1, 4, 6, 1, 2), "begins with 2, 1, 4, 6, wanted"),
+        (struct.pack("<4i2f", 2, 1, 8, 5, 1, 2), "begins with 2, 1, 8, 5"),
+        (struct.pack("<4i", 0, 1, 4, 5), "begins with 0, 1"),
+        (struct.pack("<4i", -2, -1, 4, 5), "begins with -2, -1"),
+        (struct.pack("<4i", 2**31 - 1, 2**31 - 1, 4, 5), "is cut short"),
+        (struct.pack(">4i2f", 2, 1, 4, 5, 1, 2), "no feature file"),
+        (struct.pack("<4i2f", 2, 1, 4, 5, np.nan, np.inf), r"not finite \(2 of 2\)"),
+    ],
+)
 def test_something_else_in_the_file_is_named(tmp_path, content, message):
     (tmp_path / "x.bin").write_bytes(content)
     with pytest.raises(ValueError, match=f"x.bin .*{message}"):
@@ -56,10 +62,19 @@ def test_a_missing_file_is_named(tmp_path):
         read(tmp_path / "x.bin")
 
 
-@pytest.mark.parametrize("vector, message", [
-    (np.zeros(0), "not .0,."), (np.zeros((2, 2, 2)), "not .2, 2, 2."), (np.float32(1), "not .."), ([1j], "complex"),
-    (["a"], "<U1"), ([True], "bool"), ([np.nan], "not finite"), ([1e300], "not finite as float32"),
-])
+@pytest.mark.parametrize(
+    "vector, message",
+    [
+        (np.zeros(0), "not .0,."),
+        (np.zeros((2, 2, 2)), "not .2, 2, 2."),
+        (np.float32(1), "not .."),
+        ([1j], "complex"),
+        (["a"], "<U1"),
+        ([True], "bool"),
+        ([np.nan], "not finite"),
+        ([1e300], "not finite as float32"),
+    ],
+)
 def test_what_is_no_feature_is_not_written_and_the_old_file_stays(tmp_path, vector, message):
     write(tmp_path / "x.bin", [1.0])
     with pytest.raises(ValueError, match=f"x.bin.*{message}"):
@@ -67,8 +82,11 @@ def test_what_is_no_feature_is_not_written_and_the_old_file_stays(tmp_path, vect
     assert read(tmp_path / "x.bin").tolist() == [1] and [file.name for file in tmp_path.iterdir()] == ["x.bin"]
 
 
-FEATURES = arrays(np.float32, array_shapes(max_dims=2, max_side=6),
-                  elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
+FEATURES = arrays(
+    np.float32,
+    array_shapes(max_dims=2, max_side=6),
+    elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+)
 
 
 @FAST
@@ -90,7 +108,7 @@ def test_a_damaged_file_gives_finite_numbers_or_a_clear_error(draw, feature):
         content = bytearray(path.read_bytes())
         for _ in range(draw.draw(st.integers(0, 3))):
             content[draw.draw(st.integers(0, len(content) - 1))] = draw.draw(st.integers(0, 255))
-        content = content[:draw.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))]
+        content = content[: draw.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))]
         path.write_bytes(content + draw.draw(st.binary(max_size=3)))
         try:
             found = read(path)
@@ -131,8 +149,10 @@ def test_features_of_differing_lengths_and_matrices_are_named(tmp_path):
 
 @pytest.mark.parametrize("path", ["../x.jpg", "a/../../x.jpg", "/etc/x", "\\x", "C:/x", "a\\..\\x", "", "a/b\0"])
 def test_paths_that_lead_out_of_the_folder_are_refused(tmp_path, path):
-    for call in (lambda: read_all(tmp_path, ["a/b.jpg", path]),
-                 lambda: write_all(tmp_path / "in", ["a/b.jpg", path], np.ones((2, 2)))):
+    for call in (
+        lambda: read_all(tmp_path, ["a/b.jpg", path]),
+        lambda: write_all(tmp_path / "in", ["a/b.jpg", path], np.ones((2, 2))),
+    ):
         with pytest.raises(ValueError, match="relative_paths: path 1, "):
             call()
     assert not list(tmp_path.iterdir())
@@ -169,25 +189,46 @@ def test_a_result_of_the_librarys_own_arrays_is_written(tmp_path):
     assert len(read_result(tmp_path / "x.json")[1]) == 20
 
 
-@pytest.mark.parametrize("ranks, recall, message", [
-    ([0, 1], [0.1, 0.2], "rank 0 should be a whole number from 1"), ([1, 1], [0.1, 0.2], "should ascend"),
-    ([1.5], [0.1], "rank 1.5"), ([1, 2], [0.1], "as many in each"), ([], [], "one or more"), ([1], [1.2], "recall 1.2"),
-    ([1], [float("nan")], "recall nan"), ([1], [True], "recall True"), (1, 0.5, "lists"), (["a"], [0.5], "rank 'a'"),
-])
+@pytest.mark.parametrize(
+    "ranks, recall, message",
+    [
+        ([0, 1], [0.1, 0.2], "rank 0 should be a whole number from 1"),
+        ([1, 1], [0.1, 0.2], "should ascend"),
+        ([1.5], [0.1], "rank 1.5"),
+        ([1, 2], [0.1], "as many in each"),
+        ([], [], "one or more"),
+        ([1], [1.2], "recall 1.2"),
+        ([1], [float("nan")], "recall nan"),
+        ([1], [True], "recall True"),
+        (1, 0.5, "lists"),
+        (["a"], [0.5], "rank 'a'"),
+    ],
+)
 def test_what_is_no_result_is_not_written(tmp_path, ranks, recall, message):
     with pytest.raises(ValueError, match=f"x.json: .*{message}"):
         write_result(tmp_path / "x.json", ranks, recall)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"", "is no JSON"), (b"\xff", "is no JSON"), (b"[" * 100_000, "is no JSON"), (b"[]", 'holds no "cmc"'),
-    (b'{"roc": [[0], [1]]}', 'holds no "cmc"'), (b'{"cmc": [[0]]}', 'holds no "cmc"'), (b'{"cmc": [0, 1]}', 'no "cmc"'),
-    (b'{"cmc": [[0, 1], [0.5]]}', "as many in each"), (b'{"cmc": [[1, 0], [0.5, 0.6]]}', "rank 0 "),
-    (b'{"cmc": [[-1], [0.5]]}', "rank -1"), (b'{"cmc": [[0], [1e400]]}', "recall inf"),
-    (b'{"cmc": [[1e400], [1]]}', "rank inf"), (b'{"cmc": [[0], [null]]}', "recall None"),
-    (b'{"cmc": [[0], [' + b"9" * 400 + b']]}', "recall 999"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "is no JSON"),
+        (b"\xff", "is no JSON"),
+        (b"[" * 100_000, "is no JSON"),
+        (b"[]", 'holds no "cmc"'),
+        (b'{"roc": [[0], [1]]}', 'holds no "cmc"'),
+        (b'{"cmc": [[0]]}', 'holds no "cmc"'),
+        (b'{"cmc": [0, 1]}', 'no "cmc"'),
+        (b'{"cmc": [[0, 1], [0.5]]}', "as many in each"),
+        (b'{"cmc": [[1, 0], [0.5, 0.6]]}', "rank 0 "),
+        (b'{"cmc": [[-1], [0.5]]}', "rank -1"),
+        (b'{"cmc": [[0], [1e400]]}', "recall inf"),
+        (b'{"cmc": [[1e400], [1]]}', "rank inf"),
+        (b'{"cmc": [[0], [null]]}', "recall None"),
+        (b'{"cmc": [[0], [' + b"9" * 400 + b"]]}", "recall 999"),
+    ],
+)
 def test_something_else_in_a_result_file_is_named(tmp_path, content, message):
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(ValueError, match=f"x.json.*{message}"):

@@ -18,7 +18,9 @@ def closed():
 def test_a_curve_a_network_with_its_band_and_the_papers_marks():
     table = outcome(DILEMMA).table()
     axes = figures.rank1_by_width(table, "P1").axes[0]
-    curves = {line.get_label(): line for line in axes.lines if len(line.get_xdata()) > 1 and line.get_linestyle() != "None"}
+    curves = {
+        line.get_label(): line for line in axes.lines if len(line.get_xdata()) > 1 and line.get_linestyle() != "None"
+    }
     rows = table[table.network == "hr-only"].sort_values("width")
     np.testing.assert_allclose(curves["HR-only"].get_ydata(), rows.rank1)
     assert set(curves) == {"HR-only", "LR-only", "HR+LR"} and len(axes.collections) == 3
@@ -54,8 +56,12 @@ def test_labels_of_near_widths_do_not_run_into_one_another():
 
 
 def roc_table() -> pd.DataFrame:
-    rows = [{"protocol": "P1", "network": network, "width": width, "fpr": fpr, "tpr": tpr, "low": tpr - 2, "high": tpr + 2}
-            for network, tpr in (("hr-only", 30.0), ("proposed", 50.0)) for width in (112, 25) for fpr in (1e-3, 1e-4)]
+    rows = [
+        {"protocol": "P1", "network": network, "width": width, "fpr": fpr, "tpr": tpr, "low": tpr - 2, "high": tpr + 2}
+        for network, tpr in (("hr-only", 30.0), ("proposed", 50.0))
+        for width in (112, 25)
+        for fpr in (1e-3, 1e-4)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -64,12 +70,14 @@ def marks(axes) -> set:
 
 
 def test_a_roc_is_drawn_through_its_own_points_beside_the_papers():
-    curves = {name: pd.DataFrame({"fpr": [0, 1e-4, 1e-2, 1], "tpr": [0, 0.2, 0.6, 1]}) for name in ("hr-only", "proposed")}
+    curves = {
+        name: pd.DataFrame({"fpr": [0, 1e-4, 1e-2, 1], "tpr": [0, 0.2, 0.6, 1]}) for name in ("hr-only", "proposed")
+    }
     axes = figures.roc(curves, 1e-5, "P2", 25).axes[0]
     line = next(line for line in axes.lines if line.get_label() == "HR-only")
     np.testing.assert_allclose(line.get_ydata(), [0, 20, 60, 100])
     assert marks(axes) == {(1e-4, 52.0), (1e-4, 60.0)} and axes.get_xlim() == (1e-5, 1)
-    assert marks(figures.roc(curves, 1e-3, "P2", 25).axes[0]) == set()      # the axis does not reach the paper's FPR
+    assert marks(figures.roc(curves, 1e-3, "P2", 25).axes[0]) == set()  # the axis does not reach the paper's FPR
     assert marks(figures.roc(curves, 1e-5, "P2", 40).axes[0]) == set()
 
 
@@ -83,12 +91,26 @@ def test_embedders_of_a_readers_own_get_styles_of_their_own():
     table = outcome({("mine", 112): 0.9, ("yours", 112): 0.6, ("hr-only", 112): 0.7}).table()
     axes = figures.rank1_of_both(table).axes[0]
     drawn = {line.get_label(): (line.get_color(), line.get_marker()) for line in axes.lines}
-    assert {"mine", "yours", "HR-only"} <= set(drawn) and len({drawn[name] for name in ("mine", "yours", "HR-only")}) == 3
+    assert {"mine", "yours", "HR-only"} <= set(drawn) and len(
+        {drawn[name] for name in ("mine", "yours", "HR-only")}
+    ) == 3
 
 
 def test_a_cmc_has_the_narrowest_width_unless_told_otherwise():
-    rows = [{"protocol": protocol, "network": "mine", "width": width, "rank": rank, "rate": width / 2 + rank,
-             "low": 0, "high": 100} for protocol in ("P1", "P2") for width in (112, 16) for rank in (1, 2, 3)]  # fmt: skip
+    rows = [
+        {
+            "protocol": protocol,
+            "network": "mine",
+            "width": width,
+            "rank": rank,
+            "rate": width / 2 + rank,
+            "low": 0,
+            "high": 100,
+        }
+        for protocol in ("P1", "P2")
+        for width in (112, 16)
+        for rank in (1, 2, 3)
+    ]
     narrow, wide = figures.cmc(pd.DataFrame(rows)), figures.cmc(pd.DataFrame(rows), 112)
     assert narrow.axes[0].lines[0].get_ydata().tolist() == [9, 10, 11] and len(narrow.axes) == 2
     assert wide.axes[1].lines[0].get_ydata().tolist() == [57, 58, 59]

@@ -18,8 +18,10 @@ def save(path, side=112, mode="RGB"):
 @pytest.fixture
 def faces(tmp_path):
     """Ada has three images, Bea two, Cyd one."""
-    pixels = {name: save(tmp_path / "faces" / name) for name in
-              ("Bea/2.png", "Ada/1.png", "Ada/3.PNG", "Ada/2.png", "Cyd/1.png", "Bea/1.png")}
+    pixels = {
+        name: save(tmp_path / "faces" / name)
+        for name in ("Bea/2.png", "Ada/1.png", "Ada/3.PNG", "Ada/2.png", "Cyd/1.png", "Bea/1.png")
+    }
     return tmp_path / "faces", pixels
 
 
@@ -28,7 +30,13 @@ def test_people_and_images_come_in_the_order_of_their_names(faces, tmp_path):
     pack = read(folder, tmp_path / "pack", progress=False)
     assert pack.identities.tolist() == ["Ada"] * 3 + ["Bea"] * 2 + ["Cyd"]
     assert pack.attributes["file"].tolist() == [
-        "Ada/1.png", "Ada/2.png", "Ada/3.PNG", "Bea/1.png", "Bea/2.png", "Cyd/1.png"]
+        "Ada/1.png",
+        "Ada/2.png",
+        "Ada/3.PNG",
+        "Bea/1.png",
+        "Bea/2.png",
+        "Cyd/1.png",
+    ]
     for image, name in zip(pack.images, pack.attributes["file"]):
         assert np.array_equal(image, pixels[name])
     assert pack.manifest["licence"] == "as the owner of the images states"
@@ -36,10 +44,16 @@ def test_people_and_images_come_in_the_order_of_their_names(faces, tmp_path):
     assert read(folder, tmp_path / "again", progress=False).checksum == pack.checksum
 
 
-@pytest.mark.parametrize("options, expected", [
-    (dict(most=1), ["Cyd"]), (dict(fewest=2), ["Ada", "Bea"]), (dict(fewest=2, most=2), ["Bea"]),
-    (dict(exclude=["Ada", "Zoe"]), ["Bea", "Cyd"]), (dict(people=2), ["Ada", "Bea"]),
-])
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (dict(most=1), ["Cyd"]),
+        (dict(fewest=2), ["Ada", "Bea"]),
+        (dict(fewest=2, most=2), ["Bea"]),
+        (dict(exclude=["Ada", "Zoe"]), ["Bea", "Cyd"]),
+        (dict(people=2), ["Ada", "Bea"]),
+    ],
+)
 def test_people_are_chosen_by_their_number_of_images_and_their_names(faces, tmp_path, options, expected):
     pack = read(faces[0], tmp_path / "pack", progress=False, **options)
     assert pack.people == expected
@@ -65,7 +79,8 @@ def test_bad_files_are_skipped_counted_and_named(faces, tmp_path):
     spec = pack.manifest["spec"]
     assert spec["skipped"] == 5
     assert [line.split(":")[0] for line in spec["skipped_files"]] == [
-        f"Bea/{name}" for name in ("alpha.png", "cut.jpg", "nothing.jpg", "small.jpg", "text.jpg")]
+        f"Bea/{name}" for name in ("alpha.png", "cut.jpg", "nothing.jpg", "small.jpg", "text.jpg")
+    ]
     assert "96x96 pixels, not 112x112" in spec["skipped_files"][3]
 
 
@@ -110,8 +125,9 @@ def test_a_folder_that_is_not_one_of_people_is_refused(faces, tmp_path):
         read(folder, out, exclude="Ada")
 
 
-@pytest.mark.parametrize("names", [("Ada", "ADA"), ("Zo\u00eb", "Zoe\u0308"), ("Stra\u00dfe", "STRASSE"),
-                                   ("\u00c9va", "e\u0301va")])
+@pytest.mark.parametrize(
+    "names", [("Ada", "ADA"), ("Zo\u00eb", "Zoe\u0308"), ("Stra\u00dfe", "STRASSE"), ("\u00c9va", "e\u0301va")]
+)
 def test_one_name_written_in_two_ways_is_refused_with_both(tmp_path, names):
     for name in (*names, "Bea"):
         save(tmp_path / "faces" / name / "1.png")

@@ -17,10 +17,15 @@ def ground_truth(people: int, photos: int, seed: int = 0) -> dict[str, np.ndarra
     draw = np.random.default_rng(seed)
     n = people * photos
     lamp = draw.standard_normal((n, 3))
-    return {"yaw": draw.uniform(-50, 50, n), "light": lamp / np.linalg.norm(lamp, axis=1, keepdims=True),
-            "ambient": draw.uniform(0, 1, n), "expression": draw.uniform(0, 1, n),
-            "occlusion": draw.choice([0, 0.1, 0.4], n), "tone": np.linspace(0, 1, people).repeat(photos),
-            "age": draw.permutation(np.linspace(18, 75, people)).repeat(photos)}  # fmt: skip
+    return {
+        "yaw": draw.uniform(-50, 50, n),
+        "light": lamp / np.linalg.norm(lamp, axis=1, keepdims=True),
+        "ambient": draw.uniform(0, 1, n),
+        "expression": draw.uniform(0, 1, n),
+        "occlusion": draw.choice([0, 0.1, 0.4], n),
+        "tone": np.linspace(0, 1, people).repeat(photos),
+        "age": draw.permutation(np.linspace(18, 75, people)).repeat(photos),
+    }
 
 
 def simulated(share, people: int = 40, photos: int = 6, seed: int = 0) -> tuple[Outcome, np.ndarray]:
@@ -31,8 +36,9 @@ def simulated(share, people: int = 40, photos: int = 6, seed: int = 0) -> tuple[
         for width in (112, 40, 16):
             hits = draw.binomial(trials, share(network, width))
             by_person = [np.bincount(identities, counts).astype(int) for counts in (trials, hits)]
-            found["P2", network, width] = Identification(np.arange(people), by_person[0], by_person[1][:, None], hits,
-                                                         trials, 0, 100)
+            found["P2", network, width] = Identification(
+                np.arange(people), by_person[0], by_person[1][:, None], hits, trials, 0, 100
+            )
     return Outcome(pd.DataFrame(), 200, found), identities
 
 
@@ -43,6 +49,7 @@ def turned_away(attributes, wide: float, narrow: float, base: float = 0.6):
 
 
 # Bands
+
 
 def test_every_photo_is_in_one_band_of_each_attribute_and_edges_belong_above():
     attributes = ground_truth(30, 6)
@@ -82,6 +89,7 @@ def test_an_attribute_of_another_shape_is_refused_by_name():
 
 # Rates
 
+
 def test_rates_are_those_of_a_loop_over_the_trials_of_each_bands_probes():
     draw = np.random.default_rng(3)
     identities = np.array([f"p{i}" for i in [4, 0, 0, 1, 2, 2, 2, 3, 3, 1, 5]])  # p4 and p5 have one photo: no trial
@@ -116,8 +124,9 @@ def test_the_interval_of_a_band_that_everyone_is_in_is_that_of_the_metrics():
     row = groups.rates(outcome, identities, groups.bands(attributes)).iloc[0]
     counts = outcome.found["P2", "hr-only", 112]
     expected = metrics.interval(counts.hits, counts.trials_per_person, resamples=200)
-    np.testing.assert_allclose([row.low, row.rank1, row.high],
-                               [100 * expected.low, 100 * expected.estimate, 100 * expected.high])
+    np.testing.assert_allclose(
+        [row.low, row.rank1, row.high], [100 * expected.low, 100 * expected.estimate, 100 * expected.high]
+    )
 
 
 def test_bands_that_are_empty_have_no_rate_and_are_not_compared():
@@ -138,6 +147,7 @@ def test_attributes_of_other_photos_and_an_unknown_protocol_are_refused():
 
 # Effects
 
+
 def literally(outcome, identities, cut, level, resamples, seed=0):
     """Every comparison by its definition, a resample at a time: people drawn, their photos counted, rates compared."""
     weights = np.random.default_rng(seed).multinomial(40, np.full(40, 1 / 40), size=resamples)
@@ -152,6 +162,7 @@ def literally(outcome, identities, cut, level, resamples, seed=0):
                 rate[network, width, band] = 100 * hits / trials
                 odds[network, width, band] = (hits + 0.5) / (trials - hits + 0.5)
         for band in cut.names[1:]:
+
             def points(network, width, band=band, rate=rate):
                 return rate[network, width, band] - rate[network, width, cut.names[0]]
 
@@ -162,16 +173,25 @@ def literally(outcome, identities, cut, level, resamples, seed=0):
                 for width in (112, 16):
                     answers.setdefault(("effect", "points", network, width, band), []).append(points(network, width))
                 answers.setdefault(("change", "points", network, 16, band), []).append(
-                    points(network, 16) - points(network, 112))
+                    points(network, 16) - points(network, 112)
+                )
                 answers.setdefault(("change", "odds", network, 16, band), []).append(
-                    ratio(network, 16) / ratio(network, 112))
+                    ratio(network, 16) / ratio(network, 112)
+                )
             answers.setdefault(("gain", "points", "proposed", 16, band), []).append(
-                points("proposed", 16) - points("hr-only", 16))
+                points("proposed", 16) - points("hr-only", 16)
+            )
             answers.setdefault(("gain", "odds", "proposed", 16, band), []).append(
-                ratio("proposed", 16) / ratio("hr-only", 16))
+                ratio("proposed", 16) / ratio("hr-only", 16)
+            )
     ends = [(1 - level) / 2, (1 + level) / 2]
-    return {key: (values[0], *(np.exp(np.quantile(np.log(values[1:]), ends)) if key[1] == "odds" else
-                               np.quantile(values[1:], ends))) for key, values in answers.items()}
+    return {
+        key: (
+            values[0],
+            *(np.exp(np.quantile(np.log(values[1:]), ends)) if key[1] == "odds" else np.quantile(values[1:], ends)),
+        )
+        for key, values in answers.items()
+    }
 
 
 @pytest.mark.parametrize("attribute", ["yaw", "age"])
@@ -194,9 +214,12 @@ def test_effects_are_those_of_a_literal_loop_over_resampled_people(attribute):
 def test_an_effect_by_hand():
     attributes = {"yaw": np.resize([0.0, 40.0], 24)}
     hits = {112: np.resize([3, 1], 24), 16: np.resize([2, 0], 24)}  # of 3 trials a photo; 12 people with two photos
-    found = {("P2", "hr-only", width): Identification(np.arange(12), np.full(12, 6), count.reshape(12, 2, 1).sum(1),
-                                                      count, np.full(24, 3), 0, 9)
-             for width, count in hits.items()}  # fmt: skip
+    found = {
+        ("P2", "hr-only", width): Identification(
+            np.arange(12), np.full(12, 6), count.reshape(12, 2, 1).sum(1), count, np.full(24, 3), 0, 9
+        )
+        for width, count in hits.items()
+    }
     table = groups.effects(Outcome(pd.DataFrame(), 100, found), np.arange(12).repeat(2), groups.bands(attributes))
     effect = table[table.kind == "effect"].set_index("width")
     assert effect.estimate[112] == pytest.approx(-200 / 3) and effect.estimate[16] == pytest.approx(-200 / 3)
@@ -245,6 +268,7 @@ def test_one_width_alone_has_effects_and_no_change():
 
 # Sentences
 
+
 def said(wide: float, narrow: float, base: float = 0.6, people: int = 150):
     attributes = ground_truth(people, 6)
     outcome, identities = simulated(turned_away(attributes, wide, narrow, base), people)
@@ -255,26 +279,32 @@ def test_what_is_decided_is_named_with_its_size_and_the_rest_is_not_decided():
     table = said(0.4, 0.0)
     text = group_sentences.real(table, 112)
     row = table[(table.kind == "effect") & (table.band == "from 30°") & (table.width == 112)].iloc[0]
-    assert (f"**HR-only, 112 px.** Below the reference: yaw from 30° ({row.estimate:+.1f} points, {row.low:+.1f} to "
-            f"{row.high:+.1f}). Not decided: yaw 15° to 30°.") in text
+    assert (
+        f"**HR-only, 112 px.** Below the reference: yaw from 30° ({row.estimate:+.1f} points, {row.low:+.1f} to "
+        f"{row.high:+.1f}). Not decided: yaw 15° to 30°."
+    ) in text
     assert "Above" not in text and "**proposed, 112 px.** Below" in text
     assert group_sentences.real(table, 16).count("Not decided: yaw.") == 2
 
 
 def test_a_change_is_said_on_both_scales_or_on_the_one_that_decides():
     assert "Loses less than the reference, in points and in odds: yaw from 30°" in group_sentences.differences(
-        said(0.4, 0.0), "change")
+        said(0.4, 0.0), "change"
+    )
     assert "Loses more than the reference, in points and in odds: yaw from 30°" in group_sentences.differences(
-        said(0.0, 0.4), "change")
+        said(0.0, 0.4), "change"
+    )
     assert group_sentences.differences(said(0.2, 0.2), "change").count("Not decided: yaw.") == 2
     rows = pd.DataFrame({"estimate": [4.0, 0.5], "decided": True})
     first, second = rows.itertuples()
     words = group_sentences.WORDS["change"]
     one, other = group_sentences._sign(first, words, 0), group_sentences._sign(second, words, 1)
     assert group_sentences._on_both(one, other) == (
-        "loses less than the reference in points, but loses more than the reference in odds")
+        "loses less than the reference in points, but loses more than the reference in odds"
+    )
     assert group_sentences._on_both(one, group_sentences.UNDECIDED) == (
-        "loses less than the reference in points, odds not decided")
+        "loses less than the reference in points, odds not decided"
+    )
 
 
 def test_the_number_of_comparisons_and_what_went_unseen_are_those_of_the_table():
@@ -295,14 +325,17 @@ def test_without_ground_truth_or_people_the_sentences_say_so_and_nothing_more():
     rates, table = (make(outcome, identities, cuts) for make in (groups.rates, groups.effects))
     assert len(rates) and table.empty
     counted = len(set(identities[cuts["yaw"].index == 0]))
-    assert (f"21 of 21 bands hold fewer than 10 people, are drawn without an interval and not compared: yaw under 15° "
-            f"({counted}), ") in group_sentences.known(cuts, rates)
+    assert (
+        f"21 of 21 bands hold fewer than 10 people, are drawn without an interval and not compared: yaw under 15° "
+        f"({counted}), "
+    ) in group_sentences.known(cuts, rates)
     assert "nothing is compared" in group_sentences.family(table)
     rest = [group_sentences.real(table, 16), group_sentences.differences(table, "gain"), group_sentences.unseen(table)]
     assert rest == ["", "", ""]
 
 
 # Figures
+
 
 def test_figures_stand_at_the_tables_values():
     attributes = ground_truth(40, 6)

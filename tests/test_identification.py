@@ -7,6 +7,7 @@ from rifr.protocols.identification import evaluate
 
 def by_definition(probes, gallery, identities, distractors, rank):
     """Hits and trials of each person, trial by trial, as the protocol is worded."""
+
     def cosine(a, b):
         return a @ b / (np.sqrt(a @ a) * np.sqrt(b @ b))
 
@@ -69,8 +70,9 @@ def test_ties_are_hits():
     for dtype in (np.float32, np.float64):
         found = evaluate(probes.astype(dtype), probes.astype(dtype), identities, distractors.astype(dtype), ranks=30)
         for rank in range(1, 31):
-            assert np.array_equal(found.hits_at[:, rank - 1],
-                                  by_definition(probes, probes, identities, distractors, rank)[1])
+            assert np.array_equal(
+                found.hits_at[:, rank - 1], by_definition(probes, probes, identities, distractors, rank)[1]
+            )
 
 
 def test_the_blocks_do_not_show(monkeypatch):

@@ -31,7 +31,7 @@ def test_ended_at_any_moment_the_same_command_goes_on_and_ends_with_the_same_byt
     assert not report["wrong"], "\n".join(report["wrong"])
     assert report["files"] >= 2
     assert report["kills"]["landed"] == KILLS and report["interrupts"]["landed"] == INTERRUPTS
-    if what != "prepare":    # which stores nothing before its end
+    if what != "prepare":  # which stores nothing before its end
         assert report["kills"]["middle"] >= 3
 
 
@@ -48,7 +48,7 @@ def test_a_killed_process_leaves_no_lock_and_what_it_was_writing_is_removed(tmp_
     """
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout.readline() == b"ready\n"
-    with store.atomic_directory(tmp_path / "thing"):    # beside a living one, which is not touched
+    with store.atomic_directory(tmp_path / "thing"):  # beside a living one, which is not touched
         assert len(list(tmp_path.glob(".*.tmp"))) == 3
     assert len(list(tmp_path.glob(".*.tmp"))) == 2
     process.kill()
@@ -151,8 +151,12 @@ def test_on_a_disk_that_is_truly_full_the_error_names_it_and_what_was_there_stay
     mounted = 'mount -t tmpfs -o size=1500k none "$1" && exec "$2" -c "$3" "$1"'
     if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
         pytest.skip("a small disk of one's own needs the leave to mount it (unshare -Urm)")
-    done = subprocess.run(["unshare", "-Urm", "sh", "-c", mounted, "sh", str(tmp_path), sys.executable, FILLED],
-                          capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", mounted, "sh", str(tmp_path), sys.executable, FILLED],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     said = done.stdout.strip().split("\n")
     assert done.returncode == 0 and len(said) == 3, (done.returncode, done.stdout, done.stderr)
     for line in said[:2]:
@@ -169,13 +173,13 @@ def test_a_folder_that_is_no_pack_is_never_replaced(tmp_path, capsys):
         assert cli.main([*arguments, "--out", str(tmp_path / "mine")]) == 1
         assert "is there and is no face pack: give another folder" in capsys.readouterr().err
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
-    packs.require_place(tmp_path / "photos" / "Ann")    # an empty folder is no loss
+    packs.require_place(tmp_path / "photos" / "Ann")  # an empty folder is no loss
 
 
 def test_packs_of_one_content_are_of_the_same_bytes_whenever_they_are_written(tmp_path, monkeypatch):
     for name in ("one", "two"):
         easy_faces(tmp_path / name, 2, 2)
-        monkeypatch.setattr(time, "time", lambda: 2e9)    # zip archives may hold the time at which they were made
+        monkeypatch.setattr(time, "time", lambda: 2e9)  # zip archives may hold the time at which they were made
     for file in ("images.npy", "people.npz", "manifest.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     plain = np.load(tmp_path / "one" / "images.npy", mmap_mode="r")
@@ -221,15 +225,23 @@ def children_of(process: int) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to see the other processes")
 def test_an_interrupt_ends_the_processes_beside_it_and_they_clear_away_too(tmp_path):
-    faces = [str(easy_faces(tmp_path / name, 6, 8, seed) and tmp_path / name)
-             for seed, name in enumerate(("train", "probes", "distractors"))]
+    faces = [
+        str(easy_faces(tmp_path / name, 6, 8, seed) and tmp_path / name)
+        for seed, name in enumerate(("train", "probes", "distractors"))
+    ]
     for name in ("probes", "distractors"):
         pack = FacePack.open(tmp_path / name)
-        FacePack.write(tmp_path / name, np.array(pack.images), [f"{name} {one}" for one in pack.identities],
-                       source="patterns", licence="CC0")
+        FacePack.write(
+            tmp_path / name,
+            np.array(pack.images),
+            [f"{name} {one}" for one in pack.identities],
+            source="patterns",
+            licence="CC0",
+        )
     environment = {**os.environ, "RIFR_STORE": str(tmp_path / "store"), "RIFR_WORKERS": "2", "TQDM_DISABLE": "1"}
-    process = subprocess.Popen([sys.executable, "-c", BESIDE, *faces], env=environment, cwd=ROOT, text=True,
-                               stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", BESIDE, *faces], env=environment, cwd=ROOT, text=True, stderr=subprocess.PIPE
+    )
     until = time.monotonic() + 120
     while len(list((tmp_path / "store").glob("runs/*.partial.pt"))) < 2 and time.monotonic() < until:
         assert process.poll() is None, process.stderr.read()

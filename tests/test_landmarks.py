@@ -29,8 +29,9 @@ def drawn_scenes(path, count: int = 48, side: int = 80, seed: int = 0) -> FacePa
         for (x, y), colour in zip(five, colours):
             cv2.circle(picture, (round(float(x)), round(float(y))), 4, colour, -1)
     names = [f"person-{i // 4:02d}" for i in range(count)]
-    return FacePack.write(path, pictures, names, points, source="discs", licence="CC0",
-                          spec={"scenes": True, "size": side})
+    return FacePack.write(
+        path, pictures, names, points, source="discs", licence="CC0", spec={"scenes": True, "size": side}
+    )
 
 
 def by_hand(x: float, w: float = 10, epsilon: float = 2) -> float:
@@ -40,8 +41,10 @@ def by_hand(x: float, w: float = 10, epsilon: float = 2) -> float:
 
 def test_the_wing_loss_is_its_two_branches():
     errors = [0, 0.1, -2, 9.999, 10, -10.001, 50]
-    found = [landmarks.wing_loss(torch.tensor([x], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)).item()
-             for x in errors]
+    found = [
+        landmarks.wing_loss(torch.tensor([x], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)).item()
+        for x in errors
+    ]
     assert found == pytest.approx([by_hand(x) for x in errors], abs=1e-12)
     mean = landmarks.wing_loss(torch.tensor(errors), torch.zeros(len(errors)))
     assert mean.item() == pytest.approx(np.mean([by_hand(x) for x in errors]), rel=1e-6)
@@ -71,11 +74,14 @@ def test_boxes_undo_the_alignment():
     turn = 1.7 * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
     points = TEMPLATE @ turn.T + [40, -5]
     x, y, width = landmarks.boxes_of(points[None])[0]
-    assert width == pytest.approx(1.7 * 112) and (x, y) == pytest.approx(tuple(turn @ [55.5, 55.5] + [40, -5]), abs=1e-4)
+    assert width == pytest.approx(1.7 * 112) and (x, y) == pytest.approx(
+        tuple(turn @ [55.5, 55.5] + [40, -5]), abs=1e-4
+    )
 
 
-@pytest.mark.parametrize("side, turn, pixels", [(50, 0, math.inf), (90, 0.4, math.inf), (200, -0.2, math.inf),
-                                                (80, 0.1, 20)])
+@pytest.mark.parametrize(
+    "side, turn, pixels", [(50, 0, math.inf), (90, 0.4, math.inf), (200, -0.2, math.inf), (80, 0.1, 20)]
+)
 def test_a_cut_square_shows_the_pictures_points_where_its_map_says(side, turn, pixels):
     picture = np.zeros((160, 160, 3), np.uint8)
     places = np.array([[70.0, 90.0], [92.0, 75.0]])
@@ -85,8 +91,8 @@ def test_a_cut_square_shows_the_pictures_points_where_its_map_says(side, turn, p
     assert square.shape == (64, 64, 3)
     # The brightest spot near each expected place is at that place.
     for x, y in align.transform(places, matrix):
-        patch = square[max(0, int(y) - 6):int(y) + 8, max(0, int(x) - 6):int(x) + 8, 0].astype(float)
-        rows, columns = np.mgrid[:patch.shape[0], :patch.shape[1]]
+        patch = square[max(0, int(y) - 6) : int(y) + 8, max(0, int(x) - 6) : int(x) + 8, 0].astype(float)
+        rows, columns = np.mgrid[: patch.shape[0], : patch.shape[1]]
         mean = np.array([(columns * patch).sum(), (rows * patch).sum()]) / patch.sum()
         assert mean + [max(0, int(x) - 6), max(0, int(y) - 6)] == pytest.approx([x, y], abs=0.7 if pixels > 64 else 1.5)
 
@@ -131,8 +137,9 @@ def test_points_are_learnt_and_come_back_in_the_pictures_pixels(tmp_path, store_
     boxes[:, :2] += np.random.default_rng(1).choice([-0.15, 0.15], (20, 2)) * boxes[:, 2:]
     found = run.predict(list(test.images), boxes)
     mean_face = (TEMPLATE - 55.5) * boxes[:, 2, None, None] / 112 + boxes[:, None, :2]  # what knows the box alone
-    off, blind = (np.linalg.norm(points - test.landmarks, axis=2).mean() / boxes[:, 2].mean()
-                  for points in (found, mean_face))
+    off, blind = (
+        np.linalg.norm(points - test.landmarks, axis=2).mean() / boxes[:, 2].mean() for points in (found, mean_face)
+    )
     assert off < 0.4 * blind
     again = landmarks.fit(plan, 0, "wing+lr", pack, progress=False)
     assert again.path == run.path

@@ -12,11 +12,23 @@ from rifr import cli, display, large_record, large_tables, presets, results, set
 from rifr.large_tables import Large
 
 TINY = replace(
-    presets.get("smoke"), name="tiny", train_people=6, train_images=4, probe_people=4, probe_images=3, distractor_people=100,
-    widths=(112, 16), tiny_people=3, tiny_distractors=6, surveillance_people=3, resamples=50,
+    presets.get("smoke"),
+    name="tiny",
+    train_people=6,
+    train_images=4,
+    probe_people=4,
+    probe_images=3,
+    distractor_people=100,
+    widths=(112, 16),
+    tiny_people=3,
+    tiny_distractors=6,
+    surveillance_people=3,
+    resamples=50,
     training=replace(presets.get("smoke").training, epochs=1, batch_size=8),
-    landmarks=replace(presets.get("smoke").landmarks, people=6, images=2, test_people=2, test_images=1, epochs=1, batch_size=4),
-)  # fmt: skip
+    landmarks=replace(
+        presets.get("smoke").landmarks, people=6, images=2, test_people=2, test_images=1, epochs=1, batch_size=4
+    ),
+)
 
 
 @pytest.fixture
@@ -51,17 +63,28 @@ def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, s
     outcome = results.identify(trained, faces, TINY, progress=False)
     of_one = rows[rows.seed == 1]
     for told in outcome.table().itertuples():
-        (row,) = of_one[(of_one.measure == "rank1") & (of_one.network == told.network) & (of_one["at"] == told.width)
-                        & (of_one.protocol == told.protocol)].itertuples()  # fmt: skip
-        assert (row.value, row.low, row.high, row.n) == pytest.approx((told.rank1, told.low, told.high, told.trials), abs=1e-3)
-    (row,) = of_one[(of_one.measure == "rank1 difference") & (of_one["at"] == 16) & (of_one.protocol == "P2")].itertuples()
+        (row,) = of_one[
+            (of_one.measure == "rank1")
+            & (of_one.network == told.network)
+            & (of_one["at"] == told.width)
+            & (of_one.protocol == told.protocol)
+        ].itertuples()
+        assert (row.value, row.low, row.high, row.n) == pytest.approx(
+            (told.rank1, told.low, told.high, told.trials), abs=1e-3
+        )
+    (row,) = of_one[
+        (of_one.measure == "rank1 difference") & (of_one["at"] == 16) & (of_one.protocol == "P2")
+    ].itertuples()
     told = outcome.difference("proposed", "hr-only").query("protocol == 'P2' and width == 16").iloc[0]
     assert (row.network, row.other, row.value) == ("proposed", "hr-only", pytest.approx(told.difference, abs=1e-3))
-    assert record["provenance"]["training_seconds"]["hr-only"] == round(sum(
-        train.find("hr-only", TINY, seed, sets.face_sets(TINY, seed, progress=False).train).record["seconds"]
-        for seed in (1, 3)))
+    assert record["provenance"]["training_seconds"]["hr-only"] == round(
+        sum(
+            train.find("hr-only", TINY, seed, sets.face_sets(TINY, seed, progress=False).train).record["seconds"]
+            for seed in (1, 3)
+        )
+    )
 
-    monkeypatch.setattr(results, "identify", None)      # whatever would measure again fails
+    monkeypatch.setattr(results, "identify", None)  # whatever would measure again fails
     large_record.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)
     again = json.loads(out.read_text())
     assert again["rows"] == record["rows"]
@@ -80,12 +103,29 @@ def test_a_record_is_refused_before_anything_is_trained(tmp_path, store_folder, 
 def large(values, seeds=None, **changes):
     """A record of one comparison: `values` (seeds, widths) of proposed less hr+lr under P1, minus that under P2."""
     values = np.asarray(values, float)
-    rows = [{"seed": seed, "measure": "rank1 difference", "protocol": protocol, "network": "proposed", "other": "hr+lr",
-             "at": width, "value": sign * value, "low": sign * value - 9, "high": sign * value + 9, "n": 10}
-            for seed, line in enumerate(values) for width, value in zip((112, 16), line, strict=True)
-            for protocol, sign in (("P1", 1), ("P2", -1))]  # fmt: skip
-    about = {"seeds": list(range(len(values))), "preset": {"name": "laptop", "training": {"network": "thin"}}, "date": "2026",
-             "faces": {"probes": 1, "probe_people": 1, "distractors": 1, "train": 1, "train_people": 1}}  # fmt: skip
+    rows = [
+        {
+            "seed": seed,
+            "measure": "rank1 difference",
+            "protocol": protocol,
+            "network": "proposed",
+            "other": "hr+lr",
+            "at": width,
+            "value": sign * value,
+            "low": sign * value - 9,
+            "high": sign * value + 9,
+            "n": 10,
+        }
+        for seed, line in enumerate(values)
+        for width, value in zip((112, 16), line, strict=True)
+        for protocol, sign in (("P1", 1), ("P2", -1))
+    ]
+    about = {
+        "seeds": list(range(len(values))),
+        "preset": {"name": "laptop", "training": {"network": "thin"}},
+        "date": "2026",
+        "faces": {"probes": 1, "probe_people": 1, "distractors": 1, "train": 1, "train_people": 1},
+    }
     return Large(about, pd.DataFrame(rows))
 
 
@@ -106,8 +146,22 @@ def test_an_interval_over_seeds_is_students_and_of_one_seed_its_own():
 
 
 def test_a_rates_interval_stays_between_nothing_and_all():
-    rows = pd.DataFrame([{"seed": seed, "measure": "rank1", "protocol": "P1", "network": "proposed", "at": 16, "value": value,
-                          "low": 0, "high": 0, "n": 5} for seed, value in enumerate((99.0, 100.0))])
+    rows = pd.DataFrame(
+        [
+            {
+                "seed": seed,
+                "measure": "rank1",
+                "protocol": "P1",
+                "network": "proposed",
+                "at": 16,
+                "value": value,
+                "low": 0,
+                "high": 0,
+                "n": 5,
+            }
+            for seed, value in enumerate((99.0, 100.0))
+        ]
+    )
     row = Large({"seeds": [0, 1], "faces": {"probe_people": 3}}, rows).rank1().iloc[0]
     assert (row.rank1, row.high, row.people) == (99.5, 100.0, 6) and row.low < 99
 
@@ -115,19 +169,33 @@ def test_a_rates_interval_stays_between_nothing_and_all():
 def test_the_sentences_say_for_against_or_open_as_the_intervals_do():
     said = large_tables.verdicts(large(VALUES))
     assert "ahead by 1.88 points under P1, behind by 1.88 points under P2" in said
-    assert "decides 1 for the paper's order and 1 against it; 0 stay open" in said and "it contradicts the paper" in said
+    assert (
+        "decides 1 for the paper's order and 1 against it; 0 stay open" in said and "it contradicts the paper" in said
+    )
     assert "not decided (+0.00 points) under P1" in large_tables.verdicts(large([[1, -1], [5, -5], [-2, 2], [1, -1]]))
     assert "It decides nothing." in large_tables.verdicts(large(VALUES[:1]))
     table = large_tables.mechanisms(large(VALUES)).iloc[0]
     assert table["P1, seeds ahead"] == "4 of 4" and table["P2, seeds ahead"] == "0 of 4"
-    assert table["paper, P1, 20 px"] == "+2.25"         # 50.65 less 48.40
+    assert table["paper, P1, 20 px"] == "+2.25"  # 50.65 less 48.40
 
 
 def test_real_faces_are_spoken_of_as_far_as_they_were_scored():
     assert "No record of it is here" in large_tables.validity(None)
-    rows = [{"seed": seed, "measure": "pairs", "protocol": "", "network": name, "at": at, "value": value + seed / 10,
-             "low": 0, "high": 0, "n": 6000} for seed in range(3)
-            for name, at, value in (("hr-only", 112, 75.0), ("proposed", 112, 74.0), ("hr-only", 16, 60.0))]  # fmt: skip
+    rows = [
+        {
+            "seed": seed,
+            "measure": "pairs",
+            "protocol": "",
+            "network": name,
+            "at": at,
+            "value": value + seed / 10,
+            "low": 0,
+            "high": 0,
+            "n": 6000,
+        }
+        for seed in range(3)
+        for name, at, value in (("hr-only", 112, 75.0), ("proposed", 112, 74.0), ("hr-only", 16, 60.0))
+    ]
     record = replace(large(VALUES[:3]), rows=pd.DataFrame(rows))
     said = large_tables.validity(record)
     assert "at 112 px HR-only decides 75.1 %" in said and "proposed, the last, 74.1 %" in said
@@ -158,7 +226,9 @@ def test_the_books_own_record_is_whole():
     rates = record.rows[~record.rows.measure.str.contains("difference")]
     assert rates.value.between(0, 100).all()
     for (seed, protocol, at), part in record.rows[record.rows.measure == "rank1"].groupby(["seed", "protocol", "at"]):
-        told = record.rows.query("measure == 'rank1 difference' and seed == @seed and protocol == @protocol and at == @at")
+        told = record.rows.query(
+            "measure == 'rank1 difference' and seed == @seed and protocol == @protocol and at == @at"
+        )
         rate = part.set_index("network").value
         for row in told.itertuples():
             assert row.value == pytest.approx(rate[row.network] - rate[row.other], abs=0.01)

@@ -40,8 +40,9 @@ def test_missing_photos_are_counted_and_the_first_named(lists):
         pairs(write("1\t8", *everyone), root)
 
 
-@pytest.mark.parametrize("line", ["Ada 1", "Ada 1 2 3 4", "Ada one 2", "Ada -1 2", "Ada 1 Ada 2", "../Ada 1 2",
-                                  "Ada 1 x\\y 2", "Ada 1.5 2"])
+@pytest.mark.parametrize(
+    "line", ["Ada 1", "Ada 1 2 3 4", "Ada one 2", "Ada -1 2", "Ada 1 Ada 2", "../Ada 1 2", "Ada 1 x\\y 2", "Ada 1.5 2"]
+)
 def test_malformed_lines_are_named_by_number(lists, line):
     write, root = lists
     with pytest.raises(ValueError, match="pairs.txt: 2 lines are neither .* lines 3, 5 "):

@@ -67,8 +67,12 @@ def test_the_gradients_are_equation_4_for_student_and_teacher_logits():
 
 
 def test_gradients_agree_with_finite_differences():
-    arguments = [numbers(N, D).requires_grad_(), numbers(N, D, seed=2).requires_grad_(),
-                 numbers(K, D, seed=3).requires_grad_(), probabilities()]
+    arguments = [
+        numbers(N, D).requires_grad_(),
+        numbers(N, D, seed=2).requires_grad_(),
+        numbers(K, D, seed=3).requires_grad_(),
+        probabilities(),
+    ]
     assert torch.autograd.gradcheck(shared_softmax_loss, arguments)
 
 
@@ -76,7 +80,11 @@ def test_gradients_agree_with_finite_differences():
 def test_extreme_logits_give_finite_losses_and_gradients(scale, expected):
     logits = (torch.eye(N, K) * scale).requires_grad_()
     q = torch.full((N, K), 1 / K)
-    for loss in (soft_cross_entropy(logits, q), kl_divergence(logits, q), softmax_cross_entropy(logits, torch.arange(N))):
+    for loss in (
+        soft_cross_entropy(logits, q),
+        kl_divergence(logits, q),
+        softmax_cross_entropy(logits, torch.arange(N)),
+    ):
         (gradient,) = torch.autograd.grad(loss, logits)
         assert loss.isfinite() and gradient.isfinite().all()
     assert soft_cross_entropy(logits, q).item() == pytest.approx(expected, rel=1e-5)

@@ -7,8 +7,12 @@ from PIL import Image
 from rifr.protocols import identification
 from rifr.readers.megaface import distractors, noises, read, substitute
 
-PATHS = ["375/37531198@N00/4174611825_0.jpg", "012/1@N01/9_1.jpg", "375/37531198@N00/4174611825_1.jpg",
-         "9/9@N00/7_0.jpg"]
+PATHS = [
+    "375/37531198@N00/4174611825_0.jpg",
+    "012/1@N01/9_1.jpg",
+    "375/37531198@N00/4174611825_1.jpg",
+    "9/9@N00/7_0.jpg",
+]
 
 
 def save(path, side=112):
@@ -102,8 +106,9 @@ def test_options_and_folders_that_make_no_sense_are_refused(megaface, tmp_path):
         read(tmp_path / "nowhere", tmp_path / "pack", listed)
 
 
-@pytest.mark.parametrize("path", ["../x.jpg", "a/../../x.jpg", "/etc/x.jpg", "\\x.jpg", "C:/x.jpg", "c:x.jpg",
-                                  "a\\..\\x.jpg"])
+@pytest.mark.parametrize(
+    "path", ["../x.jpg", "a/../../x.jpg", "/etc/x.jpg", "\\x.jpg", "C:/x.jpg", "c:x.jpg", "a\\..\\x.jpg"]
+)
 def test_paths_that_lead_out_of_the_folder_are_refused(megaface, tmp_path, path):
     megaface[1].write_text(json.dumps({"path": [PATHS[0], path]}))
     for call in (lambda: distractors(megaface[1]), lambda: read(megaface[0], tmp_path / "pack", megaface[1])):
@@ -111,13 +116,20 @@ def test_paths_that_lead_out_of_the_folder_are_refused(megaface, tmp_path, path)
             call()
 
 
-@pytest.mark.parametrize("content, message", [
-    ("", "is no JSON"), ("[" * 100_000, "is no JSON"), ("[]", "does not hold lists by the names path"),
-    ('{"paths": ["a"]}', "does not hold lists"), ('{"path": "a"}', "does not hold lists"),
-    ('{"path": []}', "0 entries"),
-    ('{"path": ["a", 3]}', "path 1, 3, is no path"), ('{"path": ["a", ""]}', "path 1, '', is no path"),
-    ('{"path": ["a", "a"]}', "path 1, 'a', stands there a second time"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("[]", "does not hold lists by the names path"),
+        ('{"paths": ["a"]}', "does not hold lists"),
+        ('{"path": "a"}', "does not hold lists"),
+        ('{"path": []}', "0 entries"),
+        ('{"path": ["a", 3]}', "path 1, 3, is no path"),
+        ('{"path": ["a", ""]}', "path 1, '', is no path"),
+        ('{"path": ["a", "a"]}', "path 1, 'a', stands there a second time"),
+    ],
+)
 def test_something_else_than_a_list_is_refused(tmp_path, content, message):
     (tmp_path / "list").write_text(content)
     with pytest.raises(ValueError, match=f"list.*{message}"):
@@ -126,10 +138,16 @@ def test_something_else_than_a_list_is_refused(tmp_path, content, message):
         distractors(tmp_path / "other")
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"# comment\na/b/c.jpg\n<html>\n", "line 3: found '<html>', wanted the path of an image"),
-    (b"c.jpg\n", "line 1"), (b"/a/b.jpg\n", "line 1"), (b"# nothing\n", "lists no noise"), (b"\xff\n", "is no text"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"# comment\na/b/c.jpg\n<html>\n", "line 3: found '<html>', wanted the path of an image"),
+        (b"c.jpg\n", "line 1"),
+        (b"/a/b.jpg\n", "line 1"),
+        (b"# nothing\n", "lists no noise"),
+        (b"\xff\n", "is no text"),
+    ],
+)
 def test_something_else_than_a_list_of_noise_is_refused(tmp_path, content, message):
     (tmp_path / "noises.txt").write_bytes(content)
     with pytest.raises(ValueError, match=f"noises.txt.*{message}"):

@@ -84,16 +84,19 @@ def test_an_interval_reads_in_per_cent():
     assert Interval(0.1, 0.25, 0.5).decided
 
 
-@pytest.mark.parametrize("wrong, message", [
-    (dict(hits=[1, 2], trials=[2, 3, 4]), "shapes"),
-    (dict(hits=[1, 2], trials=[2, 3], other_hits=[1]), "shapes"),
-    (dict(hits=[1], trials=[2]), "at least two"),
-    (dict(hits=[0, 1], trials=[0, 2]), "at least one trial"),
-    (dict(hits=[3, 1], trials=[2, 2]), "at least one trial"),
-    (dict(hits=[1, np.nan], trials=[2, 2]), "at least one trial"),
-    (dict(hits=[1, 1], trials=[2, 2], level=95), "level"),
-    (dict(hits=[1, 1], trials=[2, 2], average="mean"), "average"),
-])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (dict(hits=[1, 2], trials=[2, 3, 4]), "shapes"),
+        (dict(hits=[1, 2], trials=[2, 3], other_hits=[1]), "shapes"),
+        (dict(hits=[1], trials=[2]), "at least two"),
+        (dict(hits=[0, 1], trials=[0, 2]), "at least one trial"),
+        (dict(hits=[3, 1], trials=[2, 2]), "at least one trial"),
+        (dict(hits=[1, np.nan], trials=[2, 2]), "at least one trial"),
+        (dict(hits=[1, 1], trials=[2, 2], level=95), "level"),
+        (dict(hits=[1, 1], trials=[2, 2], average="mean"), "average"),
+    ],
+)
 def test_impossible_counts_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         interval(**wrong)

@@ -13,14 +13,29 @@ def outcome(shares: dict[tuple[str, int], float], people: int = 60) -> Outcome:
     """P1 counts of 20 trials a person, hits drawn about a share by network and width; the same people are easy."""
     draw = np.random.default_rng(0)
     ease = draw.normal(0, 0.05, people)
-    rows = [{"protocol": "P1", "network": network, "width": width, "person": i, "trials": 20,
-             "hits": round(20 * float(np.clip(share + ease[i], 0, 1)))}
-            for (network, width), share in shares.items() for i in range(people)]  # fmt: skip
+    rows = [
+        {
+            "protocol": "P1",
+            "network": network,
+            "width": width,
+            "person": i,
+            "trials": 20,
+            "hits": round(20 * float(np.clip(share + ease[i], 0, 1))),
+        }
+        for (network, width), share in shares.items()
+        for i in range(people)
+    ]
     return Outcome(pd.DataFrame(rows), resamples=300)
 
 
-DILEMMA = {("hr-only", 112): 0.9, ("lr-only", 112): 0.6, ("hr+lr", 112): 0.7,
-           ("hr-only", 20): 0.2, ("lr-only", 20): 0.5, ("hr+lr", 20): 0.5}  # fmt: skip
+DILEMMA = {
+    ("hr-only", 112): 0.9,
+    ("lr-only", 112): 0.6,
+    ("hr+lr", 112): 0.7,
+    ("hr-only", 20): 0.2,
+    ("lr-only", 20): 0.5,
+    ("hr+lr", 20): 0.5,
+}
 
 
 def test_the_dilemma_is_said_where_both_ends_are_decided():
@@ -30,17 +45,20 @@ def test_the_dilemma_is_said_where_both_ends_are_decided():
 
 def test_half_a_dilemma_and_none_are_said_as_such():
     assert narrate.dilemma(outcome(DILEMMA | {("hr-only", 20): 0.5})).startswith("Half of the dilemma")
-    same = {key: 0.5 for key in DILEMMA}
+    same = dict.fromkeys(DILEMMA, 0.5)
     assert narrate.dilemma(outcome(same)).startswith("This run does not decide")
 
 
 def difference(*rows: tuple[int, float, float, float]) -> pd.DataFrame:
-    return pd.DataFrame([{"protocol": "P1", "width": w, "difference": d, "low": lo, "high": hi} for w, d, lo, hi in rows])
+    return pd.DataFrame(
+        [{"protocol": "P1", "width": w, "difference": d, "low": lo, "high": hi} for w, d, lo, hi in rows]
+    )
 
 
 def test_a_verdict_names_who_is_ahead_and_by_how_much():
-    text = narrate.comparison(difference((112, 3.0, 1.0, 5.0), (20, -2.0, -3.5, -0.5), (16, 0.5, -1.0, 2.0)), "P1",
-                              "proposed", "hr+lr")
+    text = narrate.comparison(
+        difference((112, 3.0, 1.0, 5.0), (20, -2.0, -3.5, -0.5), (16, 0.5, -1.0, 2.0)), "P1", "proposed", "hr+lr"
+    )
     assert "At 112 px proposed is ahead of HR+LR by 3.0 points (1.0 to 5.0)" in text
     assert "at 20 px HR+LR is ahead of proposed by 2.0 points (0.5 to 3.5)" in text
     assert "at 16 px the run does not decide between proposed and HR+LR (+0.5 points, -1.0 to +2.0)" in text
@@ -98,13 +116,22 @@ def roc_outcome(quality: dict[str, float], distractors: int = 60) -> RocOutcome:
     draw = np.random.default_rng(3)
     people = np.repeat(np.arange(40), 5)
     centres, noise, strangers = (draw.normal(size=shape) for shape in ((40, 32), (200, 32), (distractors, 32)))
-    found = {(protocol, name, 25): verification.evaluate(*[value * centres[people] + noise] * 2, people, strangers)
-             for name, value in quality.items() for protocol in ("P1", "P2")}  # fmt: skip
+    found = {
+        (protocol, name, 25): verification.evaluate(*[value * centres[people] + noise] * 2, people, strangers)
+        for name, value in quality.items()
+        for protocol in ("P1", "P2")
+    }
     return RocOutcome(found, resamples=200)
 
 
-@pytest.mark.parametrize("ours, said", [(1.5, "The run agrees."), (1.0, "The run decides nothing here."),
-                                        (0.5, "The run contradicts it where it decides.")])
+@pytest.mark.parametrize(
+    "ours, said",
+    [
+        (1.5, "The run agrees."),
+        (1.0, "The run decides nothing here."),
+        (0.5, "The run contradicts it where it decides."),
+    ],
+)
 def test_who_is_ahead_in_tpr_is_said_from_paired_intervals(ours, said):
     outcome = roc_outcome({"proposed": ours, "hr+lr": 1.0, "lr-only": 1.0})
     text = narrate.tpr_verdicts(outcome, 25, 1e-2, "proposed", ["hr+lr", "lr-only"])

@@ -9,9 +9,21 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rifr import display, errata, metrics, native, native_figures, native_results, native_sentences, presets, recipes
-from rifr import reported, results, standins, train
-from rifr.packs import FacePack
+from rifr import (
+    display,
+    errata,
+    metrics,
+    native,
+    native_figures,
+    native_results,
+    native_sentences,
+    presets,
+    recipes,
+    reported,
+    results,
+    standins,
+    train,
+)
 from rifr.protocols import identification
 from rifr.sets import FaceSets
 from tests.conftest import easy_faces
@@ -36,8 +48,10 @@ def place(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("store")
         patch.setenv("RIFR_STORE", str(folder))
-        yield (native_results.tiny_faces(standins.tinyface(FEW, progress=False), progress=False),
-               native_results.filmed_faces(standins.scface(FEW, progress=False), progress=False))
+        yield (
+            native_results.tiny_faces(standins.tinyface(FEW, progress=False), progress=False),
+            native_results.filmed_faces(standins.scface(FEW, progress=False), progress=False),
+        )
 
 
 def test_table_1_is_the_ranking_done_by_hand(place):
@@ -54,7 +68,7 @@ def test_table_1_is_the_ranking_done_by_hand(place):
     scores = unit[0] @ np.concatenate(unit[1:]).T
     hits, ids = [], tiny.gallery.attributes["id"]
     for score, person in zip(scores, tiny.probes.attributes["id"], strict=True):
-        best = max(score[:len(ids)][ids == person])
+        best = max(score[: len(ids)][ids == person])
         hits.append((score > best).sum() == 0)
     assert row.rank1 == pytest.approx(100 * np.mean(hits))
     assert (row.probes, row.people, row.gallery, row.distractors) == (8, 4, 14, 6)
@@ -82,8 +96,12 @@ def test_table_2_is_the_ranking_done_by_hand_at_each_distance(place):
 
 def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     tiny, _ = place
-    outcome = native_results.search({"proposed": colours, "proposed, native": greys,
-                                     "proposed, native and tight": colours}, tiny, FEW, progress=False)
+    outcome = native_results.search(
+        {"proposed": colours, "proposed, native": greys, "proposed, native and tight": colours},
+        tiny,
+        FEW,
+        progress=False,
+    )
     rate = outcome.table().set_index("network").rank1
     row = outcome.difference("proposed", "proposed, native").iloc[0]
     assert row.difference == pytest.approx(rate["proposed"] - rate["proposed, native"])
@@ -109,25 +127,33 @@ def test_packs_are_kept_by_aligner_and_root_and_found_again(place, monkeypatch):
 
 
 def fake_faces(folder) -> FaceSets:
-    return FaceSets(*(easy_faces(folder / str(seed), people, images, seed) for seed, people, images in
-                      ((0, 2, 2), (1, 4, 3), (2, 9, 1))))
+    return FaceSets(
+        *(
+            easy_faces(folder / str(seed), people, images, seed)
+            for seed, people, images in ((0, 2, 2), (1, 4, 3), (2, 9, 1))
+        )
+    )
 
 
 def test_identification_from_a_camera_differs_from_chapter_7_in_how_faces_were_made_small_alone(tmp_path):
     faces = fake_faces(tmp_path)
     outcome = native_results.identify_native({"colours": colours}, faces, FEW, [16], seed=3, progress=False)
     small = [native_results.native_pack(pack, 16, 3) for pack in (faces.probes, faces.distractors)]
-    assert np.array_equal(small[0].images, native.native_like(np.asarray(faces.probes.images), 16,
-                                                              np.random.default_rng([3, 16, 12])))
+    assert np.array_equal(
+        small[0].images, native.native_like(np.asarray(faces.probes.images), 16, np.random.default_rng([3, 16, 12]))
+    )
     assert small[0].checksum not in (faces.probes.checksum, native_results.native_pack(faces.probes, 20, 3).checksum)
 
     def both(images):
         return colours(np.asarray(images)) + colours(np.asarray(images)[:, :, ::-1])
 
-    for protocol, gallery, strangers in (("P1", small[0].images, small[1].images),
-                                         ("P2", faces.probes.images, faces.distractors.images)):
-        expected = identification.evaluate(both(small[0].images), both(gallery), faces.probes.identities,
-                                           both(strangers))
+    for protocol, gallery, strangers in (
+        ("P1", small[0].images, small[1].images),
+        ("P2", faces.probes.images, faces.distractors.images),
+    ):
+        expected = identification.evaluate(
+            both(small[0].images), both(gallery), faces.probes.identities, both(strangers)
+        )
         table = outcome.table()
         assert table[table.protocol == protocol].rank1.item() == pytest.approx(100 * expected.rank1)
 
@@ -135,14 +161,26 @@ def test_identification_from_a_camera_differs_from_chapter_7_in_how_faces_were_m
 def test_a_change_pairs_the_same_people_of_two_outcomes():
     draw, rows = np.random.default_rng(0), []
     for _ in range(2):
-        rows.append(pd.DataFrame({"protocol": "P1", "network": "proposed", "width": 20, "person": list("abcdef"),
-                                  "hits": draw.integers(0, 7, 6), "trials": 6}))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "protocol": "P1",
+                    "network": "proposed",
+                    "width": 20,
+                    "person": list("abcdef"),
+                    "hits": draw.integers(0, 7, 6),
+                    "trials": 6,
+                }
+            )
+        )
     to, of = (results.Outcome(counts, 200) for counts in rows)
     row = native_results.change(to, of).iloc[0]
-    expected = metrics.interval(rows[0].hits.to_numpy(), rows[0].trials.to_numpy(),
-                                other_hits=rows[1].hits.to_numpy(), resamples=200)
-    assert (row.difference, row.low, row.high) == pytest.approx([100 * one for one in (
-        expected.estimate, expected.low, expected.high)])
+    expected = metrics.interval(
+        rows[0].hits.to_numpy(), rows[0].trials.to_numpy(), other_hits=rows[1].hits.to_numpy(), resamples=200
+    )
+    assert (row.difference, row.low, row.high) == pytest.approx(
+        [100 * one for one in (expected.estimate, expected.low, expected.high)]
+    )
     narrow = results.Outcome(rows[1].assign(width=16), 200)
     assert native_results.change(to, narrow).empty
 
@@ -171,8 +209,20 @@ def test_a_line_up_shows_a_mugshot_above_frames_of_the_same_person(place):
 
 
 def search_table(**changes) -> pd.DataFrame:
-    row = {"network": "proposed", "rank1": 50.0, "low": 40.0, "high": 60.0, "rank20": 80.0, "rank50": 90.0,
-           "mean_ap": 30.0, "mean_ap_step": 35.0, "probes": 16, "people": 8, "gallery": 40, "distractors": 24}
+    row = {
+        "network": "proposed",
+        "rank1": 50.0,
+        "low": 40.0,
+        "high": 60.0,
+        "rank20": 80.0,
+        "rank50": 90.0,
+        "mean_ap": 30.0,
+        "mean_ap_step": 35.0,
+        "probes": 16,
+        "people": 8,
+        "gallery": 40,
+        "distractors": 24,
+    }
     return pd.DataFrame([row | {"network": name} for name in recipes.RECIPES]).assign(**changes)
 
 
@@ -230,15 +280,31 @@ def test_a_page_says_at_once_whether_it_was_built_on_a_stand_in():
 
 
 def differences(*values) -> pd.DataFrame:
-    return pd.DataFrame([{"protocol": "P1", "network": "proposed", "other": "hr+lr", "width": width, "distance": 1,
-                          "difference": d, "low": low, "high": high} for width, d, low, high in values])
+    return pd.DataFrame(
+        [
+            {
+                "protocol": "P1",
+                "network": "proposed",
+                "other": "hr+lr",
+                "width": width,
+                "distance": 1,
+                "difference": d,
+                "low": low,
+                "high": high,
+            }
+            for width, d, low, high in values
+        ]
+    )
 
 
-@pytest.mark.parametrize("values, said", [
-    ([(20, -9, -12, -6), (16, -3, -8, 2)], "of 2 comparisons 1 for a loss."),
-    ([(20, -9, -12, -6), (16, 3, 1, 8)], "of 2 comparisons 1 for a loss and 1 for a gain."),
-    ([(20, -9, -12, 6)], "none of 1 comparisons is decided."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ([(20, -9, -12, -6), (16, -3, -8, 2)], "of 2 comparisons 1 for a loss."),
+        ([(20, -9, -12, -6), (16, 3, 1, 8)], "of 2 comparisons 1 for a loss and 1 for a gain."),
+        ([(20, -9, -12, 6)], "none of 1 comparisons is decided."),
+    ],
+)
 def test_what_is_lost_is_counted_by_what_its_intervals_decide(values, said):
     text = native_sentences.lost(differences(*values), "proposed")
     assert text.startswith("**proposed**, camera less bicubic: " + said) and f"{values[0][1]:+.1f} at 20 px" in text
@@ -258,9 +324,23 @@ def test_a_verdict_names_who_is_ahead_and_decides_nothing_across_zero():
 
 
 def film_table() -> pd.DataFrame:
-    return pd.DataFrame([{"network": name, "distance": d, "metres": metres, "rank1": 50.0 + 10 * d,
-                          "low": 45.0 + 10 * d, "high": 54.0 + 10 * d, "probes": 650, "people": 130, "gallery": 130}
-                         for name in ("hr-only", "proposed") for d, metres in ((1, 4.2), (2, 2.6), (3, 1.0))])
+    return pd.DataFrame(
+        [
+            {
+                "network": name,
+                "distance": d,
+                "metres": metres,
+                "rank1": 50.0 + 10 * d,
+                "low": 45.0 + 10 * d,
+                "high": 54.0 + 10 * d,
+                "probes": 650,
+                "people": 130,
+                "gallery": 130,
+            }
+            for name in ("hr-only", "proposed")
+            for d, metres in ((1, 4.2), (2, 2.6), (3, 1.0))
+        ]
+    )
 
 
 def test_our_rows_of_table_2_hold_each_distance_with_n():
@@ -273,19 +353,29 @@ def test_our_rows_of_table_2_hold_each_distance_with_n():
 
 
 def curves() -> pd.DataFrame:
-    return pd.DataFrame([{"protocol": protocol, "network": name, "width": width, "rank1": 40.0, "low": 30.0,
-                          "high": 50.0}
-                         for protocol in ("P1", "P2") for name in ("hr-only", "proposed") for width in (16, 20, 112)])
+    return pd.DataFrame(
+        [
+            {"protocol": protocol, "network": name, "width": width, "rank1": 40.0, "low": 30.0, "high": 50.0}
+            for protocol in ("P1", "P2")
+            for name in ("hr-only", "proposed")
+            for width in (16, 20, 112)
+        ]
+    )
 
 
-@pytest.mark.parametrize("draw, arguments", [
-    (native_figures.rank1_by_network, [search_table()]),
-    (native_figures.rank1_by_distance, [film_table()]),
-    (native_figures.differences, [pd.DataFrame({"what": ["a", "b"], "difference": [1, -2], "low": [0, -3],
-                                                "high": [2, 1]})]),
-    (native_figures.bicubic_and_native, [curves(), curves()[lambda rows: rows.width < 100]]),
-    (native_figures.as_they_come, [[np.zeros((6 + n, 5, 3), np.uint8) for n in range(11)]]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "draw, arguments",
+    [
+        (native_figures.rank1_by_network, [search_table()]),
+        (native_figures.rank1_by_distance, [film_table()]),
+        (
+            native_figures.differences,
+            [pd.DataFrame({"what": ["a", "b"], "difference": [1, -2], "low": [0, -3], "high": [2, 1]})],
+        ),
+        (native_figures.bicubic_and_native, [curves(), curves()[lambda rows: rows.width < 100]]),
+        (native_figures.as_they_come, [[np.zeros((6 + n, 5, 3), np.uint8) for n in range(11)]]),
+    ],
+)
 def test_every_figure_is_drawn_on_both_pages(draw, arguments):
     shown = display.show(draw, *arguments, alt="a", caption="c")
     assert shown.light[:4] == shown.dark[:4] == b"\x89PNG" and shown.light != shown.dark

@@ -122,8 +122,11 @@ def open_set_draws(found, fpir, resamples, seed):
     drawn = []
     for _ in range(resamples):
         listed, unlisted = (rng.multinomial(n, np.full(n, 1 / n), size=1) for n in (found.enrolled, found.unknown))
-        drawn.append(open_set._resampled(listed, unlisted, fpir, found.scores[order], found.person[order],
-                                         found.strangers, found.stranger)[0])
+        drawn.append(
+            open_set._resampled(
+                listed, unlisted, fpir, found.scores[order], found.person[order], found.strangers, found.stranger
+            )[0]
+        )
     return drawn
 
 

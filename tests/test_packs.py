@@ -24,7 +24,9 @@ def test_a_written_pack_reads_back_the_same(tmp_path):
     assert isinstance(pack.images, np.memmap)
     np.testing.assert_array_equal(pack.images, images)
     np.testing.assert_array_equal(pack.landmarks, landmarks)
-    assert pack.identities.tolist() == ["b", "a", "b"] and pack.people == ["a", "b"] and pack.labels.tolist() == [1, 0, 1]
+    assert (
+        pack.identities.tolist() == ["b", "a", "b"] and pack.people == ["a", "b"] and pack.labels.tolist() == [1, 0, 1]
+    )
     assert pack.attributes["yaw"].tolist() == [0, 1, 2]
     assert pack.manifest["licence"] == "CC0" and pack.manifest["people"] == 2
     pack.verify(tmp_path / "p")
@@ -102,9 +104,18 @@ def test_a_large_part_of_a_pack_stays_on_disk_and_is_indexed_as_the_array_it_is(
     monkeypatch.setattr(packs, "IN_MEMORY", 1)
     large = pack.take(which)
     assert isinstance(small.images, np.ndarray) and isinstance(large.images, packs.Rows)
-    assert large.checksum == small.checksum and large.images.shape == small.images.shape and large.images.dtype == np.uint8
-    for index in (slice(None), slice(1, 3), 2, np.array([4, 1]), (slice(None), slice(None), slice(None, None, -1)),
-                  (slice(0, 2), 5), (2, 5, 6)):  # fmt: skip
+    assert (
+        large.checksum == small.checksum and large.images.shape == small.images.shape and large.images.dtype == np.uint8
+    )
+    for index in (
+        slice(None),
+        slice(1, 3),
+        2,
+        np.array([4, 1]),
+        (slice(None), slice(None), slice(None, None, -1)),
+        (slice(0, 2), 5),
+        (2, 5, 6),
+    ):
         assert np.array_equal(large.images[index], small.images[index]), index
     assert np.array_equal(np.asarray(large.images), small.images)
     again = large.take(np.array([True, False, True, False, True]))

@@ -16,8 +16,9 @@ def lfw_tree(folder):
         name = f"Person_{i // 2}"
         (folder / name).mkdir(exist_ok=True, parents=True)
         cv2.imwrite(str(folder / name / f"{name}_{i % 2 + 1:04d}.png"), photo[..., ::-1])
-    (folder / "pairs.txt").write_text("1\t2\nPerson_0\t1\t2\nPerson_1\t1\t2\nPerson_0\t1\tPerson_1\t2\n"
-                                      "Person_0\t2\tPerson_1\t2\n")
+    (folder / "pairs.txt").write_text(
+        "1\t2\nPerson_0\t1\t2\nPerson_1\t1\t2\nPerson_0\t1\tPerson_1\t2\nPerson_0\t2\tPerson_1\t2\n"
+    )
     return folder / "pairs.txt"
 
 

@@ -22,7 +22,7 @@ def as_published(first, second, same, folds):
     indices, start, result = np.arange(len(same)), 0, []
     for fold in range(folds):
         size = len(same) // folds + (fold < len(same) % folds)
-        test = indices[start:start + size]
+        test = indices[start : start + size]
         train = np.setdiff1d(indices, test)
         accuracy = [np.mean((distances[train] < threshold) == same[train]) for threshold in thresholds]
         best = thresholds[np.argmax(accuracy)]

@@ -48,7 +48,7 @@ def test_the_library_in_ten_lines(folders, capsys):
 
 
 def test_an_onnx_file_is_scored_from_python_and_from_the_shell(folders, capsys):
-    exec(compile(PYTHON[PYTHON.index("from rifr import scoring"):], "README.md", "exec"), {})
+    exec(compile(PYTHON[PYTHON.index("from rifr import scoring") :], "README.md", "exec"), {})
     rows = json.loads((folders / "results.json").read_text())["results"]
     assert {(row["measure"], row["width"]) for row in rows} == {(m, w) for m in ("rank1", "roc") for w in (112, 30, 16)}
     lines = [line for line in SHELL if "--embedder" in line]
@@ -74,7 +74,9 @@ def test_papermill_runs_a_chapter_on_the_readers_own_faces(folders):
     (line,) = (line for line in SHELL if line.startswith("papermill book/ablation"))
     arguments = line.split()[1:]
     arguments[0] = str(ROOT / arguments[0])
-    subprocess.run([sys.executable, "-m", "papermill", *arguments, "-p", "preset", "smoke", "--no-progress-bar"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "papermill", *arguments, "-p", "preset", "smoke", "--no-progress-bar"], check=True
+    )
     text = (folders / "out.ipynb").read_text()
     assert "12 probes of 4 people among 5 distractors" in text and "Traceback" not in text
 

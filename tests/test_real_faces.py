@@ -6,12 +6,16 @@ Only where RIFR_REAL_DATA names the faces; `tests/benchmarks/real_faces.py` meas
 from dataclasses import replace
 from itertools import islice
 
-import pytest
-
 from rifr import presets, scoring
 
-PEOPLE_IN_BOTH = {"Alec_Baldwin", "Daniel_Radcliffe", "Fran_Drescher", "Kristin_Chenoweth", "Lorraine_Bracco",
-                  "Peri_Gilpin"}  # fmt: skip
+PEOPLE_IN_BOTH = {
+    "Alec_Baldwin",
+    "Daniel_Radcliffe",
+    "Fran_Drescher",
+    "Kristin_Chenoweth",
+    "Lorraine_Bracco",
+    "Peri_Gilpin",
+}
 PLAN = replace(presets.get("mini"), mirror=False, resamples=500)  # one view of each photo, for the sake of time
 
 
@@ -28,8 +32,14 @@ def test_real_faces_are_recognised_at_112_pixels_and_not_below_30(real_data, tmp
     singles = (person for person in sorted(lfw.iterdir()) if len(list(person.iterdir())) == 1)
     crowd = {*(lfw / name for name in PEOPLE_IN_BOTH), *islice(singles, 300)}
     link_people(tmp_path / "crowd", crowd, 1)
-    score = scoring.score(real_data / "models" / "mobilefacenet.onnx", tmp_path / "probes", tmp_path / "crowd",
-                          widths=(112, 20), preset=PLAN, progress=False)  # fmt: skip
+    score = scoring.score(
+        real_data / "models" / "mobilefacenet.onnx",
+        tmp_path / "probes",
+        tmp_path / "crowd",
+        widths=(112, 20),
+        preset=PLAN,
+        progress=False,
+    )
     assert set(score.provenance["distractors"]["excluded"]) == PEOPLE_IN_BOTH
     assert set(score.table.trials) == {12 * 10 * 9} and set(score.table.impostors) == {300}
     rank1 = score.table.set_index(["protocol", "width"]).value
@@ -40,7 +50,13 @@ def test_real_faces_are_recognised_at_112_pixels_and_not_below_30(real_data, tmp
 def test_pairs_of_lfw_are_told_apart_at_112_pixels(real_data, tmp_path, store_folder):
     lines = (real_data / "lists" / "lfw_pairs.txt").read_text().splitlines()[1:1201]
     (tmp_path / "pairs.txt").write_text("\n".join(["2\t300", *lines]) + "\n")
-    score = scoring.score(real_data / "models" / "mobilefacenet.onnx", pairs=tmp_path / "pairs.txt",
-                          images=real_data / "lfw112", widths=(112,), preset=PLAN, progress=False)  # fmt: skip
+    score = scoring.score(
+        real_data / "models" / "mobilefacenet.onnx",
+        pairs=tmp_path / "pairs.txt",
+        images=real_data / "lfw112",
+        widths=(112,),
+        preset=PLAN,
+        progress=False,
+    )
     assert set(score.table.trials) == {1200}
     assert 98 <= score.table.value.iloc[0] <= 99.8

@@ -51,7 +51,8 @@ def save(path, records, keys=None):
     offsets = [0, *itertools.accumulate(map(len, records))][:-1]
     path.write_bytes(b"".join(records))
     path.with_suffix(".idx").write_text(
-        "".join(f"{key}\t{offset}\n" for key, offset in zip(keys or itertools.count(), offsets)))
+        "".join(f"{key}\t{offset}\n" for key, offset in zip(keys or itertools.count(), offsets))
+    )
     return offsets
 
 
@@ -59,8 +60,15 @@ def save(path, records, keys=None):
 def by_hand(tmp_path):
     """Person 7 has the images 1 and 4, whose labels are arrays, person 31 the images 2 and 3; records in any order."""
     images = [jpeg(image) for image in faces(4)]
-    records = [several([5, 7]), single(31, images[1]), several([7, 0.5, -3], images[0]), single(31, images[2]),
-               several([7], images[3]), several([1, 5]), several([2, 4])]
+    records = [
+        several([5, 7]),
+        single(31, images[1]),
+        several([7, 0.5, -3], images[0]),
+        single(31, images[2]),
+        several([7], images[3]),
+        several([1, 5]),
+        several([2, 4]),
+    ]
     save(tmp_path / "train.rec", records, keys=[0, 2, 1, 3, 4, 5, 6])
     return tmp_path / "train.rec", images
 
@@ -98,10 +106,16 @@ def test_images_are_red_green_blue(tmp_path):
     assert mean[0] > 195 and mean[1] < 5 and mean[2] < 5
 
 
-@pytest.mark.parametrize("options, expected", [
-    (dict(fewest=2), ["000003", "000010"]), (dict(people=1), ["000001"]), (dict(fewest=2, people=1), ["000003"]),
-    (dict(exclude=["000003", 1, "99"]), ["000010"]), (dict(exclude=["3"]), ["000001", "000010"]),
-])
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (dict(fewest=2), ["000003", "000010"]),
+        (dict(people=1), ["000001"]),
+        (dict(fewest=2, people=1), ["000003"]),
+        (dict(exclude=["000003", 1, "99"]), ["000010"]),
+        (dict(exclude=["3"]), ["000001", "000010"]),
+    ],
+)
 def test_people_are_chosen_by_their_number_of_images_and_their_labels(tmp_path, options, expected):
     write(tmp_path / "x.rec", faces(6), [10, 10, 3, 3, 3, 1])
     pack = read(tmp_path / "x.rec", tmp_path / "pack", progress=False, **options)
@@ -189,7 +203,7 @@ def test_the_writer_parts_a_record_at_aligned_magic_only(tmp_path):
     offsets = [int(line.split("\t")[1]) for line in (tmp_path / "x.idx").read_text().splitlines()]
     headers = [content[begin:end].count(MAGIC) for begin, end in zip(offsets[1:6], offsets[2:7])]
     assert headers == [3, 2, 4, 1, 1]  # unaligned magic stays where it is
-    assert content[offsets[3]:][:48] == part(struct.pack("<IfQQ", 0, 3, 3, 0), 1) + part(b"", 2) + part(b"", 2)
+    assert content[offsets[3] :][:48] == part(struct.pack("<IfQQ", 0, 3, 3, 0), 1) + part(b"", 2) + part(b"", 2)
     assert [found for _, found in RecordFile(tmp_path / "x.rec")] == data
 
 
@@ -213,14 +227,22 @@ def test_images_are_written_one_at_a_time_as_jpeg_of_a_quality(tmp_path):
     assert np.abs(pack.images.astype(int) - images).mean() < 2
 
 
-@pytest.mark.parametrize("images, labels, message", [
-    ([b"a"], [1, 2], "1 images for 2 labels"), ([b"a", b"b"], [1], "more images than the 1 labels"),
-    ([], [], "0 images"),
-    ([b"a"], ["x"], "label 0 is 'x'"), ([b"a"], [float("nan")], "label 0 is nan"), ([b"a"], [2**24 + 1], "16777217"),
-    ([b"a"], [[]], "label 0"), ([b"a"], [1e300], "label 0"), ([b"a"], [[[1]]], "label 0"),
-    ([np.zeros((112, 112), np.uint8)], [1], r"image 1 is .* not \(112, 112\) uint8"),
-    ([np.zeros((112, 112, 3))], [1], "float64"),
-])
+@pytest.mark.parametrize(
+    "images, labels, message",
+    [
+        ([b"a"], [1, 2], "1 images for 2 labels"),
+        ([b"a", b"b"], [1], "more images than the 1 labels"),
+        ([], [], "0 images"),
+        ([b"a"], ["x"], "label 0 is 'x'"),
+        ([b"a"], [float("nan")], "label 0 is nan"),
+        ([b"a"], [2**24 + 1], "16777217"),
+        ([b"a"], [[]], "label 0"),
+        ([b"a"], [1e300], "label 0"),
+        ([b"a"], [[[1]]], "label 0"),
+        ([np.zeros((112, 112), np.uint8)], [1], r"image 1 is .* not \(112, 112\) uint8"),
+        ([np.zeros((112, 112, 3))], [1], "float64"),
+    ],
+)
 def test_what_cannot_be_written_is_refused_and_the_old_files_stay(tmp_path, images, labels, message):
     write(tmp_path / "x.rec", [b"old"], [1])
     with pytest.raises(ValueError, match=f"x.rec.*{message}"):
@@ -268,11 +290,19 @@ def test_missing_and_empty_files_are_named(by_hand, tmp_path):
         RecordFile(path)
 
 
-@pytest.mark.parametrize("line, message", [
-    ("3", "found '3', wanted key<TAB>offset"), ("3 40", "wanted"), ("3\t-40", "wanted"), ("3\t4\t5", "wanted"),
-    ("three\t40", "wanted"), ("3\t" + "9" * 5000, "wanted"), ("\xff\xfe", "wanted"),
-    ("1\t0", "key 1 stands there a second"),
-])
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("3", "found '3', wanted key<TAB>offset"),
+        ("3 40", "wanted"),
+        ("3\t-40", "wanted"),
+        ("3\t4\t5", "wanted"),
+        ("three\t40", "wanted"),
+        ("3\t" + "9" * 5000, "wanted"),
+        ("\xff\xfe", "wanted"),
+        ("1\t0", "key 1 stands there a second"),
+    ],
+)
 def test_a_malformed_line_of_the_index_is_named_by_number(by_hand, line, message):
     path, _ = by_hand
     index = path.with_suffix(".idx")
@@ -313,34 +343,42 @@ def test_a_record_that_is_cut_short_is_named(tmp_path):
             RecordFile(tmp_path / "x.rec").record(1)
 
 
-@pytest.mark.parametrize("record, message", [
-    (b"\0" + single(1, b"data")[1:], "has 0023d7ce at byte 40 instead of the magic 0a23d7ce"),
-    (part(b"short"), "holds 5 bytes, fewer than the 24"),
-    (part(struct.pack("<IfQQ", 9, 0, 0, 0) + bytes(8)), "announces 9 labels"),
-    (part(bytes(24), 2), "kind 2 at byte 40, where a record should begin"),
-    (part(bytes(24), 3), "kind 3"), (part(bytes(24), 7), "kind 7"),
-    (part(bytes(24), 1) + part(bytes(4), 0), "kind 0 at byte 72, where it should go on"),
-    (part(bytes(24), 1), "is cut short"), (part(bytes(24), 1) + part(b"", 2), "is cut short"),
-    (part(bytes(24) + single(1, b"data")), "has 60 bytes from byte 48, and another part begins at byte 72"),
-    (single(1, b"data") + b"not a record", "ends at byte 76, where no other record begins"),
-])
+@pytest.mark.parametrize(
+    "record, message",
+    [
+        (b"\0" + single(1, b"data")[1:], "has 0023d7ce at byte 40 instead of the magic 0a23d7ce"),
+        (part(b"short"), "holds 5 bytes, fewer than the 24"),
+        (part(struct.pack("<IfQQ", 9, 0, 0, 0) + bytes(8)), "announces 9 labels"),
+        (part(bytes(24), 2), "kind 2 at byte 40, where a record should begin"),
+        (part(bytes(24), 3), "kind 3"),
+        (part(bytes(24), 7), "kind 7"),
+        (part(bytes(24), 1) + part(bytes(4), 0), "kind 0 at byte 72, where it should go on"),
+        (part(bytes(24), 1), "is cut short"),
+        (part(bytes(24), 1) + part(b"", 2), "is cut short"),
+        (part(bytes(24) + single(1, b"data")), "has 60 bytes from byte 48, and another part begins at byte 72"),
+        (single(1, b"data") + b"not a record", "ends at byte 76, where no other record begins"),
+    ],
+)
 def test_a_damaged_record_is_named_with_its_byte(tmp_path, record, message):
     save(tmp_path / "x.rec", [several([2, 2]), record])
     with pytest.raises(ValueError, match=f"x.rec: record 1 .at byte 40. .*{message}"):
         RecordFile(tmp_path / "x.rec").record(1)
 
 
-@pytest.mark.parametrize("records, keys, message", [
-    ([several([2, 2]), single(1, b"")], [5, 1], "no record 0"),
-    ([single(2, b""), single(1, b"")], [0, 1], "record 0 has flag 0, not 2"),
-    ([several([2, 2, 2]), single(1, b"")], [0, 1], "record 0 has flag 3, not 2"),
-    ([several([4, 4]), single(1, b""), single(1, b"")], [0, 1, 3], "images 1 to 3, and the .idx file leaves out 2"),
-    ([several([1e30, 1e30]), single(1, b"")], [0, 1], "leaves out 2"),
-    ([several([1, 1]), single(1, b"")], [0, 1], "end before key 1"),
-    ([several([float("nan"), 2]), single(1, b"")], [0, 1], "end before key nan"),
-    ([several([float("inf"), 2]), single(1, b"")], [0, 1], "end before key inf"),
-    ([several([1.5, 2]), single(1, b"")], [0, 1], "end before key 1.5"),
-])
+@pytest.mark.parametrize(
+    "records, keys, message",
+    [
+        ([several([2, 2]), single(1, b"")], [5, 1], "no record 0"),
+        ([single(2, b""), single(1, b"")], [0, 1], "record 0 has flag 0, not 2"),
+        ([several([2, 2, 2]), single(1, b"")], [0, 1], "record 0 has flag 3, not 2"),
+        ([several([4, 4]), single(1, b""), single(1, b"")], [0, 1, 3], "images 1 to 3, and the .idx file leaves out 2"),
+        ([several([1e30, 1e30]), single(1, b"")], [0, 1], "leaves out 2"),
+        ([several([1, 1]), single(1, b"")], [0, 1], "end before key 1"),
+        ([several([float("nan"), 2]), single(1, b"")], [0, 1], "end before key nan"),
+        ([several([float("inf"), 2]), single(1, b"")], [0, 1], "end before key inf"),
+        ([several([1.5, 2]), single(1, b"")], [0, 1], "end before key 1.5"),
+    ],
+)
 def test_a_file_without_the_header_of_a_face_set_is_refused(tmp_path, records, keys, message):
     save(tmp_path / "x.rec", records, keys)
     with pytest.raises(ValueError, match=f"x.rec.*{message}"):
@@ -348,8 +386,10 @@ def test_a_file_without_the_header_of_a_face_set_is_refused(tmp_path, records, k
 
 
 PAYLOADS = st.lists(st.one_of(st.just(MAGIC), st.binary(max_size=9)), max_size=6).map(b"".join)
-LABELS = st.one_of(st.floats(width=32, allow_nan=False, allow_infinity=False),
-                   st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=4))
+LABELS = st.one_of(
+    st.floats(width=32, allow_nan=False, allow_infinity=False),
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=4),
+)
 RECORDS = st.lists(st.tuples(LABELS, PAYLOADS), min_size=1, max_size=5)
 
 

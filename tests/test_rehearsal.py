@@ -23,8 +23,11 @@ def folder(path, people, images):
 
 
 def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_folder, monkeypatch):
-    monkeypatch.setattr(rehearsal, "measured_step", lambda recipe, preset, people: rehearsal.Step(
-        2.0 * (recipe.high + recipe.low), 5 * 2**30))
+    monkeypatch.setattr(
+        rehearsal,
+        "measured_step",
+        lambda recipe, preset, people: rehearsal.Step(2.0 * (recipe.high + recipe.low), 5 * 2**30),
+    )
     easy_faces(tmp_path / "pack", people=8, images=12)
     roots = [str(tmp_path / "pack"), folder(tmp_path / "probes", 3, 2), folder(tmp_path / "others", 5, 1)]
     report = rehearsal.rehearse(SMOKE, ["proposed"], roots)
@@ -49,17 +52,23 @@ def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys)
 
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert cli.main(["train", "--preset", "smoke", "--dry-run", "--faces", str(tmp_path / "none"), str(empty), "x"]) == 1
+    assert (
+        cli.main(["train", "--preset", "smoke", "--dry-run", "--faces", str(tmp_path / "none"), str(empty), "x"]) == 1
+    )
     told = capsys.readouterr()
     assert "none is no folder" in told.out and "holds no images" in told.out and "would not work" in told.err
-    assert any("the paper's faces are not given" in text for text in
-               rehearsal.rehearse(replace(presets.get("paper"), training=SMOKE.training), ["hr-only"]).wrong)
+    assert any(
+        "the paper's faces are not given" in text
+        for text in rehearsal.rehearse(replace(presets.get("paper"), training=SMOKE.training), ["hr-only"]).wrong
+    )
 
 
 def test_a_step_is_measured_and_in_proportion_to_the_batch():
-    small, large = (rehearsal.measured_step(rehearsal.recipes.get("proposed"), presets.get("smoke", batch_size=size), 10)
-                    for size in (8, 80))
-    assert small.seconds > 0 and 2 < large.seconds / small.seconds < 50       # ten times, on a machine that others use too
+    small, large = (
+        rehearsal.measured_step(rehearsal.recipes.get("proposed"), presets.get("smoke", batch_size=size), 10)
+        for size in (8, 80)
+    )
+    assert small.seconds > 0 and 2 < large.seconds / small.seconds < 50  # ten times, on a machine that others use too
     assert large.peak > 2**27 and small.peak > 2**27
 
 

@@ -12,8 +12,11 @@ from tests.test_train import TINY
 
 @pytest.fixture
 def trained(tmp_path, store_folder):
-    faces = FaceSets(easy_faces(tmp_path / "train"), easy_faces(tmp_path / "probes", 5, 4, seed=1),
-                     easy_faces(tmp_path / "distractors", 12, 1, seed=2))  # fmt: skip
+    faces = FaceSets(
+        easy_faces(tmp_path / "train"),
+        easy_faces(tmp_path / "probes", 5, 4, seed=1),
+        easy_faces(tmp_path / "distractors", 12, 1, seed=2),
+    )
     plan = presets.get(TINY, widths=(112, 16), epochs=1)
     return faces, plan, results.fit_all(["hr-only", "lr-only"], plan, 0, faces, progress=False)
 
@@ -65,12 +68,16 @@ def test_verification_is_the_protocol_at_each_width_and_flags_what_the_pairs_can
     low, high = (results.features(runs["lr-only"], faces.probes, width, progress=False) for width in (16, 112))
     strangers = results.features(runs["lr-only"], faces.distractors, 112, progress=False)
     expected = verification.evaluate(low, high, faces.probes.identities, strangers).tpr_at(0.05)
-    row = table[(table.protocol == "P2") & (table.network == "lr-only") & (table.width == 16) & (table.fpr == 0.05)].iloc[0]
+    row = table[
+        (table.protocol == "P2") & (table.network == "lr-only") & (table.width == 16) & (table.fpr == 0.05)
+    ].iloc[0]
     assert row.tpr == pytest.approx(100 * expected) and row.low <= row.tpr <= row.high
     assert (row.genuine, row.impostor, row.people) == (5 * 6, 20 * 19 // 2 - 30 + 20 * 12, 5)
     compared = outcome.difference("hr-only", "lr-only", 0.05)
     one = compared[(compared.protocol == "P2") & (compared.width == 16)].iloc[0]
-    other = table[(table.protocol == "P2") & (table.network == "hr-only") & (table.width == 16) & (table.fpr == 0.05)].iloc[0]
+    other = table[
+        (table.protocol == "P2") & (table.network == "hr-only") & (table.width == 16) & (table.fpr == 0.05)
+    ].iloc[0]
     assert one.difference == pytest.approx(other.tpr - row.tpr) and one.low <= one.difference <= one.high
     curve = outcome.curve("P2", "lr-only", 16)
     assert curve.fpr.iloc[0] == 0 and curve.tpr.iloc[-1] == 1 and curve[curve.fpr <= 0.05].tpr.max() == expected
@@ -83,7 +90,9 @@ def test_open_set_searches_have_the_probes_width_on_both_sides(trained):
     low, high = (results.features(runs["lr-only"], faces.probes, width, progress=False) for width in (16, 112))
     strangers = results.features(runs["lr-only"], faces.distractors, 16, progress=False)
     expected = open_set.evaluate(low, high, faces.probes.identities, strangers).fnir_at(0.25)
-    row = table[(table.protocol == "P2") & (table.network == "lr-only") & (table.width == 16) & (table.fpir == 0.25)].iloc[0]
+    row = table[
+        (table.protocol == "P2") & (table.network == "lr-only") & (table.width == 16) & (table.fpir == 0.25)
+    ].iloc[0]
     assert row.fnir == pytest.approx(100 * expected) and row.low <= row.fnir <= row.high
 
 

@@ -84,8 +84,10 @@ def test_a_missing_distance_folder_is_made_up_for_by_the_flat_one_or_refused(tre
 def test_listed_photos_are_aligned_by_their_points_and_others_by_the_aligner(tree, tmp_path):
     root, pixels = tree
     (root / "more").mkdir()
-    (root / "more/ALL.TXT").write_text(f"001_cam1_1\t{FOUR.replace(' ', chr(9))}\n\n# by hand\n007_FRONTAL {FOUR}\n"
-                                       f"001_cam8 {FOUR}\n002_cam2_3.jpg {FOUR}\n")
+    (root / "more/ALL.TXT").write_text(
+        f"001_cam1_1\t{FOUR.replace(' ', chr(9))}\n\n# by hand\n007_FRONTAL {FOUR}\n"
+        f"001_cam8 {FOUR}\n002_cam2_3.jpg {FOUR}\n"
+    )
 
     def black(photo):
         return np.zeros((112, 112, 3), np.uint8)
@@ -118,8 +120,9 @@ def test_a_list_given_by_its_path_takes_the_place_of_the_sets_own(tree, tmp_path
 
 def test_a_cropped_mugshot_goes_before_the_original_which_is_never_aligned_by_points(tree, tmp_path):
     root, pixels = tree
-    originals = {person: save(root / f"mugshot_frontal_original_all/{person:03d}_frontal.jpg", 90, 80)
-                 for person in (1, 2)}
+    originals = {
+        person: save(root / f"mugshot_frontal_original_all/{person:03d}_frontal.jpg", 90, 80) for person in (1, 2)
+    }
     (root / "mugshot_frontal_cropped_all/002_frontal.JPG").unlink()
     (root / "all.txt").write_text("".join(f"{person:03d}_frontal {FOUR}\n" for person in (1, 2, 7)))
     mugshots = read(root, tmp_path / "out", progress=False).mugshots
@@ -201,8 +204,16 @@ def test_people_without_any_probe_are_refused(tree, tmp_path):
     assert read(tree[0], tmp_path / "out", progress=False).probes.manifest["spec"]["missing"] == 15
 
 
-@pytest.mark.parametrize("line", ["001_cam1_2 1 2 3", f"001_cam1_2 {FOUR} 9", "001_cam1_2",
-                                  "001_cam1_2 a b c d e f g h", "001_cam1_2 1 2 3 4 5 6 7 nan"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "001_cam1_2 1 2 3",
+        f"001_cam1_2 {FOUR} 9",
+        "001_cam1_2",
+        "001_cam1_2 a b c d e f g h",
+        "001_cam1_2 1 2 3 4 5 6 7 nan",
+    ],
+)
 def test_a_wrong_line_is_named_by_its_number(tmp_path, line):
     (tmp_path / "all.txt").write_text(f"001_cam1_1 {FOUR}\n\n{line}\n")
     with pytest.raises(ValueError, match="all.txt, line 3: '001_cam1_2.*' is not a photo's name and eight numbers"):

@@ -56,15 +56,28 @@ def by_hand(pack, width, network=mine):
 
 def test_each_measure_is_its_protocol(tmp_path, store_folder):
     faces, crowd = easy_faces(tmp_path / "p", 5, 4, seed=1), strangers(tmp_path / "d")
-    score = scoring.score(mine, faces, crowd, measures=["cmc", "roc"], widths=(112, 16), ranks=3,
-                          fprs=(0.01, 1e-9), preset=PLAN, progress=False)  # fmt: skip
+    score = scoring.score(
+        mine,
+        faces,
+        crowd,
+        measures=["cmc", "roc"],
+        widths=(112, 16),
+        ranks=3,
+        fprs=(0.01, 1e-9),
+        preset=PLAN,
+        progress=False,
+    )
     low, high, who = by_hand(faces, 16), by_hand(faces, 112), faces.identities
     assert list(score.table.columns) == COLUMNS and score.measures == ["cmc", "roc"]
 
     def row(measure, at, protocol="P2", width=16):
         table = score.table
-        (one,) = table[(table.measure == measure) & np.isclose(table["at"], at, rtol=1e-9, atol=0)
-                       & (table.protocol == protocol) & (table.width == width)].itertuples()
+        (one,) = table[
+            (table.measure == measure)
+            & np.isclose(table["at"], at, rtol=1e-9, atol=0)
+            & (table.protocol == protocol)
+            & (table.width == width)
+        ].itertuples()
         return one
 
     found = identification.evaluate(low, high, who, by_hand(crowd, 112), ranks=3)
@@ -81,8 +94,9 @@ def test_each_measure_is_its_protocol(tmp_path, store_folder):
 
 def test_the_watch_list_is_its_protocol(tmp_path, store_folder):
     faces, crowd = easy_faces(tmp_path / "p", 5, 4, seed=1), strangers(tmp_path / "d")
-    score = scoring.score(mine, faces, crowd, measures=["open-set"], widths=(16,), fpirs=(0.1, 1e-9), preset=PLAN,
-                          progress=False)  # fmt: skip
+    score = scoring.score(
+        mine, faces, crowd, measures=["open-set"], widths=(16,), fpirs=(0.1, 1e-9), preset=PLAN, progress=False
+    )
     table = score.table
     assert table[table["at"] == 1e-9].value.isna().all() and "too few searches" in str(score)
     low, high = by_hand(faces, 16), by_hand(faces, 112)
@@ -94,8 +108,14 @@ def test_the_watch_list_is_its_protocol(tmp_path, store_folder):
 
 
 def test_several_embedders_stand_side_by_side_and_the_table_is_that_of_results(folders):
-    score = scoring.score({"mine": mine, "net": folders / "net.onnx"}, folders / "probes", folders / "crowd",
-                          widths=(112, 16), preset=PLAN, progress=False)  # fmt: skip
+    score = scoring.score(
+        {"mine": mine, "net": folders / "net.onnx"},
+        folders / "probes",
+        folders / "crowd",
+        widths=(112, 16),
+        preset=PLAN,
+        progress=False,
+    )
     pair = sets.probe_sets(folders / "probes", folders / "crowd", progress=False)
     expected = results.identify({"mine": mine, "net": embed.Onnx(folders / "net.onnx")}, pair, PLAN, (112, 16), False)
     table = expected.table().rename(columns={"rank1": "value"})
@@ -105,25 +125,40 @@ def test_several_embedders_stand_side_by_side_and_the_table_is_that_of_results(f
 
 
 def test_one_protocol_at_ones_own_widths(folders):
-    score = scoring.score(mine, folders / "probes", folders / "crowd", protocols=["p2"], widths=(30, 30, 20),
-                          preset=PLAN, progress=False)  # fmt: skip
+    score = scoring.score(
+        mine, folders / "probes", folders / "crowd", protocols=["p2"], widths=(30, 30, 20), preset=PLAN, progress=False
+    )
     assert set(score.table.protocol) == {"P2"} and score.table.width.tolist() == [30, 20]
     assert "30 px" in str(score) and "P2 mine" in str(score)
 
 
 def test_the_file_says_what_was_measured_and_with_what(folders):
     net = embed.Onnx(folders / "net.onnx", channels="BGR")
-    score = scoring.score([net], folders / "probes", folders / "crowd", widths=(20,), measures=("rank1", "roc"),
-                          fprs=(1e-7,), preset=PLAN, progress=False)  # fmt: skip
+    score = scoring.score(
+        [net],
+        folders / "probes",
+        folders / "crowd",
+        widths=(20,),
+        measures=("rank1", "roc"),
+        fprs=(1e-7,),
+        preset=PLAN,
+        progress=False,
+    )
     score.save(folders / "found.json")
     score.save(folders / "found.csv")
     text = (folders / "found.json").read_text()
     assert str(folders) not in text, "no absolute path"
     found = json.loads(text)
     made = found["provenance"]
-    assert made["embedders"]["net"] == {"file": "net.onnx", "sha256": store.file_digest(folders / "net.onnx"),
-                                        "layout": "auto", "channels": "BGR", "mean": 127.5, "scale": 127.5,
-                                        "size": None}  # fmt: skip
+    assert made["embedders"]["net"] == {
+        "file": "net.onnx",
+        "sha256": store.file_digest(folders / "net.onnx"),
+        "layout": "auto",
+        "channels": "BGR",
+        "mean": 127.5,
+        "scale": 127.5,
+        "size": None,
+    }
     assert made["distractors"]["excluded"] == ["probe2"] and made["probes"]["people"] == 4
     assert made["intervals"]["resamples"] == 50 and {"rifr", "numpy", "torch", "onnxruntime"} <= set(made["versions"])
     assert [row["value"] for row in found["results"]][:2] == score.table.value.tolist()[:2]
@@ -132,9 +167,17 @@ def test_the_file_says_what_was_measured_and_with_what(folders):
 
 
 def test_options_of_a_file_make_other_features(folders):
-    plain, swapped = (scoring.score(embed.Onnx(folders / "net.onnx", channels=channels), folders / "probes",
-                                    folders / "crowd", widths=(112,), preset=PLAN, progress=False)
-                      for channels in ("RGB", "BGR"))  # fmt: skip
+    plain, swapped = (
+        scoring.score(
+            embed.Onnx(folders / "net.onnx", channels=channels),
+            folders / "probes",
+            folders / "crowd",
+            widths=(112,),
+            preset=PLAN,
+            progress=False,
+        )
+        for channels in ("RGB", "BGR")
+    )
     stored = sorted((store.root() / "features").glob("net-112px-*.npy"))
     assert len(stored) == 4 and not np.array_equal(np.load(stored[0]), np.load(stored[1]))
     assert plain.provenance["embedders"] != swapped.provenance["embedders"]
@@ -151,8 +194,9 @@ def listed(folders):
 
 
 def test_pairs_are_scored_at_each_width_with_the_first_photo_alone_degraded_under_p2(listed):
-    score = scoring.score(mine, pairs=listed / "pairs.txt", images=listed / "probes", widths=(112, 12), preset=PLAN,
-                          progress=False)  # fmt: skip
+    score = scoring.score(
+        mine, pairs=listed / "pairs.txt", images=listed / "probes", widths=(112, 12), preset=PLAN, progress=False
+    )
     read = pair_list.read(listed / "pairs.txt", listed / "probes")
     high, low = by_hand(read.photos, 112), by_hand(read.photos, 12)
     for protocol, second in (("P1", low), ("P2", high)):
@@ -164,8 +208,17 @@ def test_pairs_are_scored_at_each_width_with_the_first_photo_alone_degraded_unde
 
 
 def test_figures_are_written_one_a_measure(folders):
-    score = scoring.score(mine, folders / "probes", folders / "crowd", measures=("rank1", "cmc", "roc"),
-                          widths=(112, 16), ranks=5, fprs=(0.01,), preset=PLAN, progress=False)  # fmt: skip
+    score = scoring.score(
+        mine,
+        folders / "probes",
+        folders / "crowd",
+        measures=("rank1", "cmc", "roc"),
+        widths=(112, 16),
+        ranks=5,
+        fprs=(0.01,),
+        preset=PLAN,
+        progress=False,
+    )
     written = score.save_figures(folders / "drawn.png")
     assert [path.name for path in written] == ["drawn-rank1.png", "drawn-cmc.png", "drawn-roc.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
@@ -181,25 +234,28 @@ def score_side(folders, width):
     return by_hand(probes, width), probes.identities, by_hand(crowd, width)
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"protocols": ["p3"]}, "no protocol is called 'p3': choose of P1, P2"),
-    ({"measures": ["auc"]}, "no measure is called 'auc': choose of rank1, cmc, roc, open-set"),
-    ({"measures": []}, "no measure was chosen"),
-    ({"widths": (400,)}, "4 to 112"),
-    ({"fprs": (0,)}, "a FPR is a share above 0"),
-    ({"ranks": 0}, "ranks is a whole number from 1"),
-    ({"distractors": ""}, "belong together"),
-    ({"probes": "", "distractors": ""}, "nothing to score on"),
-    ({"probes": "probes", "distractors": "probes"}, "as probes and as distractors, who are other people"),
-    ({"probes": "empty"}, "empty is empty: it should hold a folder for each person"),
-    ({"distractors": "known"}, "all 1 distractors are probes too"),
-    ({"probes": "nowhere"}, "nowhere does not exist"),
-    ({"embedders": []}, "there is no embedder"),
-    ({"embedders": [mine, mine]}, "two embedders are called 'mine'"),
-    ({"embedders": "net.pt"}, "can run foreign code"),
-    ({"embedders": "flat.onnx"}, "wanted one input"),
-    ({"pairs": "pairs.txt"}, "say where they lie"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"protocols": ["p3"]}, "no protocol is called 'p3': choose of P1, P2"),
+        ({"measures": ["auc"]}, "no measure is called 'auc': choose of rank1, cmc, roc, open-set"),
+        ({"measures": []}, "no measure was chosen"),
+        ({"widths": (400,)}, "4 to 112"),
+        ({"fprs": (0,)}, "a FPR is a share above 0"),
+        ({"ranks": 0}, "ranks is a whole number from 1"),
+        ({"distractors": ""}, "belong together"),
+        ({"probes": "", "distractors": ""}, "nothing to score on"),
+        ({"probes": "probes", "distractors": "probes"}, "as probes and as distractors, who are other people"),
+        ({"probes": "empty"}, "empty is empty: it should hold a folder for each person"),
+        ({"distractors": "known"}, "all 1 distractors are probes too"),
+        ({"probes": "nowhere"}, "nowhere does not exist"),
+        ({"embedders": []}, "there is no embedder"),
+        ({"embedders": [mine, mine]}, "two embedders are called 'mine'"),
+        ({"embedders": "net.pt"}, "can run foreign code"),
+        ({"embedders": "flat.onnx"}, "wanted one input"),
+        ({"pairs": "pairs.txt"}, "say where they lie"),
+    ],
+)
 def test_what_does_not_fit_is_said_with_what_to_do(folders, monkeypatch, change, words):
     (folders / "empty").mkdir()
     photos(folders / "known", "probe1", 1)
@@ -216,7 +272,10 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
         (tmp_path / folder).mkdir()
         onnx_file(tmp_path / folder / "model.onnx", ["n", 3, 112, 112])
     assert list(scoring.named([tmp_path / "r50" / "model.onnx", str(tmp_path / "r100" / "model.onnx"), mine])) == [
-        "r50/model", "r100/model", "mine"]  # fmt: skip
+        "r50/model",
+        "r100/model",
+        "mine",
+    ]
 
 
 def test_packs_lose_the_distractors_who_are_probes(tmp_path, store_folder):

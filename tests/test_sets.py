@@ -37,7 +37,9 @@ def test_some_folders_are_not_enough(tmp_path):
 
 
 def test_rendered_groups_are_disjoint_and_found_again(store_folder):
-    plan = replace(presets.get("smoke"), train_people=3, train_images=2, probe_people=2, probe_images=2, distractor_people=3)
+    plan = replace(
+        presets.get("smoke"), train_people=3, train_images=2, probe_people=2, probe_images=2, distractor_people=3
+    )
     first = sets.face_sets(plan, 0, progress=False)
     assert [len(pack) for pack in (first.train, first.probes, first.distractors)] == [6, 4, 3]
     assert not set(first.train.people) & (set(first.probes.people) | set(first.distractors.people))

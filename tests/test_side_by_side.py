@@ -47,7 +47,9 @@ def test_a_call_that_fails_elsewhere_shows_its_error_here(tmp_path, store_folder
 
 def test_faces_in_memory_stay_here(tmp_path, monkeypatch):
     faces = easy_faces(tmp_path / "pack", people=2, images=2)
-    monkeypatch.setattr(side_by_side, "_elsewhere", lambda *rest: pytest.fail("another process cannot open these faces"))
+    monkeypatch.setattr(
+        side_by_side, "_elsewhere", lambda *rest: pytest.fail("another process cannot open these faces")
+    )
     part = faces.take(np.arange(3))
     calls = [Call("rifr.packs", "require_disjoint_of_one", {}, part)] * 2
     assert Call("rifr.train", "fit", {}, faces).pack == tmp_path / "pack" and calls[0].pack is None

@@ -24,7 +24,7 @@ def literally(probes, probe_ids, gallery, gallery_ids, metric="euclidean"):
             old_recall, old_precision = recall, precision
         best.append(np.flatnonzero(found)[0] + 1)
         trapezoid.append(area)
-        step.append(np.mean([found[:i + 1].mean() for i in np.flatnonzero(found)]))
+        step.append(np.mean([found[: i + 1].mean() for i in np.flatnonzero(found)]))
     return np.array(best), np.array(trapezoid), np.array(step)
 
 
@@ -74,18 +74,25 @@ def test_at_equal_distance_the_gallerys_order_stays(dtype):
     # Whole numbers: products and squares are exact, and many distances are equal.
     rng = np.random.default_rng(3)
     gallery_ids = rng.permutation(np.r_[np.arange(8).repeat(5), np.full(100, -100)])
-    sets = (rng.integers(-1, 2, (30, 4)).astype(dtype), rng.integers(0, 8, 30),
-            rng.integers(-1, 2, (140, 4)).astype(dtype), gallery_ids)
+    sets = (
+        rng.integers(-1, 2, (30, 4)).astype(dtype),
+        rng.integers(0, 8, 30),
+        rng.integers(-1, 2, (140, 4)).astype(dtype),
+        gallery_ids,
+    )
     assert_literal(sets)
     signs = tuple(rng.choice([-1, 1], (n, 4)).astype(dtype) for n in (30, 140))
-    assert np.array_equal(evaluate(signs[0], sets[1], signs[1], gallery_ids, "cosine").mate_ranks,
-                          evaluate(signs[0], sets[1], signs[1], gallery_ids).mate_ranks)
+    assert np.array_equal(
+        evaluate(signs[0], sets[1], signs[1], gallery_ids, "cosine").mate_ranks,
+        evaluate(signs[0], sets[1], signs[1], gallery_ids).mate_ranks,
+    )
 
 
 def test_average_precision_is_scikit_learns_where_it_is_installed():
     if importlib.util.find_spec("sklearn") is None:
         pytest.skip("needs scikit-learn, which the project itself does not")
     from sklearn.metrics import average_precision_score
+
     probes, probe_ids, gallery, gallery_ids = faces()
     expected = [average_precision_score(gallery_ids == i, -row) for i, row in zip(probe_ids, cdist(probes, gallery))]
     assert evaluate(probes, probe_ids, gallery, gallery_ids).average_precisions("step") == pytest.approx(expected)
@@ -125,8 +132,11 @@ def test_a_half_precision_gallery_on_disk_is_streamed_and_left_as_it_is(tmp_path
     np.save(tmp_path / "g.npy", gallery.astype(np.float16))
     half = np.load(tmp_path / "g.npy", mmap_mode="r")
     for metric in ("euclidean", "cosine"):
-        assert_literal((probes, probe_ids, np.array(half), gallery_ids), metric,
-                       evaluate(probes, probe_ids, half, gallery_ids, metric))
+        assert_literal(
+            (probes, probe_ids, np.array(half), gallery_ids),
+            metric,
+            evaluate(probes, probe_ids, half, gallery_ids, metric),
+        )
         before = gallery.copy()
         evaluate(probes, probe_ids, gallery, gallery_ids, metric)
         assert np.array_equal(gallery, before)

@@ -130,7 +130,7 @@ def spoil(root):
     test = root / "Testing_Set"
     (test / "Probe/1_7.jpg").write_text("no image")
     whole = (test / "Gallery_Distractor/a_1.jpg").read_bytes()
-    (test / "Gallery_Distractor/a_1.jpg").write_bytes(whole[:len(whole) // 2])
+    (test / "Gallery_Distractor/a_1.jpg").write_bytes(whole[: len(whole) // 2])
 
 
 def test_corrupt_photos_are_left_out_counted_and_named(tree, tmp_path):
@@ -201,8 +201,9 @@ def test_lists_may_lie_in_the_evaluation_folder(tree):
 def test_ids_of_every_integer_type_become_int64(tree, kind):
     root, _ = tree
     cells = np.array([["a.jpg"], ["b.jpg"]], object)
-    savemat(root / "Testing_Set/probe_img_ID_pairs.mat",
-            {"probe_set": cells, "probe_ids": np.array([[3], [200]], kind)})
+    savemat(
+        root / "Testing_Set/probe_img_ID_pairs.mat", {"probe_set": cells, "probe_ids": np.array([[3], [200]], kind)}
+    )
     found = lists(root)
     assert found.probe_files == ("a.jpg", "b.jpg")
     assert found.probe_ids.dtype == np.int64 and found.probe_ids.tolist() == [3, 200]

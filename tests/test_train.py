@@ -17,9 +17,10 @@ from rifr.recipes import RECIPES
 from tests.conftest import easy_faces
 
 TINY = replace(
-    presets.get("smoke"), name="tiny",
+    presets.get("smoke"),
+    name="tiny",
     training=presets.Training("thin", embedding=16, epochs=3, batch_size=16, learning_rate=0.05, dropout=0.1),
-)  # fmt: skip
+)
 
 
 def weights(run):
@@ -87,7 +88,7 @@ def test_killed_in_an_epoch_it_resumes_and_ends_with_the_same_weights(tmp_path, 
     assert_equal(weights(resumed), expected)
     assert len(resumed.history) == 3 and not list((tmp_path / "killed").glob("runs/*.partial.pt"))
 
-    left = resumed.path.with_name(f"{resumed.path.name}.partial.pt")     # killed just before the checkpoint went
+    left = resumed.path.with_name(f"{resumed.path.name}.partial.pt")  # killed just before the checkpoint went
     left.write_bytes(b"an epoch")
     train.fit("proposed", TINY, 0, faces, progress=False)
     assert not left.exists()
@@ -97,8 +98,12 @@ def test_two_askers_train_once(tmp_path):
     easy_faces(tmp_path / "faces")
     environment = os.environ | {"RIFR_STORE": str(tmp_path / "store")}
     script = KILLED.replace("proposed", "hr-only") + "\nprint(id(0))"
-    askers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "faces")], env=environment,
-                               stdout=subprocess.PIPE) for _ in range(2)]
+    askers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / "faces")], env=environment, stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
     assert [asker.wait() for asker in askers] == [0, 0]
     (record,) = (tmp_path / "store").glob("runs/*/record.json")
     assert len(json.loads(record.read_text())["history"]) == 3
@@ -106,7 +111,9 @@ def test_two_askers_train_once(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_step_rate_and_remedy(tmp_path, store_folder):
     wild = presets.get(TINY, learning_rate=1e12)
-    with pytest.raises(FloatingPointError, match=r"step \d+ of epoch \d+, at learning rate 1e\+12.*lower learning_rate"):
+    with pytest.raises(
+        FloatingPointError, match=r"step \d+ of epoch \d+, at learning rate 1e\+12.*lower learning_rate"
+    ):
         train.fit("hr-only", wild, 0, easy_faces(tmp_path / "faces"), progress=False)
     assert not list(store_folder.glob("runs/*/record.json"))
 
@@ -134,8 +141,16 @@ def made(photos: torch.Tensor, name: str, training: presets.Training, draw: np.r
     return feed.batch_of(photos, width_of, RECIPES[name], training, draw)
 
 
-@pytest.mark.parametrize("name, low, rows", [("hr-only", "one", 6), ("lr-only", "one", 6), ("hr+lr", "one", 12),
-                                             ("proposed", "one", 12), ("hr+lr", "both", 18)])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, low, rows",
+    [
+        ("hr-only", "one", 6),
+        ("lr-only", "one", 6),
+        ("hr+lr", "one", 12),
+        ("proposed", "one", 12),
+        ("hr+lr", "both", 18),
+    ],
+)
 def test_a_batch_holds_the_widths_of_its_recipe(name, low, rows):
     from rifr.degrade import to_width
 
@@ -145,8 +160,10 @@ def test_a_batch_holds_the_widths_of_its_recipe(name, low, rows):
     assert x.shape == (rows, 3, 112, 112)
     shown = ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     versions = {width: to_width(photos, width) for width in (112, 20, 16)}
-    found = [[width for width, images in versions.items() if np.array_equal(images[i % 6], image)][0]
-             for i, image in enumerate(shown)]
+    found = [
+        [width for width, images in versions.items() if np.array_equal(images[i % 6], image)][0]
+        for i, image in enumerate(shown)
+    ]
     wanted = {"hr-only": [112] * 6, "lr-only": [16] * 3 + [20] * 3}.get(name)
     wanted = wanted or [112] * 6 + ([16] * 3 + [20] * 3 if low == "one" else [16] * 6 + [20] * 6)
     assert sorted(found) == sorted(wanted)
@@ -166,7 +183,7 @@ def test_without_cameras_and_tight_crops_a_batch_takes_the_draws_and_has_the_byt
     from rifr import native
     from rifr.degrade import to_width
 
-    monkeypatch.delattr(native, "native_like")    # whatever would call them fails
+    monkeypatch.delattr(native, "native_like")  # whatever would call them fails
     monkeypatch.delattr(native, "tight")
     draw, same = np.random.default_rng(5), np.random.default_rng(5)
     shown = batch("proposed", draw)
@@ -195,7 +212,7 @@ def test_the_share_of_tight_crops_is_the_one_asked_for_and_the_other_images_stay
         shown = batch("hr+lr", np.random.default_rng(seed), tight_crops=0.25)
         whole = batch("hr+lr", np.random.default_rng(seed))
         changed = (shown != whole).any(axis=(1, 2, 3))
-        assert all((image.sum(axis=2) == 0).mean() > 0.03 for image in shown[changed])    # black outside the box
+        assert all((image.sum(axis=2) == 0).mean() > 0.03 for image in shown[changed])  # black outside the box
         crops += changed.sum()
     assert crops / (20 * 16) == pytest.approx(0.25, abs=0.08)
     shown, whole = (batch("hr+lr", np.random.default_rng(0), tight_crops=share) for share in (1.0, 0.0))
@@ -225,8 +242,10 @@ def test_interrupted_with_cameras_and_tight_crops_it_ends_with_the_same_weights(
 
 def test_a_student_of_tight_crops_has_the_teacher_of_whole_photos(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
-    plain, changed = (train.fit("proposed", presets.get(TINY, epochs=1, **changes), 0, faces, progress=False)
-                      for changes in ({}, {"low_kind": "native", "tight_crops": 0.5}))
+    plain, changed = (
+        train.fit("proposed", presets.get(TINY, epochs=1, **changes), 0, faces, progress=False)
+        for changes in ({}, {"low_kind": "native", "tight_crops": 0.5})
+    )
     assert plain.record["teacher"] == changed.record["teacher"] and plain.key != changed.key
     (teacher,) = (store_folder / "runs").glob("hr-only*/record.json")
     told = json.loads(teacher.read_text())["training"]
@@ -256,8 +275,9 @@ def test_the_step_schedule_is_the_papers():
 
 def test_students_start_alike_and_not_from_the_teachers_noise(tmp_path, store_folder):
     faces, still = easy_faces(tmp_path / "faces", people=4), presets.get(TINY, epochs=1, learning_rate=1e-9)
-    teacher, plain, proposed = (train.fit(name, still, 0, faces, progress=False).softmax()
-                                for name in ("hr-only", "hr+lr", "proposed"))
+    teacher, plain, proposed = (
+        train.fit(name, still, 0, faces, progress=False).softmax() for name in ("hr-only", "hr+lr", "proposed")
+    )
     torch.testing.assert_close(plain, proposed, atol=1e-6, rtol=0)
     angles = torch.nn.functional.cosine_similarity(plain, teacher).arccos().rad2deg()
     assert (angles - 90).abs().max() < 60 and (angles - 90).abs().min() > 0.01 and angles.min() > 20

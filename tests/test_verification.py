@@ -7,6 +7,7 @@ from rifr.protocols.verification import evaluate, interval_at
 
 def all_scores(probes, gallery, identities, distractors, pairs):
     """Every pair's score with its two people, pair by pair as the protocol is worded: distractor d is person -1 - d."""
+
     def cosine(a, b):
         return a @ b / (np.sqrt(a @ a) * np.sqrt(b @ b))
 
@@ -22,16 +23,19 @@ def all_scores(probes, gallery, identities, distractors, pairs):
 
 def roc_by_sorting(scores, genuine):
     """(points, 2) impostor and genuine pairs accepted at each distinct score, from (0, 0); points on a line dropped."""
-    points = [(0, 0)] + [(int((scores[~genuine] >= t).sum()), int((scores[genuine] >= t).sum()))
-                         for t in np.unique(scores)[::-1]]
+    points = [(0, 0)] + [
+        (int((scores[~genuine] >= t).sum()), int((scores[genuine] >= t).sum())) for t in np.unique(scores)[::-1]
+    ]
     return corners(points)
 
 
 def corners(points):
     kept = []
     for point in points:
-        while len(kept) > 1 and ((kept[-1][0] - kept[-2][0]) * (point[1] - kept[-1][1])
-                                 == (kept[-1][1] - kept[-2][1]) * (point[0] - kept[-1][0])):
+        while len(kept) > 1 and (
+            (kept[-1][0] - kept[-2][0]) * (point[1] - kept[-1][1])
+            == (kept[-1][1] - kept[-2][1]) * (point[0] - kept[-1][0])
+        ):
             kept.pop()
         kept.append(tuple(point))
     return kept
@@ -69,8 +73,11 @@ def test_the_roc_is_that_of_all_scores_sorted(same_width, distractors, pairs):
     scores, first, second = all_scores(probes, gallery, identities, others, pairs)
     genuine = first == second
     assert (found.genuine, found.impostor) == (genuine.sum(), (~genuine).sum())
-    assert counted(found) == (roc_by_sorting(scores, genuine) if not (same_width and pairs == "both") else
-                              counted_twice(probes, identities, others))
+    assert counted(found) == (
+        roc_by_sorting(scores, genuine)
+        if not (same_width and pairs == "both")
+        else counted_twice(probes, identities, others)
+    )
 
 
 def counted_twice(probes, identities, others):
@@ -159,8 +166,11 @@ def test_the_tail_holds_the_highest_impostor_scores_with_their_people(monkeypatc
     sets = faces(distractors=400)
     scores, first, second = all_scores(*sets, "first")
     number = {person: n for n, person in enumerate(np.unique(sets[2]))}
-    pairs = sorted((score, tuple(sorted((number[a], number[b] if b >= 0 else 5 - 1 - b))))
-                   for score, a, b in zip(scores, first, second) if a != b)
+    pairs = sorted(
+        (score, tuple(sorted((number[a], number[b] if b >= 0 else 5 - 1 - b))))
+        for score, a, b in zip(scores, first, second)
+        if a != b
+    )
     monkeypatch.setattr(verification, "TAIL_LEAST", 100)
     estimated = evaluate(*sets, tail_fpr=0.02)
     monkeypatch.setattr(_impostors, "TAIL", 300)  # compacted when twice as many are held
@@ -169,8 +179,8 @@ def test_the_tail_holds_the_highest_impostor_scores_with_their_people(monkeypatc
     assert 0.04 * len(pairs) < len(estimated.tail) < 0.16 * len(pairs) and 300 <= len(compacted.tail) <= 600
     for found in (estimated, compacted):
         kept = sorted(zip(found.tail, map(tuple, np.sort(found.tail_people.T).tolist())))
-        assert [people for _, people in kept] == [people for _, people in pairs[-len(kept):]]
-        assert [score for score, _ in kept] == pytest.approx([score for score, _ in pairs[-len(kept):]])
+        assert [people for _, people in kept] == [people for _, people in pairs[-len(kept) :]]
+        assert [score for score, _ in kept] == pytest.approx([score for score, _ in pairs[-len(kept) :]])
         assert found.tpr_at(0.01) == evaluate(*sets).tpr_at(0.01)
 
 
@@ -186,14 +196,16 @@ def test_half_precision_distractors_on_disk_are_streamed(tmp_path):
 
 def test_what_does_not_fit_is_refused():
     probes, gallery, identities, distractors = faces()
-    for wrong, said in [((probes, gallery[:-1], identities, distractors), "a row"),
-                        ((probes, gallery, identities[:-1], distractors), "an entry"),
-                        ((probes, gallery, identities, distractors[:, 1:]), "distractors have 15"),
-                        ((probes, gallery, np.arange(13), distractors), "no genuine pair"),
-                        ((probes, gallery, np.zeros(13), distractors[:0]), "no impostor pair"),
-                        ((probes * np.nan, gallery, identities, distractors), "13 embeddings in probes"),
-                        ((probes, gallery, identities, distractors, "all"), 'pairs is "first" or "both"'),
-                        ((probes, gallery, identities, distractors, "first", 2), "tail_fpr is an FPR")]:
+    for wrong, said in [
+        ((probes, gallery[:-1], identities, distractors), "a row"),
+        ((probes, gallery, identities[:-1], distractors), "an entry"),
+        ((probes, gallery, identities, distractors[:, 1:]), "distractors have 15"),
+        ((probes, gallery, np.arange(13), distractors), "no genuine pair"),
+        ((probes, gallery, np.zeros(13), distractors[:0]), "no impostor pair"),
+        ((probes * np.nan, gallery, identities, distractors), "13 embeddings in probes"),
+        ((probes, gallery, identities, distractors, "all"), 'pairs is "first" or "both"'),
+        ((probes, gallery, identities, distractors, "first", 2), "tail_fpr is an FPR"),
+    ]:
         with pytest.raises(ValueError, match=said):
             evaluate(*wrong)
 
@@ -217,8 +229,11 @@ def resampled_tpr(sets, pairs, fpr, people_drawn, distractors_drawn):
 def without_a_genuine_pair(people):
     """The first seed that draws only people with a single photo: 7 and 9 of the faces, 2 of the signs."""
     single = [7, 9] if 9 in people else [2]
-    return next(seed for seed in range(10**5) if np.isin(
-        people[np.random.default_rng(seed).integers(len(people), size=len(people))], single).all())
+    return next(
+        seed
+        for seed in range(10**5)
+        if np.isin(people[np.random.default_rng(seed).integers(len(people), size=len(people))], single).all()
+    )
 
 
 @pytest.mark.parametrize("pairs", ["first", "both"])
@@ -265,9 +280,11 @@ def test_the_difference_of_a_network_from_itself_is_nothing_and_from_a_worse_one
 def test_runs_that_do_not_belong_together_make_no_difference():
     probes, gallery, identities, distractors = faces()
     found = evaluate(probes, gallery, identities, distractors)
-    for other in (evaluate(probes, gallery, identities, distractors[:-1]),
-                  evaluate(probes, gallery, identities, distractors, pairs="both"),
-                  evaluate(probes, gallery, identities[::-1], distractors)):
+    for other in (
+        evaluate(probes, gallery, identities, distractors[:-1]),
+        evaluate(probes, gallery, identities, distractors, pairs="both"),
+        evaluate(probes, gallery, identities[::-1], distractors),
+    ):
         with pytest.raises(ValueError, match="same photos, distractors and kind of pairs"):
             interval_at(found, 0.1, other=other)
     with pytest.raises(ValueError, match="at least two, not 1"):

@@ -30,10 +30,15 @@ def save(path, content, protocol=4):
 
 SAME = [True, False, True]
 ANSWERS = {
-    "bools": SAME, "tuple": tuple(SAME), "numbers": [1, 0, 1], "array": np.array(SAME),
-    "numpy bools": list(np.array(SAME)), "integers": np.array([1, 0, 1]), "big-endian": np.array([1, 0, 1], ">i4"),
+    "bools": SAME,
+    "tuple": tuple(SAME),
+    "numbers": [1, 0, 1],
+    "array": np.array(SAME),
+    "numpy bools": list(np.array(SAME)),
+    "integers": np.array([1, 0, 1]),
+    "big-endian": np.array([1, 0, 1], ">i4"),
     "objects": np.array(SAME, object),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -77,8 +82,12 @@ class Runs:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_that_runs_something_is_refused_and_not_run(tmp_path, protocol):
     mark = tmp_path / "it ran"
-    for what, arguments, named in ((os.system, (f"touch '{mark}'",), "system"), (open, (str(mark), "w"), "open"),
-                                   (eval, ("1",), "eval"), (getattr, (1, "real"), "getattr")):
+    for what, arguments, named in (
+        (os.system, (f"touch '{mark}'",), "system"),
+        (open, (str(mark), "w"), "open"),
+        (eval, ("1",), "eval"),
+        (getattr, (1, "real"), "getattr"),
+    ):
         path = save(tmp_path / "evil.bin", ([Runs(what, *arguments)], [True]), protocol)
         with pytest.raises(ValueError, match=rf"evil.bin asks for \w+.{named}.* not run"):
             read(path)
@@ -112,19 +121,22 @@ def test_a_small_file_cannot_fill_the_memory(tmp_path):
         read(save(tmp_path / "x.bin", ([encoded(1)[0][0], bytes(huge)], [True])))
 
 
-@pytest.mark.parametrize("content, message", [
-    (([b"x", b"y", b"z"], [True]), "3 images for 1 answers"),
-    (([b"x", b"y"], [True, False]), "2 images for 2 answers"),
-    (([], []), "0 images"),
-    ([1, 2, 3], "does not hold"),
-    (([b"x"], [True], 1), "does not hold"),
-    ((b"x", [True]), "list of images"),
-    (([b"x", 7], [True]), "image 1 is not encoded bytes"),
-    (([b"x", b"y"], [2]), "answer 0 is not True or False"),
-    (([b"x", b"y"], ["yes"]), "answer 0 is not True or False"),
-    (([b"x", b"y"], [True]), "image 0 .of pair 0. is no image"),
-    (([np.zeros(3), np.zeros(3)], [True]), "image 0 is not encoded bytes"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (([b"x", b"y", b"z"], [True]), "3 images for 1 answers"),
+        (([b"x", b"y"], [True, False]), "2 images for 2 answers"),
+        (([], []), "0 images"),
+        ([1, 2, 3], "does not hold"),
+        (([b"x"], [True], 1), "does not hold"),
+        ((b"x", [True]), "list of images"),
+        (([b"x", 7], [True]), "image 1 is not encoded bytes"),
+        (([b"x", b"y"], [2]), "answer 0 is not True or False"),
+        (([b"x", b"y"], ["yes"]), "answer 0 is not True or False"),
+        (([b"x", b"y"], [True]), "image 0 .of pair 0. is no image"),
+        (([np.zeros(3), np.zeros(3)], [True]), "image 0 is not encoded bytes"),
+    ],
+)
 def test_something_else_in_the_file_is_named(tmp_path, content, message):
     with pytest.raises(ValueError, match=f"x.bin.*{message}"):
         read(save(tmp_path / "x.bin", content))
@@ -202,7 +214,7 @@ def test_damaged_pairs_are_read_or_refused_and_nothing_runs(case, data):
         evil = [Runs(os.mkdir, str(Path(folder) / "it ran"))] if data.draw(st.booleans()) else []
         path = save(Path(folder) / "x.bin", (evil + bins, same), protocol)
         whole = path.read_bytes()
-        damaged = bytearray(whole[:data.draw(st.integers(1, len(whole)))] if data.draw(st.booleans()) else whole)
+        damaged = bytearray(whole[: data.draw(st.integers(1, len(whole)))] if data.draw(st.booleans()) else whole)
         steps = [position for _, _, position in pickletools.genops(whole) if position < len(damaged)]
         for _ in range(data.draw(st.integers(0, 4))):
             place = data.draw(st.sampled_from(steps) | st.integers(0, len(damaged) - 1))

@@ -27,8 +27,10 @@ def dots(points, height=200, width=300, radius=2):
 def place(box):
     """Five points where they lie in a face of this box."""
     x, y, width, height = box
-    return [(round(x + width * u), round(y + height * v))
-            for u, v in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8))]
+    return [
+        (round(x + width * u), round(y + height * v))
+        for u, v in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8))
+    ]
 
 
 @pytest.fixture
@@ -54,19 +56,32 @@ SMALL, LARGE, EDGE = (30, 40, 20, 24), (100, 60, 60, 80), (0, 120, 50, 70)
 @pytest.fixture
 def two_photos(tree):
     points = {box: place(box) for box in (SMALL, LARGE, EDGE)}
-    photos = {"0--Parade/a.jpg": dots(points[LARGE]), "1--Hand/b c.jpg": dots(points[EDGE]),
-              "1--Hand/none.jpg": dots([])}
-    root = tree(["# 0--Parade/a.jpg", line(SMALL, points[SMALL], 0.1), line((5, 5, 90, 90)),
-                 line(LARGE, points[LARGE], 0.9), "# 1--Hand/none.jpg", "# 1--Hand/b c.jpg",
-                 line(EDGE, points[EDGE], 0.25)], photos)
+    photos = {
+        "0--Parade/a.jpg": dots(points[LARGE]),
+        "1--Hand/b c.jpg": dots(points[EDGE]),
+        "1--Hand/none.jpg": dots([]),
+    }
+    root = tree(
+        [
+            "# 0--Parade/a.jpg",
+            line(SMALL, points[SMALL], 0.1),
+            line((5, 5, 90, 90)),
+            line(LARGE, points[LARGE], 0.9),
+            "# 1--Hand/none.jpg",
+            "# 1--Hand/b c.jpg",
+            line(EDGE, points[EDGE], 0.25),
+        ],
+        photos,
+    )
     return root, photos, points
 
 
 def test_faces_come_in_the_order_of_the_list_with_box_landmarks_and_blur(two_photos):
     root, _, points = two_photos
     found = faces(root)
-    assert [face.path.relative_to(root / "train/images").as_posix() for face in found] == [
-        "0--Parade/a.jpg"] * 3 + ["1--Hand/b c.jpg"]
+    assert [face.path.relative_to(root / "train/images").as_posix() for face in found] == ["0--Parade/a.jpg"] * 3 + [
+        "1--Hand/b c.jpg"
+    ]
     assert [face.box.tolist() for face in found] == [list(SMALL), [5, 5, 90, 90], list(LARGE), list(EDGE)]
     assert found[1].landmarks is None
     for face, box in ((found[0], SMALL), (found[2], LARGE), (found[3], EDGE)):
@@ -135,7 +150,7 @@ def test_the_face_is_in_the_centre_and_takes_its_share_of_the_scene(two_photos, 
     left, top = x + width // 2 - 88, y + height // 2 - 88
     expected = np.zeros((176, 176, 3), np.uint8)
     photo = photos["0--Parade/a.jpg"]
-    expected[max(0, -top):, :] = photo[max(0, top):top + 176, left:left + 176]
+    expected[max(0, -top) :, :] = photo[max(0, top) : top + 176, left : left + 176]
     assert np.array_equal(scene, expected)
 
 
@@ -143,8 +158,8 @@ def test_beyond_the_border_is_black(two_photos, tmp_path):
     root, photos, _ = two_photos
     scene = read(root, tmp_path / "pack", side=154, progress=False).images[1]  # 2.2 x 70 = 154
     left, top = 25 - 77, 155 - 77
-    assert not scene[:, :-left].any() and not scene[200 - top:].any()
-    assert np.array_equal(scene[:200 - top, -left:], photos["1--Hand/b c.jpg"][top:, :154 + left])
+    assert not scene[:, :-left].any() and not scene[200 - top :].any()
+    assert np.array_equal(scene[: 200 - top, -left:], photos["1--Hand/b c.jpg"][top:, : 154 + left])
 
 
 def test_a_large_face_is_averaged_and_not_sampled(tree, tmp_path):

@@ -39,19 +39,23 @@ from rifr import store
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
-KEPT_CACHES = 5          # of earlier library versions and of other presets
-MATHJAX = "mathjax/tex-chtml-full.js"      # with every TeX extension, so that nothing is fetched later
+KEPT_CACHES = 5  # of earlier library versions and of other presets
+MATHJAX = "mathjax/tex-chtml-full.js"  # with every TeX extension, so that nothing is fetched later
 
 log = logging.getLogger(__name__)
 
 
 # --- 1. The execution cache --------------------------------------------------------------------------------------
 
+
 def outputs_key() -> str:
     """A digest of all that determines a chapter's outputs besides its own code and the face packs."""
     # `make book` names the default preset, `jupyter-book build book` does not: they share their outputs.
-    settings = {"RIFR_PRESET": "mini"} | {name: value for name, value in os.environ.items()
-                                          if name.startswith("RIFR_") and name != "RIFR_WORKERS" and value}
+    settings = {"RIFR_PRESET": "mini"} | {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("RIFR_") and name != "RIFR_WORKERS" and value
+    }
     records = (CHECKOUT / "book" / "records").glob("*.json")
     sources = _digests([*(CHECKOUT / "rifr").rglob("*.py"), CHECKOUT / "constraints.txt", *records])
     return store.digest(settings, sources)[:16]
@@ -102,7 +106,7 @@ def remember_packs(app: Sphinx, problem: Exception | None) -> None:
 
 def read_again(app: Sphinx, env, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
     """Every page, when any page, the library, the data or the style sheet has changed."""
-    for name in removed:         # or a page of an earlier table of contents stays, with its dead links
+    for name in removed:  # or a page of an earlier table of contents stays, with its dead links
         Path(app.outdir, f"{name}.html").unlink(missing_ok=True)
     key = pages_key()
     unchanged = getattr(env, "rifr_pages_key", None) == key and not app.rifr_fresh
@@ -117,6 +121,7 @@ def forget_failed_build(app: Sphinx, problem: Exception | None) -> None:
 
 
 # --- 2. The kernels' environment ---------------------------------------------------------------------------------
+
 
 def prepare_kernels(app: Sphinx, config) -> None:
     os.environ["TQDM_DISABLE"] = "1"
@@ -149,8 +154,9 @@ def execute_side_by_side(app: Sphinx, env, pages: list[str]) -> None:
 
     def execute(chapter: tuple[Path, nbformat.NotebookNode]):
         path, notebook = chapter
-        return path, single_nb_execution(notebook, cwd=str(path.parent), timeout=app.config.nb_execution_timeout,
-                                         allow_errors=False)
+        return path, single_nb_execution(
+            notebook, cwd=str(path.parent), timeout=app.config.nb_execution_timeout, allow_errors=False
+        )
 
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = before or "1"
@@ -158,8 +164,11 @@ def execute_side_by_side(app: Sphinx, env, pages: list[str]) -> None:
         with ThreadPoolExecutor(cores) as pool:
             for path, done in pool.map(execute, waiting):
                 if done.err is None:
-                    cache.cache_notebook_bundle(CacheBundleIn(done.nb, str(path), data={"execution_seconds": done.time}),
-                                                check_validity=False, overwrite=True)
+                    cache.cache_notebook_bundle(
+                        CacheBundleIn(done.nb, str(path), data={"execution_seconds": done.time}),
+                        check_validity=False,
+                        overwrite=True,
+                    )
                     log.info("%s: executed in %.0f seconds", path.name, done.time)
     finally:
         os.environ.pop("OMP_NUM_THREADS")
@@ -167,6 +176,7 @@ def execute_side_by_side(app: Sphinx, env, pages: list[str]) -> None:
 
 
 # --- 3. Nothing from elsewhere -----------------------------------------------------------------------------------
+
 
 def use_local_mathjax(app: Sphinx, config) -> None:
     config.mathjax_path = MATHJAX
@@ -187,12 +197,14 @@ def copy_mathjax(app: Sphinx, problem: Exception | None) -> None:
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
     """The live-code button is off, but its script and the address it would load stay on every page."""
     context["script_files"] = [
-        script for script in context["script_files"]
+        script
+        for script in context["script_files"]
         if "thebe" not in f"{getattr(script, 'filename', script)}{getattr(script, 'attributes', {}).get('body', '')}"
     ]
 
 
 # --- 5. The API page and the links to it -------------------------------------------------------------------------
+
 
 class Api(SphinxDirective):
     """One section for each module of the library, with all that it documents."""
@@ -202,8 +214,14 @@ class Api(SphinxDirective):
         sections = []
         for name in sorted(name for name in modules if not name.rpartition(".")[2].startswith("_")):
             section = nodes.section("", nodes.title("", "", nodes.literal("", name)), ids=[f"api-{name}"], names=[name])
-            lines = ["```{eval-rst}", f".. automodule:: {name}", "   :members:", "   :member-order: bysource",
-                     "   :ignore-module-all:", "```"]     # a package re-exports what its modules already document
+            lines = [
+                "```{eval-rst}",
+                f".. automodule:: {name}",
+                "   :members:",
+                "   :member-order: bysource",
+                "   :ignore-module-all:",
+                "```",
+            ]  # a package re-exports what its modules already document
             self.state.nested_parse(StringList(lines, source=self.get_source_info()[0]), 0, section)
             sections.append(section)
         return sections
@@ -217,9 +235,11 @@ def plain_docstring(app: Sphinx, what: str, name: str, obj, options, lines: list
         if any(re.match(r"\s|[-+*#] |\W+$", row) or "    " in row for row in rows):
             lines += ["::", "", *("    " + row for row in rows), ""]
         else:
-            parts = re.split(r"`+([^`]+)`+", block)       # text, code, text, code, ...
-            text = "".join(f"``{part}``\\ " if place % 2 else re.sub(r"([\\*_|<>:.])", r"\\\1", part)
-                           for place, part in enumerate(parts))
+            parts = re.split(r"`+([^`]+)`+", block)  # text, code, text, code, ...
+            text = "".join(
+                f"``{part}``\\ " if place % 2 else re.sub(r"([\\*_|<>:.])", r"\\\1", part)
+                for place, part in enumerate(parts)
+            )
             lines += [*text.splitlines(), ""]
 
 
@@ -230,14 +250,15 @@ def link_sources(app: Sphinx, page: str, template: str, context: dict, doctree) 
     def link(match: re.Match) -> str:
         name = match[1]
         if name not in documented:
-            log.warning("a caption names %s, which the API page does not document (has it a docstring?)", name,
-                        location=page)
+            log.warning(
+                "a caption names %s, which the API page does not document (has it a docstring?)", name, location=page
+            )
             return match[0]
         entry = documented[name]
         address = f"{app.builder.get_relative_uri(page, entry.docname)}#{entry.node_id}"
         return f'<a class="reference internal" href="{address}">{match[0]}</a>'
 
-    if "body" in context and documented:         # the book of a batch has no API page
+    if "body" in context and documented:  # the book of a batch has no API page
         context["body"] = re.sub(r'<code class="rifr-source">([\w.]+)</code>', link, context["body"])
 
 

@@ -23,12 +23,34 @@ _VECTORS = (
     "occluder_colour",
     "clothes",
 )
-_NUMBERS = ("yaw", "pitch", "roll", "distance", "ambient", "exposure", "noise", "blur", "gaze_x", "gaze_y", "occluder",
-            "occluder_a", "occluder_b", "occluder_c", "background_mix", "expression", "scene_x", "scene_y",
-            "scene_scale", "contrast", "saturation")  # fmt: skip
+_NUMBERS = (
+    "yaw",
+    "pitch",
+    "roll",
+    "distance",
+    "ambient",
+    "exposure",
+    "noise",
+    "blur",
+    "gaze_x",
+    "gaze_y",
+    "occluder",
+    "occluder_a",
+    "occluder_b",
+    "occluder_c",
+    "background_mix",
+    "expression",
+    "scene_x",
+    "scene_y",
+    "scene_scale",
+    "contrast",
+    "saturation",
+)
 
-SHOT = np.dtype([(name, np.float32, (3,)) for name in _VECTORS] + [(name, np.float32) for name in _NUMBERS]
-                + [("seed", np.int64)], align=True)  # fmt: skip
+SHOT = np.dtype(
+    [(name, np.float32, (3,)) for name in _VECTORS] + [(name, np.float32) for name in _NUMBERS] + [("seed", np.int64)],
+    align=True,
+)
 """What takes a photo; angles in radians, distance in metres, colours linear RGB, `light` points towards the lamp."""
 
 OCCLUDERS = ("none", "dark glasses", "clear glasses", "mask", "scarf", "hand", "cap")

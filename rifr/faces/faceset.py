@@ -83,11 +83,8 @@ def _render(
     spec: RenderSpec, out: Path, partial: Path, workers: int | None, progress: bool, made_by: dict[str, object]
 ) -> packs.FacePack:
     key = store.digest(asdict(spec), head.version(), sources())
-    if (
-        (partial / "key").exists()
-        and (partial / "key").read_text() != key
-        or partial.exists()
-        and not (partial / "key").exists()
+    if ((partial / "key").exists() and (partial / "key").read_text() != key) or (
+        partial.exists() and not (partial / "key").exists()
     ):
         shutil.rmtree(partial)
     store.atomic_write(partial / "key", key)
@@ -98,10 +95,16 @@ def _render(
     done = sum(len(chunk) for chunk, file in zip(chunks, files, strict=True) if file.exists()) * spec.images_per_person
     hidden = not progress or bool(os.environ.get("TQDM_DISABLE"))
     with (
-        tqdm(total=spec.people * spec.images_per_person, initial=done, unit="image", desc=f"rendering {spec.split}",
-             disable=hidden, file=sys.stderr) as bar,
+        tqdm(
+            total=spec.people * spec.images_per_person,
+            initial=done,
+            unit="image",
+            desc=f"rendering {spec.split}",
+            disable=hidden,
+            file=sys.stderr,
+        ) as bar,
         _threads(workers) as pool,
-    ):  # fmt: skip
+    ):
         waiting = [(chunk, file) for chunk, file in zip(chunks, files, strict=True) if not file.exists()]
         begun: list = []
         for n, (_, file) in enumerate(waiting):
@@ -118,9 +121,16 @@ def _render(
     merged = {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
     identities, landmarks = merged.pop("identities"), merged.pop("landmarks")
     return packs.FacePack.write(
-        out, _images(files), identities, landmarks, merged, source=SOURCE, licence=LICENCE, spec=made_by,
+        out,
+        _images(files),
+        identities,
+        landmarks,
+        merged,
+        source=SOURCE,
+        licence=LICENCE,
+        spec=made_by,
         versions={"anny": head.version()},
-    )  # fmt: skip
+    )
 
 
 @contextlib.contextmanager
@@ -162,12 +172,35 @@ def photograph_person(
     samples = shade.buffers(size)
     for n, taken in enumerate(captures):
         occlusion[n] = shade.photograph(
-            rest, hair_points, model.starts, model.indices, model.deltas, 2 * len(model.controls), model.triangles,
-            model.part, surface, model.eye_weights, model.landmarks,
-            model.hair_anchor, model.hair_weight, model.hair_place, hair_triangles, look, skin, hair,
-            taken.expression, taken.shot[()], layers, packs.TEMPLATE, shade.encoding(), size, scenes, samples,
-            images[n], landmarks[n],
-        )  # fmt: skip
+            rest,
+            hair_points,
+            model.starts,
+            model.indices,
+            model.deltas,
+            2 * len(model.controls),
+            model.triangles,
+            model.part,
+            surface,
+            model.eye_weights,
+            model.landmarks,
+            model.hair_anchor,
+            model.hair_weight,
+            model.hair_place,
+            hair_triangles,
+            look,
+            skin,
+            hair,
+            taken.expression,
+            taken.shot[()],
+            layers,
+            packs.TEMPLATE,
+            shade.encoding(),
+            size,
+            scenes,
+            samples,
+            images[n],
+            landmarks[n],
+        )
     shots = np.array([taken.shot for taken in captures])
     light = shots["light"]
     return {

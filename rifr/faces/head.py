@@ -30,9 +30,18 @@ REGIONS = ("cheek", "chin", "ear", "eyebrows", "eye", "forehead", "head", "mouth
 """The first word of the shape controls that concern a head (sides stripped)."""
 
 LEFT_OUT = (
-    "head-trans", "neck-trans", "neck-scale-vert", "neck-back", "forehead-nubian", "ear-rot", "ear-trans",
-    "ear-shape", "head-angle", "mouth-trans-out", "nose-trans-out",
-)  # fmt: skip
+    "head-trans",
+    "neck-trans",
+    "neck-scale-vert",
+    "neck-back",
+    "forehead-nubian",
+    "ear-rot",
+    "ear-trans",
+    "ear-shape",
+    "head-angle",
+    "mouth-trans-out",
+    "nose-trans-out",
+)
 """Controls that move parts out of the picture, tilt the head or break its symmetry."""
 
 AXIS = -0.06
@@ -45,11 +54,33 @@ BOTTOM, TOP = 0.75, 1.02
 """Heights on the mean head between which the skin texture lies, in metres."""
 
 PHENOTYPES = (
-    "african", "asian", "caucasian", "male", "female", "newborn", "baby", "child", "young", "old", "minmuscle",
-    "averagemuscle", "maxmuscle", "minweight", "averageweight", "maxweight", "minheight", "maxheight",
-    "idealproportions", "uncommonproportions", "mincup", "averagecup", "maxcup", "minfirmness", "averagefirmness",
+    "african",
+    "asian",
+    "caucasian",
+    "male",
+    "female",
+    "newborn",
+    "baby",
+    "child",
+    "young",
+    "old",
+    "minmuscle",
+    "averagemuscle",
+    "maxmuscle",
+    "minweight",
+    "averageweight",
+    "maxweight",
+    "minheight",
+    "maxheight",
+    "idealproportions",
+    "uncommonproportions",
+    "mincup",
+    "averagecup",
+    "maxcup",
+    "minfirmness",
+    "averagefirmness",
     "maxfirmness",
-)  # fmt: skip
+)
 """The columns of `Head.mask`: the ends between which anny's phenotype parameters interpolate."""
 
 
@@ -214,11 +245,25 @@ def assemble(
         margin[skin] = np.maximum(margin[skin], np.clip((1.10 - distance) / 0.06, 0, 1))
     single = np.float32
     return Head(
-        template.astype(single), blendshapes[:count].astype(single), mask, project, starts, indices, deltas,
-        np.array(controls), reach, np.array(actions), triangles, part, canonical.astype(single),
-        _occlusion(mean, triangles), margin.astype(single), eye_weights.astype(single), _landmark_vertices(mean, skin),
+        template.astype(single),
+        blendshapes[:count].astype(single),
+        mask,
+        project,
+        starts,
+        indices,
+        deltas,
+        np.array(controls),
+        reach,
+        np.array(actions),
+        triangles,
+        part,
+        canonical.astype(single),
+        _occlusion(mean, triangles),
+        margin.astype(single),
+        eye_weights.astype(single),
+        _landmark_vertices(mean, skin),
         *shell.hair_shell(mean, AXIS, triangles[part == 0]),
-    )  # fmt: skip
+    )
 
 
 def mean_shares() -> np.ndarray:

@@ -15,13 +15,51 @@ from rifr.faces.head import PHENOTYPES, Head
 
 _COLOURS = ("skin", "lip", "hair", "brow", "iris", "sclera")
 _NUMBERS = (
-    "tone", "age", "gender", "mottle", "redness", "freckles", "wrinkles", "eye_shadow", "gloss",
-    "brow_inner", "brow_outer", "brow_height", "brow_arch", "brow_peak", "brow_tilt", "brow_thickness", "brow_density",
-    "brow_join", "lip_contrast", "lip_upper", "lip_lower", "stubble", "moustache", "chin_beard", "cheek_beard",
-    "beard_top", "hair_style", "hair_thickness", "hair_side", "hair_length", "hair_opening", "hairline",
-    "hair_recession", "hair_peak", "hair_fringe", "hair_parting", "hair_curl", "hair_density", "sideburn",
-    "iris_radius", "lashes", "liner", "noise_x", "noise_y",
-)  # fmt: skip
+    "tone",
+    "age",
+    "gender",
+    "mottle",
+    "redness",
+    "freckles",
+    "wrinkles",
+    "eye_shadow",
+    "gloss",
+    "brow_inner",
+    "brow_outer",
+    "brow_height",
+    "brow_arch",
+    "brow_peak",
+    "brow_tilt",
+    "brow_thickness",
+    "brow_density",
+    "brow_join",
+    "lip_contrast",
+    "lip_upper",
+    "lip_lower",
+    "stubble",
+    "moustache",
+    "chin_beard",
+    "cheek_beard",
+    "beard_top",
+    "hair_style",
+    "hair_thickness",
+    "hair_side",
+    "hair_length",
+    "hair_opening",
+    "hairline",
+    "hair_recession",
+    "hair_peak",
+    "hair_fringe",
+    "hair_parting",
+    "hair_curl",
+    "hair_density",
+    "sideburn",
+    "iris_radius",
+    "lashes",
+    "liner",
+    "noise_x",
+    "noise_y",
+)
 MARKS = 6
 MILLIMETRES = 2.6
 """How far a shape control moves the point that it moves most, one standard deviation."""
@@ -35,12 +73,25 @@ LOOK = np.dtype(
 )
 """What paints a person; colours are linear RGB, lengths metres, a mark is (azimuth, height, radius, darkness)."""
 
-SKIN_TONES = np.array([[243, 212, 192], [234, 190, 163], [215, 164, 132], [187, 139, 109], [151, 106, 81],
-                       [113, 78, 60], [80, 54, 43]], np.float64)  # fmt: skip
+SKIN_TONES = np.array(
+    [[243, 212, 192], [234, 190, 163], [215, 164, 132], [187, 139, 109], [151, 106, 81], [113, 78, 60], [80, 54, 43]],
+    np.float64,
+)
 """sRGB colours of skin from tone 0 (lightest) to tone 1 (darkest)."""
 
-HAIR_COLOURS = np.array([[22, 18, 17], [42, 30, 25], [70, 48, 34], [104, 72, 46], [150, 112, 70], [196, 162, 110],
-                         [126, 58, 32], [150, 146, 142]], np.float64)  # fmt: skip
+HAIR_COLOURS = np.array(
+    [
+        [22, 18, 17],
+        [42, 30, 25],
+        [70, 48, 34],
+        [104, 72, 46],
+        [150, 112, 70],
+        [196, 162, 110],
+        [126, 58, 32],
+        [150, 146, 142],
+    ],
+    np.float64,
+)
 """sRGB: black, dark brown, brown, light brown, dark blond, blond, red, grey."""
 
 IRIS_COLOURS = np.array(

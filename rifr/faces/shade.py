@@ -12,15 +12,7 @@ import numpy as np
 
 from rifr.faces.camera import PIVOT, SAMPLES, find_points, rotation, similarity, to_camera, to_screen
 from rifr.faces.compiled import compiled
-from rifr.faces.lighting import (
-    backdrop,
-    clothes,
-    light_eye,
-    light_hair,
-    light_skin,
-    light_tongue,
-    look_direction,
-)
+from rifr.faces.lighting import backdrop, clothes, light_eye, light_hair, light_skin, light_tongue, look_direction
 from rifr.faces.occluders import cover_view, plane_point, stands_before
 from rifr.faces.raster import fill, normals
 from rifr.faces.shape import add_sparse
@@ -71,10 +63,35 @@ def buffers(size: int) -> tuple[np.ndarray, ...]:
 
 @compiled
 def photograph(
-    rest, hair_points, starts, indices, deltas, first_action, triangles, part, surface, eye_weights, landmark_vertices,
-    hair_anchor, hair_weight, hair_place, hair_triangles, look, skin, hair, expression, shot, layers, template, encode,
-    size, scene, samples, image, landmarks,
-):  # fmt: skip
+    rest,
+    hair_points,
+    starts,
+    indices,
+    deltas,
+    first_action,
+    triangles,
+    part,
+    surface,
+    eye_weights,
+    landmark_vertices,
+    hair_anchor,
+    hair_weight,
+    hair_place,
+    hair_triangles,
+    look,
+    skin,
+    hair,
+    expression,
+    shot,
+    layers,
+    template,
+    encode,
+    size,
+    scene,
+    samples,
+    image,
+    landmarks,
+):
     """Take the photo `shot` of a person into image (size, size, 3) uint8 and landmarks (5, 2) float32.
 
     rest (V, 3) and hair_points (H, 3) are the person's head at rest and the offsets of the hair from its anchors, skin
@@ -207,9 +224,7 @@ def photograph(
                     if in_view:
                         x, y = (j + 0.5) / SAMPLES - 0.5 - tx, (i + 0.5) / SAMPLES - 0.5 - ty
                         rx, ry = (a * x + b * y) / square, (a * y - b * x) / square
-                        hidden = (
-                            cover_view(shot, look, turn, plane, rx, ry, nearest[i, j], key, colour) or hidden
-                        )
+                        hidden = cover_view(shot, look, turn, plane, rx, ry, nearest[i, j], key, colour) or hidden
                     face += is_face
                     covered += is_face and hidden
                     for channel in range(3):
@@ -241,9 +256,14 @@ def half_way(p, q):
     """The mean of two tuples of attributes."""
     h = np.float32(0.5)
     return (
-        h * (p[0] + q[0]), h * (p[1] + q[1]), h * (p[2] + q[2]), h * (p[3] + q[3]), h * (p[4] + q[4]),
-        h * (p[5] + q[5]), h * (p[6] + q[6]),
-    )  # fmt: skip
+        h * (p[0] + q[0]),
+        h * (p[1] + q[1]),
+        h * (p[2] + q[2]),
+        h * (p[3] + q[3]),
+        h * (p[4] + q[4]),
+        h * (p[5] + q[5]),
+        h * (p[6] + q[6]),
+    )
 
 
 @compiled

@@ -16,15 +16,16 @@ from rifr.protocols.identification import _unit
 
 __all__ = ["TAIL", "count_impostors", "estimate_cut"]
 
-ROWS = 1024           # probes in a block of scores
-COLUMNS = 4096        # gallery photos or distractors in a block of scores
-STEPS = 2**20         # at most; more would not stay in the processor's cache
+ROWS = 1024  # probes in a block of scores
+COLUMNS = 4096  # gallery photos or distractors in a block of scores
+STEPS = 2**20  # at most; more would not stay in the processor's cache
 STEPS_PER_VALUE = 16  # so that few steps hold a genuine score
-TAIL = 2_000_000      # the highest scores kept: compacted to at most this many when twice as many are held
+TAIL = 2_000_000  # the highest scores kept: compacted to at most this many when twice as many are held
 
 
-def estimate_cut(probes: torch.Tensor, gallery: torch.Tensor, person: np.ndarray, distractors: np.ndarray,
-                  share: float) -> float:
+def estimate_cut(
+    probes: torch.Tensor, gallery: torch.Tensor, person: np.ndarray, distractors: np.ndarray, share: float
+) -> float:
     """The score above which about `share` of the impostor scores lie, from a sample of half a million of them."""
     rng = np.random.default_rng(0)
 
@@ -33,7 +34,7 @@ def estimate_cut(probes: torch.Tensor, gallery: torch.Tensor, person: np.ndarray
 
     rows, others = some(len(probes), 512), some(len(probes), 1024)
     far = some(len(distractors), 1024 * len(distractors) // (len(distractors) + len(probes) // 2))
-    others = others[:1024 - len(far)] if len(far) < 1024 else others[:0]
+    others = others[: 1024 - len(far)] if len(far) < 1024 else others[:0]
     near = (probes[rows] @ gallery[others].T).numpy()
     scores = [near[person[rows][:, None] != person[others]]]
     if len(far):
@@ -42,9 +43,16 @@ def estimate_cut(probes: torch.Tensor, gallery: torch.Tensor, person: np.ndarray
     return float(np.quantile(np.concatenate(scores), 1 - share))
 
 
-def count_impostors(probes: torch.Tensor, gallery: torch.Tensor, person: np.ndarray, people: int,
-                    distractors: np.ndarray, pairs: str, values: np.ndarray,
-                    cut: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def count_impostors(
+    probes: torch.Tensor,
+    gallery: torch.Tensor,
+    person: np.ndarray,
+    people: int,
+    distractors: np.ndarray,
+    pairs: str,
+    values: np.ndarray,
+    cut: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Impostor scores counted between and at the genuine `values`, (2 V + 1,); those from `cut`; and their two people.
 
     probes, gallery: (N, D) of length one; person: (N,) uint32 below `people`; values: (V,) distinct, ascending.
@@ -69,32 +77,46 @@ def count_impostors(probes: torch.Tensor, gallery: torch.Tensor, person: np.ndar
         first, last = rows[0], rows[-1] + 1
         space = slice(first * scores.shape[1], last * scores.shape[1])
         kept = tuple(array[space] for array in held)
-        number = _drop(scores[first:last], row_people[first:last], block_people, ahead + first, mixed, values, starts,
-                       scale, top, counters[part], bins[part], cut, *kept)
+        number = _drop(
+            scores[first:last],
+            row_people[first:last],
+            block_people,
+            ahead + first,
+            mixed,
+            values,
+            starts,
+            scale,
+            top,
+            counters[part],
+            bins[part],
+            cut,
+            *kept,
+        )
         return tuple(array[:number].copy() for array in kept)
 
     with ThreadPoolExecutor(threads) as pool:
         for mixed, others in ((True, gallery), (False, distractors)):
             for column in range(0, len(others), COLUMNS):
-                block = others[column:column + COLUMNS]
+                block = others[column : column + COLUMNS]
                 if mixed:
-                    block_people = person[column:column + COLUMNS]
+                    block_people = person[column : column + COLUMNS]
                 else:
                     block = _unit("distractors", block, dtype, first=column)
                     block_people = np.arange(people + column, people + column + len(block), dtype=np.uint32)
                 for row in range(0, len(probes), ROWS):
-                    part, row_people = probes[row:row + ROWS], person[row:row + ROWS]
+                    part, row_people = probes[row : row + ROWS], person[row : row + ROWS]
                     # Where each pair is made once, only columns to the right of a row's own are its.
                     skip = max(0, row + 1 - column) if mixed and pairs == "first" else 0
                     if skip >= len(block):
                         break
                     ahead = row + 1 - column - skip if mixed and pairs == "first" else -len(probes) - len(block)
                     shape = len(part), len(block) - skip
-                    scores = room[:shape[0] * shape[1]].view(shape)
+                    scores = room[: shape[0] * shape[1]].view(shape)
                     torch.matmul(part, block[skip:].T, out=scores)
                     shares = [rows for rows in np.array_split(np.arange(shape[0]), threads) if len(rows)]
-                    tail += pool.map(lambda at: count(*at, scores.numpy(), block_people[skip:], ahead, mixed),
-                                     enumerate(shares))
+                    tail += pool.map(
+                        lambda at: count(*at, scores.numpy(), block_people[skip:], ahead, mixed), enumerate(shares)
+                    )
                     if sum(len(found[0]) for found in tail) > 2 * TAIL:
                         tail, cut = _compact(tail)
     scores, first, second = (np.concatenate(arrays) for arrays in zip(*tail))
@@ -122,8 +144,9 @@ def _steps(scores, lowest, scale, top):
 
 
 @numba.njit(nogil=True, cache=True)
-def _drop(scores, row_people, people, ahead, mixed, values, starts, scale, top, counters, bins, cut, kept, first,
-          second):
+def _drop(
+    scores, row_people, people, ahead, mixed, values, starts, scale, top, counters, bins, cut, kept, first, second
+):
     """Count a block of scores, and put those from `cut` and their two people in `kept`, `first`, `second`.
 
     counters: (steps,) for steps without a genuine score, -1 in the others; bins: (2 V + 1,) for scores in these.

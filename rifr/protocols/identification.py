@@ -21,9 +21,9 @@ import torch
 
 __all__ = ["Identification", "evaluate"]
 
-ROWS = 1024      # probes in a block of scores
-COLUMNS = 4096   # distractors in a block of scores
-PIECE = 64       # scores that are passed over together where their best is not good enough
+ROWS = 1024  # probes in a block of scores
+COLUMNS = 4096  # distractors in a block of scores
+PIECE = 64  # scores that are passed over together where their best is not good enough
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,10 @@ class Identification:
         """
         wanted = np.asarray(rank)
         if wanted.dtype.kind not in "iu" or np.any(wanted < 1) or np.any(wanted > self.ranks):
-            raise ValueError(f"a rank is a whole number from 1 to {self.ranks} here, not {rank!r}: "
-                             "ask evaluate(..., ranks=) for more")
+            raise ValueError(
+                f"a rank is a whole number from 1 to {self.ranks} here, not {rank!r}: "
+                "ask evaluate(..., ranks=) for more"
+            )
         if average not in ("micro", "macro"):
             raise ValueError(f'average is "micro" or "macro", not {average!r}')
         hits = self.hits_at[:, wanted - 1]  # (P,) or (P, several)
@@ -86,8 +88,9 @@ class Identification:
         return float(share) if wanted.ndim == 0 else share
 
 
-def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, distractors: np.ndarray,
-             ranks: int = 20) -> Identification:
+def evaluate(
+    probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, distractors: np.ndarray, ranks: int = 20
+) -> Identification:
     """Identify every photo by every other photo of the same person among the distractors.
 
     probes, gallery: (N, D), row i of both is the same photo, as a probe and as a member of the gallery (P1: the same
@@ -119,22 +122,40 @@ def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, di
         rows = slice(first, first + count)
         hits[:], hits_by_probe[by_person[rows]] = _hits(probes[rows], gallery[rows], best[rows], int(ranks))
         first += count
-    return Identification(people, counts * (counts - 1), hits_at, hits_by_probe, photos[person] - 1,
-                          int((photos == 1).sum()), len(distractors))
+    return Identification(
+        people,
+        counts * (counts - 1),
+        hits_at,
+        hits_by_probe,
+        photos[person] - 1,
+        int((photos == 1).sum()),
+        len(distractors),
+    )
 
 
-def _checked(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, others: np.ndarray,
-             name: str = "distractors", called: str = "distractors") -> tuple:
+def _checked(
+    probes: np.ndarray,
+    gallery: np.ndarray,
+    identities: np.ndarray,
+    others: np.ndarray,
+    name: str = "distractors",
+    called: str = "distractors",
+) -> tuple:
     """What all protocols on probes, their gallery and other people are given: checked arrays, dtype to compute in."""
-    probes, gallery, others = (_matrix(said, array) for said, array in
-                               [("probes", probes), ("gallery", gallery), (name, others)])
+    probes, gallery, others = (
+        _matrix(said, array) for said, array in [("probes", probes), ("gallery", gallery), (name, others)]
+    )
     identities = np.asarray(identities)
     if identities.shape != (len(probes),) or probes.shape != gallery.shape:
-        raise ValueError("probes and gallery hold a row, and identities an entry, for each photo: found shapes "
-                         f"{probes.shape}, {gallery.shape} and {identities.shape}")
+        raise ValueError(
+            "probes and gallery hold a row, and identities an entry, for each photo: found shapes "
+            f"{probes.shape}, {gallery.shape} and {identities.shape}"
+        )
     if len(others) and others.shape[1] != probes.shape[1]:
-        raise ValueError(f"{called} have {others.shape[1]} numbers an embedding, probes {probes.shape[1]}: "
-                         "embed both with the same network")
+        raise ValueError(
+            f"{called} have {others.shape[1]} numbers an embedding, probes {probes.shape[1]}: "
+            "embed both with the same network"
+        )
     double = np.float64 in (probes.dtype, gallery.dtype, others.dtype)
     return probes, gallery, identities, others, np.dtype(np.float64 if double else np.float32)
 
@@ -153,8 +174,10 @@ def _unit(name: str, rows: np.ndarray, dtype: np.dtype, first: int = 0, remedy: 
     wrong = np.flatnonzero(~((length > 0) & torch.isfinite(length)).numpy().ravel()) + first
     if len(wrong):
         listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
-        raise ValueError(f"{len(wrong)} embeddings in {name} are not finite, or zero: rows {listed}; "
-                         f"look at these images or {remedy}")
+        raise ValueError(
+            f"{len(wrong)} embeddings in {name} are not finite, or zero: rows {listed}; "
+            f"look at these images or {remedy}"
+        )
     return rows.div_(length)
 
 
@@ -168,15 +191,15 @@ def _best_distractors(probes: torch.Tensor, distractors: np.ndarray, ranks: int,
     room = torch.empty((min(ROWS, len(probes)), wide), dtype=probes.dtype)
     with ThreadPoolExecutor(threads) as pool:
         for column in range(0, len(distractors), COLUMNS):
-            block = _unit("distractors", distractors[column:column + COLUMNS], dtype, first=column)
+            block = _unit("distractors", distractors[column : column + COLUMNS], dtype, first=column)
             if len(block) < wide:  # nothing beats a score of minus infinity
-                room[:, len(block):] = -np.inf
+                room[:, len(block) :] = -np.inf
             for row in range(0, len(probes), ROWS):
-                part, kept = probes[row:row + ROWS], best[row:row + ROWS]
-                scores = room[:len(part)]
-                torch.matmul(part, block.T, out=scores[:, :len(block)])
+                part, kept = probes[row : row + ROWS], best[row : row + ROWS]
+                scores = room[: len(part)]
+                torch.matmul(part, block.T, out=scores[:, : len(block)])
                 if ranks == 1:
-                    torch.maximum(kept, scores[:, :len(block)].amax(dim=1, keepdim=True), out=kept)
+                    torch.maximum(kept, scores[:, : len(block)].amax(dim=1, keepdim=True), out=kept)
                 else:
                     peaks = scores.view(len(part), -1, PIECE).amax(dim=2)
                     arrays = (tensor.numpy() for tensor in (scores, peaks, kept))
@@ -189,10 +212,10 @@ def _hits(probes: torch.Tensor, gallery: torch.Tensor, best: torch.Tensor, ranks
     beaten_by = np.zeros(ranks + 1, np.int64)
     first = np.zeros(len(probes), np.int64)
     for row in range(0, len(probes), ROWS):
-        part, known = probes[row:row + ROWS], best[row:row + ROWS].numpy()
+        part, known = probes[row : row + ROWS], best[row : row + ROWS].numpy()
         for column in range(0, len(gallery), COLUMNS):
-            scores = part @ gallery[column:column + COLUMNS].T
-            _count_better(scores.numpy(), known, column - row, beaten_by, first[row:row + ROWS])
+            scores = part @ gallery[column : column + COLUMNS].T
+            _count_better(scores.numpy(), known, column - row, beaten_by, first[row : row + ROWS])
     return beaten_by[:ranks].cumsum(), first
 
 

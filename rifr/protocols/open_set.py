@@ -78,8 +78,10 @@ class OpenSet:
             raise ValueError(f"a FPIR lies above 0 and is at most 1, not {fpir}")
         allowed = np.floor(wanted * self.unknown * (1 + 1e-12)).astype(int)
         if np.any(allowed < 1):
-            raise ValueError(f"{self.unknown:,} unknown searches resolve FPIRs from {self.least_fpir:.3g}, not "
-                             f"{wanted.min():g}: ask for a higher FPIR, or search with more unknown people")
+            raise ValueError(
+                f"{self.unknown:,} unknown searches resolve FPIRs from {self.least_fpir:.3g}, not "
+                f"{wanted.min():g}: ask for a higher FPIR, or search with more unknown people"
+            )
         cuts = np.append(self.strangers, -np.inf)[allowed]  # whoever scores above is returned
         found = np.searchsorted(np.sort(self.scores), cuts, side="right") / self.mated
         return float(found) if wanted.ndim == 0 else found
@@ -88,8 +90,9 @@ class OpenSet:
         return np.unique(self.strangers)[::-1]
 
 
-def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, unknown: np.ndarray,
-             rank: int = 1) -> OpenSet:
+def evaluate(
+    probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, unknown: np.ndarray, rank: int = 1
+) -> OpenSet:
     """Enrol the first photo of each person, search with the others, and with people who are not enrolled.
 
     probes, gallery: (N, D), row i of both is the same photo, at the probe's and at the gallery's face width;
@@ -100,8 +103,9 @@ def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, un
     Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where
     nobody can be enrolled or nobody is unknown.
     """
-    probes, gallery, identities, unknown, dtype = _checked(probes, gallery, identities, unknown, "unknown",
-                                                           "unknown people")
+    probes, gallery, identities, unknown, dtype = _checked(
+        probes, gallery, identities, unknown, "unknown", "unknown people"
+    )
     if isinstance(rank, bool) or not isinstance(rank, (int, np.integer)) or rank < 1:
         raise ValueError(f"rank is a whole number from 1, not {rank!r}")
     names, first, person, photos = np.unique(identities, return_index=True, return_inverse=True, return_counts=True)
@@ -113,7 +117,7 @@ def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, un
 
     probes, gallery = _unit("probes", probes, dtype), _unit("gallery", gallery, dtype)
     watch = gallery[first[listed]]  # (P, D)
-    place = np.cumsum(listed) - 1   # of each of `names` on the list
+    place = np.cumsum(listed) - 1  # of each of `names` on the list
     searches = np.flatnonzero(listed[person] & (np.arange(len(person)) != first[person]))
     whose, step = place[person[searches]], max(1, ROOM // len(watch))
     scores, best = [], []
@@ -124,7 +128,7 @@ def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, un
         better = (found > own[:, None]).sum(dim=1)
         scores.append(torch.where(better < rank, own, -torch.inf).numpy())
     for start in range(0, len(unknown), step):
-        part = _unit("unknown", unknown[start:start + step], dtype, first=start)
+        part = _unit("unknown", unknown[start : start + step], dtype, first=start)
         best.append((part @ watch.T).amax(dim=1).numpy())
     alone = np.flatnonzero(~listed[person])
     best.append((probes[alone] @ watch.T).amax(dim=1).numpy())
@@ -133,8 +137,9 @@ def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, un
     return OpenSet(names[listed], np.concatenate(scores), whose, best[order], order, int(rank))
 
 
-def interval_at(found: OpenSet, fpir: float, other: OpenSet | None = None, resamples: int = 2000, seed: int = 0,
-                level: float = 0.95) -> Interval:
+def interval_at(
+    found: OpenSet, fpir: float, other: OpenSet | None = None, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> Interval:
     """FNIR at `fpir` with its percentile bootstrap interval over people, or two networks' difference, paired.
 
     Enrolled people are drawn again with all their searches, and so are unknown ones; each resample has its own
@@ -147,10 +152,15 @@ def interval_at(found: OpenSet, fpir: float, other: OpenSet | None = None, resam
     estimates = [run.fnir_at(float(fpir)) for run in runs]
     if not 0 < level < 1 or resamples < 1:
         raise ValueError(f"level lies between 0 and 1 and resamples is at least 1, not {level} and {resamples}")
-    if other is not None and (found.unknown != other.unknown or not np.array_equal(found.people, other.people)
-                              or not np.array_equal(found.person, other.person)):
-        raise ValueError("a paired difference needs two runs on the same photos and unknown people: evaluate both "
-                         "networks on the same rows in the same order")
+    if other is not None and (
+        found.unknown != other.unknown
+        or not np.array_equal(found.people, other.people)
+        or not np.array_equal(found.person, other.person)
+    ):
+        raise ValueError(
+            "a paired difference needs two runs on the same photos and unknown people: evaluate both "
+            "networks on the same rows in the same order"
+        )
     if found.enrolled < 2:
         raise ValueError(f"a bootstrap over people needs at least two, not {found.enrolled}")
     sides = []
@@ -161,16 +171,24 @@ def interval_at(found: OpenSet, fpir: float, other: OpenSet | None = None, resam
     step = max(1, ROOM // max(found.mated, found.unknown))
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
-        listed, unlisted = (rng.multinomial(size, np.full(size, 1 / size), size=count)
-                            for size in (found.enrolled, found.unknown))
+        listed, unlisted = (
+            rng.multinomial(size, np.full(size, 1 / size), size=count) for size in (found.enrolled, found.unknown)
+        )
         rates.append(np.stack([_resampled(listed, unlisted, float(fpir), *side) for side in sides]))
     rates = np.concatenate(rates, axis=1)
     low, high = np.quantile(rates[0] if other is None else rates[0] - rates[1], [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), estimates[0] - (0.0 if other is None else estimates[1]), float(high))
 
 
-def _resampled(listed: np.ndarray, unlisted: np.ndarray, fpir: float, scores: np.ndarray, person: np.ndarray,
-               strangers: np.ndarray, stranger: np.ndarray) -> np.ndarray:
+def _resampled(
+    listed: np.ndarray,
+    unlisted: np.ndarray,
+    fpir: float,
+    scores: np.ndarray,
+    person: np.ndarray,
+    strangers: np.ndarray,
+    stranger: np.ndarray,
+) -> np.ndarray:
     """(R,) FNIRs under weights (R, P) of the enrolled and (R, U) of the unknown people; scores ascending."""
     alarms = unlisted[:, stranger].cumsum(axis=1)  # (R, U), from the highest score
     allowed = np.floor(fpir * alarms[:, -1] * (1 + 1e-12))

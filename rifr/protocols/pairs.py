@@ -77,16 +77,20 @@ def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int
     """
     first, second, same = np.asarray(first), np.asarray(second), np.asarray(same)
     if first.ndim != 2 or first.shape != second.shape or same.shape != (len(first),):
-        raise ValueError("first and second hold a row, and same an entry, for each pair: found shapes "
-                         f"{first.shape}, {second.shape} and {same.shape}")
+        raise ValueError(
+            "first and second hold a row, and same an entry, for each pair: found shapes "
+            f"{first.shape}, {second.shape} and {same.shape}"
+        )
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 2 <= folds <= len(same):
         raise ValueError(f"folds is a whole number from 2 to the number of pairs, {len(same)}, not {folds!r}")
     if not np.isin(same, [0, 1]).all():
         raise ValueError("same says of each pair whether it is one person: True and False, or 1 and 0")
     same = same.astype(bool)
 
-    first, second = (_unit(name, rows, np.float64, remedy="leave their pairs out").numpy()
-                     for name, rows in (("first", first), ("second", second)))
+    first, second = (
+        _unit(name, rows, np.float64, remedy="leave their pairs out").numpy()
+        for name, rows in (("first", first), ("second", second))
+    )
     difference = first - second
     distances = np.einsum("nd,nd->n", difference, difference)
     parts = np.array_split(np.arange(len(same)), folds)

@@ -54,8 +54,9 @@ class Scface:
         """The share of probes whose person is at a rank or before: a number for one rank, an array for several."""
         return metrics.cmc(self.best_ranks, ranks)
 
-    def interval(self, other: Scface | None = None, resamples: int = 2000, seed: int = 0,
-                 level: float = 0.95) -> metrics.Interval:
+    def interval(
+        self, other: Scface | None = None, resamples: int = 2000, seed: int = 0, level: float = 0.95
+    ) -> metrics.Interval:
         """Rank-1 with its bootstrap interval over the probes' people; with `other`, the result of a second network for
         the same probes, the difference to it, paired."""
         if other is not None and not np.array_equal(self.probe_ids, other.probe_ids):
@@ -79,20 +80,27 @@ def evaluate(probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gal
     if not len(probes) or not len(gallery):
         raise ValueError(f"there are {len(probes)} probes and {len(gallery)} mugshots: nothing to rank")
     if probes.shape[1] != gallery.shape[1]:
-        raise ValueError(f"the gallery has {gallery.shape[1]} numbers an embedding, the probes {probes.shape[1]}: "
-                         "embed both with the same network")
+        raise ValueError(
+            f"the gallery has {gallery.shape[1]} numbers an embedding, the probes {probes.shape[1]}: "
+            "embed both with the same network"
+        )
     if probe_ids.dtype.kind != gallery_ids.dtype.kind:
-        raise ValueError(f"probe_ids are {probe_ids.dtype} and gallery_ids {gallery_ids.dtype}: give both as numbers "
-                         "or both as text")
+        raise ValueError(
+            f"probe_ids are {probe_ids.dtype} and gallery_ids {gallery_ids.dtype}: give both as numbers or both as text"
+        )
     lonely = np.flatnonzero(~np.isin(probe_ids, gallery_ids))
     if len(lonely):
         listed = ", ".join(f"{row} (id {probe_ids[row]})" for row in lonely[:10]) + ", ..." * (len(lonely) > 10)
-        raise ValueError(f"{len(lonely)} probes have no mate in the gallery: probes {listed}; leave them out, and see "
-                         "that the ids of both lists mean the same people")
+        raise ValueError(
+            f"{len(lonely)} probes have no mate in the gallery: probes {listed}; leave them out, and see "
+            "that the ids of both lists mean the same people"
+        )
 
     people, person = np.unique(gallery_ids, return_inverse=True)
     # Not `@`, whose sums run in another order at the matrix's edge: here equal mugshots tie exactly.
-    probes, gallery = (_unit(name, rows, np.float64).numpy() for name, rows in (("probes", probes), ("gallery", gallery)))
+    probes, gallery = (
+        _unit(name, rows, np.float64).numpy() for name, rows in (("probes", probes), ("gallery", gallery))
+    )
     cosines = np.einsum("nd,gd->ng", probes, gallery)
     scores = np.full((len(probes), len(people)), -np.inf)
     np.maximum.at(scores, (slice(None), person), cosines)
@@ -104,6 +112,7 @@ def evaluate(probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gal
 def _ids(name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
     ids = np.asarray(ids)
     if ids.shape != (len(rows),) or ids.dtype.kind not in "iuU":
-        raise ValueError(f"{name} are whole numbers or text, one for each of {len(rows)} embeddings, not {ids.dtype} "
-                         f"{ids.shape}")
+        raise ValueError(
+            f"{name} are whole numbers or text, one for each of {len(rows)} embeddings, not {ids.dtype} {ids.shape}"
+        )
     return ids if ids.dtype.kind == "U" else ids.astype(np.int64)

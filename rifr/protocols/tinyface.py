@@ -24,9 +24,9 @@ from rifr.protocols.identification import _matrix
 __all__ = ["DISTRACTOR", "TinyFace", "evaluate"]
 
 DISTRACTOR = -100  # the identity of every gallery photo that is nobody's mate
-ROOM = 2**28       # bytes of scores at a time
-COLUMNS = 1024     # gallery photos read at a time
-PIECE = 4096       # scores counted at a time
+ROOM = 2**28  # bytes of scores at a time
+COLUMNS = 1024  # gallery photos read at a time
+PIECE = 4096  # scores counted at a time
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,16 @@ class TinyFace:
 
     def average_precisions(self, kind: str = "trapezoid") -> np.ndarray:
         """(N,) the average precision of each probe; kind as in `rifr.metrics.average_precision`."""
-        return np.array([metrics.average_precision_of_ranks(ranks, kind)
-                         for ranks in np.split(self.mate_ranks, self.mate_ends[:-1])])
+        return np.array(
+            [
+                metrics.average_precision_of_ranks(ranks, kind)
+                for ranks in np.split(self.mate_ranks, self.mate_ends[:-1])
+            ]
+        )
 
-    def interval(self, rank: int = 1, other: "TinyFace | None" = None, resamples: int = 2000, seed: int = 0,
-                 level: float = 0.95) -> metrics.Interval:
+    def interval(
+        self, rank: int = 1, other: "TinyFace | None" = None, resamples: int = 2000, seed: int = 0, level: float = 0.95
+    ) -> metrics.Interval:
         """The CMC at a rank with its bootstrap interval over the probes' people; with `other`, the result of a second
         network for the same probes, the difference to it, paired."""
         if other is not None and not np.array_equal(self.probe_ids, other.probe_ids):
@@ -83,8 +88,9 @@ class TinyFace:
         return metrics.interval(hits[0], trials, *hits[1:], resamples=resamples, seed=seed, level=level)
 
 
-def evaluate(probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gallery_ids: np.ndarray,
-             metric: str = "euclidean") -> TinyFace:
+def evaluate(
+    probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gallery_ids: np.ndarray, metric: str = "euclidean"
+) -> TinyFace:
     """Rank the gallery for every probe.
 
     probes: (N, D); gallery: (K, D), may be a memory map of half precision; probe_ids: (N,), gallery_ids: (K,) integers
@@ -101,26 +107,36 @@ def evaluate(probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gal
     if not len(probes) or not len(gallery):
         raise ValueError(f"there are {len(probes)} probes and {len(gallery)} gallery photos: nothing to rank")
     if probes.shape[1] != gallery.shape[1]:
-        raise ValueError(f"the gallery has {gallery.shape[1]} numbers an embedding, the probes {probes.shape[1]}: "
-                         "embed both with the same network")
+        raise ValueError(
+            f"the gallery has {gallery.shape[1]} numbers an embedding, the probes {probes.shape[1]}: "
+            "embed both with the same network"
+        )
     if np.any(probe_ids == DISTRACTOR):
-        raise ValueError(f"probe {np.flatnonzero(probe_ids == DISTRACTOR)[0]} has the id {DISTRACTOR}, which marks "
-                         "distractors of the gallery: a probe has a person")
+        raise ValueError(
+            f"probe {np.flatnonzero(probe_ids == DISTRACTOR)[0]} has the id {DISTRACTOR}, which marks "
+            "distractors of the gallery: a probe has a person"
+        )
     by_id = np.argsort(gallery_ids, kind="stable")
     first, last = (np.searchsorted(gallery_ids[by_id], probe_ids, side=side) for side in ("left", "right"))
     lonely = np.flatnonzero(first == last)
     if len(lonely):
         listed = ", ".join(f"{row} (id {probe_ids[row]})" for row in lonely[:10]) + ", ..." * (len(lonely) > 10)
-        raise ValueError(f"{len(lonely)} probes have no mate in the gallery: probes {listed}; leave them out, and see "
-                         "that the ids of both lists mean the same people")
+        raise ValueError(
+            f"{len(lonely)} probes have no mate in the gallery: probes {listed}; leave them out, and see "
+            "that the ids of both lists mean the same people"
+        )
     ends = np.cumsum(last - first)
     mates = np.concatenate([by_id[a:b] for a, b in zip(first, last)])  # ascending for each probe: by_id is stable
 
     dtype = np.dtype(np.float64 if np.float64 in (probes.dtype, gallery.dtype) else np.float32)
     probes = torch.from_numpy(np.array(probes, dtype))
     _sizes("probes", probes, metric)
-    sizes = np.concatenate([_sizes("gallery", _block(gallery, column, dtype), metric, column)
-                            for column in range(0, len(gallery), COLUMNS)])
+    sizes = np.concatenate(
+        [
+            _sizes("gallery", _block(gallery, column, dtype), metric, column)
+            for column in range(0, len(gallery), COLUMNS)
+        ]
+    )
     # |p - g|^2 = |p|^2 - 2 (p g - |g|^2 / 2), and the cosine is p g / |g|, but for |p|, which changes no order.
     if metric == "euclidean":
         by, less = np.ones_like(sizes), sizes / 2
@@ -133,13 +149,20 @@ def evaluate(probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gal
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads) as pool:
         for row in range(0, len(probes), rows):
-            part = probes[row:row + rows]
+            part = probes[row : row + rows]
             for column in range(0, len(gallery), COLUMNS):
                 block = _block(gallery, column, dtype)
-                torch.matmul(part, block.T, out=room[:len(part), column:column + len(block)])
+                torch.matmul(part, block.T, out=room[: len(part), column : column + len(block)])
             cuts = np.linspace(0, len(part), threads + 1).astype(int)
-            list(pool.map(lambda a, b: _rank(room[a:b].numpy(), by, less, mates, starts[row + a:row + b],
-                                             ends[row + a:row + b], ranks), cuts[:-1], cuts[1:]))
+            list(
+                pool.map(
+                    lambda a, b: _rank(
+                        room[a:b].numpy(), by, less, mates, starts[row + a : row + b], ends[row + a : row + b], ranks
+                    ),
+                    cuts[:-1],
+                    cuts[1:],
+                )
+            )
     for start, end in zip(starts, ends):
         ranks[start:end].sort()
     return TinyFace(probe_ids, ranks, ends, len(gallery), int((gallery_ids == DISTRACTOR).sum()))
@@ -148,13 +171,14 @@ def evaluate(probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gal
 def _ids(name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
     ids = np.asarray(ids)
     if ids.shape != (len(rows),) or ids.dtype.kind not in "iu":
-        raise ValueError(f"{name} are whole numbers, one for each of {len(rows)} embeddings, not {ids.dtype} "
-                         f"{ids.shape}")
+        raise ValueError(
+            f"{name} are whole numbers, one for each of {len(rows)} embeddings, not {ids.dtype} {ids.shape}"
+        )
     return ids.astype(np.int64)
 
 
 def _block(gallery: np.ndarray, column: int, dtype: np.dtype) -> torch.Tensor:
-    block = np.asarray(gallery[column:column + COLUMNS], dtype)
+    block = np.asarray(gallery[column : column + COLUMNS], dtype)
     return torch.from_numpy(block if block.flags.writeable else block.copy())  # torch warns of read-only memory
 
 
@@ -166,8 +190,10 @@ def _sizes(name: str, rows: torch.Tensor, metric: str, first: int = 0) -> np.nda
     wrong = np.flatnonzero(~np.isfinite(sizes) | ((sizes == 0) & (metric == "cosine"))) + first
     if len(wrong):
         listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
-        raise ValueError(f"{len(wrong)} embeddings in {name} are not finite{', or zero' * (metric == 'cosine')}: rows "
-                         f"{listed}; look at these images or leave them out")
+        raise ValueError(
+            f"{len(wrong)} embeddings in {name} are not finite{', or zero' * (metric == 'cosine')}: rows "
+            f"{listed}; look at these images or leave them out"
+        )
     return sizes
 
 

@@ -25,9 +25,9 @@ from rifr.protocols.identification import _checked, _unit
 
 __all__ = ["Verification", "evaluate", "interval_at"]
 
-TAIL_LEAST = 2**18    # impostor scores kept in any case: small sets are kept whole
-TAIL_MARGIN = 4       # kept for an FPR of f: the highest 4 f of the impostor scores, as resamples can need more than f
-WEIGHTS = 2**20       # bootstrap weights drawn at a time
+TAIL_LEAST = 2**18  # impostor scores kept in any case: small sets are kept whole
+TAIL_MARGIN = 4  # kept for an FPR of f: the highest 4 f of the impostor scores, as resamples can need more than f
+WEIGHTS = 2**20  # bootstrap weights drawn at a time
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,11 @@ class Verification:
     def tpr_macro_at(self, fpr):
         """The mean over people (with two photos or more) of their own TPR at the common threshold of `fpr`."""
         thresholds = np.atleast_1d(self.threshold_at(fpr))
-        shares = [1 - np.searchsorted(own, thresholds) / len(own) for own in np.split(self.own, self.own_ends[:-1])
-                  if len(own)]
+        shares = [
+            1 - np.searchsorted(own, thresholds) / len(own)
+            for own in np.split(self.own, self.own_ends[:-1])
+            if len(own)
+        ]
         mean = np.mean(shares, axis=0)
         return float(mean[0]) if np.ndim(fpr) == 0 else mean.reshape(np.shape(fpr))
 
@@ -99,21 +102,33 @@ class Verification:
             raise ValueError(f"an FPR lies above 0 and is at most 1, not {fpr}")
         allowed = _allowed(fpr, self.impostor)
         if np.any(allowed < 1):
-            raise ValueError(f"{self.impostor:,} impostor pairs resolve FPRs from {self.least_fpr:.3g}, "
-                             f"not {fpr.min():g}: ask for a higher FPR, or evaluate with more distractors")
+            raise ValueError(
+                f"{self.impostor:,} impostor pairs resolve FPRs from {self.least_fpr:.3g}, "
+                f"not {fpr.min():g}: ask for a higher FPR, or evaluate with more distractors"
+            )
         return np.searchsorted(self.impostor_accepted, allowed, side="right")
 
     def _corners(self) -> np.ndarray:
         """(2, points) impostor and genuine pairs accepted, at each genuine score and just above it."""
         above = np.append(0, self.genuine_accepted[:-1])
-        points = np.stack([np.stack([self.impostor_above, self.impostor_accepted], axis=1).ravel(),
-                           np.stack([above, self.genuine_accepted], axis=1).ravel()])
+        points = np.stack(
+            [
+                np.stack([self.impostor_above, self.impostor_accepted], axis=1).ravel(),
+                np.stack([above, self.genuine_accepted], axis=1).ravel(),
+            ]
+        )
         points = np.concatenate([[[0], [0]], points, [[self.impostor], [self.genuine]]], axis=1)
         return points[:, np.append(True, np.any(np.diff(points), axis=0))]
 
 
-def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, distractors: np.ndarray,
-             pairs: str = "first", tail_fpr: float = 0.01) -> Verification:
+def evaluate(
+    probes: np.ndarray,
+    gallery: np.ndarray,
+    identities: np.ndarray,
+    distractors: np.ndarray,
+    pairs: str = "first",
+    tail_fpr: float = 0.01,
+) -> Verification:
     """Score all pairs of two probes and of a probe and a distractor, and count them along the ROC.
 
     probes, gallery: (N, D), row i of both is the same photo, at the probe's and at the gallery's face width (P1: the
@@ -150,12 +165,31 @@ def evaluate(probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, di
         cut = estimate_cut(probes, gallery, person, distractors, kept / impostor)
     bins, tail, tail_people = count_impostors(probes, gallery, person, len(names), distractors, pairs, values, cut)
     accepted = bins[::-1].cumsum()  # from above: between, equal, between, ...
-    return Verification(genuine, impostor, values[::-1], repeats[::-1].cumsum(), accepted[1::2], accepted[:-1:2],
-                        identities, len(distractors), pairs, own, own_ends, tail, tail_people)
+    return Verification(
+        genuine,
+        impostor,
+        values[::-1],
+        repeats[::-1].cumsum(),
+        accepted[1::2],
+        accepted[:-1:2],
+        identities,
+        len(distractors),
+        pairs,
+        own,
+        own_ends,
+        tail,
+        tail_people,
+    )
 
 
-def interval_at(found: Verification, fpr: float, other: Verification | None = None, resamples: int = 2000,
-                seed: int = 0, level: float = 0.95) -> Interval:
+def interval_at(
+    found: Verification,
+    fpr: float,
+    other: Verification | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
     """TPR at `fpr` with its percentile bootstrap interval over people, or two networks' difference, paired.
 
     People are drawn again with all their photos, and distractors too, each as a person of its own; a pair then weighs
@@ -171,11 +205,16 @@ def interval_at(found: Verification, fpr: float, other: Verification | None = No
     estimates = [run.tpr_at(float(fpr)) for run in runs]
     if not 0 < level < 1 or resamples < 1:
         raise ValueError(f"level lies between 0 and 1 and resamples is at least 1, not {level} and {resamples}")
-    if other is not None and (found.distractors, found.pairs) != (other.distractors, other.pairs) or not all(
-            np.array_equal(found.identities, run.identities) for run in runs):
-        raise ValueError("a paired difference needs two runs on the same photos, distractors and kind of pairs: found "
-                         + " and ".join(f"{len(run.identities)} photos, {run.distractors} distractors, {run.pairs!r}"
-                                        for run in runs) + "; evaluate both networks on the same rows in one order")
+    if (other is not None and (found.distractors, found.pairs) != (other.distractors, other.pairs)) or not all(
+        np.array_equal(found.identities, run.identities) for run in runs
+    ):
+        raise ValueError(
+            "a paired difference needs two runs on the same photos, distractors and kind of pairs: found "
+            + " and ".join(
+                f"{len(run.identities)} photos, {run.distractors} distractors, {run.pairs!r}" for run in runs
+            )
+            + "; evaluate both networks on the same rows in one order"
+        )
     photos = np.unique(found.identities, return_counts=True)[1]
     if len(photos) < 2:
         raise ValueError(f"a bootstrap over people needs at least two, not {len(photos)}")
@@ -191,25 +230,31 @@ def interval_at(found: Verification, fpr: float, other: Verification | None = No
         for start in range(0, resamples, step):
             count = min(step, resamples - start)
             weights = np.concatenate([_draw(rng, count, len(photos)), _draw(rng, count, found.distractors)], axis=1)
-            people, genuine = weights[:, :len(photos)], np.diff(found.own_ends, prepend=0)
+            people, genuine = weights[:, : len(photos)], np.diff(found.own_ends, prepend=0)
             totals = _impostor_pairs(people * photos, found.distractors, found.pairs)
             usable = (totals > 0) & (people @ genuine > 0)
             weights, limits = weights[usable], _allowed(float(fpr), totals[usable])
             tprs = []
             for run, tail in zip(runs, tails):
                 whole = len(run.tail) == run.impostor
-                hits = pool.map(lambda part: _resample(*part, *tail, whole, run.own, run.own_ends),
-                                zip(np.array_split(weights, threads), np.array_split(limits, threads)))
+                hits = pool.map(
+                    lambda part: _resample(*part, *tail, whole, run.own, run.own_ends),
+                    zip(np.array_split(weights, threads), np.array_split(limits, threads)),
+                )
                 hits = np.concatenate(list(hits))
                 if np.any(hits < 0):
-                    raise ValueError(f"in a resample the {len(run.tail):,} impostor scores that were kept do not reach "
-                                     f"an FPR of {fpr:g}: evaluate with a higher tail_fpr, or ask for a lower FPR")
-                tprs.append(hits / (weights[:, :len(photos)] @ genuine))
+                    raise ValueError(
+                        f"in a resample the {len(run.tail):,} impostor scores that were kept do not reach "
+                        f"an FPR of {fpr:g}: evaluate with a higher tail_fpr, or ask for a lower FPR"
+                    )
+                tprs.append(hits / (weights[:, : len(photos)] @ genuine))
             rates.append(tprs[0] - tprs[1] if other is not None else tprs[0])
     rates = np.concatenate(rates)
     if not len(rates):
-        raise ValueError(f"none of {resamples} resamples of {len(photos)} people has genuine and impostor pairs: "
-                         "draw more resamples, or evaluate more people with two photos")
+        raise ValueError(
+            f"none of {resamples} resamples of {len(photos)} people has genuine and impostor pairs: "
+            "draw more resamples, or evaluate more people with two photos"
+        )
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), estimates[0] - (estimates[1] if other is not None else 0.0), float(high))
 
@@ -237,8 +282,9 @@ def _draw(rng: np.random.Generator, resamples: int, size: int) -> np.ndarray:
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size)
 
 
-def _genuine(probes: torch.Tensor, gallery: torch.Tensor, person: np.ndarray, photos: np.ndarray,
-             pairs: str) -> tuple[np.ndarray, np.ndarray]:
+def _genuine(
+    probes: torch.Tensor, gallery: torch.Tensor, person: np.ndarray, photos: np.ndarray, pairs: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Genuine scores, person after person and ascending in each, and where each person's end."""
     scores = []
     for rows in np.split(np.argsort(person, kind="stable"), photos.cumsum()[:-1]):
@@ -267,7 +313,7 @@ def _resample(weights, limits, tail, first, second, whole, own, own_ends):
         if at < len(tail) or whole:
             accepted[row], start = 0, 0
             for person in range(len(own_ends)):
-                scores = own[start:own_ends[person]]
+                scores = own[start : own_ends[person]]
                 start = own_ends[person]
                 better = len(scores)
                 if at < len(tail):  # this score is refused: genuine pairs must be strictly above it

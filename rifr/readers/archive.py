@@ -63,11 +63,16 @@ def unpack(path: str | Path, out: str | Path, progress: bool = True) -> Path:
         raise FileExistsError(f"{out} is there already: give a new folder, or remove it")
     total, free = sum(contents(path).values()), free_disk(out)
     if total > free:
-        raise ValueError(f"{path} unpacks to {total:,} bytes, and the disk of {out} has {free:,} free: make room, or "
-                         "unpack it elsewhere")
-    with (store.atomic_directory(out) as folder,
-          tqdm(total=total, desc=f"unpacking {path.name}", unit="B", unit_scale=True,
-               disable=None if progress else True) as bar):  # fmt: skip
+        raise ValueError(
+            f"{path} unpacks to {total:,} bytes, and the disk of {out} has {free:,} free: make room, or "
+            "unpack it elsewhere"
+        )
+    with (
+        store.atomic_directory(out) as folder,
+        tqdm(
+            total=total, desc=f"unpacking {path.name}", unit="B", unit_scale=True, disable=None if progress else True
+        ) as bar,
+    ):
         for entry in _entries(path):
             target = folder.joinpath(*entry.parts)
             (target if entry.is_folder else target.parent).mkdir(parents=True, exist_ok=True)

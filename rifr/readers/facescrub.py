@@ -18,8 +18,16 @@ import numpy as np
 
 from rifr.packs import FacePack
 from rifr.readers.folder import ENDINGS, LISTED, _first, _people
-from rifr.readers.megaface import (_check_options, _good, _images, _listed, _noise_lines, _noise_spec,
-                                   _refuse_absent, _root)
+from rifr.readers.megaface import (
+    _check_options,
+    _good,
+    _images,
+    _listed,
+    _noise_lines,
+    _noise_spec,
+    _refuse_absent,
+    _root,
+)
 
 __all__ = ["listed", "noises", "read"]
 
@@ -39,16 +47,30 @@ def listed(path: str | Path) -> list[tuple[str, str]]:
     for paths that would lead out of the images' folder.
     """
     lists = _listed(path, "path", "id")
-    wrong = next((place for place, name in enumerate(lists["id"])
-                  if isinstance(name, bool) or not isinstance(name, (str, int)) or name == ""), None)
+    wrong = next(
+        (
+            place
+            for place, name in enumerate(lists["id"])
+            if isinstance(name, bool) or not isinstance(name, (str, int)) or name == ""
+        ),
+        None,
+    )
     if wrong is not None:
         raise ValueError(f"{path}: id {wrong} is {lists['id'][wrong]!r}, no name of a person: get the list again")
     return [(str(name), relative) for name, relative in zip(lists["id"], lists["path"])]
 
 
-def read(root: str | Path, out: str | Path, list_path: str | Path | None = None,
-         noise_path: str | Path | None = None, noise: str = "exclude", exclude: Collection[str] = (),
-         on_bad: str = "refuse", licence: str = "as the makers of FaceScrub state", progress: bool = True) -> FacePack:
+def read(
+    root: str | Path,
+    out: str | Path,
+    list_path: str | Path | None = None,
+    noise_path: str | Path | None = None,
+    noise: str = "exclude",
+    exclude: Collection[str] = (),
+    on_bad: str = "refuse",
+    licence: str = "as the makers of FaceScrub state",
+    progress: bool = True,
+) -> FacePack:
     """Write FaceScrub's images under `root` as a pack at `out`: everybody's, in the order of the names, or the listed.
 
     An identity is the name of the person's folder; with `list_path`, the list's id, and the order is the list's.
@@ -79,32 +101,46 @@ def read(root: str | Path, out: str | Path, list_path: str | Path | None = None,
     _refuse_absent(absent, wanted, root, on_bad)
     nameless = [relative for relative in files if noisy and not re.search(r"_\d+$", PurePosixPath(relative).stem)]
     if nameless and on_bad == "refuse":
-        raise ValueError(f"the list of noise says nothing about {len(nameless)} files in {root} whose names end in no "
-                         f'number, such as {nameless[0]}: rename them to Name_number.jpg, or pass on_bad="skip"')
+        raise ValueError(
+            f"the list of noise says nothing about {len(nameless)} files in {root} whose names end in no "
+            f'number, such as {nameless[0]}: rename them to Name_number.jpg, or pass on_bad="skip"'
+        )
     named = dict(files)
     for relative in nameless:
         del named[relative]
     good, bad = _good(named, on_bad, progress)
     bad = sorted(bad + [f"{relative}: its name ends in no number" for relative in nameless])
     if not good:
-        raise ValueError(f"no image is left of the {len(everyone)} in {list_path or root}: "
-                         f"{len(everyone) - len(candidates)} are excluded, {len(candidates) - len(wanted)} noise, "
-                         f"{len(absent)} absent and {len(bad)} bad{_first(bad)}")
+        raise ValueError(
+            f"no image is left of the {len(everyone)} in {list_path or root}: "
+            f"{len(everyone) - len(candidates)} are excluded, {len(candidates) - len(wanted)} noise, "
+            f"{len(absent)} absent and {len(bad)} bad{_first(bad)}"
+        )
     spec = {
-        "reader": "facescrub", "folder": root.name, "list": Path(list_path).name if list_path is not None else None,
+        "reader": "facescrub",
+        "folder": root.name,
+        "list": Path(list_path).name if list_path is not None else None,
         "listed": len(everyone) if list_path is not None else None,
         **_noise_spec(noise_path, noise, len(noisy), sum(is_noise.values())),
-        "excluded": sorted({name for name, _ in everyone} & unwanted), "on_bad": on_bad,
-        "absent": len(absent), "absent_files": absent[:LISTED],
-        "skipped": len(bad), "skipped_files": bad[:LISTED],
-    }  # fmt: skip
+        "excluded": sorted({name for name, _ in everyone} & unwanted),
+        "on_bad": on_bad,
+        "absent": len(absent),
+        "absent_files": absent[:LISTED],
+        "skipped": len(bad),
+        "skipped_files": bad[:LISTED],
+    }
     attributes = {"file": np.array([files[relative].relative_to(root).as_posix() for relative in good])}
     if noise_path is not None and noise == "keep":
         attributes["noise"] = np.array([is_noise[relative] for relative in good])
-    return FacePack.write(out, _images([files[relative] for relative in good], progress),
-                          [candidates[relative] for relative in good], attributes=attributes,
-                          source="FaceScrub" + (f", {Path(list_path).name}" if list_path is not None else ""),
-                          licence=licence, spec=spec)
+    return FacePack.write(
+        out,
+        _images([files[relative] for relative in good], progress),
+        [candidates[relative] for relative in good],
+        attributes=attributes,
+        source="FaceScrub" + (f", {Path(list_path).name}" if list_path is not None else ""),
+        licence=licence,
+        spec=spec,
+    )
 
 
 def _face(file_name: str) -> str:
@@ -121,8 +157,11 @@ def _everyone(root: Path) -> list[tuple[str, str]]:
 def _photos(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir()
-                  if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file())
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+    )
 
 
 def _found(root: Path, relatives: list[str]) -> tuple[dict[str, Path], list[str]]:

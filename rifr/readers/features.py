@@ -36,17 +36,23 @@ def read(path: str | Path) -> np.ndarray:
         raise ValueError(f"{path} has {len(content)} bytes, fewer than the {HEADER.size} of a header: write it again")
     rows, columns, *kind = HEADER.unpack_from(content)
     if rows < 1 or columns < 1 or tuple(kind) != FLOAT32:
-        raise ValueError(f"{path} begins with {rows}, {columns}, {kind[0]}, {kind[1]}, wanted the numbers of rows and "
-                         "columns, 4 and 5: it is no feature file of the MegaFace devkit")
+        raise ValueError(
+            f"{path} begins with {rows}, {columns}, {kind[0]}, {kind[1]}, wanted the numbers of rows and "
+            "columns, 4 and 5: it is no feature file of the MegaFace devkit"
+        )
     expected = HEADER.size + 4 * rows * columns
     if len(content) != expected:
         wrong = "cut short" if len(content) < expected else "too long"
-        raise ValueError(f"{path} is {wrong}: it has {len(content)} bytes, and {rows} x {columns} numbers take "
-                         f"{expected}. Write it again")
+        raise ValueError(
+            f"{path} is {wrong}: it has {len(content)} bytes, and {rows} x {columns} numbers take "
+            f"{expected}. Write it again"
+        )
     values = np.frombuffer(content, "<f4", offset=HEADER.size).astype(np.float32).reshape(rows, columns)
     if not np.isfinite(values).all():
-        raise ValueError(f"{path} holds values that are not finite ({np.sum(~np.isfinite(values))} of {values.size}): "
-                         "look at its image")
+        raise ValueError(
+            f"{path} holds values that are not finite ({np.sum(~np.isfinite(values))} of {values.size}): "
+            "look at its image"
+        )
     return values[:, 0] if columns == 1 else values
 
 
@@ -77,19 +83,25 @@ def read_all(root: str | Path, relative_paths: Sequence[str], suffix: str = "") 
     files = _files(root, relative_paths, suffix)
     missing = [file for file in files if not file.is_file()]
     if missing:
-        raise FileNotFoundError(f"{len(missing)} of {len(files)} features are missing in {root}, the first "
-                                f"{missing[0]}: write them all, and give the suffix with which they were written")
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(files)} features are missing in {root}, the first "
+            f"{missing[0]}: write them all, and give the suffix with which they were written"
+        )
     features: np.ndarray | None = None
     for row, file in enumerate(files):
         feature = read(file)
         if feature.ndim != 1:
-            raise ValueError(f"{file} holds a matrix of {feature.shape[0]} x {feature.shape[1]} numbers, not the one "
-                             "vector of an image: write its feature again")
+            raise ValueError(
+                f"{file} holds a matrix of {feature.shape[0]} x {feature.shape[1]} numbers, not the one "
+                "vector of an image: write its feature again"
+            )
         if features is None:
             features = np.empty((len(files), len(feature)), np.float32)
         if len(feature) != features.shape[1]:
-            raise ValueError(f"{file} has {len(feature)} numbers, and {files[0]} {features.shape[1]}: "
-                             "write all features with one network")
+            raise ValueError(
+                f"{file} has {len(feature)} numbers, and {files[0]} {features.shape[1]}: "
+                "write all features with one network"
+            )
         features[row] = feature
     return features
 
@@ -103,8 +115,9 @@ def write_all(root: str | Path, relative_paths: Sequence[str], features: np.ndar
     files = _files(root, relative_paths, suffix)
     features = np.asanyarray(features)
     if features.ndim != 2 or len(features) != len(files) or not features.size or features.dtype.kind not in "fiu":
-        raise ValueError(f"features are ({len(files)}, D) numbers, a row for each path, "
-                         f"not {features.shape} {features.dtype}")
+        raise ValueError(
+            f"features are ({len(files)}, D) numbers, a row for each path, not {features.shape} {features.dtype}"
+        )
     for file, feature in zip(files, features):
         with np.errstate(over="ignore"):
             if not np.isfinite(feature.astype(np.float32)).all():

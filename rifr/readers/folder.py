@@ -22,13 +22,22 @@ from rifr.packs import SIDE, FacePack
 __all__ = ["read"]
 
 ENDINGS = {".jpg", ".jpeg", ".png"}
-LISTED = 100   # bad files that the manifest names; the rest is counted
-PART = 1024    # images copied at a time
+LISTED = 100  # bad files that the manifest names; the rest is counted
+PART = 1024  # images copied at a time
 
 
-def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None = None, people: int | None = None,
-         exclude: Collection[str] = (), on_bad: str = "skip", licence: str = "as the owner of the images states",
-         progress: bool = True, again: bool = False) -> FacePack:
+def read(
+    folder: str | Path,
+    out: str | Path,
+    fewest: int = 1,
+    most: int | None = None,
+    people: int | None = None,
+    exclude: Collection[str] = (),
+    on_bad: str = "skip",
+    licence: str = "as the owner of the images states",
+    progress: bool = True,
+    again: bool = False,
+) -> FacePack:
     """Write the people of `folder` as a pack at `out`; a person's identity is the name of their folder.
 
     A pack that is there already and was made from the same files (names, sizes, times) by the same options is opened,
@@ -52,8 +61,9 @@ def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None 
     if on_bad not in ("skip", "refuse"):
         raise ValueError(f'on_bad is "skip" or "refuse", not {on_bad!r}')
     if fewest < 1 or (most is not None and most < fewest) or (people is not None and people < 1):
-        raise ValueError(f"fewest is at least 1, most at least fewest, people at least 1: "
-                         f"not {fewest}, {most} and {people}")
+        raise ValueError(
+            f"fewest is at least 1, most at least fewest, people at least 1: not {fewest}, {most} and {people}"
+        )
     if isinstance(exclude, str):
         raise ValueError(f"exclude is a list of names, not the text {exclude!r}: write [{exclude!r}]")
     everyone = _people(folder)
@@ -61,12 +71,21 @@ def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None 
     excluded = [person.name for person in everyone if person.name in exclude]
     candidates = [person for person in everyone if person.name not in exclude]
 
-    listing = [(f"{person.name}/{file.name}", file.stat().st_size, file.stat().st_mtime_ns)
-               for person in candidates for file in _files(person)]
+    listing = [
+        (f"{person.name}/{file.name}", file.stat().st_size, file.stat().st_mtime_ns)
+        for person in candidates
+        for file in _files(person)
+    ]
     spec = {
-        "reader": "folder", "folder": folder.resolve().name, "fewest": fewest, "most": most, "people": people,
-        "on_bad": on_bad, "people_found": len(everyone), "excluded": excluded,
-    }  # fmt: skip
+        "reader": "folder",
+        "folder": folder.resolve().name,
+        "fewest": fewest,
+        "most": most,
+        "people": people,
+        "on_bad": on_bad,
+        "people_found": len(everyone),
+        "excluded": excluded,
+    }
     spec["key"] = store.digest(spec, licence, listing, store.sources_digest(sys.modules[__name__]))
     packs.require_place(out)
     with store.lock(out):
@@ -74,15 +93,17 @@ def read(folder: str | Path, out: str | Path, fewest: int = 1, most: int | None 
         return _read(folder, out, candidates, spec, licence, progress) if made is None else made
 
 
-def _read(folder: Path, out: Path, candidates: list[Path], spec: dict[str, Any], licence: str,
-          progress: bool) -> FacePack:
+def _read(
+    folder: Path, out: Path, candidates: list[Path], spec: dict[str, Any], licence: str, progress: bool
+) -> FacePack:
     fewest, most, people, on_bad = (spec[name] for name in ("fewest", "most", "people", "on_bad"))
     identities, files, bad = [], [], []
     # Which images are good is known once all are decoded: they wait in a file, for they may be more than memory holds.
     with store.telling(out.parent, of_others=True), tempfile.TemporaryFile(dir=out.parent) as waiting:
         taken = 0
-        for person in tqdm(candidates, desc=f"reading {folder.name}", unit="person",
-                           disable=None if progress else True):
+        for person in tqdm(
+            candidates, desc=f"reading {folder.name}", unit="person", disable=None if progress else True
+        ):
             images = _images(person, fewest, most, on_bad, bad)
             if images:
                 waiting.write(b"".join(image.tobytes() for _, image in images))
@@ -92,13 +113,21 @@ def _read(folder: Path, out: Path, candidates: list[Path], spec: dict[str, Any],
                 if taken == people:
                     break
         if not identities:
-            raise ValueError(f"nobody is left of the {spec['people_found']} people in {folder}: "
-                             f"{len(spec['excluded'])} excluded, {len(bad)} files bad, the others with fewer than "
-                             f"{fewest} good images" + (f" or more than {most}" if most else "") + _first(bad))
+            raise ValueError(
+                f"nobody is left of the {spec['people_found']} people in {folder}: "
+                f"{len(spec['excluded'])} excluded, {len(bad)} files bad, the others with fewer than "
+                f"{fewest} good images" + (f" or more than {most}" if most else "") + _first(bad)
+            )
         waiting.flush()
-        return FacePack.write(out, _parts(waiting, len(identities)), identities, attributes={"file": np.array(files)},
-                              source=f"images in the folder {folder.resolve().name}", licence=licence,
-                              spec={**spec, "skipped": len(bad), "skipped_files": bad[:LISTED]})
+        return FacePack.write(
+            out,
+            _parts(waiting, len(identities)),
+            identities,
+            attributes={"file": np.array(files)},
+            source=f"images in the folder {folder.resolve().name}",
+            licence=licence,
+            spec={**spec, "skipped": len(bad), "skipped_files": bad[:LISTED]},
+        )
 
 
 def _people(folder: Path) -> list[Path]:
@@ -109,8 +138,10 @@ def _people(folder: Path) -> list[Path]:
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     loose = [entry.name for entry in entries if entry.is_file() and entry.suffix.lower() in ENDINGS]
     if loose:
-        raise ValueError(f"{len(loose)} images lie in {folder} itself ({loose[0]}, ...): whose are they? "
-                         "Put each into a folder named after the person")
+        raise ValueError(
+            f"{len(loose)} images lie in {folder} itself ({loose[0]}, ...): whose are they? "
+            "Put each into a folder named after the person"
+        )
     people = [entry for entry in entries if entry.is_dir()]
     if not people:
         raise ValueError(f"{folder} is empty: it should hold a folder for each person")
@@ -123,14 +154,19 @@ def _refuse_one_name_twice(folder: Path, names: list[str]) -> None:
     for name in names:
         other = written.setdefault(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()), name)
         if other != name:
-            unlike = "" if (other + name).isascii() else f" ({ascii(other)} and {ascii(name)})"  # they may look alike
-            raise ValueError(f"{folder} holds two people under one name, or one under two: {other} and {name}{unlike}. "
-                             "Rename one of the folders, or put their images into one")
+            unlike = "" if (other + name).isascii() else f" ({other!a} and {name!a})"  # they may look alike
+            raise ValueError(
+                f"{folder} holds two people under one name, or one under two: {other} and {name}{unlike}. "
+                "Rename one of the folders, or put their images into one"
+            )
 
 
 def _files(person: Path) -> list[Path]:
-    return sorted(file for file in person.iterdir()
-                  if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file())
+    return sorted(
+        file
+        for file in person.iterdir()
+        if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+    )
 
 
 def _images(person: Path, fewest: int, most: int | None, on_bad: str, bad: list[str]) -> list[tuple[str, np.ndarray]]:

@@ -37,8 +37,10 @@ def pairs(list_path: str | Path, root: str | Path) -> tuple[list[Path], list[Pat
         raise ValueError(f"{list_path} is no text: give the path of LFW's pairs.txt") from error
     header = re.fullmatch(r"\s*(?:(\d+)\s+)?(\d+)\s*", lines[0]) if lines else None
     if not header:
-        raise ValueError(f"{list_path}, line 1: found {lines[0] if lines else 'nothing'!r}, wanted the number of folds "
-                         "and of pairs, such as 10<TAB>300. Give LFW's own list")
+        raise ValueError(
+            f"{list_path}, line 1: found {lines[0] if lines else 'nothing'!r}, wanted the number of folds "
+            "and of pairs, such as 10<TAB>300. Give LFW's own list"
+        )
     folds, half = int(header[1] or 1), int(header[2])
 
     named, malformed = [], []
@@ -50,19 +52,25 @@ def pairs(list_path: str | Path, root: str | Path) -> tuple[list[Path], list[Pat
             named.append(pair)
     if malformed:
         listed = ", ".join(map(str, malformed[:10])) + (", ..." if len(malformed) > 10 else "")
-        raise ValueError(f"{list_path}: {len(malformed)} lines are neither `name i j` nor `name1 i name2 j` with two "
-                         f"people: lines {listed} (the first: {lines[malformed[0] - 1]!r}). Mend or remove them")
+        raise ValueError(
+            f"{list_path}: {len(malformed)} lines are neither `name i j` nor `name1 i name2 j` with two "
+            f"people: lines {listed} (the first: {lines[malformed[0] - 1]!r}). Mend or remove them"
+        )
     if not named or len(named) != 2 * folds * half:
-        raise ValueError(f"{list_path} holds {len(named)} pairs, and its first line says {folds} x 2 x {half}: "
-                         "get the whole list again")
+        raise ValueError(
+            f"{list_path} holds {len(named)} pairs, and its first line says {folds} x 2 x {half}: "
+            "get the whole list again"
+        )
     ones = [one for one, _ in named]
     others = [other for _, other in named]
     found = {photo: _file(root, *photo) for photo in dict.fromkeys(ones + others)}
     missing = [f"{name}/{name}_{number:04d}{ENDINGS[0]}" for (name, number), path in found.items() if path is None]
     if missing:
-        raise FileNotFoundError(f"{len(missing)} of {len(found)} photos are missing in {root}: "
-                                f"{', '.join(missing[:LISTED])}{', ...' if len(missing) > LISTED else ''} (or "
-                                f"{ENDINGS[1]}). Is it the folder that holds a folder for each person?")
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(found)} photos are missing in {root}: "
+            f"{', '.join(missing[:LISTED])}{', ...' if len(missing) > LISTED else ''} (or "
+            f"{ENDINGS[1]}). Is it the folder that holds a folder for each person?"
+        )
     same = np.array([one[0] == other[0] for one, other in named])
     return [found[one] for one in ones], [found[other] for other in others], same
 

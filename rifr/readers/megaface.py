@@ -42,9 +42,16 @@ def noises(path: str | Path) -> set[str]:
     return set(_noise_lines(path, r"[^/].*/.+\.(jpg|jpeg|png)", "the path of an image"))
 
 
-def read(root: str | Path, out: str | Path, list_path: str | Path, noise_path: str | Path | None = None,
-         noise: str = "exclude", on_bad: str = "refuse", licence: str = "as the makers of MegaFace state",
-         progress: bool = True) -> FacePack:
+def read(
+    root: str | Path,
+    out: str | Path,
+    list_path: str | Path,
+    noise_path: str | Path | None = None,
+    noise: str = "exclude",
+    on_bad: str = "refuse",
+    licence: str = "as the makers of MegaFace state",
+    progress: bool = True,
+) -> FacePack:
     """Write the listed images under `root` as a pack of distractors at `out`, in the list's order.
 
     A distractor is nobody, so the identity is one of its own for each image: "megaface:" and the image's listed path.
@@ -69,24 +76,43 @@ def read(root: str | Path, out: str | Path, list_path: str | Path, noise_path: s
     _refuse_absent(absent, wanted, root, on_bad)
     good, bad = _good(files, on_bad, progress)
     spec = {
-        "reader": "megaface", "folder": root.name, "list": Path(list_path).name, "listed": len(paths),
+        "reader": "megaface",
+        "folder": root.name,
+        "list": Path(list_path).name,
+        "listed": len(paths),
         **_noise_spec(noise_path, noise, len(noisy), sum(is_noise)),
-        "on_bad": on_bad, "absent": len(absent), "absent_files": absent[:LISTED],
-        "skipped": len(bad), "skipped_files": bad[:LISTED],
-    }  # fmt: skip
+        "on_bad": on_bad,
+        "absent": len(absent),
+        "absent_files": absent[:LISTED],
+        "skipped": len(bad),
+        "skipped_files": bad[:LISTED],
+    }
     if not good:
-        raise ValueError(f"no image is left of the {len(paths)} in {list_path}: {len(paths) - len(wanted)} are noise, "
-                         f"{len(absent)} absent and {len(bad)} bad{_first(bad)}")
+        raise ValueError(
+            f"no image is left of the {len(paths)} in {list_path}: {len(paths) - len(wanted)} are noise, "
+            f"{len(absent)} absent and {len(bad)} bad{_first(bad)}"
+        )
     attributes = {"file": np.array([files[path].relative_to(root).as_posix() for path in good])}
     if noise_path is not None and noise == "keep":
         attributes["noise"] = np.array([_stem(path) in noisy for path in good])
-    return FacePack.write(out, _images([files[path] for path in good], progress), [f"megaface:{path}" for path in good],
-                          attributes=attributes, source=f"MegaFace distractors, {Path(list_path).name}",
-                          licence=licence, spec=spec)
+    return FacePack.write(
+        out,
+        _images([files[path] for path in good], progress),
+        [f"megaface:{path}" for path in good],
+        attributes=attributes,
+        source=f"MegaFace distractors, {Path(list_path).name}",
+        licence=licence,
+        spec=spec,
+    )
 
 
-def substitute(probes: np.ndarray, identities: np.ndarray, noisy_probes: np.ndarray, distractors: np.ndarray,
-               noisy_distractors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def substitute(
+    probes: np.ndarray,
+    identities: np.ndarray,
+    noisy_probes: np.ndarray,
+    distractors: np.ndarray,
+    noisy_distractors: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """The public devkit recipe's way with noise, which RAISES THE SCORE: leaving noise out is the default here.
 
     probes: (N, D) features of FaceScrub photos; identities: (N,); noisy_probes: (N,) bool; distractors: (K, D);
@@ -104,8 +130,10 @@ def substitute(probes: np.ndarray, identities: np.ndarray, noisy_probes: np.ndar
     probes, distractors = np.asarray(probes), np.asanyarray(distractors)
     identities = np.asarray(identities)
     if probes.ndim != 2 or distractors.ndim != 2 or probes.shape[1] != distractors.shape[1]:
-        raise ValueError("probes and distractors are (N, D) and (K, D) features of one network, "
-                         f"not {probes.shape} and {distractors.shape}")
+        raise ValueError(
+            "probes and distractors are (N, D) and (K, D) features of one network, "
+            f"not {probes.shape} and {distractors.shape}"
+        )
     noisy_probes = _mask("noisy_probes", noisy_probes, len(probes))
     noisy_distractors = _mask("noisy_distractors", noisy_distractors, len(distractors))
     if identities.shape != (len(probes),):
@@ -140,8 +168,10 @@ def _longer(name: str, rows: np.ndarray, dtype: type) -> np.ndarray:
     wrong = np.flatnonzero(~((length > 0) & np.isfinite(length)))
     if len(wrong):
         listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
-        raise ValueError(f"{len(wrong)} features in {name} are not finite, or zero: rows {listed}; "
-                         "look at these images or leave them out")
+        raise ValueError(
+            f"{len(wrong)} features in {name} are not finite, or zero: rows {listed}; "
+            "look at these images or leave them out"
+        )
     longer /= length[:, None].astype(dtype)
     return longer
 
@@ -160,8 +190,10 @@ def _listed(list_path: str | Path, *keys: str) -> dict[str, list]:
         raise ValueError(f"{list_path} does not hold lists by the names {' and '.join(keys)}: {remedy}")
     lengths = {key: len(content[key]) for key in keys}
     if len(set(lengths.values())) > 1 or not lengths["path"]:
-        raise ValueError(f"{list_path} holds lists of {' and '.join(map(str, lengths.values()))} entries "
-                         f"({' and '.join(keys)}), and should hold one or more, as many in each: {remedy}")
+        raise ValueError(
+            f"{list_path} holds lists of {' and '.join(map(str, lengths.values()))} entries "
+            f"({' and '.join(keys)}), and should hold one or more, as many in each: {remedy}"
+        )
     _check_paths(content["path"], list_path)
     return {key: content[key] for key in keys}
 
@@ -245,9 +277,11 @@ def _found(root: Path, paths: list[str]) -> tuple[dict[str, Path], list[str]]:
 
 def _refuse_absent(absent: list[str], wanted: Collection, root: Path, on_bad: str) -> None:
     if absent and on_bad == "refuse":
-        raise FileNotFoundError(f"{len(absent)} of {len(wanted)} listed images are missing in {root}: {absent[0]}"
-                                f'{", ..." if len(absent) > 1 else ""}. Give the folder that the list\'s paths start '
-                                'from, or pass on_bad="skip"')
+        raise FileNotFoundError(
+            f"{len(absent)} of {len(wanted)} listed images are missing in {root}: {absent[0]}"
+            f"{', ...' if len(absent) > 1 else ''}. Give the folder that the list's paths start "
+            'from, or pass on_bad="skip"'
+        )
 
 
 def _good(files: dict[str, Path], on_bad: str, progress: bool) -> tuple[list[str], list[str]]:
@@ -272,7 +306,7 @@ def _images(files: list[Path], progress: bool) -> Iterator[np.ndarray]:
     with tqdm(total=len(files), desc="reading", unit="image", disable=None if progress else True) as bar:
         for start in range(0, len(files), PART):
             images = []
-            for file in files[start:start + PART]:
+            for file in files[start : start + PART]:
                 try:
                     images.append(_decode(file))
                 except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

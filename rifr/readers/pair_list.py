@@ -1,7 +1,7 @@
 """A list of pairs of photos, same person or not, as the photos' own pack: each photo once, however many pairs show it.
 
-    lfw.bin                     InsightFace's verification file: the photos lie in it
-    pairs.txt and a folder      LFW's list: the photos lie in a folder a person
+lfw.bin                     InsightFace's verification file: the photos lie in it
+pairs.txt and a folder      LFW's list: the photos lie in a folder a person
 """
 
 from __future__ import annotations
@@ -45,15 +45,20 @@ def read(path: str | Path, images: str | Path | None = None) -> PairList:
         stack, first, second = stack[kept], rows[0::2], rows[1::2]
     else:
         if not images:
-            raise ValueError(f"{path.name} lists names of photos: say where they lie (images=, --images), "
-                             "a folder that holds a folder a person")
+            raise ValueError(
+                f"{path.name} lists names of photos: say where they lie (images=, --images), "
+                "a folder that holds a folder a person"
+            )
         one, other, same = lfw.pairs(path, images)
         row = {file: i for i, file in enumerate(sorted({*one, *other}))}
         stack = np.stack([_photo(file) for file in row])
         first, second = (np.array([row[file] for file in side]) for side in (one, other))
     checksum = store.digest(hashlib.sha256(stack).hexdigest())
-    pack = FacePack(stack, np.arange(len(stack)).astype(str),
-                    manifest={"source": f"the photos of {path.name}", "checksum": checksum})
+    pack = FacePack(
+        stack,
+        np.arange(len(stack)).astype(str),
+        manifest={"source": f"the photos of {path.name}", "checksum": checksum},
+    )
     return PairList(pack, first, second, np.asarray(same, bool))
 
 
@@ -64,5 +69,7 @@ def _photo(file: str | Path) -> np.ndarray:
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{file} cannot be read ({error}): mend it, or take its pairs off the list") from error
     if photo.shape != (SIDE, SIDE, 3):
-        raise ValueError(f"{file} is {photo.shape[1]}x{photo.shape[0]} pixels, not {SIDE}x{SIDE}: align the faces first")
+        raise ValueError(
+            f"{file} is {photo.shape[1]}x{photo.shape[0]} pixels, not {SIDE}x{SIDE}: align the faces first"
+        )
     return photo

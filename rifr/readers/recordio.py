@@ -37,7 +37,7 @@ PART_HEADER = struct.Struct("<4sI")
 RECORD_HEADER = struct.Struct("<IfQQ")
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 LONGEST = (1 << 29) - 1  # bytes of a part
-EXACT = 1 << 24          # the whole numbers up to here are float32 numbers
+EXACT = 1 << 24  # the whole numbers up to here are float32 numbers
 REMEDY = "get the .rec and .idx files again, both from one place"
 
 
@@ -93,14 +93,19 @@ class RecordFile:
 
     def _payload(self, key: int) -> bytes:
         if key not in self._offsets:
-            raise ValueError(f"{self.path} has no record {key!r} in its .idx file, which lists {len(self._offsets)}: "
-                             f"the images have the keys 1 to len() of the file")
+            raise ValueError(
+                f"{self.path} has no record {key!r} in its .idx file, which lists {len(self._offsets)}: "
+                f"the images have the keys 1 to len() of the file"
+            )
         offset, parts, kind = self._offsets[key], [], None
         while kind not in (WHOLE, LAST):
             kind, begin, end = self._part(key, offset)
             if kind not in ((MIDDLE, LAST) if parts else (WHOLE, FIRST)):
-                raise self._damaged(key, f"has a part of kind {kind} at byte {offset}, where "
-                                    f"{'it should go on' if parts else 'a record should begin'}")
+                raise self._damaged(
+                    key,
+                    f"has a part of kind {kind} at byte {offset}, where "
+                    f"{'it should go on' if parts else 'a record should begin'}",
+                )
             parts.append(self._bytes[begin:end])
             offset = end + -(end - begin) % 4
         if offset < len(self._bytes) and offset not in self._begins and not self._looks_like_a_record(offset):
@@ -117,8 +122,10 @@ class RecordFile:
             raise self._damaged(key, f"has {magic.hex()} at byte {offset} instead of the magic {MAGIC.hex()}")
         kind, length = length >> 29, length & LONGEST
         if begin + length + -length % 4 > len(self._bytes):
-            raise self._damaged(key, f"is cut short: it has {length} bytes from byte {begin}, "
-                                f"and the file ends at byte {len(self._bytes)}")
+            raise self._damaged(
+                key,
+                f"is cut short: it has {length} bytes from byte {begin}, and the file ends at byte {len(self._bytes)}",
+            )
         inside = self._bytes.find(MAGIC, begin, begin + length)
         while inside >= 0 and (inside - begin) % 4:
             inside = self._bytes.find(MAGIC, inside + 1, begin + length)
@@ -128,7 +135,7 @@ class RecordFile:
 
     def _looks_like_a_record(self, offset: int) -> bool:
         """For an .idx that leaves records out. A file that was cut off may end within the next record's header."""
-        head = self._bytes[offset:offset + PART_HEADER.size]
+        head = self._bytes[offset : offset + PART_HEADER.size]
         return len(head) < PART_HEADER.size or (head.startswith(MAGIC) and head[-1] >> 5 in (WHOLE, FIRST))
 
     def _end(self) -> int:
@@ -137,24 +144,35 @@ class RecordFile:
             raise ValueError(f"{self.path} has no record 0, which says where the images end: {REMEDY}")
         flag, labels, _ = self._unpacked(0)
         if flag != 2:
-            raise ValueError(f"{self.path}: record 0 has flag {flag}, not 2, so it is not the header of a face set: "
-                             "only files that were packed as InsightFace packs them can be read")
+            raise ValueError(
+                f"{self.path}: record 0 has flag {flag}, not 2, so it is not the header of a face set: "
+                "only files that were packed as InsightFace packs them can be read"
+            )
         if not (labels[0] >= 2 and labels[0] == np.floor(labels[0]) and np.isfinite(labels[0])):
             raise ValueError(f"{self.path}: record 0 says that the images end before key {labels[0]}: {REMEDY}")
         end = int(labels[0])
         missing = next((key for key in range(1, end) if key not in self._offsets), None)
         if missing is not None:
-            raise ValueError(f"{self.path}: record 0 promises the images 1 to {end - 1}, and the .idx file leaves out "
-                             f"{missing}: {REMEDY}")
+            raise ValueError(
+                f"{self.path}: record 0 promises the images 1 to {end - 1}, and the .idx file leaves out "
+                f"{missing}: {REMEDY}"
+            )
         return end
 
     def _damaged(self, key: int, reason: str) -> ValueError:
         return ValueError(f"{self.path}: record {key} (at byte {self._offsets[key]}) {reason}: {REMEDY}")
 
 
-def read(path: str | Path, out: str | Path, fewest: int = 1, people: int | None = None,
-         exclude: Collection[str | int] = (), on_bad: str = "skip",
-         licence: str = "as the owner of the images states", progress: bool = True) -> FacePack:
+def read(
+    path: str | Path,
+    out: str | Path,
+    fewest: int = 1,
+    people: int | None = None,
+    exclude: Collection[str | int] = (),
+    on_bad: str = "skip",
+    licence: str = "as the owner of the images states",
+    progress: bool = True,
+) -> FacePack:
     """Write the people of a .rec file as a pack at `out`; an identity is the label in six digits: "000123".
 
     An image's label may be an array: its first number is taken. People come in the order of their labels, a person's
@@ -190,23 +208,39 @@ def read(path: str | Path, out: str | Path, fewest: int = 1, people: int | None 
                 break
     listed = [f"{key}: {reason}" for key, reason in sorted(bad.items())]
     if not chosen:
-        raise ValueError(f"nobody is left of the {len(everyone)} people in {file.path}: {len(excluded)} excluded, "
-                         f"{len(bad)} records bad, the others with fewer than {fewest} good images"
-                         + (f". The first bad record: {listed[0]}" if bad else ""))
+        raise ValueError(
+            f"nobody is left of the {len(everyone)} people in {file.path}: {len(excluded)} excluded, "
+            f"{len(bad)} records bad, the others with fewer than {fewest} good images"
+            + (f". The first bad record: {listed[0]}" if bad else "")
+        )
     width = max(6, len(str(max(everyone))))
     spec = {
-        "reader": "recordio", "file": file.path.name, "fewest": fewest, "people": people, "on_bad": on_bad,
-        "people_found": len(everyone), "excluded": [f"{label:0{width}d}" for label in excluded],
-        "skipped": len(bad), "skipped_keys": listed[:LISTED],
-    }  # fmt: skip
+        "reader": "recordio",
+        "file": file.path.name,
+        "fewest": fewest,
+        "people": people,
+        "on_bad": on_bad,
+        "people_found": len(everyone),
+        "excluded": [f"{label:0{width}d}" for label in excluded],
+        "skipped": len(bad),
+        "skipped_keys": listed[:LISTED],
+    }
     keys = list(itertools.chain.from_iterable(chosen.values()))
     identities = [f"{label:0{width}d}" for label, own in chosen.items() for _ in own]
-    return FacePack.write(out, _parts(file, keys, progress), identities, attributes={"key": np.array(keys)},
-                          source=f"images in the record file {file.path.name}", licence=licence, spec=spec)
+    return FacePack.write(
+        out,
+        _parts(file, keys, progress),
+        identities,
+        attributes={"key": np.array(keys)},
+        source=f"images in the record file {file.path.name}",
+        licence=licence,
+        spec=spec,
+    )
 
 
-def write(path: str | Path, images: Iterable[np.ndarray | bytes], labels: Sequence[float | Sequence[float]],
-          quality: int = 95) -> None:
+def write(
+    path: str | Path, images: Iterable[np.ndarray | bytes], labels: Sequence[float | Sequence[float]], quality: int = 95
+) -> None:
     """Write a .rec file and its .idx, as InsightFace packs them, so that MXNet's and its successors' loaders read them.
 
     images: (H, W, 3) uint8 RGB, each written as a JPEG of `quality` 1 to 100, or encoded already (bytes); may be an
@@ -225,8 +259,10 @@ def write(path: str | Path, images: Iterable[np.ndarray | bytes], labels: Sequen
     if quality not in range(1, 101):
         raise ValueError(f"quality is a whole number from 1 to 100, not {quality!r}")
     labels = [_label(path, place, label) for place, label in enumerate(labels)]
-    people = [[key for key, _ in run] for _, run in
-              itertools.groupby(enumerate(labels, start=1), key=lambda entry: float(np.ravel(entry[1])[0]))]
+    people = [
+        [key for key, _ in run]
+        for _, run in itertools.groupby(enumerate(labels, start=1), key=lambda entry: float(np.ravel(entry[1])[0]))
+    ]
     end = len(labels) + 1
     if not labels or end + len(people) > EXACT:
         raise ValueError(f"{path} can hold from 1 image to {EXACT} images and people, not {len(labels)} images")
@@ -278,8 +314,10 @@ def _offsets(path: Path, size: int) -> dict[int, int]:
         raise ValueError(f"{index} is empty: {REMEDY}")
     beyond = [key for key, offset in offsets.items() if offset + PART_HEADER.size > size]
     if beyond:
-        raise ValueError(f"{path} ends at byte {size}, and {len(beyond)} of {len(offsets)} records lie beyond it (the "
-                         f"first: {beyond[0]}, at byte {offsets[beyond[0]]}): {REMEDY}")
+        raise ValueError(
+            f"{path} ends at byte {size}, and {len(beyond)} of {len(offsets)} records lie beyond it (the "
+            f"first: {beyond[0]}, at byte {offsets[beyond[0]]}): {REMEDY}"
+        )
     return offsets
 
 
@@ -320,16 +358,19 @@ def _is_good(file: RecordFile, key: int, bad: dict[int, str]) -> bool:
 
 def _parts(file: RecordFile, keys: list[int], progress: bool) -> Iterator[np.ndarray]:
     """The images of `keys` in parts of (n, 112, 112, 3) uint8 RGB."""
-    with tqdm(total=len(keys), desc=f"reading {file.path.name}", unit="image",
-              disable=None if progress else True) as bar:
+    with tqdm(
+        total=len(keys), desc=f"reading {file.path.name}", unit="image", disable=None if progress else True
+    ) as bar:
         for start in range(0, len(keys), PART):
             images = []
-            for key in keys[start:start + PART]:
+            for key in keys[start : start + PART]:
                 try:
                     images.append(_image(file.record(key)[1]))
                 except ValueError as error:
-                    raise ValueError(f"{file.path}: the image of record {key} cannot be used: {error}. Get the file "
-                                     'again, or pass on_bad="skip"') from error
+                    raise ValueError(
+                        f"{file.path}: the image of record {key} cannot be used: {error}. Get the file "
+                        'again, or pass on_bad="skip"'
+                    ) from error
                 bar.update()
             yield np.stack(images)
 
@@ -353,8 +394,10 @@ def _label(path: Path, place: int, label: Any) -> float | np.ndarray:
     with np.errstate(over="ignore"):
         single = exact.astype(np.float32)
     if exact.ndim > 1 or not exact.size or not np.isfinite(single).all() or (single != exact).any():
-        raise ValueError(f"{path}: label {place} is {label!r}, and should be a number, or a list of them, that float32 "
-                         f"can hold (whole numbers up to {EXACT})")
+        raise ValueError(
+            f"{path}: label {place} is {label!r}, and should be a number, or a list of them, that float32 "
+            f"can hold (whole numbers up to {EXACT})"
+        )
     return float(single) if single.ndim == 0 else single
 
 
@@ -363,8 +406,9 @@ def _encoded(path: Path, key: int, image: np.ndarray | bytes, quality: int) -> b
         return bytes(image)
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"{path}: image {key} is (height, width, 3) uint8 or encoded bytes, "
-                         f"not {image.shape} {image.dtype}")
+        raise ValueError(
+            f"{path}: image {key} is (height, width, 3) uint8 or encoded bytes, not {image.shape} {image.dtype}"
+        )
     return cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1].tobytes()
 
 

@@ -50,9 +50,16 @@ class ScfaceSets:
     probes: FacePack
 
 
-def read(root: str | Path, out: str | Path, aligner: align.Aligner | None = None, points_path: str | Path | None = None,
-         people: str | Iterable[int] = "all", on_bad: str = "skip", licence: str = LICENCE,
-         progress: bool = True) -> ScfaceSets:
+def read(
+    root: str | Path,
+    out: str | Path,
+    aligner: align.Aligner | None = None,
+    points_path: str | Path | None = None,
+    people: str | Iterable[int] = "all",
+    on_bad: str = "skip",
+    licence: str = LICENCE,
+    progress: bool = True,
+) -> ScfaceSets:
     """Write the packs out/mugshots and out/probes of the set at `root`; packs that are there are replaced.
 
     aligner: for photos without listed points; by default `rifr.align.resized`, which does not align.
@@ -91,24 +98,56 @@ def read(root: str | Path, out: str | Path, aligner: align.Aligner | None = None
 
     faces, attributes, _, bad = _align(shots, by_file, by, root, "skip", "mugshots", progress)
     if bad:
-        raise ValueError(f"{len(bad)} mugshots in {root} are corrupt, the first: {bad[0]}. Mend them, or leave their "
-                         "people out by people=")
+        raise ValueError(
+            f"{len(bad)} mugshots in {root} are corrupt, the first: {bad[0]}. Mend them, or leave their "
+            "people out by people="
+        )
     probe_faces, probe_attributes, good, bad = _align(seen, by_file, by, root, on_bad, "probes", progress)
     person, camera, distance = np.array(cells)[good].T
-    probe_attributes |= {"distance": distance.astype(np.int8), "camera": camera.astype(np.int8),
-                         "metres": np.array([METRES[one] for one in distance], np.float32)}  # fmt: skip
+    probe_attributes |= {
+        "distance": distance.astype(np.int8),
+        "camera": camera.astype(np.int8),
+        "metres": np.array([METRES[one] for one in distance], np.float32),
+    }
 
-    spec = {"reader": "scface", "people": chosen, "aligner": aligner_name(by), "on_bad": on_bad,
-            "points": None if points_path is None else points_path.name}  # fmt: skip
+    spec = {
+        "reader": "scface",
+        "people": chosen,
+        "aligner": aligner_name(by),
+        "on_bad": on_bad,
+        "points": None if points_path is None else points_path.name,
+    }
     told = {"source": f"photos in SCface's tree at {root.resolve().name}", "licence": licence}
     gallery = FacePack.write(
-        out / "mugshots", faces, [f"{one:03d}" for one in chosen], attributes=attributes, **told,
-        spec={**spec, "part": "mugshots", "cropped": len(cropped), "original": len(shots) - len(cropped),
-              **_aligned_by(attributes)})  # fmt: skip
+        out / "mugshots",
+        faces,
+        [f"{one:03d}" for one in chosen],
+        attributes=attributes,
+        **told,
+        spec={
+            **spec,
+            "part": "mugshots",
+            "cropped": len(cropped),
+            "original": len(shots) - len(cropped),
+            **_aligned_by(attributes),
+        },
+    )
     found = FacePack.write(
-        out / "probes", probe_faces, [f"{one:03d}" for one in person], attributes=probe_attributes, **told,
-        spec={**spec, "part": "probes", **_aligned_by(probe_attributes), "missing": len(missing),
-              "missing_files": missing[:LISTED], "skipped": len(bad), "skipped_files": bad[:LISTED]})  # fmt: skip
+        out / "probes",
+        probe_faces,
+        [f"{one:03d}" for one in person],
+        attributes=probe_attributes,
+        **told,
+        spec={
+            **spec,
+            "part": "probes",
+            **_aligned_by(probe_attributes),
+            "missing": len(missing),
+            "missing_files": missing[:LISTED],
+            "skipped": len(bad),
+            "skipped_files": bad[:LISTED],
+        },
+    )
     return ScfaceSets(gallery, found)
 
 
@@ -141,8 +180,10 @@ def points(path: str | Path) -> dict[str, np.ndarray]:
         name, *fields = line.split()
         values = _numbers(fields)
         if values is None or len(values) != 8:
-            raise ValueError(f"{path}, line {number}: {line!r} is not a photo's name and eight numbers (the left eye, "
-                             "the right eye, the nose, the centre of the mouth). Mend or remove it")
+            raise ValueError(
+                f"{path}, line {number}: {line!r} is not a photo's name and eight numbers (the left eye, "
+                "the right eye, the nose, the centre of the mouth). Mend or remove it"
+            )
         stem = re.sub(r"\.(jpe?g|png)$", "", name.lower())
         if stem in found:
             raise ValueError(f"{path}: {name} is on line {lines[stem]} and on line {number}. Remove one of them")
@@ -199,8 +240,10 @@ def _probes(root: Path, folders: dict[str, Path]) -> dict[tuple[int, int, int], 
             if match and int(match[3]) == distance:
                 found[int(match[1]), int(match[2]), distance] = path
             elif match and name in folders:
-                raise ValueError(f"{path} is named as a photo at distance {match[3]} and lies in the folder of "
-                                 f"distance {distance}: put it where it belongs")
+                raise ValueError(
+                    f"{path} is named as a photo at distance {match[3]} and lies in the folder of "
+                    f"distance {distance}: put it where it belongs"
+                )
     return found
 
 
@@ -214,22 +257,32 @@ def _chosen(people: str | Iterable[int], mugshots: dict[int, Path], probes: dict
         raise ValueError(f"nobody is left of the {len({*mugshots, *seen})} people in {root}: name at least one")
     without = [f"{person:03d}" for person in chosen if person not in mugshots]
     if without:
-        raise FileNotFoundError(f"{len(without)} people have no mugshot in {root}: {', '.join(without[:10])}"
-                                f"{', ...' if len(without) > 10 else ''}. Leave them out by people=, or unpack SCface "
-                                "again")
+        raise FileNotFoundError(
+            f"{len(without)} people have no mugshot in {root}: {', '.join(without[:10])}"
+            f"{', ...' if len(without) > 10 else ''}. Leave them out by people=, or unpack SCface "
+            "again"
+        )
     return chosen
 
 
 def _points_path(root: Path) -> Path | None:
     found = sorted(path for path in root.rglob("*") if path.name.lower() == "all.txt")
     if len(found) > 1:
-        raise ValueError(f"{root} holds {len(found)} lists of points ({found[0]}, {found[1]}): say which, by "
-                         "points_path=")
+        raise ValueError(
+            f"{root} holds {len(found)} lists of points ({found[0]}, {found[1]}): say which, by points_path="
+        )
     return found[0] if found else None
 
 
-def _align(files: list[Path], listed: dict[Path, np.ndarray], aligner: align.Aligner, root: Path, on_bad: str,
-           name: str, progress: bool) -> tuple[np.ndarray, dict[str, np.ndarray], list[int], list[str]]:
+def _align(
+    files: list[Path],
+    listed: dict[Path, np.ndarray],
+    aligner: align.Aligner,
+    root: Path,
+    on_bad: str,
+    name: str,
+    progress: bool,
+) -> tuple[np.ndarray, dict[str, np.ndarray], list[int], list[str]]:
     """Faces (n, 112, 112, 3), their attributes, which of the files they are, and lines on the corrupt ones."""
     faces, sizes, good, bad = [], [], [], []
     shown = [str(file.relative_to(root)) for file in files]
@@ -241,8 +294,11 @@ def _align(files: list[Path], listed: dict[Path, np.ndarray], aligner: align.Ali
             good.append(row)
     if not good:
         raise ValueError(f"nobody is left: all {len(bad)} {name} are corrupt, the first: {bad[0]}")
-    attributes = {"file": np.array(shown)[good], "size": np.array(sizes, np.int32),
-                  "by_points": np.array([files[row] in listed for row in good])}  # fmt: skip
+    attributes = {
+        "file": np.array(shown)[good],
+        "size": np.array(sizes, np.int32),
+        "by_points": np.array([files[row] in listed for row in good]),
+    }
     return np.stack(faces), attributes, good, bad
 
 
@@ -251,8 +307,10 @@ def _face(photo: np.ndarray, file: Path, four: np.ndarray | None, aligner: align
         return aligned(photo, file, aligner)
     height, width = photo.shape[:2]
     if not np.any((four >= -0.5) & (four < [width - 0.5, height - 0.5]), axis=0).all():
-        raise ValueError(f"{file} is {width}x{height} pixels, and all of its listed points lie outside: "
-                         f"{four.tolist()}. The list is of other photos")
+        raise ValueError(
+            f"{file} is {width}x{height} pixels, and all of its listed points lie outside: "
+            f"{four.tolist()}. The list is of other photos"
+        )
     try:
         return align.face(photo, four)
     except ValueError as error:

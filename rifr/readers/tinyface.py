@@ -32,8 +32,10 @@ EXPECTED = {"probes": (3728, 2563), "gallery": (4443, 2569), "distractors": (153
 
 TEST, LIST_FOLDERS = "Testing_Set", ("Testing_Set", "Face_Identification_Evaluation")
 FOLDERS = {"probes": "Probe", "gallery": "Gallery_Match", "distractors": "Gallery_Distractor"}
-LIST_FILES = {"probes": ("probe_img_ID_pairs.mat", "probe_set", "probe_ids"),
-              "gallery": ("gallery_match_img_ID_pairs.mat", "gallery_set", "gallery_ids")}
+LIST_FILES = {
+    "probes": ("probe_img_ID_pairs.mat", "probe_set", "probe_ids"),
+    "gallery": ("gallery_match_img_ID_pairs.mat", "gallery_set", "gallery_ids"),
+}
 LICENCE = "as the owner of the images states"
 
 
@@ -67,8 +69,15 @@ def lists(root: str | Path) -> Lists:
     return Lists(*_list(root, "probes"), *_list(root, "gallery"))
 
 
-def read(root: str | Path, out: str | Path, aligner: align.Aligner = align.resized, expected: bool = False,
-         on_bad: str = "skip", licence: str = LICENCE, progress: bool = True) -> TinyFaceSets:
+def read(
+    root: str | Path,
+    out: str | Path,
+    aligner: align.Aligner = align.resized,
+    expected: bool = False,
+    on_bad: str = "skip",
+    licence: str = LICENCE,
+    progress: bool = True,
+) -> TinyFaceSets:
     """Write the packs out/probes, out/gallery and out/distractors of the set at `root`.
 
     Probes and gallery come in the order of the lists, distractors in that of their names. A pack that is there already
@@ -85,20 +94,30 @@ def read(root: str | Path, out: str | Path, aligner: align.Aligner = align.resiz
     root, out = Path(root), Path(out)
     _check(on_bad)
     named = lists(root)
-    parts = {"probes": _listed(root, "probes", named.probe_files, named.probe_ids),
-             "gallery": _listed(root, "gallery", named.gallery_files, named.gallery_ids),
-             "distractors": _distractors(root)}
+    parts = {
+        "probes": _listed(root, "probes", named.probe_files, named.probe_ids),
+        "gallery": _listed(root, "gallery", named.gallery_files, named.gallery_ids),
+        "distractors": _distractors(root),
+    }
     if expected:
         _require({name: part.attributes["id"] for name, part in parts.items()}, root)
-    made = {name: _pack(out / name, part, aligner, {"reader": "tinyface", "part": name}, root, on_bad, licence,
-                        progress) for name, part in parts.items()}
+    made = {
+        name: _pack(out / name, part, aligner, {"reader": "tinyface", "part": name}, root, on_bad, licence, progress)
+        for name, part in parts.items()
+    }
     if expected:
         _require({name: pack.attributes["id"] for name, pack in made.items()}, out)
     return TinyFaceSets(**made)
 
 
-def training(root: str | Path, out: str | Path, aligner: align.Aligner = align.resized, on_bad: str = "skip",
-             licence: str = LICENCE, progress: bool = True) -> FacePack:
+def training(
+    root: str | Path,
+    out: str | Path,
+    aligner: align.Aligner = align.resized,
+    on_bad: str = "skip",
+    licence: str = LICENCE,
+    progress: bool = True,
+) -> FacePack:
     """Write the people of Training_Set as one pack at `out`, found again as the packs of `read` are.
 
     A person's identity is "train-" and the folder's name: training folders and the test lists may count people
@@ -121,8 +140,13 @@ def counts(sets: TinyFaceSets) -> list[str]:
     return _differences({name: getattr(sets, name).attributes["id"] for name in EXPECTED})
 
 
-def write_lists(root: str | Path, gallery_files: Sequence[str], gallery_ids: Sequence[int], probe_files: Sequence[str],
-                probe_ids: Sequence[int]) -> None:
+def write_lists(
+    root: str | Path,
+    gallery_files: Sequence[str],
+    gallery_ids: Sequence[int],
+    probe_files: Sequence[str],
+    probe_ids: Sequence[int],
+) -> None:
     """Write the two lists into root/Testing_Set as the set has them, so that other faces can take its form.
 
     Raises ValueError for an empty list, and for ids that are no whole numbers or not one for each file.
@@ -162,16 +186,19 @@ def _folder(path: Path) -> Path:
 
 
 def _photos(folder: Path) -> list[Path]:
-    return sorted(path for path in _folder(folder).iterdir()
-                  if path.suffix.lower() in ENDINGS and not path.name.startswith("."))
+    return sorted(
+        path for path in _folder(folder).iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+    )
 
 
 def _list(root: Path, kind: str) -> tuple[tuple[str, ...], np.ndarray]:
     name, set_field, id_field = LIST_FILES[kind]
     path = next((found for folder in LIST_FOLDERS if (found := root / folder / name).is_file()), None)
     if path is None:
-        raise FileNotFoundError(f"{name} is neither in {root / LIST_FOLDERS[0]} nor in {root / LIST_FOLDERS[1]}: "
-                                "put TinyFace's own list into one of them")
+        raise FileNotFoundError(
+            f"{name} is neither in {root / LIST_FOLDERS[0]} nor in {root / LIST_FOLDERS[1]}: "
+            "put TinyFace's own list into one of them"
+        )
     try:
         fields = loadmat(path)
     except Exception as error:  # what SciPy raises for damaged files is not specified
@@ -183,15 +210,18 @@ def _list(root: Path, kind: str) -> tuple[tuple[str, ...], np.ndarray]:
     cells = [np.ravel(cell) for cell in np.ravel(fields[set_field])]
     wrong = [row for row, cell in enumerate(cells) if cell.shape != (1,) or cell.dtype.kind != "U"]
     if wrong or not cells:
-        raise ValueError(f"{path}: {set_field} holds {f'no file name in row {wrong[0]}' if wrong else 'nothing'}: "
-                         "get TinyFace's own list")
+        raise ValueError(
+            f"{path}: {set_field} holds {f'no file name in row {wrong[0]}' if wrong else 'nothing'}: "
+            "get TinyFace's own list"
+        )
     return tuple(str(cell[0]) for cell in cells), _ids(path, id_field, np.ravel(fields[id_field]), len(cells))
 
 
 def _ids(path: Path, field: str, ids: np.ndarray, files: int) -> np.ndarray:
     if ids.shape != (files,) or ids.dtype.kind not in "iu":
-        raise ValueError(f"{path}: {field} are whole numbers, one for each of {files} files, not {ids.dtype} "
-                         f"{ids.shape}")
+        raise ValueError(
+            f"{path}: {field} are whole numbers, one for each of {files} files, not {ids.dtype} {ids.shape}"
+        )
     return ids.astype(np.int64)
 
 
@@ -200,10 +230,13 @@ def _listed(root: Path, kind: str, files: tuple[str, ...], ids: np.ndarray) -> _
     present = {path.name for path in _folder(folder).iterdir()}
     absent = [file for file in files if file not in present]
     if absent:
-        raise FileNotFoundError(f"{len(absent)} of the {len(files)} photos in {LIST_FILES[kind][0]} are not in "
-                                f"{folder}, the first: {absent[0]}. Unpack the set again, whole")
-    return _Part([folder / file for file in files], list(files), [str(i) for i in ids],
-                 {"id": ids, "file": np.array(files)})
+        raise FileNotFoundError(
+            f"{len(absent)} of the {len(files)} photos in {LIST_FILES[kind][0]} are not in "
+            f"{folder}, the first: {absent[0]}. Unpack the set again, whole"
+        )
+    return _Part(
+        [folder / file for file in files], list(files), [str(i) for i in ids], {"id": ids, "file": np.array(files)}
+    )
 
 
 def _distractors(root: Path) -> _Part:
@@ -221,20 +254,24 @@ def _differences(found: dict[str, np.ndarray]) -> list[str]:
     for name, ids in found.items():
         for what, number, wanted in zip(("photos", "ids"), (len(ids), len(np.unique(ids))), EXPECTED[name]):
             if number != wanted:
-                sentences.append(f"The pack of {name} holds {number:,} {what}, {abs(wanted - number):,} "
-                                 f"{'fewer' if number < wanted else 'more'} than the published {wanted:,}.")
+                sentences.append(
+                    f"The pack of {name} holds {number:,} {what}, {abs(wanted - number):,} "
+                    f"{'fewer' if number < wanted else 'more'} than the published {wanted:,}."
+                )
     return sentences
 
 
 def _require(found: dict[str, np.ndarray], where: Path) -> None:
     sentences = _differences(found)
     if sentences:
-        raise ValueError(f"{where} is not the published set. {' '.join(sentences)} Unpack it again, whole, or pass "
-                         "expected=False")
+        raise ValueError(
+            f"{where} is not the published set. {' '.join(sentences)} Unpack it again, whole, or pass expected=False"
+        )
 
 
-def _pack(out: Path, part: _Part, aligner: align.Aligner, spec: dict, root: Path, on_bad: str, licence: str,
-          progress: bool) -> FacePack:
+def _pack(
+    out: Path, part: _Part, aligner: align.Aligner, spec: dict, root: Path, on_bad: str, licence: str, progress: bool
+) -> FacePack:
     """Align the photos one by one into a pack, or open the one that is there if it was made from the same."""
     by = aligner_name(aligner)
     sizes = [path.stat().st_size for path in part.paths]
@@ -242,16 +279,19 @@ def _pack(out: Path, part: _Part, aligner: align.Aligner, spec: dict, root: Path
     if out.exists():
         pack = FacePack.open(out)
         if pack.manifest["spec"].get("key") != key:
-            raise ValueError(f"{out} holds a pack that was made from other photos, with another on_bad or by another "
-                             f"aligner ({pack.manifest['spec'].get('aligner')}, now {by}): delete it, or give another "
-                             "folder")
+            raise ValueError(
+                f"{out} holds a pack that was made from other photos, with another on_bad or by another "
+                f"aligner ({pack.manifest['spec'].get('aligner')}, now {by}): delete it, or give another "
+                "folder"
+            )
         return pack
     good, native, bad = [], [], []
     out.parent.mkdir(parents=True, exist_ok=True)
     # Which photos are good is known once all are decoded: the faces wait in a file, they may be more than memory holds.
     with store.telling(out.parent, of_others=True), tempfile.TemporaryFile(dir=out.parent) as waiting:
-        for row, path in enumerate(tqdm(part.paths, desc=f"aligning {out.name}", unit="photo",
-                                        disable=None if progress else True)):
+        for row, path in enumerate(
+            tqdm(part.paths, desc=f"aligning {out.name}", unit="photo", disable=None if progress else True)
+        ):
             photo = decode(path, part.names[row], on_bad, bad)
             if photo is not None:
                 waiting.write(aligned(photo, path, aligner).tobytes())
@@ -262,11 +302,22 @@ def _pack(out: Path, part: _Part, aligner: align.Aligner, spec: dict, root: Path
         waiting.flush()
         attributes = {name: values[good] for name, values in part.attributes.items()}
         return FacePack.write(
-            out, _parts(waiting, len(good)), [part.identities[row] for row in good],
+            out,
+            _parts(waiting, len(good)),
+            [part.identities[row] for row in good],
             attributes={**attributes, "size": np.array(native, np.int32)},
-            source=f"photos in TinyFace's tree at {root.resolve().name}", licence=licence,
-            spec={**spec, "aligner": by, "on_bad": on_bad, "photos": len(part.paths), "skipped": len(bad),
-                  "skipped_files": bad[:LISTED], "key": key})  # fmt: skip
+            source=f"photos in TinyFace's tree at {root.resolve().name}",
+            licence=licence,
+            spec={
+                **spec,
+                "aligner": by,
+                "on_bad": on_bad,
+                "photos": len(part.paths),
+                "skipped": len(bad),
+                "skipped_files": bad[:LISTED],
+                "key": key,
+            },
+        )
 
 
 def aligner_name(aligner: Callable) -> str:
@@ -297,9 +348,12 @@ def aligned(photo: np.ndarray, path: Path, aligner: align.Aligner) -> np.ndarray
     try:
         face = np.asarray(aligner(photo))
     except ValueError as error:
-        raise ValueError(f"{path} cannot be aligned: {error}. An aligner answers for every photo; let it fall back on "
-                         "rifr.align.resized") from error
+        raise ValueError(
+            f"{path} cannot be aligned: {error}. An aligner answers for every photo; let it fall back on "
+            "rifr.align.resized"
+        ) from error
     if face.shape != (SIDE, SIDE, 3) or face.dtype != np.uint8:
-        raise ValueError(f"{path}: the aligner {aligner_name(aligner)} gave {face.shape} {face.dtype}, not "
-                         f"({SIDE}, {SIDE}, 3) uint8")
+        raise ValueError(
+            f"{path}: the aligner {aligner_name(aligner)} gave {face.shape} {face.dtype}, not ({SIDE}, {SIDE}, 3) uint8"
+        )
     return face

@@ -17,10 +17,56 @@ from PIL import Image
 
 __all__ = ["read"]
 
-STEPS = set("""PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1
-    STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 UNICODE BINUNICODE SHORT_BINUNICODE
-    BINUNICODE8 EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 GET BINGET LONG_BINGET PUT BINPUT
-    LONG_BINPUT MEMOIZE GLOBAL STACK_GLOBAL REDUCE BUILD""".split())
+STEPS = set(
+    [
+        "PROTO",
+        "FRAME",
+        "STOP",
+        "MARK",
+        "POP",
+        "POP_MARK",
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINBYTES8",
+        "BYTEARRAY8",
+        "UNICODE",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE8",
+        "EMPTY_LIST",
+        "LIST",
+        "APPEND",
+        "APPENDS",
+        "EMPTY_TUPLE",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+        "GET",
+        "BINGET",
+        "LONG_BINGET",
+        "PUT",
+        "BINPUT",
+        "LONG_BINPUT",
+        "MEMOIZE",
+        "GLOBAL",
+        "STACK_GLOBAL",
+        "REDUCE",
+        "BUILD",
+    ]
+)
 REMEDY = "get the file again from its publisher"
 
 
@@ -166,8 +212,9 @@ def _image(data: bytes, size: int) -> np.ndarray:
     except Exception as error:  # Pillow's readers raise many kinds for damaged headers
         raise ValueError(f"is no image of a known format: {REMEDY}") from error
     if found != (size, size):
-        raise ValueError(f"is {found[0]}x{found[1]} pixels, not {size}x{size}: give size={found[0]}, or take the "
-                         "aligned file")
+        raise ValueError(
+            f"is {found[0]}x{found[1]} pixels, not {size}x{size}: give size={found[0]}, or take the aligned file"
+        )
     # OpenCV fills up what is missing of a JPEG without an error.
     if kind == "JPEG" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
         raise ValueError(f"is cut short: {REMEDY}")

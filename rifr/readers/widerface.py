@@ -51,26 +51,40 @@ def faces(root: str | Path, split: str = "train") -> list[Face]:
         raise ValueError(f'split is "train" or "val", not {split!r}')
     labels, images = Path(root) / split / "label.txt", Path(root) / split / "images"
     if not labels.is_file():
-        raise FileNotFoundError(f"{labels} does not exist: give the folder that holds train and val, each with its "
-                                "label.txt and images")
+        raise FileNotFoundError(
+            f"{labels} does not exist: give the folder that holds train and val, each with its label.txt and images"
+        )
     found, photos = [], []
     for number, line in enumerate(labels.read_text(encoding="utf-8").splitlines(), start=1):
         if line.startswith("#"):
             photos.append(images / line[1:].strip())
         elif line.strip():
             if not photos:
-                raise ValueError(f"{labels}, line {number}: a face before the first photo (`# 0--Parade/x.jpg`). Get "
-                                 "the whole list again")
+                raise ValueError(
+                    f"{labels}, line {number}: a face before the first photo (`# 0--Parade/x.jpg`). Get "
+                    "the whole list again"
+                )
             found.append(Face(photos[-1], *_values(labels, number, line)))
     missing = [str(photo.relative_to(images)) for photo in photos if not photo.is_file()]
     if missing:
-        raise FileNotFoundError(f"{len(missing)} of {len(photos)} photos in {labels} are missing in {images}, the "
-                                f"first: {missing[0]}. Unpack the photos of this split there")
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(photos)} photos in {labels} are missing in {images}, the "
+            f"first: {missing[0]}. Unpack the photos of this split there"
+        )
     return found
 
 
-def read(root: str | Path, out: str | Path, split: str = "train", side: int = 224, margin: float = 2.2,
-         fewest_pixels: int = 40, part: str = "all", licence: str = LICENCE, progress: bool = True) -> FacePack:
+def read(
+    root: str | Path,
+    out: str | Path,
+    split: str = "train",
+    side: int = 224,
+    margin: float = 2.2,
+    fewest_pixels: int = 40,
+    part: str = "all",
+    licence: str = LICENCE,
+    progress: bool = True,
+) -> FacePack:
     """Write each face with landmarks as a scene of side x side pixels with the landmarks moved along.
 
     part: "all" photos, "most", or the tenth that is "held out" to measure on: which it is is in the photo's name.
@@ -87,8 +101,10 @@ def read(root: str | Path, out: str | Path, split: str = "train", side: int = 22
     """
     whole = isinstance(side, (int, np.integer)) and not isinstance(side, bool)
     if not whole or side < 32 or margin < 1 or fewest_pixels < 1:
-        raise ValueError("side is a whole number from 32, margin and fewest_pixels at least 1: not "
-                         f"{side!r}, {margin} and {fewest_pixels}")
+        raise ValueError(
+            "side is a whole number from 32, margin and fewest_pixels at least 1: not "
+            f"{side!r}, {margin} and {fewest_pixels}"
+        )
     if part not in ("all", "most", "held out"):
         raise ValueError(f'part is "all", "most" or "held out", not {part!r}')
     listed = faces(root, split)
@@ -104,18 +120,37 @@ def read(root: str | Path, out: str | Path, split: str = "train", side: int = 22
                 names.append(f"{path.relative_to(images)}#{place}")
     annotated = sum(face.landmarks is not None for face in listed)
     if not chosen:
-        raise ValueError(f"none of the {len(listed)} faces in {images.parent / 'label.txt'} can be used: {annotated} "
-                         f"have landmarks, none of these a box of {fewest_pixels} pixels. Landmarks come with the "
-                         "train split")
+        raise ValueError(
+            f"none of the {len(listed)} faces in {images.parent / 'label.txt'} can be used: {annotated} "
+            f"have landmarks, none of these a box of {fewest_pixels} pixels. Landmarks come with the "
+            "train split"
+        )
     landmarks = np.stack([_moved(face, side, margin) for face in chosen])
-    attributes = {"file": np.array([str(face.path.relative_to(images)) for face in chosen]),
-                  "box": np.stack([face.box for face in chosen]),
-                  "blur": np.array([face.blur for face in chosen], np.float32)}  # fmt: skip
+    attributes = {
+        "file": np.array([str(face.path.relative_to(images)) for face in chosen]),
+        "box": np.stack([face.box for face in chosen]),
+        "blur": np.array([face.blur for face in chosen], np.float32),
+    }
     return FacePack.write(
-        out, _scenes(chosen, int(side), margin, progress), names, landmarks, attributes,
-        source=f"photos in WIDER FACE's tree at {Path(root).resolve().name}", licence=licence,
-        spec={"reader": "widerface", "split": split, "scenes": True, "size": int(side), "margin": margin,
-              "fewest_pixels": fewest_pixels, "part": part, "faces": len(listed), "with_landmarks": annotated})  # fmt: skip
+        out,
+        _scenes(chosen, int(side), margin, progress),
+        names,
+        landmarks,
+        attributes,
+        source=f"photos in WIDER FACE's tree at {Path(root).resolve().name}",
+        licence=licence,
+        spec={
+            "reader": "widerface",
+            "split": split,
+            "scenes": True,
+            "size": int(side),
+            "margin": margin,
+            "fewest_pixels": fewest_pixels,
+            "part": part,
+            "faces": len(listed),
+            "with_landmarks": annotated,
+        },
+    )
 
 
 def _values(labels: Path, number: int, line: str) -> tuple[np.ndarray, np.ndarray | None, float | None]:
@@ -125,8 +160,10 @@ def _values(labels: Path, number: int, line: str) -> tuple[np.ndarray, np.ndarra
     except ValueError:
         values = np.array([np.nan])
     if len(values) not in (4, 20) or not np.isfinite(values).all():
-        raise ValueError(f"{labels}, line {number}: {line.strip()!r} is neither a box of 4 numbers nor one with five "
-                         "landmarks and blur, 20 numbers. Mend or remove it")
+        raise ValueError(
+            f"{labels}, line {number}: {line.strip()!r} is neither a box of 4 numbers nor one with five "
+            "landmarks and blur, 20 numbers. Mend or remove it"
+        )
     if len(values) == 4:
         return values, None, None
     points = values[4:19].reshape(5, 3)[:, :2]
@@ -162,7 +199,7 @@ def _scene(photo: np.ndarray, left: int, top: int, span: int, side: int) -> np.n
     cut = np.zeros((span, span, 3), np.uint8)
     rows, columns = slice(max(0, top), min(height, top + span)), slice(max(0, left), min(width, left + span))
     if rows.start < rows.stop and columns.start < columns.stop:
-        cut[rows.start - top:rows.stop - top, columns.start - left:columns.stop - left] = photo[rows, columns]
+        cut[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = photo[rows, columns]
     return cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA if span > side else cv2.INTER_CUBIC)
 
 

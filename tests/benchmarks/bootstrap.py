@@ -43,10 +43,20 @@ def rows(small: bool = False) -> list[Row]:
     one = measure(Side(make, ours, summary), size, tiny, repeats=5)
     other = measure(Side(make, resample_trials, summary), size, tiny, repeats=1 if small else 2)
     apart = float(np.abs(np.subtract(one.summary, other.summary)).max())
-    return [Row("bootstrap interval of a rate", f"{size['resamples']:,} resamples, {size['people']} people with about "
-                f"{size['photos']} photos each", one.seconds, "a loop that puts the drawn people's trials together",
-                other.seconds, 10, one.peak_mib, other.peak_mib, apart < 1e-9,
-                note=f"Both draw the same people; the ends of the intervals are {apart:.0e} apart.")]  # fmt: skip
+    return [
+        Row(
+            "bootstrap interval of a rate",
+            f"{size['resamples']:,} resamples, {size['people']} people with about {size['photos']} photos each",
+            one.seconds,
+            "a loop that puts the drawn people's trials together",
+            other.seconds,
+            10,
+            one.peak_mib,
+            other.peak_mib,
+            apart < 1e-9,
+            note=f"Both draw the same people; the ends of the intervals are {apart:.0e} apart.",
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -25,8 +25,10 @@ def one_by_one(images: np.ndarray, width: int) -> np.ndarray:
 def apart(inputs: tuple, answer: np.ndarray) -> int:
     """Grey levels between an answer and OpenCV's, at most, over all images."""
     images, width = inputs
-    return max(int(np.abs(part.astype(np.int16) - one_by_one(image[None], width)[0]).max())
-               for part, image in zip(answer, images))
+    return max(
+        int(np.abs(part.astype(np.int16) - one_by_one(image[None], width)[0]).max())
+        for part, image in zip(answer, images)
+    )
 
 
 def nothing(inputs: tuple, answer: np.ndarray) -> None:
@@ -37,9 +39,20 @@ def rows(small: bool = False) -> list[Row]:
     tiny = {"images": 50, "width": 20}
     size = tiny if small else {"images": 10_000, "width": 20}
     one, other = measure(Side(make, to_width, apart), size, tiny), measure(Side(make, one_by_one, nothing), size, tiny)
-    return [Row("degradation", f"{size['images']:,} images, {FACE} → {size['width']} → {FACE} px", one.seconds,
-                "`cv2.resize` image by image", other.seconds, 1, one.peak_mib, other.peak_mib, one.summary <= 1,
-                note=f"At most {one.summary} grey level apart.")]  # fmt: skip
+    return [
+        Row(
+            "degradation",
+            f"{size['images']:,} images, {FACE} → {size['width']} → {FACE} px",
+            one.seconds,
+            "`cv2.resize` image by image",
+            other.seconds,
+            1,
+            one.peak_mib,
+            other.peak_mib,
+            one.summary <= 1,
+            note=f"At most {one.summary} grey level apart.",
+        )
+    ]
 
 
 if __name__ == "__main__":

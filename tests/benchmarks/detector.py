@@ -24,8 +24,14 @@ def main() -> int:
     preset, seed = presets.get(options.preset), 0
     pack = landmarks.held_out_scenes(preset, seed)
     table = alignment_results.detected(str(options.model), pack, preset, least=LEAST)
-    about = {**provenance(), "model": options.model.name, "model_sha256": store.file_digest(options.model),
-             "least": LEAST, "faces": pack.checksum, "setting": setting(preset, seed, pack)}
+    about = {
+        **provenance(),
+        "model": options.model.name,
+        "model_sha256": store.file_digest(options.model),
+        "least": LEAST,
+        "faces": pack.checksum,
+        "setting": setting(preset, seed, pack),
+    }
     records.write(options.record, {"provenance": about, "rows": table.to_dict("records")})
     print(table.round(1).to_string(index=False), f"recorded in {options.record}", sep="\n")
     return 0

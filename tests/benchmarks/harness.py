@@ -87,10 +87,12 @@ class Row:
         memory = f"{self.peak_ours_mib:,.0f}"
         memory += "" if self.peak_rival_mib is None else f" against {self.peak_rival_mib:,.0f}"
         answers = {True: "equal answers", False: "DIFFERENT answers", None: "no answers to compare"}[self.agree]
-        lines = [f"{self.what} ({self.size})",
-                 f"  ours {self.ours_seconds:.4g} s; {self.rival}: {self.rival_seconds:.4g} s; {self.ratio:.2f} times "
-                 f"as fast (reach {self.reach:.3g})",
-                 f"  peak memory {memory} MiB{f' (aim: {self.memory_aim})' if self.memory_aim else ''}; {answers}"]
+        lines = [
+            f"{self.what} ({self.size})",
+            f"  ours {self.ours_seconds:.4g} s; {self.rival}: {self.rival_seconds:.4g} s; {self.ratio:.2f} times "
+            f"as fast (reach {self.reach:.3g})",
+            f"  peak memory {memory} MiB{f' (aim: {self.memory_aim})' if self.memory_aim else ''}; {answers}",
+        ]
         lines += [f"  {self.note}"] if self.note else []
         lines.append(f"  SHORT OF REACH: {'; '.join(self.shortfalls)}" if self.shortfalls else "  PASS")
         return "\n".join(lines)

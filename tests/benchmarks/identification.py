@@ -14,9 +14,9 @@ from harness import SEED, Row, Side, main, measure
 
 from rifr.protocols import identification
 
-NEAR = 1 / 1.3    # of the bare product's time
-AGREE = 1e-5      # share of trials that rounding may decide otherwise: two libraries' products differ in the last bits
-CHUNK = 8192      # distractors of the memory map in memory at a time
+NEAR = 1 / 1.3  # of the bare product's time
+AGREE = 1e-5  # share of trials that rounding may decide otherwise: two libraries' products differ in the last bits
+CHUNK = 8192  # distractors of the memory map in memory at a time
 
 
 def photos_of(people: int, photos: int) -> np.ndarray:
@@ -35,17 +35,22 @@ def at_width(identities: np.ndarray, distractors: int, dimensions: int, noise: f
 def make_widths(people: int, photos: int, distractors: int, widths: int, ranks: int, dimensions: int = 512) -> tuple:
     """A list of (probes, gallery, distractors): P1 and P2 at each width, the first of which is high resolution."""
     identities = photos_of(people, photos)
-    features = [at_width(identities, distractors, dimensions, noise, number)
-                for number, noise in enumerate(np.linspace(1.2, 2.8, widths))]
-    sides = [(low, gallery, others) for low, strangers in features
-             for gallery, others in ((low, strangers), features[0])]
+    features = [
+        at_width(identities, distractors, dimensions, noise, number)
+        for number, noise in enumerate(np.linspace(1.2, 2.8, widths))
+    ]
+    sides = [
+        (low, gallery, others) for low, strangers in features for gallery, others in ((low, strangers), features[0])
+    ]
     return sides[:1] if ranks > 1 else sides, identities, ranks
 
 
 def ours(sides: list, identities: np.ndarray, ranks: int) -> np.ndarray:
     """(sides, ranks) hits."""
-    found = [identification.evaluate(probes, gallery, identities, distractors, ranks=ranks)
-             for probes, gallery, distractors in sides]
+    found = [
+        identification.evaluate(probes, gallery, identities, distractors, ranks=ranks)
+        for probes, gallery, distractors in sides
+    ]
     return np.array([one.hits_at.sum(axis=0) for one in found])
 
 
@@ -53,8 +58,9 @@ def evaluator(sides: list, identities: np.ndarray, ranks: int) -> np.ndarray:
     """The same by the full score matrix: for each rank a partition, and a loop over the ordered trials."""
     hits = np.zeros((len(sides), ranks), np.int64)
     for side, (probes, gallery, distractors) in enumerate(sides):
-        probes, gallery, distractors = (array / np.linalg.norm(array, axis=1, keepdims=True)
-                                        for array in (probes, gallery, distractors))
+        probes, gallery, distractors = (
+            array / np.linalg.norm(array, axis=1, keepdims=True) for array in (probes, gallery, distractors)
+        )
         scores = probes @ distractors.T  # (N, K)
         own = probes @ gallery.T  # (N, N)
         for rank in range(1, ranks + 1):
@@ -88,7 +94,7 @@ def bare_product(sides: list, identities: np.ndarray, ranks: int) -> None:
 def multiply(probes: torch.Tensor, distractors: torch.Tensor, room: torch.Tensor) -> None:
     for block in distractors.split(identification.COLUMNS):
         for part in probes.split(identification.ROWS):
-            torch.matmul(part, block.T, out=room[:len(part), :len(block)])
+            torch.matmul(part, block.T, out=room[: len(part), : len(block)])
 
 
 def hits(inputs: tuple, answer: np.ndarray) -> np.ndarray:
@@ -104,7 +110,7 @@ def write_million(path: Path, rows: int, dimensions: int = 512) -> None:
     draw = np.random.default_rng([SEED, 1])
     file = np.lib.format.open_memmap(path, "w+", np.float16, (rows, dimensions))
     for start in range(0, rows, CHUNK):
-        part = file[start:start + CHUNK]
+        part = file[start : start + CHUNK]
         part[:] = draw.standard_normal(part.shape, np.float32)
     file.flush()
 
@@ -124,7 +130,9 @@ def ours_million(probes: np.ndarray, identities: np.ndarray, distractors: np.nda
 def product_million(probes: np.ndarray, identities: np.ndarray, distractors: np.ndarray) -> None:
     room = torch.empty(identification.ROWS, identification.COLUMNS)
     for start in range(0, len(distractors), CHUNK):
-        multiply(torch.from_numpy(probes), torch.from_numpy(distractors[start:start + CHUNK].astype(np.float32)), room)
+        multiply(
+            torch.from_numpy(probes), torch.from_numpy(distractors[start : start + CHUNK].astype(np.float32)), room
+        )
 
 
 def first_people(inputs: tuple, answer: np.ndarray) -> np.ndarray:
@@ -138,7 +146,7 @@ def by_definition(inputs: tuple, answer: None) -> np.ndarray:
     photos = np.flatnonzero(identities < 2)
     bar = np.full(len(probes), -np.inf)
     for start in range(0, len(distractors), CHUNK):
-        block = distractors[start:start + CHUNK].astype(np.float32)
+        block = distractors[start : start + CHUNK].astype(np.float32)
         block /= np.linalg.norm(block, axis=1, keepdims=True)
         bar[photos] = np.maximum(bar[photos], (probes[photos] @ block.T).max(axis=1))
     own = probes @ probes.T
@@ -158,11 +166,21 @@ def rank1(small: bool) -> list[Row]:
     agree, note = same_hits(one.summary, other.summary, size)
     what, text = "identification, rank-1 in P1 and P2", sizes(size, f"{size['widths']} widths")
     rival = "evaluator: score matrix, a partition a rank, a loop over trials"
-    return [Row(what, text, one.seconds, rival, other.seconds, 3, one.peak_mib, other.peak_mib, agree, note=note),
-            Row(what, text, one.seconds, "the bare matrix product", bare.seconds, NEAR, one.peak_mib, bare.peak_mib,
-                None,
-                note="The product of the same blocks: probes with distractors, and each person's photos with one "
-                     "another.")]  # fmt: skip
+    return [
+        Row(what, text, one.seconds, rival, other.seconds, 3, one.peak_mib, other.peak_mib, agree, note=note),
+        Row(
+            what,
+            text,
+            one.seconds,
+            "the bare matrix product",
+            bare.seconds,
+            NEAR,
+            one.peak_mib,
+            bare.peak_mib,
+            None,
+            note="The product of the same blocks: probes with distractors, and each person's photos with one another.",
+        ),
+    ]
 
 
 def cmc(small: bool) -> Row:
@@ -171,9 +189,18 @@ def cmc(small: bool) -> Row:
     one = measure(Side(make_widths, ours, hits), size, tiny, 3)
     other = measure(Side(make_widths, evaluator, hits), size, tiny, 1)
     agree, note = same_hits(one.summary, other.summary, size)
-    return Row(f"identification, CMC at ranks 1 to {size['ranks']}", sizes(size, "one width"), one.seconds,
-               "the same evaluator, its score matrix made once, called for each rank", other.seconds, 30, one.peak_mib,
-               other.peak_mib, agree, note=note)
+    return Row(
+        f"identification, CMC at ranks 1 to {size['ranks']}",
+        sizes(size, "one width"),
+        one.seconds,
+        "the same evaluator, its score matrix made once, called for each rank",
+        other.seconds,
+        30,
+        one.peak_mib,
+        other.peak_mib,
+        agree,
+        note=note,
+    )
 
 
 def million(small: bool) -> Row:
@@ -188,23 +215,35 @@ def million(small: bool) -> Row:
         one = measure(Side(make_million, ours_million, first_people), full, tiny, 2)
         bare = measure(Side(make_million, product_million, by_definition), full, tiny, 2)
     apart = int(np.abs(one.summary - bare.summary).max())
-    return Row("identification, rank-1 from a memory map", sizes(size, "half precision on disk"), one.seconds,
-               "the bare matrix product from the same file", bare.seconds, 0.5, one.peak_mib, bare.peak_mib, apart <= 1,
-               "2 GiB", one.peak_mib <= 2048,
-               f"Two people's hits ({one.summary[0]:,} and {one.summary[1]:,}) counted anew by the definition: {apart} "
-               "apart at most. The peak includes the pages of the file that are held.")
+    return Row(
+        "identification, rank-1 from a memory map",
+        sizes(size, "half precision on disk"),
+        one.seconds,
+        "the bare matrix product from the same file",
+        bare.seconds,
+        0.5,
+        one.peak_mib,
+        bare.peak_mib,
+        apart <= 1,
+        "2 GiB",
+        one.peak_mib <= 2048,
+        f"Two people's hits ({one.summary[0]:,} and {one.summary[1]:,}) counted anew by the definition: {apart} "
+        "apart at most. The peak includes the pages of the file that are held.",
+    )
 
 
 def same_hits(found: np.ndarray, expected: np.ndarray, size: dict) -> tuple[bool, str]:
     """Whether the hits are equal up to rounding, and a note that says how far apart they are."""
     _, counts = np.unique(photos_of(size["people"], size["photos"]), return_counts=True)
     trials, apart = int((counts * (counts - 1)).sum()), int(np.abs(found - expected).max())
-    return (apart <= max(1, AGREE * trials),
-            f"Hits among {trials:,} trials differ by {apart} at most (rounding of equal scores).")
+    return (
+        apart <= max(1, AGREE * trials),
+        f"Hits among {trials:,} trials differ by {apart} at most (rounding of equal scores).",
+    )
 
 
 def sizes(size: dict, rest: str) -> str:
-    return (f"{size['photos']:,} probes of {size['people']} people, {size['distractors']:,} distractors, 512-d, {rest}")
+    return f"{size['photos']:,} probes of {size['people']} people, {size['distractors']:,} distractors, 512-d, {rest}"
 
 
 if __name__ == "__main__":

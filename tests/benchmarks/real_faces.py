@@ -28,11 +28,13 @@ def main() -> int:
     if not network.is_file():
         print("skipped: RIFR_REAL_DATA names no folder with facescrub12, lfw112, lists and models/mobilefacenet.onnx")
         return 0
-    faces = scoring.score(network, data / "facescrub12", data / "lfw112", measures=("rank1", "roc"), widths=WIDTHS,
-                          preset="mini")  # fmt: skip
+    faces = scoring.score(
+        network, data / "facescrub12", data / "lfw112", measures=("rank1", "roc"), widths=WIDTHS, preset="mini"
+    )
     print(f"{faces}\n\n{faces.faces()}\n")
-    pairs = scoring.score(network, pairs=data / "lists" / "lfw_pairs.txt", images=data / "lfw112", widths=(112, 14),
-                          preset="mini")  # fmt: skip
+    pairs = scoring.score(
+        network, pairs=data / "lists" / "lfw_pairs.txt", images=data / "lfw112", widths=(112, 14), preset="mini"
+    )
     print(f"{pairs}\n\n{pairs.faces()}")
     if arguments.out:
         faces.save(arguments.out)

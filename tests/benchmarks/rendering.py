@@ -34,10 +34,21 @@ def rows(small: bool = False) -> list[Row]:
     tiny = {"people": 2, "images": 2}
     size = tiny if small else {"people": 60, "images": 20}
     one = measure(Side(make, ours, count), size, tiny)
-    return [Row("rendering", f"{one.summary:,} images of {SIDE} px, {WORKERS} threads", one.seconds,
-                f"(no rival: the aim, {LEAST} images a second)", one.summary / LEAST, 1, one.peak_mib, None, None,
-                note=f"{one.summary / one.seconds:,.0f} images a second, from the spec to the written pack; the head "
-                     "model is loaded before.")]  # fmt: skip
+    return [
+        Row(
+            "rendering",
+            f"{one.summary:,} images of {SIDE} px, {WORKERS} threads",
+            one.seconds,
+            f"(no rival: the aim, {LEAST} images a second)",
+            one.summary / LEAST,
+            1,
+            one.peak_mib,
+            None,
+            None,
+            note=f"{one.summary / one.seconds:,.0f} images a second, from the spec to the written pack; the head "
+            "model is loaded before.",
+        )
+    ]
 
 
 if __name__ == "__main__":

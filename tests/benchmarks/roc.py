@@ -28,7 +28,7 @@ def all_scores(probes: np.ndarray, distractors: np.ndarray, identities: np.ndarr
     one, other = np.triu_indices(len(probes), 1)
     scores = np.concatenate([(probes @ probes.T)[one, other], (probes @ distractors.T).ravel()])
     same = np.zeros(len(scores), bool)
-    same[:len(one)] = identities[one] == identities[other]
+    same[: len(one)] = identities[one] == identities[other]
     return roc_curve(same, scores)[:2]
 
 
@@ -53,12 +53,23 @@ def rows(small: bool = False) -> list[Row]:
     apart = float(np.abs(one.summary[0] - other.summary[0]).max())
     area = abs(one.summary[1] - other.summary[1])
     pairs = size["photos"] * (size["photos"] - 1) // 2 + size["photos"] * size["distractors"]
-    return [Row("verification, the whole ROC", sizes(size, f"{pairs:,} scores"), one.seconds,
-                "`sklearn.metrics.roc_curve` on all scores", other.seconds, 10, one.peak_mib, other.peak_mib,
-                apart < 1e-4 and area < 1e-6, "a tenth of the rival's, beyond libraries and inputs",
-                one.added_mib <= other.added_mib / 10,
-                f"TPR at {len(FPRS)} FPRs is {apart:.0e} apart at most, the area {area:.0e}. Beyond libraries and "
-                f"inputs: {one.added_mib:,.0f} against {other.added_mib:,.0f} MiB.")]  # fmt: skip
+    return [
+        Row(
+            "verification, the whole ROC",
+            sizes(size, f"{pairs:,} scores"),
+            one.seconds,
+            "`sklearn.metrics.roc_curve` on all scores",
+            other.seconds,
+            10,
+            one.peak_mib,
+            other.peak_mib,
+            apart < 1e-4 and area < 1e-6,
+            "a tenth of the rival's, beyond libraries and inputs",
+            one.added_mib <= other.added_mib / 10,
+            f"TPR at {len(FPRS)} FPRs is {apart:.0e} apart at most, the area {area:.0e}. Beyond libraries and "
+            f"inputs: {one.added_mib:,.0f} against {other.added_mib:,.0f} MiB.",
+        )
+    ]
 
 
 if __name__ == "__main__":

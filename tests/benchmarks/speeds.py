@@ -54,8 +54,11 @@ def main() -> int:
         records.write(path, as_record(rows, about, options.small))
         print(f"recorded in {path}")
     short = [row.what for row in rows if (row.agree is False if options.small else row.shortfalls)]
-    print(f"{len(rows) - len(short)} of {len(rows)} rows {'have no differing answers' if options.small else 'reach their aims'}"
-          + (f"; short: {'; '.join(short)}" if short else "") + (f"; failed: {', '.join(failed)}" if failed else ""))
+    print(
+        f"{len(rows) - len(short)} of {len(rows)} rows {'have no differing answers' if options.small else 'reach their aims'}"
+        + (f"; short: {'; '.join(short)}" if short else "")
+        + (f"; failed: {', '.join(failed)}" if failed else "")
+    )
     return int(bool(short or failed))
 
 

@@ -8,8 +8,8 @@ from harness import SEED, Row, Side, main, measure
 from rifr.protocols import tinyface
 
 RANKS = np.array([1, 5, 10, 20, 50])
-ROOM = 14 * 2**30    # bytes that the rival needs for all probes at once
-BLOCK = 512          # probes at a time where the machine has less
+ROOM = 14 * 2**30  # bytes that the rival needs for all probes at once
+BLOCK = 512  # probes at a time where the machine has less
 
 
 def make(probes: int, people: int, match: int, distractors: int, dimensions: int = 512) -> tuple:
@@ -36,9 +36,9 @@ def sort_all(probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gal
     block = len(probes) if free_memory() > ROOM else BLOCK
     length, measures = (gallery**2).sum(axis=1), []
     for start in range(0, len(probes), block):
-        part = probes[start:start + block]
+        part = probes[start : start + block]
         distances = length - 2 * (part @ gallery.T)  # squared, but for the probe's own length
-        for order, person in zip(np.argsort(distances, axis=1), probe_ids[start:start + block]):
+        for order, person in zip(np.argsort(distances, axis=1), probe_ids[start : start + block]):
             measures.append(of_one_probe(gallery_ids[order] == person))
     return np.mean(measures, axis=0)
 
@@ -78,12 +78,23 @@ def rows(small: bool = False) -> list[Row]:
     apart = float(np.abs(one.summary - other.summary).max())
     gallery = (size["match"] + size["distractors"]) * 512 * 4 / 2**20
     note = "" if whole else f" Too little memory for the whole: the rival sorts {BLOCK} probes at a time."
-    return [Row("TinyFace: CMC and mAP", f"{size['probes']:,} probes, gallery of "
-                f"{size['match'] + size['distractors']:,}, 512-d", one.seconds, "`np.argsort` of the full matrix",
-                other.seconds, 5, one.peak_mib, other.peak_mib, apart <= 1.5 / size["probes"],
-                "1 GiB beyond libraries, the gallery included", one.added_mib + gallery <= 1024,
-                f"CMC and both mAP are {apart:.0e} apart at most; one probe counts {1 / size['probes']:.0e}. Beyond "
-                f"libraries: {one.added_mib + gallery:,.0f} MiB, the gallery's {gallery:.0f} included.{note}")]
+    return [
+        Row(
+            "TinyFace: CMC and mAP",
+            f"{size['probes']:,} probes, gallery of {size['match'] + size['distractors']:,}, 512-d",
+            one.seconds,
+            "`np.argsort` of the full matrix",
+            other.seconds,
+            5,
+            one.peak_mib,
+            other.peak_mib,
+            apart <= 1.5 / size["probes"],
+            "1 GiB beyond libraries, the gallery included",
+            one.added_mib + gallery <= 1024,
+            f"CMC and both mAP are {apart:.0e} apart at most; one probe counts {1 / size['probes']:.0e}. Beyond "
+            f"libraries: {one.added_mib + gallery:,.0f} MiB, the gallery's {gallery:.0f} included.{note}",
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -66,8 +66,9 @@ def make(people: int, images: int, epochs: int, batch: int, workers: int = 0, pr
     folder = Path(tempfile.mkdtemp(dir=os.environ["RIFR_STORE"]))
     draw = np.random.default_rng(SEED)
     patterns = np.kron(draw.integers(40, 216, (people, 7, 7, 3), np.uint8), np.ones((1, 16, 16, 1), np.uint8))
-    parts = ((pattern + draw.normal(0, 12, (images, 112, 112, 3))).clip(0, 255).astype(np.uint8)
-             for pattern in patterns)
+    parts = (
+        (pattern + draw.normal(0, 12, (images, 112, 112, 3))).clip(0, 255).astype(np.uint8) for pattern in patterns
+    )
     names = np.repeat([f"{person:04d}" for person in range(people)], images)
     pack = FacePack.write(folder / "pack", parts, names, source="patterns", licence="CC0")
     plan = presets.get(preset)
@@ -78,8 +79,10 @@ def make(people: int, images: int, epochs: int, batch: int, workers: int = 0, pr
 
 def ours(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> list[Run]:
     """A run a core, side by side; the faster of two times, as the rival's."""
-    calls = [Call("rifr.train", "fit", {"recipe": "proposed", "preset": preset, "seed": seed, "progress": False}, pack)
-             for seed in seeds()]
+    calls = [
+        Call("rifr.train", "fit", {"recipe": "proposed", "preset": preset, "seed": seed, "progress": False}, pack)
+        for seed in seeds()
+    ]
     made = []
     for _ in range(2):
         made.append(side_by_side.run(calls))
@@ -106,13 +109,20 @@ def two_networks(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> 
     """Mean loss of all epochs."""
     training = preset.training
     torch.manual_seed(SEED)
-    loader = DataLoader(Photos(pack), training.batch_size, shuffle=True, drop_last=True, num_workers=workers,
-                        persistent_workers=workers > 0)
+    loader = DataLoader(
+        Photos(pack),
+        training.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network, w_pre = teacher.network().to(device), teacher.softmax().to(device)
     student = train.Student(training, len(pack.people)).to(device).train()
-    optimiser = torch.optim.SGD(student.parameters(), training.learning_rate, training.momentum,
-                                weight_decay=training.weight_decay)
+    optimiser = torch.optim.SGD(
+        student.parameters(), training.learning_rate, training.momentum, weight_decay=training.weight_decay
+    )
     steps = len(loader) * training.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: train._rate(step, steps, training))
     values = []
@@ -127,8 +137,9 @@ def two_networks(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> 
     return float(np.mean(values))
 
 
-def loss_of(student: train.Student, teacher: torch.nn.Module, w_pre: torch.Tensor, high: torch.Tensor,
-            low: torch.Tensor) -> torch.Tensor:
+def loss_of(
+    student: train.Student, teacher: torch.nn.Module, w_pre: torch.Tensor, high: torch.Tensor, low: torch.Tensor
+) -> torch.Tensor:
     """Eq. (3) of a batch: high and low (B, 3, 112, 112)."""
     with torch.no_grad():
         z_teacher = teacher(high)
@@ -168,25 +179,37 @@ def of_runs_and_peak(inputs: tuple, runs: list[Run]) -> tuple[float, float, floa
 
 def on_a_gpu(small: bool = False) -> Row:
     """ResNet-34 as at the preset `paper`. Small, it is a thin network, which also runs without a GPU: to see that it does."""
-    size = ({"people": 4, "images": 2, "epochs": 1, "batch": 4, "preset": "smoke"} if small else
-            {"people": 128, "images": 64, "epochs": 4, "batch": 64, "preset": "paper"})
+    size = (
+        {"people": 4, "images": 2, "epochs": 1, "batch": 4, "preset": "smoke"}
+        if small
+        else {"people": 128, "images": 64, "epochs": 4, "batch": 64, "preset": "paper"}
+    )
     with store_of_its_own():
         one = measure(Side(make, ours, of_runs_and_peak), size, repeats=1)
         other = measure(Side(make, two_networks, mean_loss_and_peak), {**size, "workers": 0 if small else 8}, repeats=1)
     steps = size["people"] * size["images"] // size["batch"] * size["epochs"]
     loss, seconds, peak = one.summary
-    rate = 2 * size["batch"] * steps / seconds       # each photo at 112 px and at a low width
+    rate = 2 * size["batch"] * steps / seconds  # each photo at 112 px and at a low width
     training = presets.get(size["preset"]).training
     work = rate * 3 * 2 * networks.count(networks.NETWORKS[training.network](training.embedding)).multiplies
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     most = next((number for part, number in PEAKS.items() if part in name), None)
-    reached = f"{work / most:.0%} of its bf16 matrix peak (aim: 35 %)" if most else "its bf16 matrix peak is not known here"
-    return Row("a training step of the proposed method", f"{steps} steps of {size['batch']} photos at 112 px and at one low "
-               f"width, {training.network}, {name}", seconds / steps, "two networks in each step, photos degraded one by "
-               "one in a DataLoader, full precision", other.seconds / steps, 3.0, peak, other.summary[1],
-               None if small else abs(loss - other.summary[0]) / other.summary[0] < 0.1,
-               note=f"{rate:,.0f} images a second, {work / 1e12:.0f} TFLOP/s: {reached}. Memory is the GPU's. The teacher's "
-                    f"look-up table is spread over {size['epochs']} epochs.")  # fmt: skip
+    reached = (
+        f"{work / most:.0%} of its bf16 matrix peak (aim: 35 %)" if most else "its bf16 matrix peak is not known here"
+    )
+    return Row(
+        "a training step of the proposed method",
+        f"{steps} steps of {size['batch']} photos at 112 px and at one low width, {training.network}, {name}",
+        seconds / steps,
+        "two networks in each step, photos degraded one by one in a DataLoader, full precision",
+        other.seconds / steps,
+        3.0,
+        peak,
+        other.summary[1],
+        None if small else abs(loss - other.summary[0]) / other.summary[0] < 0.1,
+        note=f"{rate:,.0f} images a second, {work / 1e12:.0f} TFLOP/s: {reached}. Memory is the GPU's. The teacher's "
+        f"look-up table is spread over {size['epochs']} epochs.",
+    )
 
 
 def on_the_cpu(small: bool = False) -> list[Row]:
@@ -196,23 +219,34 @@ def on_the_cpu(small: bool = False) -> list[Row]:
     with store_of_its_own():
         repeats = 1 if small else 2
         one = measure(Side(make, ours, of_runs), size, repeats=1)
-        others = {workers: measure(Side(make, two_networks, mean_loss), {**size, "workers": workers}, tiny, repeats)
-                  for workers in ((0,) if small else (0, 2))}
+        others = {
+            workers: measure(Side(make, two_networks, mean_loss), {**size, "workers": workers}, tiny, repeats)
+            for workers in ((0,) if small else (0, 2))
+        }
     workers = min(others, key=lambda number: others[number].seconds)
     other = others[workers]
     steps = size["people"] * size["images"] // size["batch"] * size["epochs"]
     loss, seconds = one.summary
     each, photos, beside = seconds / (steps * len(seeds())), size["batch"], len(seeds())
     apart = abs(loss - other.summary) / other.summary
-    return [Row("a training step of the proposed method", f"{steps} steps of {size['batch']} photos at 112 px "
-                f"and at one low width, {mini.network} network, CPU", each,
-                "two networks in each step, photos degraded one by one in a DataLoader", other.seconds / steps, 1.5,
-                one.peak_mib, other.peak_mib, None if small else apart < 0.1,
-                note=f"{photos / each:,.0f} against {photos * steps / other.seconds:,.0f} photos a second: {beside} "
-                f"networks side by side, a thread each, against one with all threads. The teacher's look-up table is spread "
-                f"over {size['epochs']} epochs; the mean losses are {apart:.1%} apart (other noise, other order). "
-                f"DataLoader with {workers} workers, the faster of {' and '.join(map(str, others))}. Memory is that of the "
-                "asking process.")]  # fmt: skip
+    return [
+        Row(
+            "a training step of the proposed method",
+            f"{steps} steps of {size['batch']} photos at 112 px and at one low width, {mini.network} network, CPU",
+            each,
+            "two networks in each step, photos degraded one by one in a DataLoader",
+            other.seconds / steps,
+            1.5,
+            one.peak_mib,
+            other.peak_mib,
+            None if small else apart < 0.1,
+            note=f"{photos / each:,.0f} against {photos * steps / other.seconds:,.0f} photos a second: {beside} "
+            f"networks side by side, a thread each, against one with all threads. The teacher's look-up table is spread "
+            f"over {size['epochs']} epochs; the mean losses are {apart:.1%} apart (other noise, other order). "
+            f"DataLoader with {workers} workers, the faster of {' and '.join(map(str, others))}. Memory is that of the "
+            "asking process.",
+        )
+    ]
 
 
 if __name__ == "__main__":
