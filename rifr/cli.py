@@ -288,7 +288,7 @@ def _align(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from rifr import distributed, landmarks, native_results, recipes, rehearsal, results, sets, side_by_side, train
+    from rifr import distributed, landmarks, native_results, recipes, rehearsal, results, side_by_side, splits, train
 
     preset = _preset(options)
     names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
@@ -298,7 +298,7 @@ def _train(options: argparse.Namespace) -> None:
         if report.wrong:
             raise ValueError("this training would not work, or not here: see above")
         return
-    faces = sets.face_sets(preset, options.seed, *options.faces)
+    faces = splits.face_splits(preset, options.seed, *options.faces)
     if options.all:  # one queue for all that the chapters ask for: no core waits
         side_by_side.run(
             [
@@ -335,7 +335,7 @@ def _record(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from rifr import embed, recipes, results, scorecard, scoring, sets
+    from rifr import embed, recipes, results, scorecard, scoring, splits
 
     preset = _preset(options)
     names = [recipes.get(name).name for name in options.recipe]
@@ -354,7 +354,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     pairs_alone = options.pairs and not options.probes and not options.measure
     probes, distractors, trained = options.probes, options.distractors, []
     if names or not (probes or pairs_alone):
-        faces = sets.face_sets(preset, options.seed, *options.faces)
+        faces = splits.face_splits(preset, options.seed, *options.faces)
         trained = list(results.fit_all(names, preset, options.seed, faces).values())
         if not pairs_alone:
             probes, distractors = faces.probes, faces.distractors

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import rifr
-from rifr import align, native, presets, sets, side_by_side, store, train
+from rifr import align, native, presets, side_by_side, splits, store, train
 from rifr import faces as rendered
 from rifr.packs import SIDE, TEMPLATE, FacePack
 from rifr.presets import LandmarkTraining, Preset
@@ -318,7 +318,7 @@ def calls(
 
 def scenes(split: str, people: int, images: int, side: int, seed: int = 0, progress: bool = True) -> FacePack:
     """Rendered pictures with a face loose in each, `side` pixels wide, found in the store or rendered."""
-    return sets.rendered_pack(rendered.RenderSpec(split, people, images, seed=seed, size=side, scenes=True), progress)
+    return splits.rendered_pack(rendered.RenderSpec(split, people, images, seed=seed, size=side, scenes=True), progress)
 
 
 def pictures(

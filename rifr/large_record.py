@@ -37,16 +37,16 @@ from rifr import (
     records,
     results,
     scoring,
-    sets,
     side_by_side,
+    splits,
     standins,
     store,
     train,
 )
 from rifr.presets import Preset
 from rifr.runs import Run
-from rifr.sets import FaceSets
 from rifr.side_by_side import Call
+from rifr.splits import FaceSplits
 
 ORDER = ("hr-only", "hr+lr", "proposed", "lr-only", "kl-only", "shared-only")
 """The networks in the order of training: what a time that runs out leaves is the paper's main comparison."""
@@ -86,7 +86,7 @@ def make(
     if bool(pairs) != bool(images):
         raise ValueError("a list of pairs and the folder of its images belong together: give both or none.")
     out = out or records.folder() / "large.json"
-    faces = {seed: sets.face_sets(preset, seed, progress=progress) for seed in seeds}
+    faces = {seed: splits.face_splits(preset, seed, progress=progress) for seed in seeds}
     calls = [call for seed in seeds for call in train.calls(names, preset, seed, faces[seed].train, progress)]
     # Teachers first, so that no student waits for one; landmark networks, which are short, last.
     calls.sort(key=lambda call: call.keywords["recipe"] != recipes.TEACHER)
@@ -114,7 +114,7 @@ def measured(
 ) -> list[dict[str, Any]]:
     """The rows of one seed, found in the store or measured."""
     preset = presets.get(preset)
-    faces = sets.face_sets(preset, seed, progress=progress)
+    faces = splits.face_splits(preset, seed, progress=progress)
     trained = {name: train.fit(name, preset, seed, faces.train, progress) for name in networks}
     key = store.digest(
         preset,
@@ -135,7 +135,7 @@ def measured(
     return json.loads(path.read_text())
 
 
-def _identified(trained: dict[str, Run], faces: FaceSets, preset: Preset, progress: bool) -> list[dict]:
+def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
     outcome = results.identify(trained, faces, preset, progress=progress)
     rows = [
         _row("rank1", row.network, row.width, row.rank1, row.low, row.high, row.trials, protocol=row.protocol)
@@ -160,7 +160,7 @@ def _identified(trained: dict[str, Run], faces: FaceSets, preset: Preset, progre
     return rows
 
 
-def _verified(trained: dict[str, Run], faces: FaceSets, preset: Preset, progress: bool) -> list[dict]:
+def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
     widths = [width for width in ROC_WIDTHS if width in preset.widths] or [min(preset.widths)]
     table = results.verify(trained, faces, preset, widths, progress=progress).table(FPRS)
     return [
@@ -227,7 +227,7 @@ def _row(
 
 
 def _record(
-    preset: Preset, names: list[str], rows: dict[int, list[dict]], faces: dict[int, FaceSets], pairs: str | Path
+    preset: Preset, names: list[str], rows: dict[int, list[dict]], faces: dict[int, FaceSplits], pairs: str | Path
 ) -> dict[str, Any]:
     seeds = list(rows)
     runs = {

@@ -11,7 +11,7 @@ from rifr.display import label
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.results import PROTOCOLS, Outcome, RocOutcome
-from rifr.sets import FaceSets
+from rifr.splits import FaceSplits
 
 
 def percent(row: pd.Series) -> str:
@@ -262,7 +262,7 @@ def source(pack: FacePack) -> str:
     return text[0].upper() + text[1:]
 
 
-def setting(preset: Preset, seed: int, faces: FaceSets) -> str:
+def setting(preset: Preset, seed: int, faces: FaceSplits) -> str:
     """What a caption must say: faces, n, preset, seed, and what the bands are."""
     return (
         f"{source(faces.probes)}: {len(faces.probes):,} probes of {len(faces.probes.people)} people among "
@@ -272,7 +272,7 @@ def setting(preset: Preset, seed: int, faces: FaceSets) -> str:
     )
 
 
-def excluded(faces: FaceSets) -> str:
+def excluded(faces: FaceSplits) -> str:
     """Who was left out because they are in two of the sets."""
     if not faces.excluded:
         return "Nobody is in two of the three sets of faces."

@@ -30,8 +30,8 @@ from rifr.readers.scface import METRES, ScfaceSets
 from rifr.readers.tinyface import TinyFaceSets
 from rifr.results import HIGH, Embedder, Outcome, features
 from rifr.runs import Run
-from rifr.sets import FaceSets
 from rifr.side_by_side import Call
+from rifr.splits import FaceSplits
 
 VARIANTS = {
     "proposed, native": {"low_kind": "native"},
@@ -160,7 +160,7 @@ def photos(folder: str | Path, files: Sequence[str]) -> list[np.ndarray]:
 
 
 def fit_variants(
-    preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True, names: Sequence[str] = tuple(VARIANTS)
+    preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True, names: Sequence[str] = tuple(VARIANTS)
 ) -> dict[str, Run]:
     """The runs of `VARIANTS` by name, found or trained; all learn from the proposed student's own teacher."""
     side_by_side.run(calls(preset, seed, faces, progress, names))
@@ -171,7 +171,7 @@ def fit_variants(
 
 
 def calls(
-    preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True, names: Sequence[str] = tuple(VARIANTS)
+    preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True, names: Sequence[str] = tuple(VARIANTS)
 ) -> list[Call]:
     """The trainings that `fit_variants` still needs; none where they are too short for processes."""
     return [
@@ -267,7 +267,7 @@ def native_pack(pack: FacePack, width: int, seed: int = 0) -> FacePack:
 
 def identify_native(
     embedders: dict[str, Embedder],
-    faces: FaceSets,
+    faces: FaceSplits,
     preset: str | Preset = "",
     widths: Sequence[int] = (),
     seed: int = 0,

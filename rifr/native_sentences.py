@@ -11,7 +11,7 @@ from rifr.readers.scface import ScfaceSets
 from rifr.readers.tinyface import TinyFaceSets, counts
 from rifr.reported import ReportedScface, ReportedTinyFace
 from rifr.results import PROTOCOLS
-from rifr.sets import FaceSets
+from rifr.splits import FaceSplits
 
 NOT_SHOWN = "Pictures of the set itself are not printed here: its agreement leaves them with those who signed it."
 SHORT = {"tinyface": "TinyFace", "scface": "SCface"}
@@ -38,7 +38,7 @@ def missing(faces: TinyFaceSets, root: str) -> str:
     return " ".join(counts(faces) or ["The set is whole: photos and ids are as many as published."]) if root else ""
 
 
-def tinyface_setting(preset: Preset, seed: int, tiny: TinyFaceSets, faces: FaceSets, root: str) -> str:
+def tinyface_setting(preset: Preset, seed: int, tiny: TinyFaceSets, faces: FaceSplits, root: str) -> str:
     """What a caption on TinyFace must say: faces, n, preset, seed, and what the bands are."""
     gallery = len(tiny.gallery) + len(tiny.distractors)
     return (
@@ -48,7 +48,7 @@ def tinyface_setting(preset: Preset, seed: int, tiny: TinyFaceSets, faces: FaceS
     )
 
 
-def scface_setting(preset: Preset, seed: int, filmed: ScfaceSets, faces: FaceSets, root: str) -> str:
+def scface_setting(preset: Preset, seed: int, filmed: ScfaceSets, faces: FaceSplits, root: str) -> str:
     """What a caption on SCface must say."""
     return (
         f"{faces_of('scface', root)}: {len(filmed.probes):,} frames of {len(filmed.probes.people):,} people "
@@ -239,7 +239,7 @@ def comparable(name: str, root: str, people: int = 0) -> str:
     )
 
 
-def _trained(preset: Preset, seed: int, faces: FaceSets) -> str:
+def _trained(preset: Preset, seed: int, faces: FaceSplits) -> str:
     return (
         f"trained on {len(faces.train):,} images of {len(faces.train.people):,} other people; preset "
         f"`{preset.name}`, seed {seed}. Intervals: 95 % bootstrap over people."

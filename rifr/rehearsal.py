@@ -69,7 +69,7 @@ class Report:
 
 
 def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str] = ("", "", "")) -> Report:
-    """What training the recipes `names` at a preset reads, writes and takes; `roots` as for `sets.face_sets`.
+    """What training the recipes `names` at a preset reads, writes and takes; `roots` as for `splits.face_splits`.
 
     Raises ValueError for an unknown recipe, or a batch that the processes cannot share.
     """

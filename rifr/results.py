@@ -24,7 +24,7 @@ from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import identification, open_set, verification
 from rifr.runs import Run
-from rifr.sets import FaceSets
+from rifr.splits import FaceSplits
 
 PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
 HIGH = packs.SIDE
@@ -192,7 +192,7 @@ class WatchOutcome:
 
 
 def fit_all(
-    names: Iterable[str], preset: str | Preset, seed: int, faces: FaceSets, progress: bool = True
+    names: Iterable[str], preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True
 ) -> dict[str, Run]:
     """The runs of several recipes by name, found or trained."""
     return train.fit_all(names, preset, seed, faces.train, progress)
@@ -223,7 +223,7 @@ def features(
 
 def identify(
     embedders: dict[str, Embedder],
-    faces: FaceSets | tuple[FacePack, FacePack],
+    faces: FaceSplits | tuple[FacePack, FacePack],
     preset: str | Preset = "",
     widths: Sequence[int] = (),
     progress: bool = True,
@@ -256,7 +256,7 @@ def identify(
 
 def verify(
     embedders: dict[str, Embedder],
-    faces: FaceSets | tuple[FacePack, FacePack],
+    faces: FaceSplits | tuple[FacePack, FacePack],
     preset: str | Preset = "",
     widths: Sequence[int] = (),
     progress: bool = True,
@@ -276,7 +276,7 @@ def verify(
 
 def watch(
     embedders: dict[str, Embedder],
-    faces: FaceSets | tuple[FacePack, FacePack],
+    faces: FaceSplits | tuple[FacePack, FacePack],
     preset: str | Preset = "",
     widths: Sequence[int] = (),
     progress: bool = True,
@@ -308,10 +308,10 @@ class _Side:
 
 
 def _sides(
-    embedders: dict[str, Embedder], faces: FaceSets | tuple[FacePack, FacePack], preset: Preset, progress: bool
+    embedders: dict[str, Embedder], faces: FaceSplits | tuple[FacePack, FacePack], preset: Preset, progress: bool
 ) -> Iterator[_Side]:
     """P1 and P2 of each network at each width, with the features found in the store or computed."""
-    pair = (faces.probes, faces.distractors) if isinstance(faces, FaceSets) else faces
+    pair = (faces.probes, faces.distractors) if isinstance(faces, FaceSplits) else faces
     for name, run in tqdm(embedders.items(), desc="P1 and P2", unit="network", disable=None if progress else True):
         probes, distractors = (
             {width: features(run, pack, width, preset.mirror, progress) for width in sorted({HIGH, *preset.widths})}
@@ -329,7 +329,9 @@ def _sides(
                 )
 
 
-def angles(trained: dict[str, Run], faces: FaceSets, preset: str | Preset = "", progress: bool = True) -> pd.DataFrame:
+def angles(
+    trained: dict[str, Run], faces: FaceSplits, preset: str | Preset = "", progress: bool = True
+) -> pd.DataFrame:
     """Fig. 3 (a) as data: angles between features at 112 px and at each width, in degrees, by network and kind of pair.
 
     kind: "same photo", "same person" (two photos) or "other people"; `angle` is the mean over people with its interval.
@@ -348,7 +350,7 @@ def angles(trained: dict[str, Run], faces: FaceSets, preset: str | Preset = "", 
 
 
 def angles_to_teacher(
-    trained: dict[str, Run], teacher: Run, faces: FaceSets, preset: str | Preset = "", progress: bool = True
+    trained: dict[str, Run], teacher: Run, faces: FaceSplits, preset: str | Preset = "", progress: bool = True
 ) -> pd.DataFrame:
     """Fig. 3 (b) as data: the angle from each student's feature at each width to the teacher's at 112 px."""
     preset = presets.get(preset)

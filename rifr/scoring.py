@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 import rifr
-from rifr import embed, packs, presets, results, sets, store
+from rifr import embed, packs, presets, results, splits, store
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import pairs as pairs_protocol
@@ -162,7 +162,7 @@ def _faces(
         keep = np.array([name not in known for name in distractors.identities])
         pair = probes, distractors if keep.all() else distractors.take(keep)
     else:
-        pair = sets.probe_sets(probes, distractors, progress)
+        pair = splits.probe_splits(probes, distractors, progress)
     packs.require_disjoint(probes=pair[0], distractors=pair[1])
     return pair, sorted(people & set(pair[0].people))
 

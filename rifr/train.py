@@ -35,7 +35,20 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import rifr
-from rifr import degrade, distributed, feed, losses, native, networks, presets, recipes, runs, sets, side_by_side, store
+from rifr import (
+    degrade,
+    distributed,
+    feed,
+    losses,
+    native,
+    networks,
+    presets,
+    recipes,
+    runs,
+    side_by_side,
+    splits,
+    store,
+)
 from rifr.feed import TeacherOutputs
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
@@ -75,7 +88,7 @@ def fit(
     """
     recipe, preset = recipes.get(recipe), presets.get(preset)
     if faces is None:
-        faces = sets.face_sets(preset, progress=progress).train
+        faces = splits.face_splits(preset, progress=progress).train
     teacher = fit(recipes.TEACHER, _of_teacher(preset), seed, faces, progress) if recipe.needs_teacher else None
     key = run_key(recipe, preset.training, seed, faces, teacher)
     path = _path(recipe, preset, seed, key)
@@ -98,7 +111,7 @@ def fit_all(
     """
     names, preset = [recipes.get(name).name for name in names], presets.get(preset)
     if faces is None:
-        faces = sets.face_sets(preset, progress=progress).train
+        faces = splits.face_splits(preset, progress=progress).train
     side_by_side.run(calls(names, preset, seed, faces, progress))
     return {name: fit(name, preset, seed, faces, progress) for name in names}
 

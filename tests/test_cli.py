@@ -9,7 +9,7 @@ from rifr import cli
 from rifr.packs import FacePack
 from tests.test_embed import onnx_file
 from tests.test_scoring import photos
-from tests.test_sets import person
+from tests.test_splits import person
 
 SMALL = [
     "--set",

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rifr import cli, display, large_record, large_tables, presets, results, sets, train
+from rifr import cli, display, large_record, large_tables, presets, results, splits, train
 from rifr.large_tables import Large
 
 TINY = replace(
@@ -58,7 +58,7 @@ def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, s
     assert set(rows.measure) == {"rank1", "rank1 difference", "tpr", "tinyface", "tinyface map", "scface", "pairs"}
     assert set(rows.seed) == {1, 3} and out.stat().st_size < 100_000
 
-    faces = sets.face_sets(TINY, 1, progress=False)
+    faces = splits.face_splits(TINY, 1, progress=False)
     trained = train.fit_all(["hr-only", "proposed"], TINY, 1, faces.train, progress=False)
     outcome = results.identify(trained, faces, TINY, progress=False)
     of_one = rows[rows.seed == 1]
@@ -79,7 +79,7 @@ def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, s
     assert (row.network, row.other, row.value) == ("proposed", "hr-only", pytest.approx(told.difference, abs=1e-3))
     assert record["provenance"]["training_seconds"]["hr-only"] == round(
         sum(
-            train.find("hr-only", TINY, seed, sets.face_sets(TINY, seed, progress=False).train).record["seconds"]
+            train.find("hr-only", TINY, seed, splits.face_splits(TINY, seed, progress=False).train).record["seconds"]
             for seed in (1, 3)
         )
     )

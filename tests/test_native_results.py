@@ -25,7 +25,7 @@ from rifr import (
     train,
 )
 from rifr.protocols import identification
-from rifr.sets import FaceSets
+from rifr.splits import FaceSplits
 from tests.conftest import easy_faces
 
 matplotlib.use("Agg")
@@ -126,8 +126,8 @@ def test_packs_are_kept_by_aligner_and_root_and_found_again(place, monkeypatch):
     assert not np.asarray(black.probes.images).any() and np.asarray(tiny.probes.images).any()
 
 
-def fake_faces(folder) -> FaceSets:
-    return FaceSets(
+def fake_faces(folder) -> FaceSplits:
+    return FaceSplits(
         *(
             easy_faces(folder / str(seed), people, images, seed)
             for seed, people, images in ((0, 2, 2), (1, 4, 3), (2, 9, 1))

@@ -14,7 +14,7 @@ import pytest
 from rifr import batch, cli
 from tests.test_embed import onnx_file
 from tests.test_scoring import photos
-from tests.test_sets import person
+from tests.test_splits import person
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

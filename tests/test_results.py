@@ -5,14 +5,14 @@ import pytest
 
 from rifr import degrade, geometry, presets, results, train
 from rifr.protocols import identification, open_set, verification
-from rifr.sets import FaceSets
+from rifr.splits import FaceSplits
 from tests.conftest import easy_faces
 from tests.test_train import TINY
 
 
 @pytest.fixture
 def trained(tmp_path, store_folder):
-    faces = FaceSets(
+    faces = FaceSplits(
         easy_faces(tmp_path / "train"),
         easy_faces(tmp_path / "probes", 5, 4, seed=1),
         easy_faces(tmp_path / "distractors", 12, 1, seed=2),

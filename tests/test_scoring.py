@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import embed, presets, results, scoring, sets, store
+from rifr import embed, presets, results, scoring, splits, store
 from rifr.protocols import identification, open_set, pairs, verification
 from rifr.readers import pair_list
 from rifr.scorecard import COLUMNS
@@ -116,7 +116,7 @@ def test_several_embedders_stand_side_by_side_and_the_table_is_that_of_results(f
         preset=PLAN,
         progress=False,
     )
-    pair = sets.probe_sets(folders / "probes", folders / "crowd", progress=False)
+    pair = splits.probe_splits(folders / "probes", folders / "crowd", progress=False)
     expected = results.identify({"mine": mine, "net": embed.Onnx(folders / "net.onnx")}, pair, PLAN, (112, 16), False)
     table = expected.table().rename(columns={"rank1": "value"})
     pd.testing.assert_frame_equal(score.table[table.columns], table, check_dtype=False)
@@ -230,7 +230,7 @@ def test_figures_are_written_one_a_measure(folders):
 
 
 def score_side(folders, width):
-    probes, crowd = sets.probe_sets(folders / "probes", folders / "crowd", progress=False)
+    probes, crowd = splits.probe_splits(folders / "probes", folders / "crowd", progress=False)
     return by_hand(probes, width), probes.identities, by_hand(crowd, width)
 
 

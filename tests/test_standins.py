@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rifr import align, presets, sets, standins
+from rifr import align, presets, splits, standins
 from rifr.readers import scface, tinyface
 
 FEW = presets.get("smoke", tiny_people=5, tiny_distractors=8, surveillance_people=3, train_people=2, train_images=2)
@@ -137,7 +137,7 @@ def test_nobody_in_a_stand_in_is_trained_on(roots, tmp_path, monkeypatch):
     from rifr.faces import head, identity
 
     monkeypatch.setenv("RIFR_STORE", str(tmp_path))
-    train = sets.face_sets(FEW, progress=False).train
+    train = splits.face_splits(FEW, progress=False).train
     model = head.load(progress=False)
     drawn = [identity.draw_identity(model, 0, split, n) for split in ("tinyface", "scface", "train") for n in range(2)]
     assert not {person.name for person in drawn[:4]} & set(train.people) and drawn[4].name in train.people

@@ -17,7 +17,7 @@ FEWEST_TO_TRAIN = 5
 
 
 @dataclass(frozen=True)
-class FaceSets:
+class FaceSplits:
     """train: several images of each of K people; probes: several of each; distractors: people with one image each.
 
     `excluded` names the probe people who were left out of the other two.
@@ -37,14 +37,14 @@ class FaceSets:
         )
 
 
-def face_sets(
+def face_splits(
     preset: str | Preset = "",
     seed: int = 0,
     train_faces: str = "",
     probe_faces: str = "",
     distractor_faces: str = "",
     progress: bool = True,
-) -> FaceSets:
+) -> FaceSplits:
     """The three packs of an experiment, found in the store or made.
 
     Without folders, the preset's rendered people. A folder holds a folder per person of aligned 112x112 images, or is
@@ -64,7 +64,7 @@ def face_sets(
         "probe": (preset.probe_people, preset.probe_images),
         "distractor": (preset.distractor_people, 1),
     }
-    made = FaceSets(
+    made = FaceSplits(
         *(
             rendered_pack(rendered.RenderSpec(split, people, images, seed=seed), progress)
             for split, (people, images) in sizes.items()
@@ -74,7 +74,7 @@ def face_sets(
     return made
 
 
-def probe_sets(
+def probe_splits(
     probe_faces: str | Path, distractor_faces: str | Path, progress: bool = True
 ) -> tuple[FacePack, FacePack]:
     """Probes and distractors from folders (or packs), for scoring an embedder that is trained already."""
@@ -89,16 +89,16 @@ def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
     return rendered.render(spec, path, progress=progress and sys.stderr.isatty())  # a notebook is none
 
 
-def _from_folders(train: Path, probe: Path, distractor: Path, progress: bool) -> FaceSets:
+def _from_folders(train: Path, probe: Path, distractor: Path, progress: bool) -> FaceSplits:
     probes = _folder_pack(probe, {"fewest": 2}, progress)
     train_pack = _folder_pack(train, {"fewest": FEWEST_TO_TRAIN, "exclude": probes.people}, progress)
     distractors = _folder_pack(
         distractor, {"most": 1, "exclude": sorted({*probes.people, *train_pack.people})}, progress
     )
-    made = FaceSets(train_pack, probes, distractors)
+    made = FaceSplits(train_pack, probes, distractors)
     left_out = {name for pack in (train_pack, distractors) for name in pack.manifest["spec"].get("excluded", [])}
     packs.require_disjoint(train=made.train, probes=made.probes, distractors=made.distractors)
-    return FaceSets(train_pack, probes, distractors, tuple(sorted(left_out & set(probes.people))))
+    return FaceSplits(train_pack, probes, distractors, tuple(sorted(left_out & set(probes.people))))
 
 
 def _folder_pack(folder: Path, options: dict, progress: bool) -> FacePack:
