@@ -1,0 +1,300 @@
+"""What counts as an image, which files of a folder are images, and the one decoder of all of them.
+
+decode("photo.jpg")        (H, W, 3) uint8 RGB, upright as its EXIF says
+list_images(folder)        the images of one folder, and a line on each file that is left out
+list_people(folder)        the images of a folder per person
+BadImages("skip")          decodes, and either skips and names what cannot be used, or refuses it
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from rifr import store
+from rifr.errors import DataError, SettingError
+
+__all__ = [
+    "ENDINGS",
+    "BadImages",
+    "Listing",
+    "Spool",
+    "decode",
+    "first_few",
+    "is_image",
+    "is_litter",
+    "list_images",
+    "list_people",
+    "named_and_counted",
+]
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+"""The endings of images, in small letters; capitals do not matter. Of an animation the first picture is read."""
+
+LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"}
+MANIFEST_NAMES = 100  # files that a manifest names; the rest is counted
+PART = 1024  # images copied at a time
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder is what systems leave behind: `.DS_Store`, `._x`, `Thumbs.db`, `__MACOSX`."""
+    return name.startswith(".") or name.lower() in LITTER
+
+
+def is_image(name: str | Path) -> bool:
+    """Whether a file of this name counts as an image."""
+    path = Path(name)
+    return path.suffix.lower() in ENDINGS and not is_litter(path.name)
+
+
+def first_few(names: Sequence[str], few: int = 10) -> str:
+    """The first few of many names, and how many there are.
+
+    >>> first_few(["a", "b", "c"], few=2)
+    'a, b, ... (3 in all)'
+    """
+    return ", ".join(names[:few]) + (f", ... ({len(names):,} in all)" if len(names) > few else "")
+
+
+def named_and_counted(what: str, lines: Sequence[str]) -> dict[str, Any]:
+    """What a manifest says of files that a pack does not hold: how many, and the first hundred."""
+    return {what: len(lines), f"{what}_files": list(lines[:MANIFEST_NAMES])}
+
+
+def decode(source: str | Path | bytes, name: str = "", side: int | None = None) -> np.ndarray:
+    """Decode an image, upright and in colour.
+
+    It is turned as its EXIF orientation says. Grey becomes three equal channels, 16 bits become 8, transparent pixels
+    are laid over white, and palettes, CMYK and the like are converted.
+
+    Parameters
+    ----------
+    source
+        A file, or its bytes.
+    name
+        What an error calls the image; by default the path.
+    side
+        Refuse an image that is not `side` x `side` pixels, before its pixels are decoded.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W, 3) uint8 RGB.
+
+    Raises
+    ------
+    DataError
+        With the name and the reason: not there, empty, not an image, truncated, of another size or kind of numbers.
+    """
+    name = name or (str(source) if isinstance(source, (str, Path)) else "image")
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if side is not None and image.size != (side, side):
+                raise DataError(f"{image.width}x{image.height} pixels, not {side}x{side}")
+            return _rgb(ImageOps.exif_transpose(image))
+    except Exception as error:  # Pillow's readers raise many kinds for damaged files
+        raise DataError(f"{name}: {_reason(source, error)}") from error
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8; `image` may have any mode of Pillow."""
+    if image.mode == "F":
+        raise DataError("its pixels are floating-point numbers: save it with 8 bits a channel")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise DataError("its grey values go beyond 16 bits: save it with 8 bits a channel")
+        grey = ((values + 128) // 257).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image.convert("RGB"))
+
+
+def _reason(source: str | Path | bytes, error: Exception) -> str:
+    if not isinstance(error, UnidentifiedImageError):
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror.lower()
+        return str(error) or type(error).__name__
+    begin = source[:64] if isinstance(source, bytes) else _first_bytes(Path(source))
+    if not begin:
+        return "the file is empty"
+    if begin.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, not an image"
+    return "no image of a known format"
+
+
+def _first_bytes(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(64)
+
+
+@dataclass
+class Listing:
+    """The images of a folder that holds a folder for each person.
+
+    Parameters
+    ----------
+    people
+        The images of each person, both in the order of their names; a person may have none.
+    loose
+        Names of images that lie beside the people's folders.
+    left_out
+        A line on each other file or folder that is no image of a person, such as `Ada/1.heic: ends in .heic, ...`.
+    """
+
+    people: dict[str, list[Path]] = field(default_factory=dict)
+    loose: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def images(self) -> list[Path]:
+        """All images, person by person."""
+        return [image for images in self.people.values() for image in images]
+
+
+def list_images(folder: Path, prefix: str = "") -> tuple[list[Path], list[str]]:
+    """List the images of one folder in the order of their names.
+
+    Returns
+    -------
+    tuple
+        The images, and a line on each file, link or folder that is none, its name after `prefix`. What systems leave
+        behind (`is_litter`) is in neither.
+    """
+    images, left_out = [], []
+    for entry in sorted(folder.iterdir()):
+        if is_litter(entry.name):
+            continue
+        if entry.is_file() and is_image(entry):
+            images.append(entry)
+        else:
+            left_out.append(f"{prefix}{entry.name}: {_why_left_out(entry)}")
+    return images, left_out
+
+
+def list_people(folder: Path) -> Listing:
+    """List the images of a folder that holds a folder for each person; the folders' own folders are left out.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        Where `folder` is none.
+    """
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder} does not exist: give a folder that holds a folder for each person")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: give a folder that holds a folder for each person")
+    listing = Listing()
+    for entry in sorted(folder.iterdir()):
+        if is_litter(entry.name):
+            continue
+        if entry.is_dir():
+            listing.people[entry.name], left_out = list_images(entry, f"{entry.name}/")
+            listing.left_out += left_out
+        elif entry.is_file() and is_image(entry):
+            listing.loose.append(entry.name)
+        else:
+            listing.left_out.append(f"{entry.name}: {_why_left_out(entry)}")
+    return listing
+
+
+def _why_left_out(entry: Path) -> str:
+    if entry.is_dir():
+        return "a folder within a person's folder"
+    if not entry.exists():
+        return "a link to nothing" if entry.is_symlink() else "not there any more"
+    if not entry.is_file():
+        return "no file"
+    return f"ends in {entry.suffix or 'nothing'}, not as an image ({', '.join(ENDINGS)})"
+
+
+class BadImages:
+    """What a reader does with images that cannot be used: skip and name them, or refuse the first.
+
+    Parameters
+    ----------
+    on_bad
+        "skip" or "refuse".
+
+    Attributes
+    ----------
+    lines
+        `name: reason` of each skipped image.
+    """
+
+    def __init__(self, on_bad: str):
+        if on_bad not in ("skip", "refuse"):
+            raise SettingError(f'on_bad is "skip" or "refuse", not {on_bad!r}')
+        self.on_bad = on_bad
+        self.lines: list[str] = []
+
+    def decode(self, source: Path | bytes, name: str, side: int | None = None) -> np.ndarray | None:
+        """Decode as `decode` does; None for a skipped image. Raises DataError at the first with on_bad="refuse"."""
+        try:
+            return decode(source, name, side)
+        except DataError as error:
+            self.add(str(error), error)
+            return None
+
+    def add(self, line: str, cause: Exception | None = None) -> None:
+        """Skip what `line` names and says the reason of, or refuse it."""
+        if self.on_bad == "refuse":
+            raise DataError(f'{line}. Mend or delete it, or pass on_bad="skip"') from cause
+        self.lines.append(line)
+
+    def first(self) -> str:
+        """An error's last sentence, on the first of them."""
+        return f". The first that is bad: {self.lines[0]}" if self.lines else ""
+
+    def spec(self) -> dict[str, Any]:
+        """What the manifest says of them."""
+        return {"on_bad": self.on_bad, **named_and_counted("skipped", self.lines)}
+
+
+class Spool:
+    """Images that wait in a temporary file, beside the pack to be, until it is known which are good.
+
+    They may be more than memory holds. Use as a context manager: leaving it removes the file.
+    """
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._telling = store.telling(folder, of_others=True)
+        self._folder = folder
+        self._shape: tuple[int, ...] = ()
+        self.count = 0
+
+    def __enter__(self) -> Spool:
+        self._telling.__enter__()
+        self._file = tempfile.TemporaryFile(dir=self._folder)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
+        self._file.close()
+        return self._telling.__exit__(kind, error, trace)
+
+    def add(self, image: np.ndarray) -> None:
+        """Append a uint8 image; all have one shape."""
+        if self._shape not in ((), image.shape):
+            raise ValueError(f"images of {image.shape} and {self._shape} cannot be in one pack")
+        self._shape = image.shape
+        self._file.write(image.tobytes())
+        self.count += 1
+
+    def parts(self) -> Iterator[np.ndarray]:
+        """Yield them again in parts of (n, *shape)."""
+        self._file.seek(0)
+        for start in range(0, self.count, PART):
+            number = min(PART, self.count - start)
+            content = self._file.read(number * int(np.prod(self._shape)))
+            yield np.frombuffer(content, np.uint8).reshape(number, *self._shape)
