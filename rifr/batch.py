@@ -200,8 +200,7 @@ def summary(out: Path) -> pd.DataFrame:
     different versions of a chapter or of the library are not averaged: a column `version` tells them apart.
     `attrs["by"]` says what a measure's numbers are of, in the order in which the chapter names it.
     """
-    from scipy import stats  # not at the top: workers import this module too
-
+    from rifr import metrics  # not at the top: workers import this module too
     from rifr.display import RECORDED
 
     rows: list[dict[str, Any]] = []
@@ -235,10 +234,14 @@ def summary(out: Path) -> pd.DataFrame:
         del settings["version"], tidy["version"]
     columns = [*settings, "measure"]
     columns += [name for name in tidy.columns if name not in (*columns, "value")]
-    table = tidy.groupby(columns, sort=False, dropna=False).value.agg(["mean", "std", "count"]).reset_index()
-    half = stats.t.ppf(0.975, np.maximum(table["count"] - 1, 1)) * table["std"] / np.sqrt(table["count"])
-    found = table[columns].assign(
-        mean=table["mean"], low=table["mean"] - half, high=table["mean"] + half, seeds=table["count"]
+    groups = tidy.groupby(columns, sort=False, dropna=False).value.agg(list).reset_index()
+    measured = [np.array(values)[np.isfinite(values)] for values in groups.value]
+    means = [metrics.t_interval(values) if len(values) else metrics.UNKNOWN for values in measured]
+    found = groups[columns].assign(
+        mean=[mean.estimate for mean in means],
+        low=[mean.low for mean in means],
+        high=[mean.high for mean in means],
+        seeds=[len(values) for values in measured],
     )
     found.attrs["by"] = by
     return found

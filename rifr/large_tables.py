@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from rifr import display, records, reported
 from rifr.display import label
+from rifr.metrics import t_interval
 from rifr.native_results import METRES
 
 MECHANISMS = (
@@ -125,8 +125,8 @@ def interval(part: pd.DataFrame) -> tuple[float, float, float]:
     if len(values) == 1:
         low, high = part.iloc[0][["low", "high"]].astype(float)
         return float(values[0]), float(low), float(high)
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+    mean = t_interval(values)
+    return mean.estimate, mean.low, mean.high
 
 
 def beside(build: Any, large: Large | None, draw: Callable[[Large], Any], networks: Sequence[str] = ()) -> Any:

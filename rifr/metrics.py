@@ -8,18 +8,30 @@ of sums of per-person counts; drawing P people with replacement gives each a mul
 are one matrix product of weights and counts.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
+from scipy import stats
 
-__all__ = ["Interval", "average_precision", "average_precision_of_ranks", "cmc", "interval"]
+from rifr.errors import DataError, SettingError
+
+__all__ = [
+    "UNKNOWN",
+    "Interval",
+    "average_precision",
+    "average_precision_of_ranks",
+    "cmc",
+    "interval",
+    "t_interval",
+    "wilson_interval",
+]
 
 ROOM = 2**22  # weights drawn at a time: 32 MiB
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the ends of its interval, as shares (0 to 1; a difference: -1 to 1)."""
+    """An estimate and the ends of its interval, as fractions (0 to 1; a difference: -1 to 1)."""
 
     low: float
     estimate: float
@@ -30,13 +42,38 @@ class Interval:
 
     def __format__(self, spec: str) -> str:
         """In per cent, `f"{interval:.2f}"` with two decimals (default: one)."""
-        low, estimate, high = (format(100 * value, spec or ".1f") for value in (self.low, self.estimate, self.high))
+        low, estimate, high = (format(value, spec or ".1f") for value in astuple(self.percent()))
         return f"{estimate} [{low}, {high}]"
+
+    def format(self, digits: int = 1) -> str:
+        """In per cent, as tables print it: "51.2 (48.7–53.7)"; "to" between ends of which one is negative."""
+        low, estimate, high = (f"{round(value, digits) + 0.0:.{digits}f}" for value in astuple(self.percent()))
+        if np.isnan(self.low) or np.isnan(self.high):
+            return estimate
+        return f"{estimate} ({low}{' to ' if '-' in low + high else '–'}{high})"
+
+    def percent(self) -> "Interval":
+        """The same in per cent (a difference: in percentage points)."""
+        return Interval(100 * self.low, 100 * self.estimate, 100 * self.high)
+
+    def row(self, name: str) -> dict[str, float]:
+        """Columns of a table, in per cent: the estimate under `name`, and the ends as low and high."""
+        percent = self.percent()
+        return {name: percent.estimate, "low": percent.low, "high": percent.high}
+
+    @property
+    def sign(self) -> int:
+        """1 where the whole interval lies above zero, -1 where it lies below, else 0: undecided (NaN too)."""
+        return int(self.low > 0) - int(self.high < 0)
 
     @property
     def decided(self) -> bool:
         """Whether zero lies outside: for a difference, whether the data tell the two apart."""
-        return self.low > 0 or self.high < 0
+        return self.sign != 0
+
+
+UNKNOWN = Interval(np.nan, np.nan, np.nan)
+"""What cannot be measured: a rate that so few trials do not resolve."""
 
 
 def average_precision(found: np.ndarray, kind: str = "trapezoid") -> float:
@@ -142,3 +179,33 @@ def interval(
         rates.append(sums[:, 0] / sums[:, 1])
     low, high = np.quantile(np.concatenate(rates), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(above.sum() / below.sum()), float(high))
+
+
+def t_interval(values: np.ndarray, level: float = 0.95) -> Interval:
+    """The mean of a few independent values, such as one per seed, with Student's interval.
+
+    Parameters
+    ----------
+    values
+        (N,) in any unit. Of a single value there is no interval: its ends are NaN.
+    level
+        The chance that such an interval holds the mean.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not len(values):
+        raise DataError(f"values are one or more numbers, (N,), not {values.shape}")
+    mean = float(values.mean())
+    if len(values) == 1:
+        return Interval(np.nan, mean, np.nan)
+    if np.ptp(values) == 0:  # equal seeds: Student's interval has no width, and SciPy warns of it
+        return Interval(mean, mean, mean)
+    ends = stats.ttest_1samp(values, 0).confidence_interval(level)
+    return Interval(float(ends.low), mean, float(ends.high))
+
+
+def wilson_interval(hits: int, trials: int, level: float = 0.95) -> Interval:
+    """The fraction of independent trials that hit, with Wilson's interval."""
+    if not 0 < level < 1:
+        raise SettingError(f"level lies between 0 and 1, not {level}")
+    ends = stats.binomtest(int(hits), int(trials)).proportion_ci(level, method="wilson")
+    return Interval(float(ends.low), hits / trials, float(ends.high))

@@ -1,8 +1,19 @@
 import numpy as np
 import pytest
 
+from scipy import stats
+
 from rifr import metrics
-from rifr.metrics import Interval, average_precision, average_precision_of_ranks, cmc, interval
+from rifr.errors import DataError, SettingError
+from rifr.metrics import (
+    Interval,
+    average_precision,
+    average_precision_of_ranks,
+    cmc,
+    interval,
+    t_interval,
+    wilson_interval,
+)
 
 
 def people(rng, count=40, spread=3.0):
@@ -81,7 +92,41 @@ def test_a_higher_level_is_a_wider_interval():
 def test_an_interval_reads_in_per_cent():
     assert str(Interval(0.1, 0.25, 0.5)) == "25.0 [10.0, 50.0]"
     assert f"{Interval(0.1, 0.25, 0.5):.2f}" == "25.00 [10.00, 50.00]"
-    assert Interval(0.1, 0.25, 0.5).decided
+
+
+def test_an_interval_is_formatted_in_per_cent_and_says_to_which_side_of_zero_it_lies():
+    assert Interval(0.487, 0.512, 0.537).format() == "51.2 (48.7–53.7)"
+    assert Interval(-0.0304, -0.012, 0.004).format(2) == "-1.20 (-3.04 to 0.40)"
+    assert Interval(-0.00001, 0.1, 0.2).format() == "10.0 (0.0–20.0)"
+    assert Interval(np.nan, 0.5, np.nan).format() == "50.0"
+    assert Interval(0.25, 0.5, 0.75).percent() == Interval(25, 50, 75)
+    assert Interval(0.25, 0.5, 0.75).row("rank1") == {"rank1": 50, "low": 25, "high": 75}
+    signs = {(0.1, 0.2): 1, (-0.2, -0.1): -1, (-0.1, 0.1): 0, (0, 0.1): 0, (-0.1, 0): 0, (np.nan, np.nan): 0}
+    for (low, high), sign in signs.items():
+        assert Interval(low, (low + high) / 2, high).sign == sign
+        assert Interval(low, (low + high) / 2, high).decided == (sign != 0)
+
+
+def test_students_interval_is_that_of_its_formula():
+    values = np.array([1.0, 2.5, 2.0, 4.0])
+    half = stats.t.ppf(0.95, 3) * values.std(ddof=1) / 2
+    sure = t_interval(values, level=0.9)
+    assert [sure.low, sure.estimate, sure.high] == pytest.approx([2.375 - half, 2.375, 2.375 + half])
+    assert t_interval([3.0, 3.0]) == Interval(3, 3, 3)
+    alone = t_interval([3.0])
+    assert alone.estimate == 3 and np.isnan(alone.low) and np.isnan(alone.high) and not alone.decided
+    with pytest.raises(DataError, match="values"):
+        t_interval([])
+
+
+def test_wilsons_interval_is_that_of_its_formula():
+    hits, trials, z = 17, 20, stats.norm.ppf(0.975)
+    centre = (hits + z**2 / 2) / (trials + z**2)
+    half = z / (trials + z**2) * np.sqrt(hits * (trials - hits) / trials + z**2 / 4)
+    sure = wilson_interval(hits, trials)
+    assert [sure.low, sure.estimate, sure.high] == pytest.approx([centre - half, 0.85, centre + half])
+    with pytest.raises(SettingError, match="level"):
+        wilson_interval(hits, trials, level=95)
 
 
 @pytest.mark.parametrize(
