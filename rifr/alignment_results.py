@@ -23,7 +23,7 @@ from rifr.landmarks import LandmarkRun
 from rifr.packs import SIDE, TEMPLATE, FacePack
 from rifr.presets import Preset
 from rifr.protocols import identification
-from rifr.runs import Run
+from rifr.training.runs import Run
 
 __all__ = ["Errors", "cost_of_errors", "detected", "landmark_errors", "order_of_steps"]
 

@@ -288,7 +288,8 @@ def _align(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from rifr import distributed, landmarks, native_results, recipes, rehearsal, results, side_by_side, splits, train
+    from rifr import landmarks, native_results, recipes, rehearsal, results, side_by_side, splits
+    from rifr.training import process_group, trainer
 
     preset = _preset(options)
     names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
@@ -302,13 +303,13 @@ def _train(options: argparse.Namespace) -> None:
     if options.all:  # one queue for all that the chapters ask for: no core waits
         side_by_side.run(
             [
-                *train.calls(names, preset, options.seed, faces.train),
+                *trainer.calls(names, preset, options.seed, faces.train),
                 *native_results.calls(preset, options.seed, faces),
                 *landmarks.calls(preset, options.seed),
             ]
         )
     trained = results.fit_all(names, preset, options.seed, faces)
-    if not distributed.first():
+    if not process_group.first():
         return
     for name, run in trained.items():
         last = run.history[-1]
@@ -399,7 +400,7 @@ def _batch(options: argparse.Namespace) -> None:
 
 
 def _runs(options: argparse.Namespace) -> None:
-    from rifr import runs
+    from rifr.training import runs
 
     stored = runs.stored()
     for run in stored:

@@ -41,12 +41,12 @@ from rifr import (
     splits,
     standins,
     store,
-    train,
 )
 from rifr.presets import Preset
-from rifr.runs import Run
 from rifr.side_by_side import Call
 from rifr.splits import FaceSplits
+from rifr.training import trainer
+from rifr.training.runs import Run
 
 ORDER = ("hr-only", "hr+lr", "proposed", "lr-only", "kl-only", "shared-only")
 """The networks in the order of training: what a time that runs out leaves is the paper's main comparison."""
@@ -87,12 +87,12 @@ def make(
         raise ValueError("a list of pairs and the folder of its images belong together: give both or none.")
     out = out or records.folder() / "large.json"
     faces = {seed: splits.face_splits(preset, seed, progress=progress) for seed in seeds}
-    calls = [call for seed in seeds for call in train.calls(names, preset, seed, faces[seed].train, progress)]
+    calls = [call for seed in seeds for call in trainer.calls(names, preset, seed, faces[seed].train, progress)]
     # Teachers first, so that no student waits for one; landmark networks, which are short, last.
     calls.sort(key=lambda call: call.keywords["recipe"] != recipes.TEACHER)
     side_by_side.run(calls + [call for seed in seeds for call in landmarks.calls(preset, seed, ["wing+lr"])])
     wanted = {"preset": preset, "pairs": str(pairs), "images": str(images), "progress": progress}
-    trained = all(train.find(name, preset, seed, faces[seed].train) for name in names for seed in seeds)
+    trained = all(trainer.find(name, preset, seed, faces[seed].train) for name in names for seed in seeds)
     if trained:  # seeds are measured side by side
         side_by_side.run(
             [Call("rifr.large_record", "measured", {**wanted, "seed": seed, "networks": names}) for seed in seeds]
@@ -101,7 +101,7 @@ def make(
     for seed in seeds:
         done: list[str] = []
         for name in names:
-            train.fit(name, preset, seed, faces[seed].train, progress)
+            trainer.fit(name, preset, seed, faces[seed].train, progress)
             done.append(name)
             if not trained or name == names[-1]:
                 rows[seed] = measured(seed=seed, networks=done, **wanted)
@@ -115,7 +115,7 @@ def measured(
     """The rows of one seed, found in the store or measured."""
     preset = presets.get(preset)
     faces = splits.face_splits(preset, seed, progress=progress)
-    trained = {name: train.fit(name, preset, seed, faces.train, progress) for name in networks}
+    trained = {name: trainer.fit(name, preset, seed, faces.train, progress) for name in networks}
     key = store.digest(
         preset,
         [run.key for run in trained.values()],
@@ -231,7 +231,7 @@ def _record(
 ) -> dict[str, Any]:
     seeds = list(rows)
     runs = {
-        name: [run for seed in seeds if (run := train.find(name, preset, seed, faces[seed].train))] for name in names
+        name: [run for seed in seeds if (run := trainer.find(name, preset, seed, faces[seed].train))] for name in names
     }
     first, device = faces[seeds[0]], next(run.record for found in runs.values() for run in found)
     provenance = {

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from rifr import align, metrics, native, presets, side_by_side, store, train
+from rifr import align, metrics, native, presets, side_by_side, store
 from rifr.align import Aligner
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -29,9 +29,10 @@ from rifr.readers import tinyface as tinyface_reader
 from rifr.readers.scface import METRES, ScfaceSets
 from rifr.readers.tinyface import TinyFaceSets
 from rifr.results import HIGH, Embedder, Outcome, features
-from rifr.runs import Run
 from rifr.side_by_side import Call
 from rifr.splits import FaceSplits
+from rifr.training import trainer
+from rifr.training.runs import Run
 
 VARIANTS = {
     "proposed, native": {"low_kind": "native"},
@@ -165,7 +166,7 @@ def fit_variants(
     """The runs of `VARIANTS` by name, found or trained; all learn from the proposed student's own teacher."""
     side_by_side.run(calls(preset, seed, faces, progress, names))
     return {
-        name: train.fit("proposed", presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
+        name: trainer.fit("proposed", presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
         for name in names
     }
 
@@ -177,7 +178,7 @@ def calls(
     return [
         call
         for name in names
-        for call in train.calls(["proposed"], presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
+        for call in trainer.calls(["proposed"], presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
         if call.keywords["recipe"] == "proposed"
     ]
 

@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rifr import distributed, feed, packs, recipes, store, train
+from rifr import packs, recipes, store
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import archive
 from rifr.readers.folder import ENDINGS
 from rifr.recipes import Recipe
+from rifr.training import batches, process_group, trainer
 
 FACE = packs.SIDE**2 * 3
 """Bytes of a face in a pack."""
@@ -82,7 +83,7 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str] = ("", "
     faces = given if any(roots) else expected
     report.lines.append(
         f"preset {preset.name}: {training.network}, {training.epochs} epochs, batch {training.batch_size}, "
-        f"{training.precision}, {distributed.size()} process(es)"
+        f"{training.precision}, {process_group.size()} process(es)"
     )
     if preset.name == "paper" and not any(roots):
         report.wrong.append(
@@ -109,11 +110,11 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
     """One step of a recipe on this process's device, on noise: degradation, forward, backward, optimiser. A CPU takes
     `FEW` photos, and time and memory are in proportion."""
     training = preset.training
-    fabric = distributed.fabric(training.precision)
+    fabric = process_group.fabric(training.precision)
     whole = training.batch_size // fabric.world_size
     share = whole if fabric.device.type == "cuda" else min(whole, FEW)
     draw = np.random.default_rng(0)
-    student = train.Student(training, people)
+    student = trainer.Student(training, people)
     optimiser = torch.optim.SGD(student.parameters(), training.learning_rate, training.momentum)
     module, optimiser = fabric.setup(student.to(memory_format=torch.channels_last), optimiser)
     images = torch.from_numpy(draw.integers(0, 256, (share, packs.SIDE, packs.SIDE, 3), np.uint8)).to(fabric.device)
@@ -126,12 +127,12 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
         began = time.perf_counter()
         for start in range(0, share, at_once):
             cut = slice(start, start + at_once)
-            width_of = feed.widths_of(len(labels[cut]), recipe, training, draw)
-            x = feed.batch_of(images[cut], width_of, recipe, training, draw)
+            width_of = batches.widths_of(len(labels[cut]), recipe, training, draw)
+            x = batches.batch_of(images[cut], width_of, recipe, training, draw)
             z = module(x).float()
             part = teacher and (teacher[0][cut], teacher[1][cut])
             fabric.backward(
-                train.recipe_loss(
+                trainer.recipe_loss(
                     recipe, training, z, module.softmax.weight, labels[cut], part, len(x) // len(labels[cut])
                 )
             )
@@ -146,13 +147,13 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
 def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequence[Faces]) -> None:
     """Disk, memory and time, added to the report."""
     training, (photos, people) = preset.training, (faces[0].images, faces[0].people)
-    device = distributed.fabric(training.precision).device
+    device = process_group.fabric(training.precision).device
     steps = photos // training.batch_size * training.epochs
     taken = {}
     for recipe in chosen:  # recipes that differ by their loss alone take as long
         kind = (recipe.high, recipe.low, recipe.needs_teacher)
         taken[kind] = taken.get(kind) or measured_step(recipe, preset, people)
-    weights = sum(p.numel() for p in train.Student(training, people).parameters()) * 4
+    weights = sum(p.numel() for p in trainer.Student(training, people).parameters()) * 4
     writes = {
         "packs": sum(one.images * FACE for one in faces if one.new),
         "runs, and one that is under way": weights * (len(chosen) + 2),

@@ -19,12 +19,13 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from tqdm import tqdm
 
-from rifr import degrade, embed, geometry, metrics, packs, presets, runs, store, train
+from rifr import degrade, embed, geometry, metrics, packs, presets, store
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import identification, open_set, verification
-from rifr.runs import Run
 from rifr.splits import FaceSplits
+from rifr.training import runs, trainer
+from rifr.training.runs import Run
 
 PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
 HIGH = packs.SIDE
@@ -195,7 +196,7 @@ def fit_all(
     names: Iterable[str], preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True
 ) -> dict[str, Run]:
     """The runs of several recipes by name, found or trained."""
-    return train.fit_all(names, preset, seed, faces.train, progress)
+    return trainer.fit_all(names, preset, seed, faces.train, progress)
 
 
 def features(

@@ -32,8 +32,8 @@ from rifr.presets import Preset
 from rifr.protocols import pairs as pairs_protocol
 from rifr.readers import pair_list
 from rifr.results import HIGH, PROTOCOLS, Embedder
-from rifr.runs import Run
 from rifr.scorecard import COLUMNS, Score
+from rifr.training.runs import Run
 
 __all__ = ["MEASURES", "named", "score"]
 

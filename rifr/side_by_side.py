@@ -36,7 +36,7 @@ WORKERS = "RIFR_WORKERS"
 
 @dataclass(frozen=True)
 class Call:
-    """A function of this library by name ("rifr.train", "fit"), its keywords, and a pack for its keyword `faces`."""
+    """A function of this library by name ("rifr.training.trainer", "fit"), its keywords, and a pack for its keyword `faces`."""
 
     module: str
     function: str

@@ -321,9 +321,10 @@ def prepared(work: Path, names: list[str]) -> None:
                 Image.fromarray(pixels).save(inputs / "photos" / f"person-{person}" / f"{n}.png")
         from rifr.readers import folder  # noqa: F401
     if {"train", "embed"} & set(names):
-        from rifr import degrade, landmarks, native_results, scoring, train  # noqa: F401
+        from rifr import degrade, landmarks, native_results, scoring  # noqa: F401
+        from rifr.training import trainer
 
-        train.WORTH_A_PROCESS = 10**9
+        trainer.WORTH_A_PROCESS = 10**9
         degrade.to_width(np.zeros((1, 112, 112, 3), np.uint8), 16)
         for seed, (name, people, images) in enumerate([("train", 4, 6), ("probes", 4, 5), ("distractors", 40, 1)]):
             easy_faces(inputs / name, people, images, seed)

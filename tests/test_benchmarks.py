@@ -11,7 +11,8 @@ import pytest
 import torch
 from conftest import easy_faces
 
-from rifr import distributed, feed, metrics, presets, recipes, records, train
+from rifr import metrics, presets, recipes, records
+from rifr.training import batches, process_group, trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))  # scripts, not a package: they import each other by name
@@ -155,18 +156,18 @@ def test_degraded_images_are_opencvs_to_one_level():
 def test_the_published_step_has_the_trainers_loss(tmp_path, store_folder):
     pack, recipe, mini = easy_faces(tmp_path / "pack", people=3, images=4), recipes.get("proposed"), presets.get("mini")
     training_of = presets.get("mini", batch_size=4, epochs=1)
-    teacher = train.fit("hr-only", training_of, faces=pack, progress=False)
-    student = train.Student(mini.training, 3).eval()
+    teacher = trainer.fit("hr-only", training_of, faces=pack, progress=False)
+    student = trainer.Student(mini.training, 3).eval()
     loader = training.DataLoader(training.Photos(pack), 6)
     high, low, labels = next(iter(loader))
     assert high.shape == low.shape == (6, 3, 112, 112) and labels.tolist() == pack.labels[:6].tolist()
     assert high.abs().max() <= 1 and not torch.equal(high, low)
     theirs = training.loss_of(student, teacher.network(), teacher.softmax(), high, low)
-    looked_up = feed.TeacherOutputs(teacher, pack, mini.training, distributed.fabric(), progress=False)
+    looked_up = batches.TeacherOutputs(teacher, pack, mini.training, process_group.fabric(), progress=False)
     mirrored = torch.tensor(
         [not torch.equal(image, training.as_input(plain)) for image, plain in zip(high, pack.images[:6])]
     )
-    ours = train.recipe_loss(
+    ours = trainer.recipe_loss(
         recipe,
         mini.training,
         student(torch.cat([high, low])),

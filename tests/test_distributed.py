@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from rifr import distributed, presets, train
-from rifr.distributed import BatchNormOfAll
+from rifr import presets
 from rifr.recipes import RECIPES
+from rifr.training import process_group, trainer
+from rifr.training.process_group import BatchNormOfAll
 from tests.conftest import easy_faces
 
 PLAIN = replace(
@@ -25,11 +26,12 @@ PLAIN = replace(
 
 TRAIN = """
 import sys
-from rifr import distributed, presets, train
+from rifr import presets
+from rifr.training import process_group, trainer
 from rifr.packs import FacePack
 from tests.test_distributed import PLAIN
-run = train.fit(sys.argv[2], presets.get(PLAIN, **eval(sys.argv[3])), 0, FacePack.open(sys.argv[1]), progress=False)
-print("weights of process", distributed.rank(), "in", run.path, flush=True)
+run = trainer.fit(sys.argv[2], presets.get(PLAIN, **eval(sys.argv[3])), 0, FacePack.open(sys.argv[1]), progress=False)
+print("weights of process", process_group.rank(), "in", run.path, flush=True)
 """
 
 
@@ -73,10 +75,10 @@ def test_two_processes_end_with_the_weights_of_one_on_the_same_batches(tmp_path,
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "one"))
     if changes:  # processes take every second photo: 4 of each are the 8 that one takes at a time
         changes = {"micro_batch": 8}
-    one = train.fit(recipe, presets.get(PLAIN, **changes), 0, faces, progress=False)
-    two = train.Run.open(next((tmp_path / "two").glob(f"runs/{recipe}-*")))
-    torch.manual_seed(train._start(RECIPES[recipe], 0))
-    start = train.Student(presets.get(PLAIN).training, 5).state_dict()
+    one = trainer.fit(recipe, presets.get(PLAIN, **changes), 0, faces, progress=False)
+    two = trainer.Run.open(next((tmp_path / "two").glob(f"runs/{recipe}-*")))
+    torch.manual_seed(trainer._start(RECIPES[recipe], 0))
+    start = trainer.Student(presets.get(PLAIN).training, 5).state_dict()
     for name, value in one.weights().items():  # sums in another order, beside how far training went
         apart, moved = (two.weights()[name] - value).double().norm(), (value - start[name]).double().norm()
         assert apart <= 0.02 * moved and moved > 0, (name, apart, moved)
@@ -98,7 +100,7 @@ def test_photos_taken_a_few_at_a_time_give_the_gradient_of_the_whole_batch(tmp_p
     monkeypatch.setattr(nn.BatchNorm2d, "forward", lambda self, x: x * 1)
     for few in (0, 6):  # 6, 6 and 4 of 16
         monkeypatch.setenv("RIFR_STORE", str(tmp_path / str(few)))
-        run = train.fit("hr+lr", presets.get(PLAIN, micro_batch=few, learning_rate=0.002), 0, faces, progress=False)
+        run = trainer.fit("hr+lr", presets.get(PLAIN, micro_batch=few, learning_rate=0.002), 0, faces, progress=False)
         made[few] = run
     for name, value in made[0].weights().items():
         torch.testing.assert_close(
@@ -110,7 +112,7 @@ def test_photos_taken_a_few_at_a_time_give_the_gradient_of_the_whole_batch(tmp_p
 NORMALISE = """
 import sys, numpy as np, torch
 import torch.distributed as dist
-from rifr.distributed import BatchNormOfAll
+from rifr.training.process_group import BatchNormOfAll
 dist.init_process_group("gloo")
 rank, given = dist.get_rank(), np.load(sys.argv[1])
 layer = BatchNormOfAll(3)
@@ -161,8 +163,8 @@ def test_batch_normalisation_over_two_processes_is_pytorchs_over_both_their_rows
 
 def test_one_process_keeps_pytorchs_batch_normalisation():
     module = nn.Sequential(nn.BatchNorm2d(3))
-    assert type(distributed.synchronised(module, torch.device("cpu"))[0]) is nn.BatchNorm2d
-    assert (distributed.size(), distributed.rank(), distributed.first()) == (1, 0, True)
+    assert type(process_group.synchronised(module, torch.device("cpu"))[0]) is nn.BatchNorm2d
+    assert (process_group.size(), process_group.rank(), process_group.first()) == (1, 0, True)
 
 
 def test_in_evaluation_batch_normalisation_asks_nobody():
@@ -178,6 +180,6 @@ def test_where_the_network_cannot_be_compiled_training_says_so_and_goes_on(tmp_p
     monkeypatch.setattr(nn.Module, "compile", broken)
     plan, faces = presets.get(PLAIN, epochs=1, compile=True), easy_faces(tmp_path / "faces")
     with pytest.warns(UserWarning, match="torch.compile does not work here .no compiler was found.: training goes on"):
-        run = train.fit("hr-only", plan, 0, faces, progress=False)
-    plain = train.fit("hr-only", presets.get(PLAIN, epochs=1), 0, faces, progress=False)
+        run = trainer.fit("hr-only", plan, 0, faces, progress=False)
+    plain = trainer.fit("hr-only", presets.get(PLAIN, epochs=1), 0, faces, progress=False)
     assert all(torch.equal(value, plain.weights()[name]) for name, value in run.weights().items())

@@ -212,8 +212,9 @@ def test_signals_that_follow_at_once_do_not_disturb_the_clearing_away(tmp_path):
 
 BESIDE = """
 import sys
-from rifr import cli, train
-train.WORTH_A_PROCESS = 0
+from rifr import cli
+from rifr.training import trainer
+trainer.WORTH_A_PROCESS = 0
 sys.exit(cli.main(["train", "--recipe", "hr-only", "lr-only", "--preset", "smoke", "--set", "epochs=500", "--faces",
                    *sys.argv[1:]]))
 """

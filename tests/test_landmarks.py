@@ -151,7 +151,7 @@ def test_stopped_after_an_epoch_it_ends_with_the_same_weights(tmp_path, store_fo
     pack, plan = drawn_scenes(tmp_path / "pack", 32), smoke(epochs=3, channels=4, batch_size=16)
     whole = landmarks.fit(plan, 1, "l2+lr", pack, progress=False).network().state_dict()
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "other"))
-    real, calls = landmarks._epoch, []
+    real, calls = landmarks.training._epoch, []
 
     def stops(epoch, *rest):
         if epoch == 1 and not calls:
@@ -159,7 +159,7 @@ def test_stopped_after_an_epoch_it_ends_with_the_same_weights(tmp_path, store_fo
             raise KeyboardInterrupt
         return real(epoch, *rest)
 
-    monkeypatch.setattr(landmarks, "_epoch", stops)
+    monkeypatch.setattr(landmarks.training, "_epoch", stops)
     with pytest.raises(KeyboardInterrupt):
         landmarks.fit(plan, 1, "l2+lr", pack, progress=False)
     resumed = landmarks.fit(plan, 1, "l2+lr", pack, progress=False).network().state_dict()
@@ -173,7 +173,7 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(tmp_path, store_folde
     bare = FacePack(pack.images, pack.identities, None, {}, pack.manifest)
     with pytest.raises(ValueError, match="no landmarks"):
         landmarks.fit("smoke", 0, faces=bare)
-    monkeypatch.setattr(landmarks, "wing_loss", lambda found, target: (found * math.nan).mean())
+    monkeypatch.setattr(landmarks.training, "wing_loss", lambda found, target: (found * math.nan).mean())
     with pytest.raises(FloatingPointError, match="step 1 of epoch 1.*learning_rate"):
         landmarks.fit("smoke", 0, faces=pack, progress=False)
 
@@ -208,7 +208,7 @@ def test_all_networks_are_the_same_trained_side_by_side(tmp_path, monkeypatch):
     plan, made = smoke(people=2, images=4, epochs=1, channels=4, batch_size=4), []
     for store, worth in (("apart", 0), ("here", 10**9)):
         monkeypatch.setenv("RIFR_STORE", str(tmp_path / store))
-        monkeypatch.setattr(landmarks.train, "WORTH_A_PROCESS", worth)
+        monkeypatch.setattr(landmarks.training.trainer, "WORTH_A_PROCESS", worth)
         made.append(landmarks.fit_all(plan, 0, ("wing+lr", "l2+lr"), progress=False))
     for name, run in made[0].items():
         ours, theirs = run.network().state_dict(), made[1][name].network().state_dict()

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rifr import cli, display, large_record, large_tables, presets, results, splits, train
+from rifr import cli, display, large_record, large_tables, presets, results, splits
 from rifr.large_tables import Large
+from rifr.training import trainer
 
 TINY = replace(
     presets.get("smoke"),
@@ -59,7 +60,7 @@ def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, s
     assert set(rows.seed) == {1, 3} and out.stat().st_size < 100_000
 
     faces = splits.face_splits(TINY, 1, progress=False)
-    trained = train.fit_all(["hr-only", "proposed"], TINY, 1, faces.train, progress=False)
+    trained = trainer.fit_all(["hr-only", "proposed"], TINY, 1, faces.train, progress=False)
     outcome = results.identify(trained, faces, TINY, progress=False)
     of_one = rows[rows.seed == 1]
     for told in outcome.table().itertuples():
@@ -79,7 +80,7 @@ def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, s
     assert (row.network, row.other, row.value) == ("proposed", "hr-only", pytest.approx(told.difference, abs=1e-3))
     assert record["provenance"]["training_seconds"]["hr-only"] == round(
         sum(
-            train.find("hr-only", TINY, seed, splits.face_splits(TINY, seed, progress=False).train).record["seconds"]
+            trainer.find("hr-only", TINY, seed, splits.face_splits(TINY, seed, progress=False).train).record["seconds"]
             for seed in (1, 3)
         )
     )

@@ -22,10 +22,10 @@ from rifr import (
     reported,
     results,
     standins,
-    train,
 )
 from rifr.protocols import identification
 from rifr.splits import FaceSplits
+from rifr.training import trainer
 from tests.conftest import easy_faces
 
 matplotlib.use("Agg")
@@ -189,7 +189,7 @@ def test_variants_are_the_proposed_student_with_other_fields_and_its_own_teacher
     faces = fake_faces(tmp_path)
     plan = presets.get("smoke", epochs=1, batch_size=4, embedding=8)
     runs = native_results.fit_variants(plan, 0, faces, progress=False)
-    proposed = train.fit("proposed", plan, 0, faces.train, progress=False)
+    proposed = trainer.fit("proposed", plan, 0, faces.train, progress=False)
     assert list(runs) == ["proposed, native", "proposed, native and tight"]
     assert {run.record["teacher"] for run in runs.values()} == {proposed.record["teacher"]}
     for name, run in runs.items():

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from rifr import degrade, geometry, presets, results, train
+from rifr import degrade, geometry, presets, results
 from rifr.protocols import identification, open_set, verification
 from rifr.splits import FaceSplits
+from rifr.training import trainer
 from tests.conftest import easy_faces
 from tests.test_train import TINY
 
@@ -119,4 +120,4 @@ def test_the_teachers_softmax_is_summarised(trained):
     faces, _, runs = trained
     found = results.teacher_entropy(runs["hr-only"], faces.train)
     assert 0 < found["right"] <= 1 and 0 < found["entropy"] < found["most"] == pytest.approx(np.log(6))
-    assert train.run_key(runs["hr-only"].recipe, TINY.training, 0, faces.train, None) != runs["hr-only"].key
+    assert trainer.run_key(runs["hr-only"].recipe, TINY.training, 0, faces.train, None) != runs["hr-only"].key

@@ -5,8 +5,9 @@ import pytest
 import torch
 from conftest import easy_faces
 
-from rifr import presets, runs, side_by_side, train
+from rifr import presets, side_by_side
 from rifr.side_by_side import Call
+from rifr.training import runs, trainer
 
 
 def weights(run):
@@ -18,9 +19,9 @@ def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(tmp
     made = []
     for store, worth in (("apart", 0), ("here", 10**9)):
         monkeypatch.setenv("RIFR_STORE", str(tmp_path / store))
-        monkeypatch.setattr(train, "WORTH_A_PROCESS", worth)
-        assert train.find("proposed", "smoke", 0, faces) is None
-        made.append(train.fit_all(["proposed", "hr+lr", "hr-only"], "smoke", 0, faces, progress=False))
+        monkeypatch.setattr(trainer, "WORTH_A_PROCESS", worth)
+        assert trainer.find("proposed", "smoke", 0, faces) is None
+        made.append(trainer.fit_all(["proposed", "hr+lr", "hr-only"], "smoke", 0, faces, progress=False))
         assert list(made[-1]) == ["proposed", "hr+lr", "hr-only"] and len(runs.stored()) == 3
     for name, run in made[0].items():
         other = made[1][name]
@@ -31,15 +32,18 @@ def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(tmp
 def test_a_run_is_found_only_once_it_is_there(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "pack", people=4, images=8)
     plan = presets.get("smoke", epochs=1)
-    assert train.find("lr-only", plan, 0, faces) is None
-    run = train.fit("lr-only", plan, 0, faces, progress=False)
-    assert train.find("lr-only", plan, 0, faces) == run
-    assert train.find("lr-only", plan, 1, faces) is None and train.find("proposed", plan, 0, faces) is None
+    assert trainer.find("lr-only", plan, 0, faces) is None
+    run = trainer.fit("lr-only", plan, 0, faces, progress=False)
+    assert trainer.find("lr-only", plan, 0, faces) == run
+    assert trainer.find("lr-only", plan, 1, faces) is None and trainer.find("proposed", plan, 0, faces) is None
 
 
 def test_a_call_that_fails_elsewhere_shows_its_error_here(tmp_path, store_folder, capfd):
     faces = easy_faces(tmp_path / "pack", people=4, images=2)
-    calls = [Call("rifr.train", "fit", {"recipe": name, "preset": "smoke"}, faces) for name in ("lr-only", "hr-only")]
+    calls = [
+        Call("rifr.training.trainer", "fit", {"recipe": name, "preset": "smoke"}, faces)
+        for name in ("lr-only", "hr-only")
+    ]
     with pytest.raises(ValueError, match="8 images cannot fill a batch of 32"):
         side_by_side.run(calls, workers=2)
     assert "Traceback" not in capfd.readouterr().err
@@ -52,7 +56,7 @@ def test_faces_in_memory_stay_here(tmp_path, monkeypatch):
     )
     part = faces.take(np.arange(3))
     calls = [Call("rifr.packs", "require_disjoint_of_one", {}, part)] * 2
-    assert Call("rifr.train", "fit", {}, faces).pack == tmp_path / "pack" and calls[0].pack is None
+    assert Call("rifr.training.trainer", "fit", {}, faces).pack == tmp_path / "pack" and calls[0].pack is None
     with pytest.raises(AttributeError):
         side_by_side.run(calls, workers=2)
 
@@ -73,7 +77,9 @@ def test_an_interrupt_ends_the_other_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(side_by_side, "_start", start)
     monkeypatch.setattr(side_by_side.time, "sleep", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        side_by_side.run([Call("rifr.train", "fit", {"recipe": "hr-only", "preset": "smoke"}, faces)] * 3, workers=2)
+        side_by_side.run(
+            [Call("rifr.training.trainer", "fit", {"recipe": "hr-only", "preset": "smoke"}, faces)] * 3, workers=2
+        )
     assert len(started) == 2 and all(process.poll() is not None for process in started)
 
 

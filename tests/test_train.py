@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from rifr import distributed, feed, losses, presets, runs, train
+from rifr import losses, presets
 from rifr.recipes import RECIPES
+from rifr.training import batches, process_group, runs, trainer
 from tests.conftest import easy_faces
 
 TINY = replace(
@@ -38,40 +39,40 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path, 
     results = []
     for place, seed in [("a", 0), ("b", 0), ("c", 1)]:
         monkeypatch.setenv("RIFR_STORE", str(tmp_path / place))
-        results.append(weights(train.fit("lr-only", TINY, seed, faces, progress=False)))
+        results.append(weights(trainer.fit("lr-only", TINY, seed, faces, progress=False)))
     assert_equal(results[0], results[1])
     assert not torch.equal(results[0]["softmax.weight"], results[2]["softmax.weight"])
 
 
 def test_a_run_is_found_again_and_another_configuration_is_another_run(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces")
-    run = train.fit("hr-only", TINY, 0, faces, progress=False)
+    run = trainer.fit("hr-only", TINY, 0, faces, progress=False)
     stamp = (run.path / "record.json").stat().st_mtime_ns
-    assert (train.fit("hr-only", TINY, 0, faces, progress=False).path / "record.json").stat().st_mtime_ns == stamp
-    other = train.fit("hr-only", presets.get(TINY, epochs=1), 0, faces, progress=False)
+    assert (trainer.fit("hr-only", TINY, 0, faces, progress=False).path / "record.json").stat().st_mtime_ns == stamp
+    other = trainer.fit("hr-only", presets.get(TINY, epochs=1), 0, faces, progress=False)
     assert other.path != run.path and len(other.history) == 1 and len(run.history) == 3
     assert {found.key for found in runs.stored()} == {run.key, other.key}
 
 
 def test_training_learns_people_it_can_tell_apart(tmp_path, store_folder):
-    run = train.fit("hr-only", presets.get(TINY, epochs=6), 0, easy_faces(tmp_path / "faces"), progress=False)
+    run = trainer.fit("hr-only", presets.get(TINY, epochs=6), 0, easy_faces(tmp_path / "faces"), progress=False)
     assert run.history[-1]["accuracy"] > 0.8 > run.history[0]["accuracy"]
     assert run.history[-1]["loss"] < run.history[0]["loss"]
 
 
 KILLED = """
 import sys
-from rifr import train
+from rifr.training import trainer
 from rifr.packs import FacePack
 from tests.test_train import TINY
-train.fit("proposed", TINY, 0, FacePack.open(sys.argv[1]), progress=False)
+trainer.fit("proposed", TINY, 0, FacePack.open(sys.argv[1]), progress=False)
 """
 
 
 def test_killed_in_an_epoch_it_resumes_and_ends_with_the_same_weights(tmp_path, monkeypatch):
     faces = easy_faces(tmp_path / "faces", people=8, images=16)
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "whole"))
-    expected = weights(train.fit("proposed", TINY, 0, faces, progress=False))
+    expected = weights(trainer.fit("proposed", TINY, 0, faces, progress=False))
 
     environment = os.environ | {"RIFR_STORE": str(tmp_path / "killed")}
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path / "faces")], env=environment)
@@ -84,13 +85,13 @@ def test_killed_in_an_epoch_it_resumes_and_ends_with_the_same_weights(tmp_path, 
     assert not list((tmp_path / "killed").glob("runs/proposed*/record.json")), "killed too late to show anything"
 
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "killed"))
-    resumed = train.fit("proposed", TINY, 0, faces, progress=False)
+    resumed = trainer.fit("proposed", TINY, 0, faces, progress=False)
     assert_equal(weights(resumed), expected)
     assert len(resumed.history) == 3 and not list((tmp_path / "killed").glob("runs/*.partial.pt"))
 
     left = resumed.path.with_name(f"{resumed.path.name}.partial.pt")  # killed just before the checkpoint went
     left.write_bytes(b"an epoch")
-    train.fit("proposed", TINY, 0, faces, progress=False)
+    trainer.fit("proposed", TINY, 0, faces, progress=False)
     assert not left.exists()
 
 
@@ -114,7 +115,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_remedy(tmp_path, sto
     with pytest.raises(
         FloatingPointError, match=r"step \d+ of epoch \d+, at learning rate 1e\+12.*lower learning_rate"
     ):
-        train.fit("hr-only", wild, 0, easy_faces(tmp_path / "faces"), progress=False)
+        trainer.fit("hr-only", wild, 0, easy_faces(tmp_path / "faces"), progress=False)
     assert not list(store_folder.glob("runs/*/record.json"))
 
 
@@ -126,7 +127,7 @@ def test_the_loss_of_each_recipe_is_its_equation(name):
     z_teacher, q_pre = torch.randn(4, 5, generator=draw), torch.randn(4, 6, generator=draw).softmax(1)
     labels = torch.tensor([0, 5, 2, 2])
     teacher = (z_teacher, q_pre) if recipe.needs_teacher else None
-    loss = train.recipe_loss(recipe, TINY.training, z, w, labels, teacher, copies)
+    loss = trainer.recipe_loss(recipe, TINY.training, z, w, labels, teacher, copies)
 
     q = q_pre if name in ("kl-only", "proposed") else torch.eye(6)[labels]
     student = torch.stack([-(q[i % 4] * (w @ z[i]).log_softmax(0)).sum() for i in range(len(z))]).mean()
@@ -137,8 +138,8 @@ def test_the_loss_of_each_recipe_is_its_equation(name):
 
 def made(photos: torch.Tensor, name: str, training: presets.Training, draw: np.random.Generator) -> torch.Tensor:
     """(R, 3, 112, 112): what a step makes of photos, with the draws in a step's order."""
-    width_of = feed.widths_of(len(photos), RECIPES[name], training, draw)
-    return feed.batch_of(photos, width_of, RECIPES[name], training, draw)
+    width_of = batches.widths_of(len(photos), RECIPES[name], training, draw)
+    return batches.batch_of(photos, width_of, RECIPES[name], training, draw)
 
 
 @pytest.mark.parametrize(
@@ -222,10 +223,10 @@ def test_the_share_of_tight_crops_is_the_one_asked_for_and_the_other_images_stay
 def test_interrupted_with_cameras_and_tight_crops_it_ends_with_the_same_weights(tmp_path, monkeypatch):
     plan, faces = presets.get(TINY, low_kind="native", tight_crops=0.5), easy_faces(tmp_path / "faces", people=4)
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "whole"))
-    expected = weights(train.fit("hr+lr", plan, 0, faces, progress=False))
+    expected = weights(trainer.fit("hr+lr", plan, 0, faces, progress=False))
 
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "interrupted"))
-    real, epochs = train._epoch, []
+    real, epochs = trainer._epoch, []
 
     def stopped(epoch, *rest):
         if epoch == 2 and epochs.count(2) == 0:
@@ -233,17 +234,17 @@ def test_interrupted_with_cameras_and_tight_crops_it_ends_with_the_same_weights(
             raise KeyboardInterrupt
         return real(epoch, *rest)
 
-    monkeypatch.setattr(train, "_epoch", stopped)
+    monkeypatch.setattr(trainer, "_epoch", stopped)
     with pytest.raises(KeyboardInterrupt):
-        train.fit("hr+lr", plan, 0, faces, progress=False)
-    assert_equal(weights(train.fit("hr+lr", plan, 0, faces, progress=False)), expected)
+        trainer.fit("hr+lr", plan, 0, faces, progress=False)
+    assert_equal(weights(trainer.fit("hr+lr", plan, 0, faces, progress=False)), expected)
     assert epochs == [2]
 
 
 def test_a_student_of_tight_crops_has_the_teacher_of_whole_photos(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
     plain, changed = (
-        train.fit("proposed", presets.get(TINY, epochs=1, **changes), 0, faces, progress=False)
+        trainer.fit("proposed", presets.get(TINY, epochs=1, **changes), 0, faces, progress=False)
         for changes in ({}, {"low_kind": "native", "tight_crops": 0.5})
     )
     assert plain.record["teacher"] == changed.record["teacher"] and plain.key != changed.key
@@ -254,8 +255,8 @@ def test_a_student_of_tight_crops_has_the_teacher_of_whole_photos(tmp_path, stor
 
 def test_the_teachers_outputs_are_looked_up_for_photo_and_mirror_image(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
-    teacher = train.fit("hr-only", TINY, 0, faces, progress=False)
-    outputs = feed.TeacherOutputs(teacher, faces, TINY.training, distributed.fabric(), progress=False)
+    teacher = trainer.fit("hr-only", TINY, 0, faces, progress=False)
+    outputs = batches.TeacherOutputs(teacher, faces, TINY.training, process_group.fabric(), progress=False)
     z, q = outputs(np.array([3, 7]), torch.tensor([True, False]))
     shown = np.stack([faces.images[3][:, ::-1], faces.images[7]])
     with torch.no_grad():
@@ -267,7 +268,7 @@ def test_the_teachers_outputs_are_looked_up_for_photo_and_mirror_image(tmp_path,
 
 def test_the_step_schedule_is_the_papers():
     training = presets.PRESETS["paper"].training
-    rates = [0.1 * train._rate(epoch, 65, training) for epoch in range(65)]
+    rates = [0.1 * trainer._rate(epoch, 65, training) for epoch in range(65)]
     assert rates[:30] == pytest.approx([0.1] * 30)
     assert rates[30:45] == pytest.approx([0.01] * 15) and rates[45:] == pytest.approx([0.001] * 20)
     assert (training.batch_size, training.momentum, training.weight_decay, training.epochs) == (64, 0.9, 1e-4, 65)
@@ -276,7 +277,7 @@ def test_the_step_schedule_is_the_papers():
 def test_students_start_alike_and_not_from_the_teachers_noise(tmp_path, store_folder):
     faces, still = easy_faces(tmp_path / "faces", people=4), presets.get(TINY, epochs=1, learning_rate=1e-9)
     teacher, plain, proposed = (
-        train.fit(name, still, 0, faces, progress=False).softmax() for name in ("hr-only", "hr+lr", "proposed")
+        trainer.fit(name, still, 0, faces, progress=False).softmax() for name in ("hr-only", "hr+lr", "proposed")
     )
     torch.testing.assert_close(plain, proposed, atol=1e-6, rtol=0)
     angles = torch.nn.functional.cosine_similarity(plain, teacher).arccos().rad2deg()
@@ -285,19 +286,19 @@ def test_students_start_alike_and_not_from_the_teachers_noise(tmp_path, store_fo
 
 def test_a_student_can_start_from_its_teacher(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
-    teacher = train.fit("hr-only", TINY, 0, faces, progress=False)
-    student = train.Student(TINY.training, 4)
-    train._start_from(student, teacher, presets.get(TINY, student_start="teacher", softmax_start="teacher").training)
+    teacher = trainer.fit("hr-only", TINY, 0, faces, progress=False)
+    student = trainer.Student(TINY.training, 4)
+    trainer._start_from(student, teacher, presets.get(TINY, student_start="teacher", softmax_start="teacher").training)
     assert_equal(student.state_dict(), weights(teacher))
     torch.manual_seed(0)
-    student = train.Student(TINY.training, 4)
-    train._start_from(student, teacher, TINY.training)
+    student = trainer.Student(TINY.training, 4)
+    trainer._start_from(student, teacher, TINY.training)
     assert not torch.equal(student.softmax.weight, teacher.softmax())
 
 
 def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
     with pytest.raises(ValueError, match="hr-only, lr-only"):
-        train.fit("hr", TINY)
+        trainer.fit("hr", TINY)
     with pytest.raises(ValueError, match="smoke, mini, laptop, rendered, paper"):
         presets.get("huge")
     with pytest.raises(ValueError, match="no field 'epoch'.*epochs"):
@@ -311,4 +312,4 @@ def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
     with pytest.raises(ValueError, match="4 to 112"):
         presets.get("smoke", widths=[112, -20])
     with pytest.raises(ValueError, match="cannot fill a batch"):
-        train.fit("hr-only", TINY, 0, easy_faces(tmp_path / "few", people=2, images=2), progress=False)
+        trainer.fit("hr-only", TINY, 0, easy_faces(tmp_path / "few", people=2, images=2), progress=False)

@@ -1,4 +1,4 @@
-"""Training the proposed method as `rifr.train` does and as published code does: `training.py [--small]`.
+"""Training the proposed method as `rifr.training.trainer` does and as published code does: `training.py [--small]`.
 
 Ours trains as the chapters' networks are trained at the preset `mini`, on fewer photos: as many networks side by side as
 there are cores, a thread each. The teacher's look-up table, spread over the preset's epochs, is in its time; what is in
@@ -25,12 +25,13 @@ import torch
 from harness import SEED, Row, Side, main, measure
 from torch.utils.data import DataLoader, Dataset
 
-from rifr import losses, networks, presets, side_by_side, train
+from rifr import losses, networks, presets, side_by_side
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.recipes import LR_WIDTHS, TEACHER
-from rifr.runs import Run
 from rifr.side_by_side import Call
+from rifr.training import trainer
+from rifr.training.runs import Run
 
 
 class Photos(Dataset):
@@ -73,14 +74,19 @@ def make(people: int, images: int, epochs: int, batch: int, workers: int = 0, pr
     pack = FacePack.write(folder / "pack", parts, names, source="patterns", licence="CC0")
     plan = presets.get(preset)
     plan = replace(plan, training=replace(plan.training, batch_size=batch, epochs=epochs))
-    teachers = [train.fit(TEACHER, plan, seed, pack, progress=False) for seed in seeds()]
+    teachers = [trainer.fit(TEACHER, plan, seed, pack, progress=False) for seed in seeds()]
     return plan, pack, teachers[0], workers
 
 
 def ours(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> list[Run]:
     """A run a core, side by side; the faster of two times, as the rival's."""
     calls = [
-        Call("rifr.train", "fit", {"recipe": "proposed", "preset": preset, "seed": seed, "progress": False}, pack)
+        Call(
+            "rifr.training.trainer",
+            "fit",
+            {"recipe": "proposed", "preset": preset, "seed": seed, "progress": False},
+            pack,
+        )
         for seed in seeds()
     ]
     made = []
@@ -119,12 +125,12 @@ def two_networks(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> 
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network, w_pre = teacher.network().to(device), teacher.softmax().to(device)
-    student = train.Student(training, len(pack.people)).to(device).train()
+    student = trainer.Student(training, len(pack.people)).to(device).train()
     optimiser = torch.optim.SGD(
         student.parameters(), training.learning_rate, training.momentum, weight_decay=training.weight_decay
     )
     steps = len(loader) * training.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: train._rate(step, steps, training))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: trainer._rate(step, steps, training))
     values = []
     for _ in range(training.epochs):
         for high, low, _ in loader:
@@ -138,7 +144,7 @@ def two_networks(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> 
 
 
 def loss_of(
-    student: train.Student, teacher: torch.nn.Module, w_pre: torch.Tensor, high: torch.Tensor, low: torch.Tensor
+    student: trainer.Student, teacher: torch.nn.Module, w_pre: torch.Tensor, high: torch.Tensor, low: torch.Tensor
 ) -> torch.Tensor:
     """Eq. (3) of a batch: high and low (B, 3, 112, 112)."""
     with torch.no_grad():

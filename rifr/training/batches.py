@@ -22,7 +22,7 @@ from rifr import degrade, native
 from rifr.packs import FacePack
 from rifr.presets import Training
 from rifr.recipes import LR_WIDTHS, Recipe
-from rifr.runs import Run, to_input
+from rifr.training.runs import Run, to_input
 
 
 @dataclass(frozen=True)

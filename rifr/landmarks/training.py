@@ -22,41 +22,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 import rifr
-from rifr import align, native, presets, side_by_side, splits, store, train
+from rifr import align, native, presets, side_by_side, splits, store
 from rifr import faces as rendered
-from rifr.packs import SIDE, TEMPLATE, FacePack
+from rifr.landmarks import cnn6, crops
+from rifr.landmarks.cnn6 import Cnn6, to_input, wing_loss
+from rifr.landmarks.crops import View, boxes_of, cut, in_pictures
+from rifr.packs import FacePack
 from rifr.presets import LandmarkTraining, Preset
 from rifr.readers import widerface
 from rifr.side_by_side import Call
+from rifr.training import trainer
 
-__all__ = [
-    "INPUT",
-    "RECIPES",
-    "Cnn6",
-    "LandmarkRun",
-    "boxes_of",
-    "cut",
-    "fit",
-    "fit_all",
-    "held_out_scenes",
-    "pictures",
-    "scenes",
-    "small_picture",
-    "wing_loss",
-]
-
-INPUT = 64  # pixels: the side of what the network sees
 BATCH = 256  # faces at a time when predicting
-CENTRE = (SIDE - 1) / 2
-MIRROR = [1, 0, 2, 4, 3]  # the landmarks of a mirrored face
 
 RECIPES = {
     "wing+lr": "Wing loss, faces of all resolutions",
@@ -64,102 +48,6 @@ RECIPES = {
     "wing-hr": "Wing loss, large faces only",
 }
 """The networks of chapter 6: `wing+lr` is the paper's, each of the others takes one thing away."""
-
-
-def wing_loss(points: Tensor, target: Tensor, w: float = 10.0, epsilon: float = 2.0) -> Tensor:
-    """The mean over all coordinates of
-
-        wing(x) = w ln(1 + |x| / epsilon)   for |x| < w
-                  |x| - C                   otherwise,   C = w - w ln(1 + w / epsilon)
-
-    points, target: of one shape, in pixels of the 64x64 input, for which w and epsilon are Feng et al.'s. Near zero its
-    slope is w / epsilon, so that small errors still pull; C makes both parts meet at |x| = w.
-    """
-    x = (points - target).abs()
-    c = w - w * math.log(1 + w / epsilon)
-    # The logarithm of the part that is not taken must stay finite, or its gradient would be lost.
-    return torch.where(x < w, w * torch.log1p(x.clamp(max=w) / epsilon), x - c).mean()
-
-
-class Cnn6(nn.Module):
-    """Five 3x3 convolutions, each with ReLU and 2x2 maximum pooling, and two fully connected layers (Feng et al., 2018).
-
-    (N, 3, 64, 64) in [-1, 1] -> (N, 5, 2) points in pixels. `channels` is the width of the first convolution, doubled
-    by each next one: 32 as published. Batch normalisation is ours: without it, in the few epochs of a laptop, the
-    network answers with the mean face whatever it sees.
-    """
-
-    def __init__(self, channels: int = 32):
-        super().__init__()
-        widths = [3] + [channels * 2**i for i in range(5)]
-        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:]))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in widths[1:])
-        self.hidden = nn.Linear(widths[-1] * (INPUT // 32) ** 2, 32 * channels)
-        self.points = nn.Linear(32 * channels, 10)
-        # It starts with the template's points in the middle of the square, and learns how each face differs.
-        with torch.no_grad():
-            start = (torch.from_numpy(TEMPLATE) - CENTRE) * INPUT / (1.4 * SIDE) + (INPUT - 1) / 2
-            self.points.bias.copy_(start.flatten())
-
-    def forward(self, x: Tensor) -> Tensor:
-        for convolution, norm in zip(self.convolutions, self.norms):
-            x = nn.functional.max_pool2d(nn.functional.relu(norm(convolution(x))), 2)
-        return self.points(nn.functional.relu(self.hidden(x.flatten(1)))).view(-1, 5, 2)
-
-
-def boxes_of(landmarks: np.ndarray) -> np.ndarray:
-    """The face boxes of (N, 5, 2) landmarks: (N, 3), the centre x, y and the face width in pixels."""
-    boxes = np.empty((len(landmarks), 3))
-    for row, points in enumerate(landmarks):
-        matrix = align.similarity(points)
-        scale = math.hypot(matrix[0, 0], matrix[1, 0])
-        boxes[row, :2] = np.linalg.solve(matrix[:, :2], CENTRE - matrix[:, 2])
-        boxes[row, 2] = SIDE / scale
-    return boxes
-
-
-def cut(
-    picture: np.ndarray,
-    centre: Sequence[float],
-    side: float,
-    turn: float = 0.0,
-    pixels: float = math.inf,
-    size: int = INPUT,
-) -> tuple[np.ndarray, np.ndarray]:
-    """A square of a picture, (size, size, 3) uint8, and the map (2, 3) from the picture's pixels to its own.
-
-    centre: x, y; side: in the picture's pixels; turn: radians by which the square is turned; pixels: the square is
-    brought down to so many pixels first, and up again (bicubic), where that is fewer than `size` and than `side`.
-    """
-    at_once = max(2, round(side))
-    scale = at_once / side
-    c, s = scale * math.cos(turn), scale * math.sin(turn)
-    turned = np.array([[c, s], [-s, c]])
-    middle = (at_once - 1) / 2
-    matrix = np.column_stack([turned, middle - turned @ np.asarray(centre, float)])
-    square = cv2.warpAffine(picture, matrix, (at_once, at_once), flags=cv2.INTER_LINEAR, borderValue=0)
-    if pixels < min(size, at_once):
-        few = max(2, round(pixels))
-        square = cv2.resize(square, (few, few), interpolation=cv2.INTER_AREA)
-    square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if len(square) > size else cv2.INTER_CUBIC)
-    ratio = size / at_once
-    to_size = matrix * ratio
-    to_size[:, 2] += (ratio - 1) / 2
-    return square, to_size
-
-
-def small_picture(picture: np.ndarray, landmarks: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """A picture brought down (bicubic) so that its face is `width` pixels wide, and the landmarks in it.
-
-    A face that is narrower already stays as it is.
-    """
-    scale = width / boxes_of(landmarks[None])[0, 2]
-    if scale >= 1:
-        return picture, landmarks
-    height, across = (max(2, round(side * scale)) for side in picture.shape[:2])
-    # Each axis by its own ratio, as the sides are whole numbers; pixel centres, not corners, are what is scaled.
-    ratio = np.array([across / picture.shape[1], height / picture.shape[0]])
-    return (cv2.resize(picture, (across, height), interpolation=cv2.INTER_CUBIC), (landmarks + 0.5) * ratio - 0.5)
 
 
 @dataclass(frozen=True)
@@ -205,7 +93,7 @@ class LandmarkRun:
         for start in range(0, len(pictures), BATCH):
             part = range(start, min(start + BATCH, len(pictures)))
             squares, matrices = zip(*(cut(pictures[i], boxes[i, :2], loose * boxes[i, 2]) for i in part))
-            found[start : part.stop] = _in_pictures(_points(network, np.stack(squares)), matrices)
+            found[start : part.stop] = in_pictures(_points(network, np.stack(squares)), matrices)
         return found
 
     def aligner(self) -> align.Aligner:
@@ -224,7 +112,7 @@ class LandmarkRun:
         def landmarks(picture: np.ndarray) -> np.ndarray:
             height, width = picture.shape[:2]
             square, matrix = cut(picture, ((width - 1) / 2, (height - 1) / 2), max(height, width))
-            return _in_pictures(_points(network, square[None]), [matrix])[0]
+            return in_pictures(_points(network, square[None]), [matrix])[0]
 
         return landmarks
 
@@ -270,7 +158,7 @@ def _training(preset: Preset, recipe: str) -> LandmarkTraining:
 
 def _place(preset: Preset, seed: int, recipe: str, faces: FacePack) -> tuple[Path, str]:
     """Where the network lies, and the key of what makes it."""
-    import rifr.landmarks as this
+    import rifr.landmarks.training as this
 
     key = store.digest(
         recipe,
@@ -278,7 +166,7 @@ def _place(preset: Preset, seed: int, recipe: str, faces: FacePack) -> tuple[Pat
         seed,
         faces.checksum,
         torch.__version__,
-        store.sources_digest(this, align, native),
+        store.sources_digest(this, cnn6, crops, align, native),
     )
     return store.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
 
@@ -307,7 +195,7 @@ def calls(
     training = preset.landmarks
     if faces is None:
         faces = scenes("landmarks", training.people, training.images, training.scene, seed, progress)
-    if len(faces) * training.epochs < train.WORTH_A_PROCESS:
+    if len(faces) * training.epochs < trainer.WORTH_A_PROCESS:
         return []
     return [
         Call("rifr.landmarks", "fit", {"preset": preset, "seed": seed, "recipe": name, "progress": progress}, faces)
@@ -437,7 +325,7 @@ def _epoch(
             views = [View.draw(training, draw) for _ in which]
             shown = pool.map(lambda i, view: view.of(faces.images[i], faces.landmarks[i], boxes[i]), which, views)
             squares, points = (np.stack(arrays) for arrays in zip(*shown))
-            found, target = network(_to_input(squares)), torch.from_numpy(points).float()
+            found, target = network(to_input(squares)), torch.from_numpy(points).float()
             loss = wing_loss(found, target) if training.loss == "wing" else nn.functional.mse_loss(found, target)
             optimiser.zero_grad()
             loss.backward()
@@ -452,57 +340,6 @@ def _epoch(
     return total / len(order)
 
 
-@dataclass(frozen=True)
-class View:
-    """How a face is cut out for training: side in face widths, centre off by shares of it, turn in radians, mirrored or
-    not, to how many pixels a face width is brought down (infinite: not at all), and by the camera of which seed (None:
-    by averaging alone)."""
-
-    loose: float
-    off: tuple[float, float]
-    turn: float
-    mirrored: bool
-    width: float
-    camera: int | None = None
-
-    @classmethod
-    def draw(cls, training: LandmarkTraining, draw: np.random.Generator) -> View:
-        loose, turn = draw.uniform(*training.loose), draw.normal(0, training.turn)
-        off, mirrored, few = draw.uniform(-training.off, training.off, 2), draw.random() < 0.5, draw.random() < 0.5
-        width, camera = math.exp(draw.uniform(*np.log(training.widths))), int(draw.integers(2**32))
-        if not (training.low and few):
-            width = math.inf
-        return cls(loose, (off[0], off[1]), turn, mirrored, width, camera if camera % 2 and width < math.inf else None)
-
-    def of(self, picture: np.ndarray, landmarks: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The square (64, 64, 3) uint8 and the landmarks (5, 2) in it."""
-        centre, side = box[:2] + np.multiply(self.off, box[2]), self.loose * box[2]
-        square, matrix = cut(picture, centre, side, self.turn, self.width * self.loose)
-        few = max(2, round(min(self.width * self.loose, side)))
-        if self.camera is not None and few < INPUT:
-            large, _ = cut(picture, centre, side, self.turn, size=max(few, round(side)))
-            small = native.degraded(large, (few, few), np.random.default_rng(self.camera))
-            square = cv2.resize(small, (INPUT, INPUT), interpolation=cv2.INTER_CUBIC)
-        points = align.transform(landmarks, matrix)
-        if self.mirrored:
-            square, points = np.ascontiguousarray(square[:, ::-1]), (points * [-1, 1] + [INPUT - 1, 0])[MIRROR]
-        return square, points
-
-
 def _points(network: Cnn6, squares: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        return network(_to_input(squares)).double().numpy()
-
-
-def _in_pictures(points: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
-    """Points in squares (N, 5, 2), where they lie in the pictures that the squares were cut from."""
-    return np.stack(
-        [
-            np.linalg.solve(matrix[:, :2], (found - matrix[:, 2]).T).T
-            for found, matrix in zip(points, matrices, strict=True)
-        ]
-    )
-
-
-def _to_input(squares: np.ndarray) -> Tensor:
-    return torch.from_numpy(squares).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        return network(to_input(squares)).double().numpy()

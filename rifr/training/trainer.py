@@ -9,7 +9,7 @@ mirroring, so its outputs are computed once, two rows a photo, and looked up.
 Killed at any moment, the same command goes on from the last finished epoch and ends with the same weights: each epoch
 draws its order, mirroring and widths from a stream of its own.
 
-Several processes (`rifr.distributed`) take equal shares of each batch; `micro_batch` cuts a share into parts that fit a
+Several processes (`rifr.training.process_group`) take equal shares of each batch; `micro_batch` cuts a share into parts that fit a
 device's memory. The draws are those of the whole batch either way.
 """
 
@@ -35,31 +35,19 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import rifr
-from rifr import (
-    degrade,
-    distributed,
-    feed,
-    losses,
-    native,
-    networks,
-    presets,
-    recipes,
-    runs,
-    side_by_side,
-    splits,
-    store,
-)
-from rifr.feed import TeacherOutputs
+from rifr import degrade, losses, native, networks, presets, recipes, side_by_side, splits, store
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.recipes import Recipe
-from rifr.runs import Run
 from rifr.side_by_side import Call
+from rifr.training import batches, process_group, runs
+from rifr.training.batches import TeacherOutputs
+from rifr.training.runs import Run
 
 WORTH_A_PROCESS = 20_000
 """Photos in all epochs from which a training is given a process of its own: starting one takes seconds."""
 
-DETERMINED_BY = (losses, networks, recipes, degrade, native, feed, distributed)
+DETERMINED_BY = (losses, networks, recipes, degrade, native, batches, process_group)
 
 GLANCE = 50
 """Steps between two looks at the loss on an accelerator: each look waits for the device."""
@@ -92,12 +80,12 @@ def fit(
     teacher = fit(recipes.TEACHER, _of_teacher(preset), seed, faces, progress) if recipe.needs_teacher else None
     key = run_key(recipe, preset.training, seed, faces, teacher)
     path = _path(recipe, preset, seed, key)
-    fabric = distributed.fabric(preset.training.precision)
-    with distributed.one_makes(path, fabric) as missing:
+    fabric = process_group.fabric(preset.training.precision)
+    with process_group.one_makes(path, fabric) as missing:
         if missing:
             with side_by_side.threads(preset.training.threads):
-                _train(path, key, recipe, preset, seed, faces, teacher, fabric, progress and distributed.first())
-        elif distributed.first():  # killed in the moment between the run and the end of its checkpoint
+                _train(path, key, recipe, preset, seed, faces, teacher, fabric, progress and process_group.first())
+        elif process_group.first():  # killed in the moment between the run and the end of its checkpoint
             store.checkpoint(path).unlink(missing_ok=True)
     return Run.open(path)
 
@@ -118,14 +106,19 @@ def fit_all(
 
 def calls(names: Iterable[str], preset: Preset, seed: int, faces: FacePack, progress: bool = True) -> list[Call]:
     """The trainings that several recipes still need, the teacher's first; none where they are too short for processes."""
-    if len(faces) * preset.training.epochs < WORTH_A_PROCESS or distributed.size() > 1:
+    if len(faces) * preset.training.epochs < WORTH_A_PROCESS or process_group.size() > 1:
         return []
     missing = [name for name in names if find(name, preset, seed, faces) is None]
     if any(recipes.get(name).needs_teacher for name in missing) and recipes.TEACHER not in missing:
         missing.append(recipes.TEACHER)  # found at once where it is there already
     missing.sort(key=lambda name: (recipes.get(name).needs_teacher, name != recipes.TEACHER))
     return [
-        Call("rifr.train", "fit", {"recipe": name, "preset": preset, "seed": seed, "progress": progress}, faces)
+        Call(
+            "rifr.training.trainer",
+            "fit",
+            {"recipe": name, "preset": preset, "seed": seed, "progress": progress},
+            faces,
+        )
         for name in missing
     ]
 
@@ -151,7 +144,7 @@ def _of_teacher(preset: Preset) -> Preset:
 
 def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teacher: Run | None) -> str:
     """What a run is found by: configuration, faces, seed, teacher, and the sources that determine the result."""
-    import rifr.train  # its own source counts too
+    import rifr.training.trainer  # its own source counts too
 
     return store.digest(
         recipe,
@@ -160,7 +153,7 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
         faces.checksum,
         teacher and teacher.key,
         torch.__version__,
-        store.sources_digest(*DETERMINED_BY, rifr.train),
+        store.sources_digest(*DETERMINED_BY, rifr.training.trainer),
     )
 
 
@@ -187,7 +180,7 @@ def _train(
     student = Student(training, len(faces.people))
     if teacher:
         _start_from(student, teacher, training)
-    student = distributed.synchronised(student, fabric.device)
+    student = process_group.synchronised(student, fabric.device)
     steps = len(faces) // size
     optimiser = torch.optim.SGD(
         student.parameters(),
@@ -219,7 +212,7 @@ def _train(
         means = _epoch(epoch, recipe, training, seed, faces, module, looked_up, fabric, optimiser, schedule, progress)
         state["epoch"], state["seconds"] = epoch + 1, state["seconds"] + time.perf_counter() - began
         state["history"].append({"epoch": epoch + 1, "learning_rate": schedule.get_last_lr()[0], **means})
-        if distributed.first():
+        if process_group.first():
             store.atomic_write(
                 checkpoint,
                 lambda file: torch.save(
@@ -232,7 +225,7 @@ def _train(
                     file,
                 ),
             )
-    if not distributed.first():
+    if not process_group.first():
         return
 
     with store.atomic_directory(path) as folder:
@@ -286,7 +279,7 @@ def _epoch(
     student.train()
     total = torch.zeros(2, dtype=torch.float64, device=device)  # loss by photo, hits
     bar = tqdm(
-        feed.batches(faces, order, recipe, training, draw, fabric),
+        batches.batches(faces, order, recipe, training, draw, fabric),
         desc=f"{recipe.label} {epoch + 1}/{training.epochs}",
         total=len(order),
         unit_scale=size,
@@ -299,7 +292,7 @@ def _epoch(
     for step, share in enumerate(bar):
         for start in range(0, len(share.labels), at_once):
             part = share.part(start, at_once)
-            x = feed.batch_of(
+            x = batches.batch_of(
                 part.images, part.width_of, recipe, training, by_camera
             )  # (R, 3, 112, 112): R = n, 2 n, 3 n
             copies, last = len(x) // len(part.labels), start + at_once >= len(share.labels)

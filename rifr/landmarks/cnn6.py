@@ -1,0 +1,59 @@
+"""CNN-6 and the Wing loss (Feng et al., 2018): from a square that holds a face to its five landmarks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rifr.packs import SIDE, TEMPLATE
+
+INPUT = 64  # pixels: the side of what the network sees
+CENTRE = (SIDE - 1) / 2
+
+
+def wing_loss(points: Tensor, target: Tensor, w: float = 10.0, epsilon: float = 2.0) -> Tensor:
+    """The mean over all coordinates of
+
+        wing(x) = w ln(1 + |x| / epsilon)   for |x| < w
+                  |x| - C                   otherwise,   C = w - w ln(1 + w / epsilon)
+
+    points, target: of one shape, in pixels of the 64x64 input, for which w and epsilon are Feng et al.'s. Near zero its
+    slope is w / epsilon, so that small errors still pull; C makes both parts meet at |x| = w.
+    """
+    x = (points - target).abs()
+    c = w - w * math.log(1 + w / epsilon)
+    # The logarithm of the part that is not taken must stay finite, or its gradient would be lost.
+    return torch.where(x < w, w * torch.log1p(x.clamp(max=w) / epsilon), x - c).mean()
+
+
+class Cnn6(nn.Module):
+    """Five 3x3 convolutions, each with ReLU and 2x2 maximum pooling, and two fully connected layers (Feng et al., 2018).
+
+    (N, 3, 64, 64) in [-1, 1] -> (N, 5, 2) points in pixels. `channels` is the width of the first convolution, doubled
+    by each next one: 32 as published. Batch normalisation is ours: without it, in the few epochs of a laptop, the
+    network answers with the mean face whatever it sees.
+    """
+
+    def __init__(self, channels: int = 32):
+        super().__init__()
+        widths = [3] + [channels * 2**i for i in range(5)]
+        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:]))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in widths[1:])
+        self.hidden = nn.Linear(widths[-1] * (INPUT // 32) ** 2, 32 * channels)
+        self.points = nn.Linear(32 * channels, 10)
+        # It starts with the template's points in the middle of the square, and learns how each face differs.
+        with torch.no_grad():
+            start = (torch.from_numpy(TEMPLATE) - CENTRE) * INPUT / (1.4 * SIDE) + (INPUT - 1) / 2
+            self.points.bias.copy_(start.flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        for convolution, norm in zip(self.convolutions, self.norms):
+            x = nn.functional.max_pool2d(nn.functional.relu(norm(convolution(x))), 2)
+        return self.points(nn.functional.relu(self.hidden(x.flatten(1)))).view(-1, 5, 2)
+
+
+def to_input(squares: np.ndarray) -> Tensor:
+    return torch.from_numpy(squares).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)

@@ -1,0 +1,119 @@
+"""Squares cut loosely around faces, and the way back: from points in the square to points in the picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from rifr import align, native
+from rifr.landmarks.cnn6 import CENTRE, INPUT
+from rifr.packs import SIDE
+from rifr.presets import LandmarkTraining
+
+MIRROR = [1, 0, 2, 4, 3]  # the landmarks of a mirrored face
+
+
+def boxes_of(landmarks: np.ndarray) -> np.ndarray:
+    """The face boxes of (N, 5, 2) landmarks: (N, 3), the centre x, y and the face width in pixels."""
+    boxes = np.empty((len(landmarks), 3))
+    for row, points in enumerate(landmarks):
+        matrix = align.similarity(points)
+        scale = math.hypot(matrix[0, 0], matrix[1, 0])
+        boxes[row, :2] = np.linalg.solve(matrix[:, :2], CENTRE - matrix[:, 2])
+        boxes[row, 2] = SIDE / scale
+    return boxes
+
+
+def cut(
+    picture: np.ndarray,
+    centre: Sequence[float],
+    side: float,
+    turn: float = 0.0,
+    pixels: float = math.inf,
+    size: int = INPUT,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A square of a picture, (size, size, 3) uint8, and the map (2, 3) from the picture's pixels to its own.
+
+    centre: x, y; side: in the picture's pixels; turn: radians by which the square is turned; pixels: the square is
+    brought down to so many pixels first, and up again (bicubic), where that is fewer than `size` and than `side`.
+    """
+    at_once = max(2, round(side))
+    scale = at_once / side
+    c, s = scale * math.cos(turn), scale * math.sin(turn)
+    turned = np.array([[c, s], [-s, c]])
+    middle = (at_once - 1) / 2
+    matrix = np.column_stack([turned, middle - turned @ np.asarray(centre, float)])
+    square = cv2.warpAffine(picture, matrix, (at_once, at_once), flags=cv2.INTER_LINEAR, borderValue=0)
+    if pixels < min(size, at_once):
+        few = max(2, round(pixels))
+        square = cv2.resize(square, (few, few), interpolation=cv2.INTER_AREA)
+    square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if len(square) > size else cv2.INTER_CUBIC)
+    ratio = size / at_once
+    to_size = matrix * ratio
+    to_size[:, 2] += (ratio - 1) / 2
+    return square, to_size
+
+
+def small_picture(picture: np.ndarray, landmarks: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """A picture brought down (bicubic) so that its face is `width` pixels wide, and the landmarks in it.
+
+    A face that is narrower already stays as it is.
+    """
+    scale = width / boxes_of(landmarks[None])[0, 2]
+    if scale >= 1:
+        return picture, landmarks
+    height, across = (max(2, round(side * scale)) for side in picture.shape[:2])
+    # Each axis by its own ratio, as the sides are whole numbers; pixel centres, not corners, are what is scaled.
+    ratio = np.array([across / picture.shape[1], height / picture.shape[0]])
+    return (cv2.resize(picture, (across, height), interpolation=cv2.INTER_CUBIC), (landmarks + 0.5) * ratio - 0.5)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a face is cut out for training: side in face widths, centre off by shares of it, turn in radians, mirrored or
+    not, to how many pixels a face width is brought down (infinite: not at all), and by the camera of which seed (None:
+    by averaging alone)."""
+
+    loose: float
+    off: tuple[float, float]
+    turn: float
+    mirrored: bool
+    width: float
+    camera: int | None = None
+
+    @classmethod
+    def draw(cls, training: LandmarkTraining, draw: np.random.Generator) -> View:
+        loose, turn = draw.uniform(*training.loose), draw.normal(0, training.turn)
+        off, mirrored, few = draw.uniform(-training.off, training.off, 2), draw.random() < 0.5, draw.random() < 0.5
+        width, camera = math.exp(draw.uniform(*np.log(training.widths))), int(draw.integers(2**32))
+        if not (training.low and few):
+            width = math.inf
+        return cls(loose, (off[0], off[1]), turn, mirrored, width, camera if camera % 2 and width < math.inf else None)
+
+    def of(self, picture: np.ndarray, landmarks: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The square (64, 64, 3) uint8 and the landmarks (5, 2) in it."""
+        centre, side = box[:2] + np.multiply(self.off, box[2]), self.loose * box[2]
+        square, matrix = cut(picture, centre, side, self.turn, self.width * self.loose)
+        few = max(2, round(min(self.width * self.loose, side)))
+        if self.camera is not None and few < INPUT:
+            large, _ = cut(picture, centre, side, self.turn, size=max(few, round(side)))
+            small = native.degraded(large, (few, few), np.random.default_rng(self.camera))
+            square = cv2.resize(small, (INPUT, INPUT), interpolation=cv2.INTER_CUBIC)
+        points = align.transform(landmarks, matrix)
+        if self.mirrored:
+            square, points = np.ascontiguousarray(square[:, ::-1]), (points * [-1, 1] + [INPUT - 1, 0])[MIRROR]
+        return square, points
+
+
+def in_pictures(points: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
+    """Points in squares (N, 5, 2), where they lie in the pictures that the squares were cut from."""
+    return np.stack(
+        [
+            np.linalg.solve(matrix[:, :2], (found - matrix[:, 2]).T).T
+            for found, matrix in zip(points, matrices, strict=True)
+        ]
+    )

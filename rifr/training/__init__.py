@@ -1,0 +1,1 @@
+"""One trainer for the six networks: its batches, the teacher's outputs, stored runs and several processes."""
