@@ -336,7 +336,8 @@ def _record(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from rifr import embed, recipes, results, scorecard, scoring, splits
+    from rifr import recipes, results, scorecard, scoring, splits
+    from rifr.evaluation import embed
 
     preset = _preset(options)
     names = [recipes.get(name).name for name in options.recipe]

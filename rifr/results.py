@@ -19,7 +19,8 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from tqdm import tqdm
 
-from rifr import degrade, embed, geometry, metrics, packs, presets, store
+from rifr import degrade, geometry, metrics, packs, presets, store
+from rifr.evaluation import embed, onnx
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import identification, open_set, verification
@@ -213,7 +214,7 @@ def features(
         name, made_by = embedder.name, embedder.key
     else:
         return embed.embed(embedder, pack.images, width, mirror=mirror, progress=progress)
-    key = store.digest(made_by, pack.checksum, width, mirror, store.sources_digest(embed, degrade, runs))
+    key = store.digest(made_by, pack.checksum, width, mirror, store.sources_digest(embed, onnx, degrade, runs))
     path = store.root() / "features" / f"{name}-{width}px-{key[:16]}.npy"
     with store.lock(path):
         if not path.exists():

@@ -26,7 +26,8 @@ import numpy as np
 import pandas as pd
 
 import rifr
-from rifr import embed, packs, presets, results, splits, store
+from rifr import packs, presets, results, splits, store
+from rifr.evaluation import embed
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import pairs as pairs_protocol

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rifr import align, cli, detectors, embed
+from rifr import align, cli, detectors
 from rifr.detectors import Detection
+from rifr.evaluation import embed
 from rifr.packs import TEMPLATE
 from rifr.readers import folder
 

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import tracemalloc
 from pathlib import Path
@@ -6,9 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rifr.degrade import to_width
-from rifr.embed import Onnx, embed, from_onnx
+from rifr.errors import DataError
+from rifr.evaluation.embed import Onnx, embed, from_onnx
+from rifr.evaluation.onnx_weights import weight_files
 
 RNG = np.random.default_rng(11)
 IMAGES = RNG.integers(0, 256, (10, 112, 112, 3), dtype=np.uint8)
@@ -108,11 +113,12 @@ def field(number, content):
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def onnx_file(path, shape, dtype=np.float32, pool=False, declared=None):
+def onnx_file(path, shape, dtype=np.float32, pool=False, declared=None, weights_file="", seed=3, one=False):
     """Write an ONNX file, byte by byte (no package needed): flatten the input, then one matrix product -> (N, 5).
 
     shape: of the input; a word is a free dimension. pool: average over the pixels first, so that any size fits.
-    declared: the shape that the file says it takes, where that is another.
+    declared: the shape that the file says it takes, where that is another. weights_file: keep the matrix in a file of
+    this name beside it. one: fit for one image only (what is flattened is one row), whatever the shape says.
     Returns the matrix.
     """
     code = {np.float32: 1, np.float16: 10, np.float64: 11, np.uint8: 2}[dtype]
@@ -121,13 +127,19 @@ def onnx_file(path, shape, dtype=np.float32, pool=False, declared=None):
         dims = b"".join(field(1, field(1 if isinstance(one, int) else 2, one)) for one in dimensions)
         return field(1, name) + field(2, field(1, field(1, code) + field(2, dims)))
 
-    def node(kind, given, made):
-        return field(1, b"".join(field(1, one) for one in given) + field(2, made) + field(4, kind))
+    def node(kind, given, made, attribute=b""):
+        return field(1, b"".join(field(1, name) for name in given) + field(2, made) + field(4, kind) + attribute)
 
     length = 3 if pool else int(np.prod(shape[1:]))
-    matrix = np.random.default_rng(3).standard_normal((length, 5)).astype(dtype)
-    weights = field(1, length) + field(1, 5) + field(2, code) + field(8, "w") + field(9, matrix.tobytes())
-    graph = (node("GlobalAveragePool", ["x"], "p") if pool else b"") + node("Flatten", ["p" if pool else "x"], "f")
+    matrix = np.random.default_rng(seed).standard_normal((length, 5)).astype(dtype)
+    weights = field(1, length) + field(1, 5) + field(2, code) + field(8, "w")
+    if weights_file:
+        (path.parent / weights_file).write_bytes(matrix.tobytes())
+        weights += field(13, field(1, "location") + field(2, weights_file)) + field(14, 1)
+    else:
+        weights += field(9, matrix.tobytes())
+    row = field(5, field(1, "axis") + field(3, 0) + field(20, 2)) if one else b""  # Flatten from axis 0: one row of all
+    graph = (node("GlobalAveragePool", ["x"], "p") if pool else b"") + node("Flatten", ["p" if pool else "x"], "f", row)
     graph += node("MatMul", ["f", "w"], "y") + field(2, "small") + field(5, weights)
     graph += field(11, value("x", declared or shape)) + field(12, value("y", ["n", 5]))
     path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13)))
@@ -209,9 +221,7 @@ def test_an_input_that_does_not_fit_is_refused_with_what_was_found_and_wanted(
 
 def test_a_size_that_the_network_cannot_take_is_said_when_it_runs(tmp_path):
     matrix = onnx_file(tmp_path / "odd.onnx", ["n", 3, 56, 56], declared=["n", 3, "h", "w"])
-    with pytest.raises(
-        ValueError, match=r"does not take \(10, 3, 112, 112\) float32: .*give the one it was trained with"
-    ):
+    with pytest.raises(DataError, match=r"does not take \(10, 3, 112, 112\) float32.*--size"):
         from_onnx(tmp_path / "odd.onnx")(IMAGES)
     assert from_onnx(tmp_path / "odd.onnx", size=56)(IMAGES).shape == (10, matrix.shape[1])
 
@@ -246,17 +256,61 @@ def test_options_that_mean_nothing_are_refused(options, words):
         Onnx("network.onnx", **options)
 
 
-def test_a_files_key_follows_its_bytes_its_weights_and_its_options(tmp_path):
-    path = tmp_path / "network.onnx"
-    path.write_bytes(b"graph")
+@pytest.mark.parametrize("weights_file", ["net.onnx.data", "checkpoint.bin", "weights of the net"])
+def test_a_files_key_follows_its_bytes_its_weights_wherever_they_lie_and_its_options(tmp_path, weights_file):
+    path = tmp_path / "net.onnx"
+    onnx_file(path, ["n", 3, 112, 112], weights_file=weights_file)
+    graph = path.read_bytes()
+    assert Onnx(path).files() == [path, tmp_path / weights_file] and Onnx(path).name == "net"
     keys = {Onnx(path).key, Onnx(path, channels="BGR").key, Onnx(path, mean=0.0).key, Onnx(path, size=56).key}
-    path.with_name("network.onnx.data").write_bytes(b"weights")  # where the weights of large files lie
+    before = embed(path, IMAGES)
+    onnx_file(path, ["n", 3, 112, 112], weights_file=weights_file, seed=4)
+    assert path.read_bytes() == graph and not np.allclose(embed(path, IMAGES), before), "the weights alone are others"
+    assert Onnx(path).checksums()[weights_file] == hashlib.sha256((tmp_path / weights_file).read_bytes()).hexdigest()
     keys.add(Onnx(path).key)
-    path.with_name("network.onnx.data").write_bytes(b"other weights")
+    onnx_file(path, ["n", 3, 112, 112])
     keys.add(Onnx(path).key)
-    path.write_bytes(b"other graph")
-    keys.add(Onnx(path).key)
-    assert len(keys) == 7 and Onnx(path).key == Onnx(str(path)).key and Onnx(path).name == "network"
+    assert len(keys) == 6 and Onnx(path).key == Onnx(str(path)).key and Onnx(path).files() == [path]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_graph_names_no_weights_or_those_that_can_be_read(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "net.onnx"
+    onnx_file(path, ["n", 3, 4, 4], weights_file="w.bin")
+    whole = path.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    path.write_bytes(
+        whole[:place] + bytes([data.draw(st.integers(0, 255))]) + whole[place + data.draw(st.integers(0, 9)) :]
+    )
+    assert all(isinstance(file, Path) for file in weight_files(path))
+
+
+@pytest.mark.parametrize("batch", [1, 4, 256])
+def test_a_file_that_says_any_batch_and_takes_one_is_run_image_by_image(tmp_path, batch):
+    matrix = onnx_file(tmp_path / "one.onnx", ["n", 3, 112, 112], one=True)
+    expected = by_hand(matrix, (IMAGES.transpose(0, 3, 1, 2) - 127.5) / 127.5)
+    found = embed(tmp_path / "one.onnx", IMAGES, mirror=False, batch=batch)
+    assert np.abs(found - expected).max() < 0.01
+
+
+def test_a_network_runs_on_a_gpu_or_the_cpu_and_never_waits_for_tensorrt(tmp_path, monkeypatch):
+    import onnxruntime
+
+    asked = []
+
+    def session(path, options, providers):
+        asked.append(providers)
+        raise FileNotFoundError
+
+    onnx_file(tmp_path / "net.onnx", ["n", 3, 112, 112])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    for available in (["Tensorrt", "CUDA", "CPU"], ["Azure", "CPU"]):
+        names = [f"{name}ExecutionProvider" for name in available]
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda names=names: names)
+        with pytest.raises(FileNotFoundError):
+            from_onnx(tmp_path / "net.onnx")
+    assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"]]
 
 
 def test_a_real_network_knows_a_person_again():

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import embed, presets, results, scoring, splits, store
+from rifr import presets, results, scoring, splits, store
+from rifr.evaluation import embed
 from rifr.protocols import identification, open_set, pairs, verification
 from rifr.readers import pair_list
 from rifr.scorecard import COLUMNS

@@ -1,0 +1,130 @@
+"""Faces to features: any embedder, any face width, a batch at a time.
+
+An embedder is a stored Run, a Python callable that takes (N, 112, 112, 3) uint8 RGB and returns (N, D), the path of an
+ONNX file, or `Onnx(path, ...)` where the file wants its pixels otherwise than RGB in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from tqdm import tqdm
+
+from rifr.degrade import FACE, check_width, to_width
+from rifr.errors import DataError, SettingError
+from rifr.evaluation.onnx import Network, Onnx, from_onnx
+
+__all__ = ["Embedder", "Onnx", "embed", "from_onnx"]
+
+
+@runtime_checkable
+class HasEmbedder(Protocol):
+    """A stored run, or anything else that gives a network."""
+
+    def embedder(self) -> Network: ...
+
+
+Embedder = HasEmbedder | Network | str | Path
+
+
+def embed(
+    embedder: Embedder,
+    images: np.ndarray,
+    width: int = FACE,
+    mirror: bool = True,
+    batch: int = 256,
+    progress: bool = False,
+) -> np.ndarray:
+    """The features of faces at a face width.
+
+    Parameters
+    ----------
+    embedder : Run, Onnx, callable, str or Path
+        What makes the features; a path is that of an ONNX file.
+    images : (N, 112, 112, 3) uint8, RGB
+        Aligned faces. May be a memory map: a batch at a time is read, degraded and embedded.
+    width : int
+        Face width in pixels, 4 to 112.
+    mirror : bool
+        Add the features of the mirror image to those of the image, as the field does.
+    batch : int
+        Images at a time.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    (N, D) float32
+        Features, not normalised.
+
+    Raises
+    ------
+    SettingError
+        For images of another shape or type, a width or a batch out of range.
+    DataError
+        For embeddings that are not finite, with the rows of their images, or that are not (N, D).
+    """
+    width = check_width(width)
+    if batch < 1:
+        raise SettingError(f"batch is at least 1, not {batch}")
+    if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4 or images.shape[1:] != (FACE, FACE, 3):
+        raise SettingError(
+            "images are (N, 112, 112, 3) uint8, not "
+            f"{getattr(images, 'shape', type(images).__name__)} {getattr(images, 'dtype', '')}"
+        )
+    if not len(images):
+        raise SettingError("there are no images to embed")
+    network = _network(embedder)
+    features = None
+    with tqdm(
+        total=len(images),
+        desc=f"embedding at {width} px",
+        unit="image",
+        leave=False,
+        disable=None if progress else True,
+    ) as bar:
+        for start in range(0, len(images), batch):
+            faces = to_width(np.asarray(images[start : start + batch]), width)
+            part = _features(network, faces)
+            if mirror:
+                part = part + _features(network, np.ascontiguousarray(faces[:, :, ::-1]))
+            bad_rows = start + np.flatnonzero(~np.isfinite(part).all(axis=1))
+            if len(bad_rows):
+                listed = ", ".join(map(str, bad_rows[:10])) + (", ..." if len(bad_rows) > 10 else "")
+                raise DataError(
+                    f"{len(bad_rows)} embeddings are not finite: images {listed}. "
+                    "Look at these images and at the embedder's weights"
+                )
+            if features is None:
+                features = np.empty((len(images), part.shape[1]), np.float32)
+            if part.shape[1] != features.shape[1]:
+                raise DataError(f"the embedder gave {features.shape[1]} numbers an image, then {part.shape[1]}")
+            features[start : start + len(part)] = part
+            bar.update(len(part))
+    assert features is not None  # there is a first image
+    return features
+
+
+def _network(embedder: Embedder) -> Network:
+    if isinstance(embedder, HasEmbedder):
+        return embedder.embedder()
+    if isinstance(embedder, (str, Path)):
+        return from_onnx(embedder)
+    if callable(embedder):
+        return embedder
+    raise TypeError(
+        "an embedder is a Run, a callable (N, 112, 112, 3) uint8 -> (N, D), or the path of an ONNX file, "
+        f"not {type(embedder).__name__}"
+    )
+
+
+def _features(network: Network, faces: np.ndarray) -> np.ndarray:
+    features = network(faces)
+    if hasattr(features, "detach"):  # a tensor of any device
+        features = features.detach().float().cpu().numpy()
+    features = np.asarray(features, np.float32)
+    if features.ndim != 2 or len(features) != len(faces):
+        raise DataError(f"the embedder gave {features.shape} for {len(faces)} images; wanted ({len(faces)}, D)")
+    return features
