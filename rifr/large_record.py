@@ -39,9 +39,9 @@ from rifr import (
     scoring,
     side_by_side,
     splits,
-    standins,
     store,
 )
+from rifr.faces import surrogates
 from rifr.presets import Preset
 from rifr.side_by_side import Call
 from rifr.splits import FaceSplits
@@ -181,14 +181,14 @@ def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progre
 def _native(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
     """Both stand-ins: rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
     points = landmarks.fit(preset, seed)
-    tiny = native_results.tiny_faces(standins.tinyface(preset, seed), points.aligner(), points.key, progress)
+    tiny = native_results.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), points.key, progress)
     rows = []
     for row in native_results.search(trained, tiny, preset, progress).table().itertuples():
         rows += [
             _row("tinyface", row.network, "", row.rank1, row.low, row.high, row.probes),
             _row("tinyface map", row.network, "", row.mean_ap, None, None, row.probes),
         ]
-    filmed = native_results.filmed_faces(standins.scface(preset, seed), progress)
+    filmed = native_results.filmed_faces(surrogates.scface(preset, seed), progress)
     for row in native_results.surveillance(trained, filmed, preset, progress).table().itertuples():
         rows.append(_row("scface", row.network, row.distance, row.rank1, row.low, row.high, row.probes))
     return rows

@@ -1,10 +1,10 @@
 """Results on pictures that are small by nature: TinyFace, SCface, their stand-ins, and probes as a camera gives them.
 
-tiny_faces, filmed_faces   the sets, or their stand-ins (`rifr.standins`), read into packs of the store
+tiny_faces, filmed_faces   the sets, or their stand-ins (`rifr.faces.surrogates`), read into packs of the store
 search                     TinyFace's protocol for several networks (Table I)
 surveillance               SCface's protocol, a distance at a time (Table II)
 identify_native            P1 and P2 as in `results.identify`, the small faces made by a camera, not bicubic
-VARIANTS                   the proposed student trained with native-like faces, and with tight crops too
+VARIANTS                   the proposed student trained with camera-like faces, and with tight crops too
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from rifr import align, metrics, native, presets, side_by_side, store
+from rifr import align, camera, metrics, presets, side_by_side, store
 from rifr.align import Aligner
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -35,8 +35,8 @@ from rifr.training import trainer
 from rifr.training.runs import Run
 
 VARIANTS = {
-    "proposed, native": {"low_kind": "native"},
-    "proposed, native and tight": {"low_kind": "native", "tight_crops": 0.5},
+    "proposed, camera": {"low_kind": "camera"},
+    "proposed, camera and tight": {"low_kind": "camera", "tight_crops": 0.5},
 }
 """Students trained as the proposed one is, but for these fields of `presets.Training`."""
 
@@ -220,15 +220,15 @@ def surveillance(
 
 
 def effects(aligned: SearchOutcome, as_cropped: SearchOutcome) -> pd.DataFrame:
-    """What native-like training, tight crops and alignment do to rank-1 on TinyFace, paired by person.
+    """What camera-like training, tight crops and alignment do to rank-1 on TinyFace, paired by person.
 
     A row each: what, difference, low, high in percentage points. The outcomes hold "proposed" and `VARIANTS`, on
     aligned faces and on the same faces as they were cropped.
     """
-    native_like, tight = VARIANTS
+    camera_like, tight = VARIANTS
     pairs = {
-        "native-like training": (native_like, "proposed"),
-        "tight crops on top of it": (tight, native_like),
+        "camera-like training": (camera_like, "proposed"),
+        "tight crops on top of it": (tight, camera_like),
         "both together": (tight, "proposed"),
     }
     rows = [
@@ -261,8 +261,8 @@ def line_up(faces: ScfaceSets, people: int) -> np.ndarray:
 
 def native_pack(pack: FacePack, width: int, seed: int = 0) -> FacePack:
     """A pack's faces as a camera gives them at a face width, in memory."""
-    images = native.native_like(np.asarray(pack.images), width, np.random.default_rng([seed, width, len(pack)]))
-    checksum = store.digest(pack.checksum, "native", width, seed, store.sources_digest(native))
+    images = camera.simulate_camera(np.asarray(pack.images), width, np.random.default_rng([seed, width, len(pack)]))
+    checksum = store.digest(pack.checksum, "camera", width, seed, store.sources_digest(camera))
     return replace(pack, images=images, manifest={**pack.manifest, "checksum": checksum})
 
 

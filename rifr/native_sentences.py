@@ -179,9 +179,9 @@ def lost(change: pd.DataFrame, network: str) -> str:
 
 
 def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str) -> str:
-    """What training with native-like faces gives on native-like faces, beside what was lost there.
+    """What training with camera-like faces gives on camera-like faces, beside what was lost there.
 
-    gain: `network` less `other` on native-like faces; change: of `other`, as `native_results.change` gives it.
+    gain: `network` less `other` on camera-like faces; change: of `other`, as `native_results.change` gives it.
     """
     better, worse = int((gain.low > 0).sum()), int((gain.high < 0).sum())
     said = _count(worse, better, len(gain), "a loss", "a gain")

@@ -51,12 +51,12 @@ class Training:
     low_kind: str = choice(
         "bicubic",
         "`bicubic`: low-resolution versions are shrunk by bicubic interpolation, as the "
-        "paper has it. `native`: as a camera gives them (`rifr.native`), which the paper "
+        "paper has it. `camera`: as a camera gives them (`rifr.camera`), which the paper "
         "does not try.",
     )
     tight_crops: float = choice(
         0.0,
-        "The share of the student's images that are tight crops (`rifr.native.tight`). "
+        "The share of the student's images that are tight crops (`rifr.camera.tight`). "
         "The paper augments so for TinyFace and gives neither share nor shape; the "
         "teacher's outputs stay those of the whole photo.",
     )
@@ -100,7 +100,7 @@ class Training:
             "low_per_photo": ("one", "both"),
             "student_start": ("random", "teacher"),
             "softmax_start": ("random", "teacher"),
-            "low_kind": ("bicubic", "native"),
+            "low_kind": ("bicubic", "camera"),
         }.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}.")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rifr import packs
-from rifr.faces import RenderSpec, camera, capture, faceset, head, identity, paint, raster, render, shape
+from rifr.faces import RenderSpec, capture, faceset, head, identity, projection, rasterizer, render, textures, vertices
 
 SMALL = RenderSpec("probe", people=4, images_per_person=3)
 
@@ -170,7 +170,7 @@ def test_the_occluded_share_is_zero_without_an_occluder_and_large_under_a_mask(p
 def test_landmarks_lie_about_the_template_and_their_similarity_is_the_best(pack):
     assert np.abs(pack.landmarks.mean(axis=0) - packs.TEMPLATE).max() < 6
     for points in pack.landmarks[:6].astype(np.float64):
-        a, b, tx, ty = camera.similarity(points, packs.TEMPLATE)  # nothing is left to align
+        a, b, tx, ty = projection.similarity(points, packs.TEMPLATE)  # nothing is left to align
         assert np.allclose([a, b, tx, ty], [1, 0, 0, 0], atol=2e-3)
 
 
@@ -178,7 +178,7 @@ def test_a_similarity_is_recovered_from_its_own_image():
     points = np.random.default_rng(0).normal(size=(5, 2))
     a, b, shift = 1.3, -0.4, np.array([3.0, -2.0])
     moved = points @ np.array([[a, b], [-b, a]]) + shift
-    assert np.allclose(camera.similarity(points, moved), (a, b, *shift))
+    assert np.allclose(projection.similarity(points, moved), (a, b, *shift))
 
 
 def test_turning_the_head_moves_the_nose_to_the_side_of_the_yaw(model, people, shots):
@@ -219,10 +219,10 @@ def test_the_pupils_at_the_landmarks_are_darker_than_the_cheeks_below(model, peo
 
 def test_skin_is_neither_green_nor_magenta(people, model):
     for person in people[:60]:
-        texture = np.empty((paint.SKIN_SIZE, paint.SKIN_SIZE, 4), np.float32)
-        paint.paint_skin(person.look[()], paint.noise(), texture)
-        row = int((0.93 - head.BOTTOM) / (head.TOP - head.BOTTOM) * paint.SKIN_SIZE)
-        middle = paint.SKIN_SIZE // 2
+        texture = np.empty((textures.SKIN_SIZE, textures.SKIN_SIZE, 4), np.float32)
+        textures.paint_skin(person.look[()], textures.noise(), texture)
+        row = int((0.93 - head.BOTTOM) / (head.TOP - head.BOTTOM) * textures.SKIN_SIZE)
+        middle = textures.SKIN_SIZE // 2
         forehead = texture[row : row + 6, middle - 8 : middle + 8, :3].reshape(-1, 3).mean(axis=0)
         red, green, blue = forehead ** (1 / 2.2)
         hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
@@ -236,9 +236,9 @@ def test_the_z_buffer_agrees_with_a_loop_over_every_sample_and_triangle():
     depth = rng.uniform(1, 2, 60).astype(np.float32)
     triangles = rng.integers(0, 60, (40, 3)).astype(np.uint32)
     size = 20
-    nearest = np.full((size, size), raster.FAR, np.float32)
+    nearest = np.full((size, size), rasterizer.FAR, np.float32)
     owner, weights = np.full((size, size), -1, np.int32), np.zeros((size, size, 2), np.float32)
-    raster.fill(points, depth, triangles, False, nearest, owner, weights)
+    rasterizer.fill(points, depth, triangles, False, nearest, owner, weights)
     for row in range(size):
         for column in range(size):
             best, who = np.inf, -1
@@ -262,7 +262,7 @@ def test_normals_of_a_sphere_point_outwards():
     b = (np.arange(12)[:, None] * 24 + (np.arange(24) + 1) % 24).ravel()
     triangles = np.concatenate([np.stack([a, b, a + 24], 1), np.stack([b, b + 24, a + 24], 1)]).astype(np.uint32)
     out = np.zeros((len(points), 3), np.float32)
-    raster.normals(points.astype(np.float32), triangles, out)
+    rasterizer.normals(points.astype(np.float32), triangles, out)
     assert (out * points).sum(axis=1).min() > 0.9
 
 
@@ -270,7 +270,7 @@ def test_sparse_shapes_add_up_to_the_dense_sum(model):
     rng = np.random.default_rng(2)
     weights = rng.normal(size=2 * len(model.controls)).astype(np.float32)
     found = np.zeros_like(model.template)
-    shape.add_sparse(found, model.starts, model.indices, model.deltas, 0, weights)
+    vertices.add_sparse(found, model.starts, model.indices, model.deltas, 0, weights)
     expected = np.zeros(model.template.shape)
     for k, weight in enumerate(weights):
         part = slice(model.starts[k], model.starts[k + 1])
@@ -331,6 +331,6 @@ def test_the_stored_head_equals_what_anny_itself_computes(model, people):
         local = {name: float(value) for name, value in zip(model.controls.tolist(), person.controls, strict=True)}
         weights = reference.get_phenotype_blendshape_coefficients(**values, local_changes=local)
         expected = reference.get_rest_vertices(weights)[0].numpy()
-    found = shape.person_vertices(model, person)
+    found = vertices.person_vertices(model, person)
     shift = (found - expected).mean(axis=0)
     assert np.abs(found - expected - shift).max() < 1e-4

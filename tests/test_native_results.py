@@ -10,10 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from rifr import (
+    camera,
     display,
     errata,
     metrics,
-    native,
     native_figures,
     native_results,
     native_sentences,
@@ -21,8 +21,8 @@ from rifr import (
     recipes,
     reported,
     results,
-    standins,
 )
+from rifr.faces import surrogates
 from rifr.protocols import identification
 from rifr.splits import FaceSplits
 from rifr.training import trainer
@@ -49,8 +49,8 @@ def place(tmp_path_factory):
         folder = tmp_path_factory.mktemp("store")
         patch.setenv("RIFR_STORE", str(folder))
         yield (
-            native_results.tiny_faces(standins.tinyface(FEW, progress=False), progress=False),
-            native_results.filmed_faces(standins.scface(FEW, progress=False), progress=False),
+            native_results.tiny_faces(surrogates.tinyface(FEW, progress=False), progress=False),
+            native_results.filmed_faces(surrogates.scface(FEW, progress=False), progress=False),
         )
 
 
@@ -97,17 +97,17 @@ def test_table_2_is_the_ranking_done_by_hand_at_each_distance(place):
 def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     tiny, _ = place
     outcome = native_results.search(
-        {"proposed": colours, "proposed, native": greys, "proposed, native and tight": colours},
+        {"proposed": colours, "proposed, camera": greys, "proposed, camera and tight": colours},
         tiny,
         FEW,
         progress=False,
     )
     rate = outcome.table().set_index("network").rank1
-    row = outcome.difference("proposed", "proposed, native").iloc[0]
-    assert row.difference == pytest.approx(rate["proposed"] - rate["proposed, native"])
+    row = outcome.difference("proposed", "proposed, camera").iloc[0]
+    assert row.difference == pytest.approx(rate["proposed"] - rate["proposed, camera"])
     assert row.low <= row.difference <= row.high
     effects = native_results.effects(outcome, outcome).set_index("what")
-    assert effects.difference["native-like training"] == pytest.approx(-row.difference)
+    assert effects.difference["camera-like training"] == pytest.approx(-row.difference)
     assert effects.difference["both together"] == effects.difference["alignment, for proposed"] == 0
     said = native_sentences.effects(effects.reset_index())
     assert said.count("\n") == 4 and "**both together:** not decided (+0.0" in said
@@ -117,10 +117,10 @@ def test_packs_are_kept_by_aligner_and_root_and_found_again(place, monkeypatch):
     tiny, filmed = place
     folder = Path(tiny.probes.images.filename).parents[2]
     monkeypatch.setenv("RIFR_STORE", str(folder.parent))
-    root = standins.tinyface(FEW, progress=False)
+    root = surrogates.tinyface(FEW, progress=False)
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("manifest.json")}
     native_results.tiny_faces(root, progress=False)
-    native_results.filmed_faces(standins.scface(FEW, progress=False), progress=False)
+    native_results.filmed_faces(surrogates.scface(FEW, progress=False), progress=False)
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("manifest.json")} == before
     black = native_results.tiny_faces(root, lambda picture: np.zeros((112, 112, 3), np.uint8), "black", progress=False)
     assert not np.asarray(black.probes.images).any() and np.asarray(tiny.probes.images).any()
@@ -140,7 +140,7 @@ def test_identification_from_a_camera_differs_from_chapter_7_in_how_faces_were_m
     outcome = native_results.identify_native({"colours": colours}, faces, FEW, [16], seed=3, progress=False)
     small = [native_results.native_pack(pack, 16, 3) for pack in (faces.probes, faces.distractors)]
     assert np.array_equal(
-        small[0].images, native.native_like(np.asarray(faces.probes.images), 16, np.random.default_rng([3, 16, 12]))
+        small[0].images, camera.simulate_camera(np.asarray(faces.probes.images), 16, np.random.default_rng([3, 16, 12]))
     )
     assert small[0].checksum not in (faces.probes.checksum, native_results.native_pack(faces.probes, 20, 3).checksum)
 
@@ -190,7 +190,7 @@ def test_variants_are_the_proposed_student_with_other_fields_and_its_own_teacher
     plan = presets.get("smoke", epochs=1, batch_size=4, embedding=8)
     runs = native_results.fit_variants(plan, 0, faces, progress=False)
     proposed = trainer.fit("proposed", plan, 0, faces.train, progress=False)
-    assert list(runs) == ["proposed, native", "proposed, native and tight"]
+    assert list(runs) == ["proposed, camera", "proposed, camera and tight"]
     assert {run.record["teacher"] for run in runs.values()} == {proposed.record["teacher"]}
     for name, run in runs.items():
         changed = {key for key, value in run.record["training"].items() if value != proposed.record["training"][key]}
@@ -312,7 +312,7 @@ def test_what_is_lost_is_counted_by_what_its_intervals_decide(values, said):
 
 def test_what_is_won_back_stands_beside_what_was_lost():
     gain, change = differences((20, 4, 1, 7)), differences((20, -9, -12, -6))
-    text = native_sentences.won_back(gain, change, "proposed, native", "proposed")
+    text = native_sentences.won_back(gain, change, "proposed, camera", "proposed")
     assert "of 1 comparisons 1 for a gain" in text and "+4.0 (+1.0 to +7.0), where proposed had changed by -9.0" in text
 
 

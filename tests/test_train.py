@@ -181,11 +181,11 @@ def batch(recipe: str, draw: np.random.Generator, **changes) -> np.ndarray:
 
 
 def test_without_cameras_and_tight_crops_a_batch_takes_the_draws_and_has_the_bytes_of_the_paper(monkeypatch):
-    from rifr import native
+    from rifr import camera
     from rifr.degrade import to_width
 
-    monkeypatch.delattr(native, "native_like")  # whatever would call them fails
-    monkeypatch.delattr(native, "tight")
+    monkeypatch.delattr(camera, "simulate_camera")  # whatever would call them fails
+    monkeypatch.delattr(camera, "tight")
     draw, same = np.random.default_rng(5), np.random.default_rng(5)
     shown = batch("proposed", draw)
     width_of, photos = np.array([20, 16])[same.permutation(8) % 2], photos_of().numpy()
@@ -195,16 +195,16 @@ def test_without_cameras_and_tight_crops_a_batch_takes_the_draws_and_has_the_byt
 
 
 def test_low_resolution_from_a_camera_changes_the_low_images_alone():
-    from rifr.native import native_like
+    from rifr.camera import simulate_camera
 
-    shown = batch("proposed", np.random.default_rng(5), low_kind="native")
+    shown = batch("proposed", np.random.default_rng(5), low_kind="camera")
     draw, photos = np.random.default_rng(5), photos_of().numpy()
     assert np.array_equal(shown[:8], photos)
     of_20 = draw.permutation(8) % 2 == 0
-    assert np.array_equal(shown[8:][of_20], native_like(photos[of_20], 20, draw))
-    assert np.array_equal(shown[8:][~of_20], native_like(photos[~of_20], 16, draw))
-    both = batch("proposed", np.random.default_rng(5), low_kind="native", low_per_photo="both")
-    assert np.array_equal(both[8:16], native_like(photos, 20, np.random.default_rng(5)))
+    assert np.array_equal(shown[8:][of_20], simulate_camera(photos[of_20], 20, draw))
+    assert np.array_equal(shown[8:][~of_20], simulate_camera(photos[~of_20], 16, draw))
+    both = batch("proposed", np.random.default_rng(5), low_kind="camera", low_per_photo="both")
+    assert np.array_equal(both[8:16], simulate_camera(photos, 20, np.random.default_rng(5)))
 
 
 def test_the_share_of_tight_crops_is_the_one_asked_for_and_the_other_images_stay():
@@ -221,7 +221,7 @@ def test_the_share_of_tight_crops_is_the_one_asked_for_and_the_other_images_stay
 
 
 def test_interrupted_with_cameras_and_tight_crops_it_ends_with_the_same_weights(tmp_path, monkeypatch):
-    plan, faces = presets.get(TINY, low_kind="native", tight_crops=0.5), easy_faces(tmp_path / "faces", people=4)
+    plan, faces = presets.get(TINY, low_kind="camera", tight_crops=0.5), easy_faces(tmp_path / "faces", people=4)
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "whole"))
     expected = weights(trainer.fit("hr+lr", plan, 0, faces, progress=False))
 
@@ -245,7 +245,7 @@ def test_a_student_of_tight_crops_has_the_teacher_of_whole_photos(tmp_path, stor
     faces = easy_faces(tmp_path / "faces", people=4)
     plain, changed = (
         trainer.fit("proposed", presets.get(TINY, epochs=1, **changes), 0, faces, progress=False)
-        for changes in ({}, {"low_kind": "native", "tight_crops": 0.5})
+        for changes in ({}, {"low_kind": "camera", "tight_crops": 0.5})
     )
     assert plain.record["teacher"] == changed.record["teacher"] and plain.key != changed.key
     (teacher,) = (store_folder / "runs").glob("hr-only*/record.json")
@@ -305,7 +305,7 @@ def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
         presets.get("smoke", epoch=3)
     with pytest.raises(ValueError, match="choose one of one, both"):
         presets.get("smoke", low_per_photo="three")
-    with pytest.raises(ValueError, match="choose one of bicubic, native"):
+    with pytest.raises(ValueError, match="choose one of bicubic, camera"):
         presets.get("smoke", low_kind="blurred")
     with pytest.raises(ValueError, match="tight_crops is 1.5: it is a share"):
         presets.get("smoke", tight_crops=1.5)

@@ -15,7 +15,19 @@ import numpy as np
 from tqdm import tqdm
 
 from rifr import packs, store
-from rifr.faces import camera, capture, head, identity, lighting, occluders, paint, raster, shade, shape, shell
+from rifr.faces import (
+    capture,
+    hair_mesh,
+    head,
+    identity,
+    lighting,
+    occluders,
+    photograph,
+    projection,
+    rasterizer,
+    textures,
+    vertices,
+)
 from rifr.faces.capture import Capture, draw_capture
 from rifr.faces.head import Head
 from rifr.faces.identity import Identity, draw_identity
@@ -147,7 +159,7 @@ def _threads(number: int | None) -> Iterator[ThreadPoolExecutor]:
 def sources() -> str:
     """The digest of the code that determines the pixels."""
     return store.sources_digest(
-        camera, capture, head, identity, lighting, occluders, paint, raster, shade, shape, shell
+        capture, hair_mesh, head, identity, lighting, occluders, photograph, projection, rasterizer, textures, vertices
     )
 
 
@@ -160,18 +172,18 @@ def photograph_person(
     `tone` runs from 0 (light) to 1 (dark); `gender` from 0 (male) to 1 (female); `occluder` counts in
     `capture.OCCLUDERS` and `occlusion` is the share of the visible face that it covers.
     """
-    layers = paint.noise()
+    layers = textures.noise()
     surface = np.column_stack([model.canonical, model.occlusion, model.margin])
-    rest = shape.person_vertices(model, person)
+    rest = vertices.person_vertices(model, person)
     look = person.look[()]
-    hair_points, hair_triangles = shape.hair_shell(model, person)
-    skin, hair = paint.textures(look)
+    hair_points, hair_triangles = vertices.hair_shell(model, person)
+    skin, hair = textures.textures(look)
     images = np.empty((len(captures), size, size, 3), np.uint8)
     landmarks = np.empty((len(captures), 5, 2), np.float32)
     occlusion = np.zeros(len(captures), np.float32)
-    samples = shade.buffers(size)
+    samples = photograph.buffers(size)
     for n, taken in enumerate(captures):
-        occlusion[n] = shade.photograph(
+        occlusion[n] = photograph.photograph(
             rest,
             hair_points,
             model.starts,
@@ -194,7 +206,7 @@ def photograph_person(
             taken.shot[()],
             layers,
             packs.TEMPLATE,
-            shade.encoding(),
+            photograph.encoding(),
             size,
             scenes,
             samples,

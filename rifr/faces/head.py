@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from rifr import store
-from rifr.faces import raster, shell
+from rifr.faces import hair_mesh, rasterizer
 
 LAYOUT = 1
 """Raise this number when the content of the stored head changes."""
@@ -152,7 +152,7 @@ def load(progress: bool = True) -> Head:
     Says so on standard error unless `progress` is False or TQDM_DISABLE is set.
     """
     aloud = progress and not os.environ.get("TQDM_DISABLE")
-    key = store.digest(LAYOUT, store.sources_digest(sys.modules[__name__], shell, raster))
+    key = store.digest(LAYOUT, store.sources_digest(sys.modules[__name__], hair_mesh, rasterizer))
     path = folder() / f"anny-{version()}-{key[:12]}.npz"
     if not path.exists():
         with store.lock(path):
@@ -262,7 +262,7 @@ def assemble(
         margin.astype(single),
         eye_weights.astype(single),
         _landmark_vertices(mean, skin),
-        *shell.hair_shell(mean, AXIS, triangles[part == 0]),
+        *hair_mesh.hair_shell(mean, AXIS, triangles[part == 0]),
     )
 
 
@@ -336,7 +336,7 @@ def _occlusion(mean: np.ndarray, triangles: np.ndarray, directions: int = 96, si
     """(V,) float32: share of the directions (weighted by the cosine) from which light reaches each vertex."""
     points = mean.astype(np.float32)
     normals = np.zeros_like(points)
-    raster.normals(points, triangles, normals)
+    rasterizer.normals(points, triangles, normals)
     index = np.arange(directions) + 0.5
     polar, turn = np.arccos(1 - 2 * index / directions), np.pi * (1 + 5**0.5) * index
     ways = np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1)
@@ -348,8 +348,8 @@ def _occlusion(mean: np.ndarray, triangles: np.ndarray, directions: int = 96, si
         centred = points - points.mean(axis=0)
         flat = np.stack([centred @ right, centred @ up], axis=1) * (size / 0.34) + size / 2
         depth = (-centred @ way).astype(np.float32)
-        nearest = np.full((size, size), raster.FAR, np.float32)
-        raster.fill(
+        nearest = np.full((size, size), rasterizer.FAR, np.float32)
+        rasterizer.fill(
             flat.astype(np.float32),
             depth,
             triangles,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from rifr.faces.compiled import compiled
+from rifr.faces._jit import compiled
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 from rifr.faces.occluders import cover_surface
-from rifr.faces.paint import HAIR_BOTTOM, HAIR_TOP, step
+from rifr.faces.textures import HAIR_BOTTOM, HAIR_TOP, step
 
 
 @compiled
 def sample_texture(texture, x, y, out):
     """The four channels of a texture at 0..1 coordinates, interpolated and clamped at its edges, written to `out`.
 
-    Textures hold square roots in 8 bits (see `paint.pack`), so that one fits into a processor's cache.
+    Textures hold square roots in 8 bits (see `textures.pack`), so that one fits into a processor's cache.
     """
     height, width = texture.shape[0], texture.shape[1]
     x = min(max(x * width - 0.5, 0.0), width - 1.001)

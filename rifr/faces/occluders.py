@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rifr.faces.compiled import compiled
-from rifr.faces.paint import step
+from rifr.faces._jit import compiled
+from rifr.faces.textures import step
 
 DARK_GLASSES, CLEAR_GLASSES, MASK, SCARF, HAND, CAP = 1, 2, 3, 4, 5, 6
 

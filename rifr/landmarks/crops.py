@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rifr import align, native
+from rifr import align, camera
 from rifr.landmarks.cnn6 import CENTRE, INPUT
 from rifr.packs import SIDE
 from rifr.presets import LandmarkTraining
@@ -101,7 +101,7 @@ class View:
         few = max(2, round(min(self.width * self.loose, side)))
         if self.camera is not None and few < INPUT:
             large, _ = cut(picture, centre, side, self.turn, size=max(few, round(side)))
-            small = native.degraded(large, (few, few), np.random.default_rng(self.camera))
+            small = camera.degraded(large, (few, few), np.random.default_rng(self.camera))
             square = cv2.resize(small, (INPUT, INPUT), interpolation=cv2.INTER_CUBIC)
         points = align.transform(landmarks, matrix)
         if self.mirrored:

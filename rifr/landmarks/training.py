@@ -7,7 +7,7 @@
 A face is cut out of its picture loosely: an upright square whose side is a multiple of the *face width*, the side of the
 aligned 112x112 face in the picture's pixels. The network sees the square as 64x64 and answers with points in it. The
 paper's idea for small faces is in what it is shown: some of the squares were brought down to few pixels first, half of
-these as a camera does it (`rifr.native`), for the paper's WIDER FACE holds small faces of that kind.
+these as a camera does it (`rifr.camera`), for the paper's WIDER FACE holds small faces of that kind.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch import nn
 from tqdm import tqdm
 
 import rifr
-from rifr import align, native, presets, side_by_side, splits, store
+from rifr import align, camera, presets, side_by_side, splits, store
 from rifr import faces as rendered
 from rifr.landmarks import cnn6, crops
 from rifr.landmarks.cnn6 import Cnn6, to_input, wing_loss
@@ -166,7 +166,7 @@ def _place(preset: Preset, seed: int, recipe: str, faces: FacePack) -> tuple[Pat
         seed,
         faces.checksum,
         torch.__version__,
-        store.sources_digest(this, cnn6, crops, align, native),
+        store.sources_digest(this, cnn6, crops, align, camera),
     )
     return store.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
 

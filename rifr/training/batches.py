@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from rifr import degrade, native
+from rifr import camera, degrade
 from rifr.packs import FacePack
 from rifr.presets import Training
 from rifr.recipes import LR_WIDTHS, Recipe
@@ -114,7 +114,7 @@ def batch_of(
     batch = torch.cat(parts).permute(0, 2, 3, 1)  # (R, 112, 112, 3)
     if training.tight_crops:  # no draw where there are none: the other draws stay as they were
         rows = torch.from_numpy(np.flatnonzero(draw.random(len(batch)) < training.tight_crops)).to(batch.device)
-        batch[rows] = _by_camera(native.tight, batch[rows], draw)
+        batch[rows] = _by_camera(camera.tight, batch[rows], draw)
     return to_input(batch)
 
 
@@ -122,11 +122,11 @@ def _low(photos: Tensor, width: int, training: Training, draw: np.random.Generat
     """(n, 3, 112, 112) uint8 at a low width, bicubic or as a camera gives them."""
     if training.low_kind == "bicubic":
         return degrade.to_width(photos, width)
-    return _by_camera(native.native_like, photos.permute(0, 2, 3, 1), width, draw).permute(0, 3, 1, 2)
+    return _by_camera(camera.simulate_camera, photos.permute(0, 2, 3, 1), width, draw).permute(0, 3, 1, 2)
 
 
 def _by_camera(change: Callable[..., np.ndarray], images: Tensor, *arguments: Any) -> Tensor:
-    """A change of `rifr.native`, which works on the CPU, to (n, 112, 112, 3) uint8 on any device."""
+    """A change of `rifr.camera`, which works on the CPU, to (n, 112, 112, 3) uint8 on any device."""
     return torch.from_numpy(change(images.cpu().numpy(), *arguments)).to(images.device)
 
 

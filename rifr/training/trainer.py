@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import rifr
-from rifr import degrade, losses, native, networks, presets, recipes, side_by_side, splits, store
+from rifr import camera, degrade, losses, networks, presets, recipes, side_by_side, splits, store
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.recipes import Recipe
@@ -47,7 +47,7 @@ from rifr.training.runs import Run
 WORTH_A_PROCESS = 20_000
 """Photos in all epochs from which a training is given a process of its own: starting one takes seconds."""
 
-DETERMINED_BY = (losses, networks, recipes, degrade, native, batches, process_group)
+DETERMINED_BY = (losses, networks, recipes, degrade, camera, batches, process_group)
 
 GLANCE = 50
 """Steps between two looks at the loss on an accelerator: each look waits for the device."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rifr.faces.camera import find_points
-from rifr.faces.compiled import compiled
+from rifr.faces._jit import compiled
+from rifr.faces.hair_mesh import HAIR_LENGTH
 from rifr.faces.head import Head
 from rifr.faces.identity import Identity
-from rifr.faces.paint import hair_cover, step
-from rifr.faces.shell import HAIR_LENGTH
+from rifr.faces.projection import find_points
+from rifr.faces.textures import hair_cover, step
 
 EDGE = 0.03
 """Triangles of the hair shell whose corners all lie this far outside the hair are not drawn, in metres."""

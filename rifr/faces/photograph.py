@@ -10,12 +10,12 @@ import functools
 
 import numpy as np
 
-from rifr.faces.camera import PIVOT, SAMPLES, find_points, rotation, similarity, to_camera, to_screen
-from rifr.faces.compiled import compiled
+from rifr.faces._jit import compiled
 from rifr.faces.lighting import backdrop, clothes, light_eye, light_hair, light_skin, light_tongue, look_direction
 from rifr.faces.occluders import cover_view, plane_point, stands_before
-from rifr.faces.raster import fill, normals
-from rifr.faces.shape import add_sparse
+from rifr.faces.projection import PIVOT, SAMPLES, find_points, rotation, similarity, to_camera, to_screen
+from rifr.faces.rasterizer import fill, normals
+from rifr.faces.vertices import add_sparse
 
 ALIGNED = 112.0
 LID = 0.003

@@ -17,7 +17,7 @@ import numpy as np
 
 from rifr.degrade import FACE, check_width
 
-__all__ = ["ANY_CAMERA", "Camera", "degraded", "native_like", "tight"]
+__all__ = ["ANY_CAMERA", "Camera", "degraded", "simulate_camera", "tight"]
 
 Range = tuple[float, float]
 GAMMA = 2.2  # of the pictures that come in
@@ -73,7 +73,7 @@ ANY_CAMERA = Camera()
 """A camera that nothing is known of: what students are trained with."""
 
 
-def native_like(
+def simulate_camera(
     images: np.ndarray, width: int | np.ndarray, draw: np.random.Generator, camera: Camera = ANY_CAMERA
 ) -> np.ndarray:
     """Aligned faces as a camera gives them at a face width, bicubic up to 112x112 again.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rifr.faces.compiled import compiled
+from rifr.faces._jit import compiled
 
 FAR = np.float32(1e9)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rifr.faces.compiled import compiled
+from rifr.faces._jit import compiled
 
 SAMPLES = 2
 """Samples along each side of a pixel."""

@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-from rifr.faces.compiled import compiled
+from rifr.faces._jit import compiled
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 
 SKIN_SIZE = 256
