@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from rifr import signals, store
-from rifr.packs import SIDE, FacePack
+from rifr.align import FACE_SIZE
+from rifr.packs import FacePack
 from rifr.readers import archive
 from rifr.readers.folder import ENDINGS
 
@@ -55,7 +56,7 @@ class Survey:
     counts: list[Count]
     packs: dict[str, tuple[int | None, int | None]]
     images: int
-    side: int = SIDE
+    side: int = FACE_SIZE
     copies: float = 1
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

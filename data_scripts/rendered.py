@@ -17,7 +17,8 @@ from pathlib import Path
 
 import common
 
-from rifr.packs import SIDE, FacePack
+from rifr.align import FACE_SIZE
+from rifr.packs import FacePack
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", help="name of the set; people of two sets never meet")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenes", action="store_true", help="faces loose in larger scenes, with landmarks")
-    parser.add_argument("--size", type=int, default=SIDE, help=f"side of a scene in pixels (default {SIDE})")
+    parser.add_argument("--size", type=int, default=FACE_SIZE, help=f"side of a scene in pixels (default {FACE_SIZE})")
 
 
 def spec(options: argparse.Namespace):

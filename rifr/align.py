@@ -15,11 +15,17 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from rifr.packs import SIDE, TEMPLATE
-
 __all__ = ["FOUR", "Aligner", "face", "resized", "similarity", "transform"]
 
 Aligner = Callable[[np.ndarray], np.ndarray]
+
+FACE_SIZE = 112
+"""The side of an aligned face in pixels."""
+
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+)
+"""The five landmarks of an aligned face in pixels: left eye, right eye, nose, left and right mouth corner (as seen)."""
 
 FOUR = np.concatenate([TEMPLATE[:3], TEMPLATE[3:].mean(axis=0, keepdims=True)])
 """(4, 2) the template for sets that mark the centre of the mouth instead of its corners."""
@@ -72,7 +78,7 @@ def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(points) @ matrix[:, :2].T + matrix[:, 2]
 
 
-def face(image: np.ndarray, landmarks: np.ndarray, side: int = SIDE) -> np.ndarray:
+def face(image: np.ndarray, landmarks: np.ndarray, side: int = FACE_SIZE) -> np.ndarray:
     """The aligned face (side, side, 3) uint8 in a picture, from its five or four landmarks; black beyond the border.
 
     image: (h, w, 3) uint8 of any size; landmarks: (5, 2) or (4, 2) in its pixels. Bilinear, as the field's packs are
@@ -81,8 +87,8 @@ def face(image: np.ndarray, landmarks: np.ndarray, side: int = SIDE) -> np.ndarr
     """
     image = _checked(image)
     matrix = similarity(landmarks)
-    if side != SIDE:  # the template's pixel centres, scaled with the picture
-        scale = side / SIDE
+    if side != FACE_SIZE:  # the template's pixel centres, scaled with the picture
+        scale = side / FACE_SIZE
         matrix = matrix * scale
         matrix[:, 2] += (scale - 1) / 2
     enlarged = np.hypot(matrix[0, 0], matrix[1, 0]) > 1.01
@@ -93,7 +99,7 @@ def face(image: np.ndarray, landmarks: np.ndarray, side: int = SIDE) -> np.ndarr
 
 def resized(image: np.ndarray) -> np.ndarray:
     """The aligner that does not align: the whole picture, bicubic to 112x112, whatever its proportions."""
-    return cv2.resize(_checked(image), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(_checked(image), (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_CUBIC)
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

@@ -18,9 +18,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from rifr import align, landmarks, metrics, presets, results, store
+from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.detectors import Yunet
 from rifr.landmarks import LandmarkRun
-from rifr.packs import SIDE, TEMPLATE, FacePack
+from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import identification
 from rifr.training.runs import Run
@@ -168,7 +169,7 @@ def cost_of_errors(
     draw = np.random.default_rng([seed, 6])
     noise = draw.normal(0, 1, pack.landmarks.shape)  # the same directions for every size
     gallery = aligned_pack(pack.images, pack.landmarks, pack.identities)
-    unit = landmarks.boxes_of(pack.landmarks)[:, 2, None, None] / SIDE
+    unit = landmarks.boxes_of(pack.landmarks)[:, 2, None, None] / FACE_SIZE
     for size in tqdm(pixels, desc="landmarks off", unit="size", leave=False, disable=None if progress else True):
         probes = aligned_pack(pack.images, pack.landmarks + size * unit * noise, pack.identities) if size else gallery
         for name, run in trained.items():
@@ -225,11 +226,11 @@ def order_of_steps(
             "aligned, then small": (gallery, width),
             "small, then aligned": (
                 aligned_pack(pictures, finder.predict(pictures, loose_boxes(points, seed)), pack.identities),
-                SIDE,
+                FACE_SIZE,
             ),
             "small, large face's landmarks": (
                 aligned_pack(pictures, _scaled(large, pack.images, pictures), pack.identities),
-                SIDE,
+                FACE_SIZE,
             ),
         }
         for name, run in trained.items():
@@ -312,8 +313,8 @@ def _identify(
     run: Run, probes: FacePack, width: int, gallery: FacePack, distractors: FacePack, preset: Preset, progress: bool
 ) -> identification.Identification:
     at = results.features(run, probes, width, preset.mirror, progress)
-    high = results.features(run, gallery, SIDE, preset.mirror, progress)
-    far = results.features(run, distractors, SIDE, preset.mirror, progress)
+    high = results.features(run, gallery, FACE_SIZE, preset.mirror, progress)
+    far = results.features(run, distractors, FACE_SIZE, preset.mirror, progress)
     return identification.evaluate(at, high, gallery.identities, far)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from rifr.align import FACE_SIZE
 from rifr.alignment_figures import NAMES
 from rifr.alignment_results import Errors
 from rifr.display import label
 from rifr.narrate import source
-from rifr.packs import SIDE, FacePack
+from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.records import Record
 
@@ -49,7 +50,7 @@ def worst(errors: Errors, network: str) -> str:
     return (
         f"{NAMES[network]}: {large.error:.1f} % of the face width ({large.low:.1f} to {large.high:.1f}) on pictures as "
         f"they are, a median of {large.width:.0f} px wide, and {small.error:.1f} % ({small.low:.1f} to {small.high:.1f}) "
-        f"at {small.width:.0f} px; that is {large.error * SIDE / 100:.1f} and {small.error * SIDE / 100:.1f} px of the "
+        f"at {small.width:.0f} px; that is {large.error * FACE_SIZE / 100:.1f} and {small.error * FACE_SIZE / 100:.1f} px of the "
         f"aligned face. {small.failed:.1f} % of the faces are off by a tenth of their width or more at "
         f"{small.width:.0f} px. {large.faces:,} faces of {len(set(errors.identities.tolist()))} people."
     )

@@ -21,9 +21,10 @@ import numba
 import numpy as np
 import torch
 
-__all__ = ["FACE", "NARROWEST", "to_width"]
+from rifr.align import FACE_SIZE
 
-FACE = 112  # pixels: the side of an aligned face
+__all__ = ["NARROWEST", "to_width"]
+
 NARROWEST = 4  # pixels: below this, bicubic interpolation reads the border more than the face
 SHARE = 64  # images a thread takes at a time
 CHUNK = 512  # images at a time on another device than the CPU, so that temporaries do not grow with the batch
@@ -56,11 +57,11 @@ def to_width(images: Images, width: int) -> Images:
             f"an array of images is uint8 (0 to 255), not {images.dtype}: round and cast it, or hand a "
             "floating-point tensor (N, 3, 112, 112) in [-1, 1]"
         )
-    if images.ndim not in (3, 4) or images.shape[-3:] != (FACE, FACE, 3):
+    if images.ndim not in (3, 4) or images.shape[-3:] != (FACE_SIZE, FACE_SIZE, 3):
         raise ValueError(f"an array of images is (N, 112, 112, 3) or (112, 112, 3), not {images.shape}")
-    if width == FACE:
+    if width == FACE_SIZE:
         return images
-    return _resize_on_cpu(images.reshape(-1, FACE, FACE, 3), width).reshape(images.shape)
+    return _resize_on_cpu(images.reshape(-1, FACE_SIZE, FACE_SIZE, 3), width).reshape(images.shape)
 
 
 def check_width(width: int) -> int:
@@ -70,19 +71,21 @@ def check_width(width: int) -> int:
             raise TypeError
         width = operator.index(width)
     except TypeError:
-        raise TypeError(f"a face width is a whole number of pixels from {NARROWEST} to {FACE}, not {width!r}") from None
-    if not NARROWEST <= width <= FACE:
-        raise ValueError(f"a face width is {NARROWEST} to {FACE} pixels, not {width}")
+        raise TypeError(
+            f"a face width is a whole number of pixels from {NARROWEST} to {FACE_SIZE}, not {width!r}"
+        ) from None
+    if not NARROWEST <= width <= FACE_SIZE:
+        raise ValueError(f"a face width is {NARROWEST} to {FACE_SIZE} pixels, not {width}")
     return width
 
 
 @torch.no_grad()
 def _tensor_to_width(images: torch.Tensor, width: int) -> torch.Tensor:
-    if images.ndim != 4 or tuple(images.shape[1:]) != (3, FACE, FACE):
+    if images.ndim != 4 or tuple(images.shape[1:]) != (3, FACE_SIZE, FACE_SIZE):
         raise ValueError(f"a tensor of images is (N, 3, 112, 112), not {tuple(images.shape)}")
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise TypeError(f"a tensor of images is uint8 (0 to 255) or floating point in [-1, 1], not {images.dtype}")
-    if width == FACE:
+    if width == FACE_SIZE:
         return images
     if images.dtype == torch.uint8:
         return _resize_planes(images, width)
@@ -103,7 +106,7 @@ def _resize_planes(images: torch.Tensor, width: int) -> torch.Tensor:
     result = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
     for start in range(0, len(images), CHUNK):
         small = _resize_on_device(images[start : start + CHUNK].float(), width)
-        result[start : start + CHUNK] = _resize_on_device(small, FACE).to(torch.uint8)
+        result[start : start + CHUNK] = _resize_on_device(small, FACE_SIZE).to(torch.uint8)
     return result
 
 
@@ -136,9 +139,9 @@ def _resize_on_device(images: torch.Tensor, size: int) -> torch.Tensor:
 def _resize_on_cpu(images: np.ndarray, width: int, channels_first: bool = False) -> np.ndarray:
     """uint8 (N, 112, 112, 3), or (N, 3, 112, 112), -> the same shape, on as many threads as PyTorch uses."""
     result = np.empty(images.shape, np.uint8)
-    index, weight = taps(width, FACE)
+    index, weight = taps(width, FACE_SIZE)
     # In a row the three channels of a pixel lie side by side: (4, 336).
-    columns = np.ascontiguousarray((index.repeat(3, axis=0) * 3 + np.tile(np.arange(3), FACE)[:, None]).T)
+    columns = np.ascontiguousarray((index.repeat(3, axis=0) * 3 + np.tile(np.arange(3), FACE_SIZE)[:, None]).T)
     plan = (index, weight, columns.astype(np.uint32), np.ascontiguousarray(weight.repeat(3, axis=0).T))
 
     def share(start: int) -> None:
@@ -148,7 +151,9 @@ def _resize_on_cpu(images: np.ndarray, width: int, channels_first: bool = False)
         for image, shrunk in zip(images[start : start + SHARE], small):
             image = np.ascontiguousarray(image.transpose(1, 2, 0) if channels_first else image)
             cv2.resize(image, (width, width), dst=shrunk, interpolation=cv2.INTER_CUBIC)
-        _enlarge(small.reshape(len(faces), width, width * 3), faces.reshape(len(faces), FACE, FACE * 3), *plan)
+        _enlarge(
+            small.reshape(len(faces), width, width * 3), faces.reshape(len(faces), FACE_SIZE, FACE_SIZE * 3), *plan
+        )
         if channels_first:
             target[...] = faces.transpose(0, 3, 1, 2)
 

@@ -20,12 +20,8 @@ import numpy as np
 
 import rifr
 from rifr import store
+from rifr.align import FACE_SIZE
 
-SIDE = 112
-TEMPLATE = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
-)
-"""The five landmarks of an aligned face in pixels: left eye, right eye, nose, left and right mouth corner (as seen)."""
 PART = 1024
 """Images written at a time."""
 IN_MEMORY = 2**30
@@ -248,8 +244,8 @@ def require_disjoint(**packs: FacePack) -> None:
 
 
 def _side(spec: dict[str, Any] | None) -> int:
-    """The side of a pack's pictures in pixels: SIDE, unless they are scenes, whose spec names their size."""
-    return spec["size"] if spec and spec.get("scenes") else SIDE
+    """The side of a pack's pictures in pixels: FACE_SIZE, unless they are scenes, whose spec names their size."""
+    return spec["size"] if spec and spec.get("scenes") else FACE_SIZE
 
 
 def _stream_images(path: Path, images: np.ndarray | Iterable[np.ndarray], shape: tuple[int, int], name: str) -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rifr import packs, recipes, store
+from rifr import recipes, store
+from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import archive
@@ -27,7 +28,7 @@ from rifr.readers.folder import ENDINGS
 from rifr.recipes import Recipe
 from rifr.training import batches, process_group, trainer
 
-FACE = packs.SIDE**2 * 3
+FACE_BYTES = FACE_SIZE**2 * 3
 """Bytes of a face in a pack."""
 GIB = 2**30
 TIMED = 2
@@ -117,7 +118,7 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
     student = trainer.Student(training, people)
     optimiser = torch.optim.SGD(student.parameters(), training.learning_rate, training.momentum)
     module, optimiser = fabric.setup(student.to(memory_format=torch.channels_last), optimiser)
-    images = torch.from_numpy(draw.integers(0, 256, (share, packs.SIDE, packs.SIDE, 3), np.uint8)).to(fabric.device)
+    images = torch.from_numpy(draw.integers(0, 256, (share, FACE_SIZE, FACE_SIZE, 3), np.uint8)).to(fabric.device)
     labels = torch.from_numpy(draw.integers(0, people, share)).to(fabric.device)
     q = torch.full((share, people), 1 / people, device=fabric.device)
     teacher = (torch.randn(share, training.embedding, device=fabric.device), q) if recipe.needs_teacher else None
@@ -155,7 +156,7 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
         taken[kind] = taken.get(kind) or measured_step(recipe, preset, people)
     weights = sum(p.numel() for p in trainer.Student(training, people).parameters()) * 4
     writes = {
-        "packs": sum(one.images * FACE for one in faces if one.new),
+        "packs": sum(one.images * FACE_BYTES for one in faces if one.new),
         "runs, and one that is under way": weights * (len(chosen) + 2),
         "features": (faces[1].images + faces[2].images) * len(preset.widths) * len(chosen) * training.embedding * 4,
     }

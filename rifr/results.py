@@ -19,7 +19,8 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from tqdm import tqdm
 
-from rifr import degrade, geometry, metrics, packs, presets, store
+from rifr import degrade, geometry, metrics, presets, store
+from rifr.align import FACE_SIZE
 from rifr.evaluation import embed, onnx
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -29,7 +30,7 @@ from rifr.training import runs, trainer
 from rifr.training.runs import Run
 
 PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
-HIGH = packs.SIDE
+HIGH = FACE_SIZE
 Embedder = Run | Path | str | Callable[[np.ndarray], np.ndarray]
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import minimize
 
 from rifr import align
-from rifr.packs import TEMPLATE
+from rifr.align import TEMPLATE
 
 
 def some_points(seed: int, count: int = 5) -> np.ndarray:

@@ -7,8 +7,9 @@ import pytest
 from test_landmarks import drawn_scenes
 
 from rifr import align, alignment_figures, alignment_results, alignment_sentences, landmarks, presets, results
+from rifr.align import TEMPLATE
 from rifr.alignment_results import Errors
-from rifr.packs import TEMPLATE, FacePack
+from rifr.packs import FacePack
 
 
 class Finder:

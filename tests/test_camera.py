@@ -52,11 +52,50 @@ def test_each_face_has_its_own_width_and_its_own_draws_in_order():
     assert np.array_equal(mixed, one_by_one)
 
 
-def test_a_camera_without_faults_averages_over_each_pixels_area():
-    grey = faces()[0][..., :1].repeat(3, axis=2)  # JPEG keeps colours at half the resolution
-    shown = degraded(grey, (28, 28), np.random.default_rng(0), PLAIN)
-    expected = grey.reshape(28, 4, 28, 4, 3).mean(axis=(1, 3))
-    assert np.abs(shown - expected).max() < 3
+def shown(values: np.ndarray) -> np.ndarray:
+    """Grey levels of linear light."""
+    return 255 * values ** (1 / 2.2)
+
+
+def test_a_camera_without_faults_averages_the_light_over_each_pixels_area():
+    grey = np.random.default_rng(0).integers(0, 256, (112, 112, 1), np.uint8).repeat(3, axis=2)
+    small = degraded(grey, (14, 14), np.random.default_rng(0), replace(PLAIN, blur=(0, 0)))
+    expected = np.empty((14, 14))
+    for row in range(14):
+        for column in range(14):
+            expected[row, column] = light(grey[8 * row : 8 * row + 8, 8 * column : 8 * column + 8, 0]).mean()
+    # A perfect lens still lets a little light into the sample beside.
+    assert np.abs(light(small)[..., 0] - expected).mean() < 0.01
+    assert abs(small.mean() - grey.mean()) > 15  # averages of grey levels are darker
+
+
+def test_half_black_and_half_white_is_half_the_light():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = degraded(stripes, (16, 16), np.random.default_rng(0), PLAIN)
+    assert np.abs(small - shown(np.array(0.5))).max() <= 1  # 186, not 128
+
+
+def test_blur_is_a_sum_over_neighbours_of_their_light():
+    grey = cv2.resize(np.random.default_rng(1).integers(0, 256, (12, 12), np.uint8), (40, 40))
+    grey = grey[..., None].repeat(3, axis=2)
+    camera = replace(PLAIN, blur=(0.8, 0.8))
+    small = degraded(grey, (20, 20), np.random.default_rng(0), camera)
+
+    spread = 1.6**2 + 0.05  # 0.8 small pixels are 1.6 samples; the lens itself adds a little
+    reach = 4  # two standard deviations, rounded up
+    values, blurred = light(grey[..., 0].astype(float)), np.zeros((40, 40))
+    for row in range(40):
+        for column in range(40):
+            total = weights = 0.0
+            for i in range(-reach, reach + 1):
+                for j in range(-reach, reach + 1):
+                    weight = np.exp(-0.5 * (i * i + j * j) / spread)
+                    total += weight * values[min(max(row + i, 0), 39), min(max(column + j, 0), 39)]
+                    weights += weight
+            blurred[row, column] = total / weights
+    expected = shown(blurred.reshape(20, 2, 20, 2).mean(axis=(1, 3)))
+    assert np.abs(small[..., 0] - expected).max() <= 2  # rounding, and the JPEG's
 
 
 def test_fine_stripes_vanish_in_the_average_that_bicubic_shrinking_turns_into_false_ones():

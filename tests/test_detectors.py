@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from rifr import align, cli, detectors
+from rifr.align import TEMPLATE
 from rifr.detectors import Detection
 from rifr.evaluation import embed
-from rifr.packs import TEMPLATE
 from rifr.readers import folder
 
 

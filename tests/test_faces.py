@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rifr import packs
+from rifr.align import TEMPLATE
 from rifr.faces import RenderSpec, capture, faceset, head, identity, projection, rasterizer, render, textures, vertices
 
 SMALL = RenderSpec("probe", people=4, images_per_person=3)
@@ -168,9 +169,9 @@ def test_the_occluded_share_is_zero_without_an_occluder_and_large_under_a_mask(p
 
 
 def test_landmarks_lie_about_the_template_and_their_similarity_is_the_best(pack):
-    assert np.abs(pack.landmarks.mean(axis=0) - packs.TEMPLATE).max() < 6
+    assert np.abs(pack.landmarks.mean(axis=0) - TEMPLATE).max() < 6
     for points in pack.landmarks[:6].astype(np.float64):
-        a, b, tx, ty = projection.similarity(points, packs.TEMPLATE)  # nothing is left to align
+        a, b, tx, ty = projection.similarity(points, TEMPLATE)  # nothing is left to align
         assert np.allclose([a, b, tx, ty], [1, 0, 0, 0], atol=2e-3)
 
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from rifr import align, landmarks, presets
-from rifr.packs import TEMPLATE, FacePack
+from rifr.align import TEMPLATE
+from rifr.packs import FacePack
 
 
 def smoke(**changes):

@@ -12,7 +12,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from tqdm import tqdm
 
-from rifr.degrade import FACE, check_width, to_width
+from rifr.align import FACE_SIZE
+from rifr.degrade import check_width, to_width
 from rifr.errors import DataError, SettingError
 from rifr.evaluation.onnx import Network, Onnx, from_onnx
 
@@ -32,7 +33,7 @@ Embedder = HasEmbedder | Network | str | Path
 def embed(
     embedder: Embedder,
     images: np.ndarray,
-    width: int = FACE,
+    width: int = FACE_SIZE,
     mirror: bool = True,
     batch: int = 256,
     progress: bool = False,
@@ -69,7 +70,7 @@ def embed(
     width = check_width(width)
     if batch < 1:
         raise SettingError(f"batch is at least 1, not {batch}")
-    if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4 or images.shape[1:] != (FACE, FACE, 3):
+    if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4 or images.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
         raise SettingError(
             "images are (N, 112, 112, 3) uint8, not "
             f"{getattr(images, 'shape', type(images).__name__)} {getattr(images, 'dtype', '')}"

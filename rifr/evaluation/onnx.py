@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from rifr import store
-from rifr.degrade import FACE
+from rifr.align import FACE_SIZE
 from rifr.errors import DataError, SettingError
 from rifr.evaluation.onnx_weights import weight_files
 
@@ -243,7 +243,7 @@ def _input_layout(plan: Onnx, inputs: list[Any]) -> tuple[str, int]:
     known = {side for side in map(_known, sides) if side}
     if len(known) > 1:
         raise DataError(f"{described}: {sides[0]} by {sides[1]} pixels are no square; {wanted}")
-    size = known.pop() if known else plan.size or FACE
+    size = known.pop() if known else plan.size or FACE_SIZE
     if plan.size not in (None, size):
         raise DataError(f"{described}: {size} pixels wide, and size={plan.size} was asked for; leave size out")
     return layout, size
@@ -257,7 +257,7 @@ def _known(dimension: int | str | None) -> int | None:
 def _resized(faces: np.ndarray, size: int) -> np.ndarray:
     """(N, size, size, 3) float32 from (N, 112, 112, 3) uint8."""
     faces = faces.astype(np.float32)
-    if size == FACE:
+    if size == FACE_SIZE:
         return faces
-    method = cv2.INTER_AREA if size < FACE else cv2.INTER_LINEAR
+    method = cv2.INTER_AREA if size < FACE_SIZE else cv2.INTER_LINEAR
     return np.stack([cv2.resize(face, (size, size), interpolation=method) for face in faces])

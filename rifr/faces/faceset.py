@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rifr import packs, store
+from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.faces import (
     capture,
     hair_mesh,
@@ -51,7 +52,7 @@ class RenderSpec:
     people: int
     images_per_person: int
     seed: int = 0
-    size: int = packs.SIDE
+    size: int = FACE_SIZE
     scenes: bool = False
 
     def __post_init__(self) -> None:
@@ -61,9 +62,9 @@ class RenderSpec:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"RenderSpec.{name} is {value!r}: give a whole number of at least {least}.")
-        if self.size != packs.SIDE and not self.scenes:
+        if self.size != FACE_SIZE and not self.scenes:
             raise ValueError(
-                f"RenderSpec.size is {self.size}: aligned faces are {packs.SIDE} x {packs.SIDE}; "
+                f"RenderSpec.size is {self.size}: aligned faces are {FACE_SIZE} x {FACE_SIZE}; "
                 f"other sizes are for scenes=True."
             )
 
@@ -164,7 +165,7 @@ def sources() -> str:
 
 
 def photograph_person(
-    model: Head, person: Identity, captures: list[Capture], size: int = packs.SIDE, scenes: bool = False
+    model: Head, person: Identity, captures: list[Capture], size: int = FACE_SIZE, scenes: bool = False
 ) -> dict[str, np.ndarray]:
     """Photos of one person: images (n, size, size, 3) uint8, landmarks (n, 5, 2), and the ground truth of each photo.
 
@@ -205,7 +206,7 @@ def photograph_person(
             taken.expression,
             taken.shot[()],
             layers,
-            packs.TEMPLATE,
+            TEMPLATE,
             photograph.encoding(),
             size,
             scenes,

@@ -10,6 +10,7 @@ import functools
 
 import numpy as np
 
+from rifr.align import FACE_SIZE
 from rifr.faces._jit import compiled
 from rifr.faces.lighting import backdrop, clothes, light_eye, light_hair, light_skin, light_tongue, look_direction
 from rifr.faces.occluders import cover_view, plane_point, stands_before
@@ -17,7 +18,7 @@ from rifr.faces.projection import PIVOT, SAMPLES, find_points, rotation, similar
 from rifr.faces.rasterizer import fill, normals
 from rifr.faces.vertices import add_sparse
 
-ALIGNED = 112.0
+ALIGNED = float(FACE_SIZE)
 LID = 0.003
 ATTRIBUTES = 7
 """Numbers kept for a vertex: its normal, then what `surface` or `hair_place` holds."""

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from rifr import align, camera, faces, packs, presets, store
+from rifr import align, camera, faces, presets, store
 from rifr.camera import Camera
 from rifr.faces import capture, faceset, head, identity
 from rifr.faces.capture import Capture
@@ -209,7 +209,7 @@ def _tiny_person(model: Head, seed: int, index: int, photos: int, known: bool) -
     for shot in shots:
         _place(shot, 0.7, draw)
         shot.shot["noise"], shot.shot["blur"] = 0.0, 0.0  # its own come with the small picture
-    taken = faces.photograph_person(model, person, shots, packs.SIDE, scenes=True)
+    taken = faces.photograph_person(model, person, shots, align.FACE_SIZE, scenes=True)
     crops = [_jpeg(_tight_crop(*one, draw)) for one in zip(taken["images"], taken["landmarks"], strict=True)]
     if not known:
         return {f"Gallery_Distractor/{index + 1:06d}{'abc'[n]}.jpg": crop for n, crop in enumerate(crops)}
@@ -224,7 +224,7 @@ def _tight_crop(picture: np.ndarray, landmarks: np.ndarray, draw: np.random.Gene
     """An upright box around the face, from hairline to chin, as a camera of no known kind gives it."""
     to_picture = np.linalg.inv(np.vstack([align.similarity(landmarks), [0, 0, 1]]))[:2]
     scale = np.hypot(*to_picture[:, 0])  # pixels of the picture in one of the aligned face
-    x, y = align.transform((packs.SIDE / 2, 62.0), to_picture)
+    x, y = align.transform((align.FACE_SIZE / 2, 62.0), to_picture)
     left, right, up, down = scale * draw.uniform((36, 36, 44, 40), (48, 48, 58, 52))
     rows, columns = (
         [max(0, round(middle - less)), min(len(picture), round(middle + more))]
@@ -249,7 +249,7 @@ def _filmed_person(model: Head, seed: int, index: int) -> tuple[Files, Points]:
     files = {f"mugshot_frontal_cropped_all/{stem}.jpg": _jpeg(taken["images"][0])}
     points = {stem: _four(taken["landmarks"][0])}
 
-    side, share, cut = packs.SIDE, 0.45, 14  # faces 50 px wide in a frame of 84 x 112
+    side, share, cut = align.FACE_SIZE, 0.45, 14  # faces 50 px wide in a frame of 84 x 112
     places = [(distance, number) for distance in WIDTHS for number in CAMERAS]
     for (distance, number), shot in zip(places, frames, strict=True):
         shot.shot["pitch"] -= np.deg2rad(PITCH[distance])

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rifr.packs import SIDE, TEMPLATE
+from rifr.align import FACE_SIZE, TEMPLATE
 
 INPUT = 64  # pixels: the side of what the network sees
-CENTRE = (SIDE - 1) / 2
+CENTRE = (FACE_SIZE - 1) / 2
 
 
 def wing_loss(points: Tensor, target: Tensor, w: float = 10.0, epsilon: float = 2.0) -> Tensor:
@@ -46,7 +46,7 @@ class Cnn6(nn.Module):
         self.points = nn.Linear(32 * channels, 10)
         # It starts with the template's points in the middle of the square, and learns how each face differs.
         with torch.no_grad():
-            start = (torch.from_numpy(TEMPLATE) - CENTRE) * INPUT / (1.4 * SIDE) + (INPUT - 1) / 2
+            start = (torch.from_numpy(TEMPLATE) - CENTRE) * INPUT / (1.4 * FACE_SIZE) + (INPUT - 1) / 2
             self.points.bias.copy_(start.flatten())
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from rifr import align, camera
+from rifr.align import FACE_SIZE
 from rifr.landmarks.cnn6 import CENTRE, INPUT
-from rifr.packs import SIDE
 from rifr.presets import LandmarkTraining
 
 MIRROR = [1, 0, 2, 4, 3]  # the landmarks of a mirrored face
@@ -24,7 +24,7 @@ def boxes_of(landmarks: np.ndarray) -> np.ndarray:
         matrix = align.similarity(points)
         scale = math.hypot(matrix[0, 0], matrix[1, 0])
         boxes[row, :2] = np.linalg.solve(matrix[:, :2], CENTRE - matrix[:, 2])
-        boxes[row, 2] = SIDE / scale
+        boxes[row, 2] = FACE_SIZE / scale
     return boxes
 
 

@@ -17,7 +17,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from rifr import packs, store
-from rifr.packs import SIDE, FacePack
+from rifr.align import FACE_SIZE
+from rifr.packs import FacePack
 
 __all__ = ["read"]
 
@@ -190,8 +191,8 @@ def _images(person: Path, fewest: int, most: int | None, on_bad: str, bad: list[
 
 def _decode(file: Path) -> np.ndarray:
     with Image.open(file) as image:
-        if image.size != (SIDE, SIDE):
-            raise ValueError(f"{image.width}x{image.height} pixels, not {SIDE}x{SIDE}")
+        if image.size != (FACE_SIZE, FACE_SIZE):
+            raise ValueError(f"{image.width}x{image.height} pixels, not {FACE_SIZE}x{FACE_SIZE}")
         if image.mode not in ("RGB", "L"):
             raise ValueError(f"colours are {image.mode}, not RGB or greyscale")
         return np.asarray(image.convert("RGB"))  # decodes, and fails on a truncated file
@@ -201,7 +202,9 @@ def _parts(waiting, count: int) -> Iterator[np.ndarray]:
     waiting.seek(0)
     for start in range(0, count, PART):
         number = min(PART, count - start)
-        yield np.frombuffer(waiting.read(number * SIDE * SIDE * 3), np.uint8).reshape(number, SIDE, SIDE, 3)
+        yield np.frombuffer(waiting.read(number * FACE_SIZE * FACE_SIZE * 3), np.uint8).reshape(
+            number, FACE_SIZE, FACE_SIZE, 3
+        )
 
 
 def _first(bad: list[str]) -> str:

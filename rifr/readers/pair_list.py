@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from rifr import store
-from rifr.packs import SIDE, FacePack
+from rifr.align import FACE_SIZE
+from rifr.packs import FacePack
 from rifr.readers import lfw, verification_bin
 
 __all__ = ["PairList", "read"]
@@ -68,8 +69,8 @@ def _photo(file: str | Path) -> np.ndarray:
             photo = np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{file} cannot be read ({error}): mend it, or take its pairs off the list") from error
-    if photo.shape != (SIDE, SIDE, 3):
+    if photo.shape != (FACE_SIZE, FACE_SIZE, 3):
         raise ValueError(
-            f"{file} is {photo.shape[1]}x{photo.shape[0]} pixels, not {SIDE}x{SIDE}: align the faces first"
+            f"{file} is {photo.shape[1]}x{photo.shape[0]} pixels, not {FACE_SIZE}x{FACE_SIZE}: align the faces first"
         )
     return photo

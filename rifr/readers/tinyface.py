@@ -21,7 +21,8 @@ from scipy.io import loadmat, savemat
 from tqdm import tqdm
 
 from rifr import align, store
-from rifr.packs import SIDE, FacePack
+from rifr.align import FACE_SIZE
+from rifr.packs import FacePack
 from rifr.protocols.tinyface import DISTRACTOR
 from rifr.readers.folder import ENDINGS, LISTED, _parts
 
@@ -352,8 +353,8 @@ def aligned(photo: np.ndarray, path: Path, aligner: align.Aligner) -> np.ndarray
             f"{path} cannot be aligned: {error}. An aligner answers for every photo; let it fall back on "
             "rifr.align.resized"
         ) from error
-    if face.shape != (SIDE, SIDE, 3) or face.dtype != np.uint8:
+    if face.shape != (FACE_SIZE, FACE_SIZE, 3) or face.dtype != np.uint8:
         raise ValueError(
-            f"{path}: the aligner {aligner_name(aligner)} gave {face.shape} {face.dtype}, not ({SIDE}, {SIDE}, 3) uint8"
+            f"{path}: the aligner {aligner_name(aligner)} gave {face.shape} {face.dtype}, not ({FACE_SIZE}, {FACE_SIZE}, 3) uint8"
         )
     return face

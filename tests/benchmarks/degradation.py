@@ -6,19 +6,20 @@ import cv2
 import numpy as np
 from harness import SEED, Row, Side, main, measure
 
-from rifr.degrade import FACE, to_width
+from rifr.align import FACE_SIZE
+from rifr.degrade import to_width
 
 
 def make(images: int, width: int) -> tuple[np.ndarray, int]:
-    noise = np.random.default_rng(SEED).integers(0, 256, (min(images, 500), FACE, FACE, 3), dtype=np.uint8)
-    return np.resize(noise, (images, FACE, FACE, 3)), width
+    noise = np.random.default_rng(SEED).integers(0, 256, (min(images, 500), FACE_SIZE, FACE_SIZE, 3), dtype=np.uint8)
+    return np.resize(noise, (images, FACE_SIZE, FACE_SIZE, 3)), width
 
 
 def one_by_one(images: np.ndarray, width: int) -> np.ndarray:
     result = np.empty_like(images)
     for image, target in zip(images, result):
         small = cv2.resize(image, (width, width), interpolation=cv2.INTER_CUBIC)
-        target[...] = cv2.resize(small, (FACE, FACE), interpolation=cv2.INTER_CUBIC)
+        target[...] = cv2.resize(small, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_CUBIC)
     return result
 
 
@@ -42,7 +43,7 @@ def rows(small: bool = False) -> list[Row]:
     return [
         Row(
             "degradation",
-            f"{size['images']:,} images, {FACE} → {size['width']} → {FACE} px",
+            f"{size['images']:,} images, {FACE_SIZE} → {size['width']} → {FACE_SIZE} px",
             one.seconds,
             "`cv2.resize` image by image",
             other.seconds,

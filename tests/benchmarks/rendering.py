@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness import SEED, Row, Side, main, measure
 
+from rifr.align import FACE_SIZE
 from rifr.faces import RenderSpec, render
-from rifr.packs import SIDE
 
 LEAST = 300  # images a second
 WORKERS = 2
@@ -37,7 +37,7 @@ def rows(small: bool = False) -> list[Row]:
     return [
         Row(
             "rendering",
-            f"{one.summary:,} images of {SIDE} px, {WORKERS} threads",
+            f"{one.summary:,} images of {FACE_SIZE} px, {WORKERS} threads",
             one.seconds,
             f"(no rival: the aim, {LEAST} images a second)",
             one.summary / LEAST,
