@@ -11,12 +11,14 @@ export RIFR_PRESET := $(PRESET)
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test benchmarks record clean
+.PHONY: help book check test test-all benchmarks record clean
 
 help:
 	@echo "make book         render the faces, train the networks, execute every chapter -> book/_build/html/index.html"
-	@echo "make book BATCH=runs/ablation   a book of the executed notebooks of a batch (python -m rifr batch --help)"
-	@echo "make test         the quick test suite"
+	@echo "make book BATCH=runs/ablation   a book of the executed notebooks of a batch (rifr batch --help)"
+	@echo "make check        format, lint, types, layers, spelling, notebooks without outputs"
+	@echo "make test         the quick test suite, under five minutes on two cores"
+	@echo "make test-all     every test: kills, builds of the book, batches and many processes too"
 	@echo "make benchmarks   speeds, each beside its rival -> book/records/speed.json (wants a quiet machine)"
 	@echo "make record       six networks, five seeds, every protocol -> book/records/large.json (two hours on two cores)"
 	@echo "                  PRESET=rendered SEEDS=0 for a GPU; PAIRS=pairs.txt IMAGES=lfw112 scores LFW's pairs too"
@@ -49,8 +51,20 @@ else
 	@echo "The book is ready: open $(CURDIR)/book/_build/html/index.html"
 endif
 
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/nbstripout --verify --keep-id book/*.ipynb book/appendices/*.ipynb
+
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
+	$(PYTEST) -m "not slow and not e2e"
+
+test-all: $(READY)
+	$(PYTEST)
 
 benchmarks: $(READY)
 	$(BIN)/python tests/benchmarks/speeds.py
@@ -63,4 +77,4 @@ record: $(READY)
 	  $(if $(PAIRS),--pairs $(PAIRS) --images $(IMAGES))
 
 clean:
-	rm -rf book/_build book/_cache .pytest_cache
+	rm -rf book/_build book/_cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -37,7 +37,7 @@ from PIL import Image
 
 from rifr import cli, store
 from rifr.packs import FacePack
-from tests.conftest import easy_faces
+from tests.helpers import easy_faces
 
 LIMIT = 120  # seconds that no command takes
 NOBODY = 65534

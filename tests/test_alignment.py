@@ -4,12 +4,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from test_landmarks import drawn_scenes
 
 from rifr import align, alignment_figures, alignment_results, alignment_sentences, landmarks, presets, results
 from rifr.align import TEMPLATE
 from rifr.alignment_results import Errors
 from rifr.packs import FacePack
+from tests.test_landmarks import drawn_scenes
 
 
 class Finder:

@@ -19,6 +19,8 @@ import pytest
 
 from rifr import batch, batch_book, batch_jobs, cli, display, store
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = """# 9 Tiny
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import easy_faces
 
 from rifr import metrics, presets, recipes, records
 from rifr.training import batches, process_group, trainer
+from tests.helpers import easy_faces
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))  # scripts, not a package: they import each other by name

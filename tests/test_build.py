@@ -9,7 +9,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from check_html import book_problems
+
+from tests.check_html import book_problems
+
+pytestmark = pytest.mark.e2e
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 FIGURE = """\

@@ -7,8 +7,9 @@ import nbformat
 import papermill
 import pytest
 import yaml
-from check_html import chapters
 from papermill.exceptions import PapermillExecutionError
+
+from tests.check_html import chapters
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))

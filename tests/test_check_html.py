@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from check_html import BOOK, Page, book_problems, chapters, page_problems
+
+from tests.check_html import BOOK, Page, book_problems, chapters, page_problems
 
 HTML = BOOK / "_build" / "html"
 

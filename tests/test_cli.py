@@ -7,9 +7,7 @@ import pytest
 
 from rifr import cli
 from rifr.packs import FacePack
-from tests.test_embed import onnx_file
-from tests.test_scoring import photos
-from tests.test_splits import person
+from tests.helpers import onnx_file, person, photos
 
 SMALL = [
     "--set",

@@ -15,7 +15,9 @@ from rifr import presets
 from rifr.recipes import RECIPES
 from rifr.training import process_group, trainer
 from rifr.training.process_group import BatchNormOfAll
-from tests.conftest import easy_faces
+from tests.helpers import easy_faces
+
+pytestmark = pytest.mark.e2e
 
 PLAIN = replace(
     presets.get("smoke"),

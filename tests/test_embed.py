@@ -14,6 +14,7 @@ from rifr.degrade import to_width
 from rifr.errors import DataError
 from rifr.evaluation.embed import Onnx, embed, from_onnx
 from rifr.evaluation.onnx_weights import weight_files
+from tests.helpers import onnx_file
 
 RNG = np.random.default_rng(11)
 IMAGES = RNG.integers(0, 256, (10, 112, 112, 3), dtype=np.uint8)
@@ -99,51 +100,6 @@ def test_a_memory_map_is_read_a_batch_at_a_time(tmp_path):
     tracemalloc.stop()
     assert asked == [slice(start, start + 8) for start in range(0, 600, 8)]
     assert peak < mapped.nbytes / 4
-
-
-def field(number, content):
-    """One field of a protocol buffer: a whole number, or bytes, text and messages."""
-
-    def varint(value):
-        return bytes([value & 127 | (value > 127) << 7]) + (varint(value >> 7) if value > 127 else b"")
-
-    if isinstance(content, int):
-        return varint(number << 3) + varint(content)
-    content = content.encode() if isinstance(content, str) else content
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def onnx_file(path, shape, dtype=np.float32, pool=False, declared=None, weights_file="", seed=3, one=False):
-    """Write an ONNX file, byte by byte (no package needed): flatten the input, then one matrix product -> (N, 5).
-
-    shape: of the input; a word is a free dimension. pool: average over the pixels first, so that any size fits.
-    declared: the shape that the file says it takes, where that is another. weights_file: keep the matrix in a file of
-    this name beside it. one: fit for one image only (what is flattened is one row), whatever the shape says.
-    Returns the matrix.
-    """
-    code = {np.float32: 1, np.float16: 10, np.float64: 11, np.uint8: 2}[dtype]
-
-    def value(name, dimensions):
-        dims = b"".join(field(1, field(1 if isinstance(one, int) else 2, one)) for one in dimensions)
-        return field(1, name) + field(2, field(1, field(1, code) + field(2, dims)))
-
-    def node(kind, given, made, attribute=b""):
-        return field(1, b"".join(field(1, name) for name in given) + field(2, made) + field(4, kind) + attribute)
-
-    length = 3 if pool else int(np.prod(shape[1:]))
-    matrix = np.random.default_rng(seed).standard_normal((length, 5)).astype(dtype)
-    weights = field(1, length) + field(1, 5) + field(2, code) + field(8, "w")
-    if weights_file:
-        (path.parent / weights_file).write_bytes(matrix.tobytes())
-        weights += field(13, field(1, "location") + field(2, weights_file)) + field(14, 1)
-    else:
-        weights += field(9, matrix.tobytes())
-    row = field(5, field(1, "axis") + field(3, 0) + field(20, 2)) if one else b""  # Flatten from axis 0: one row of all
-    graph = (node("GlobalAveragePool", ["x"], "p") if pool else b"") + node("Flatten", ["p" if pool else "x"], "f", row)
-    graph += node("MatMul", ["f", "w"], "y") + field(2, "small") + field(5, weights)
-    graph += field(11, value("x", declared or shape)) + field(12, value("y", ["n", 5]))
-    path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13)))
-    return matrix
 
 
 def by_hand(matrix, images):

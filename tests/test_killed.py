@@ -16,7 +16,9 @@ import pytest
 
 from rifr import cli, packs, signals, store
 from rifr.packs import FacePack
-from tests.conftest import easy_faces
+from tests.helpers import easy_faces
+
+pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLS, INTERRUPTS = 12, 4

@@ -26,7 +26,7 @@ from rifr.faces import surrogates
 from rifr.protocols import identification
 from rifr.splits import FaceSplits
 from rifr.training import trainer
-from tests.conftest import easy_faces
+from tests.helpers import easy_faces
 
 matplotlib.use("Agg")
 

@@ -8,7 +8,7 @@ import pytest
 
 from rifr import packs
 from rifr.packs import FacePack, require_disjoint
-from tests.conftest import easy_faces
+from tests.helpers import easy_faces
 
 TERMS = {"source": "made by a test", "licence": "CC0"}
 

@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 
 from rifr import batch, cli
-from tests.test_embed import onnx_file
-from tests.test_scoring import photos
-from tests.test_splits import person
+from tests.helpers import onnx_file, person, photos
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rifr import cli, presets, rehearsal
-from tests.conftest import easy_faces
+from tests.helpers import easy_faces
 
 SMOKE = presets.get("smoke")
 

@@ -7,8 +7,7 @@ from rifr import degrade, geometry, presets, results
 from rifr.protocols import identification, open_set, verification
 from rifr.splits import FaceSplits
 from rifr.training import trainer
-from tests.conftest import easy_faces
-from tests.test_train import TINY
+from tests.helpers import TINY, easy_faces
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,8 +12,7 @@ from rifr.evaluation import embed
 from rifr.protocols import identification, open_set, pairs, verification
 from rifr.readers import pair_list
 from rifr.scorecard import COLUMNS
-from tests.conftest import easy_faces
-from tests.test_embed import onnx_file
+from tests.helpers import easy_faces, onnx_file, photos
 
 PLAN = presets.get("smoke", resamples=50)
 WEIGHTS = np.random.default_rng(5).standard_normal((14 * 14 * 3, 6)).astype(np.float32)
@@ -22,16 +20,6 @@ WEIGHTS = np.random.default_rng(5).standard_normal((14 * 14 * 3, 6)).astype(np.f
 
 def mine(images):
     return (images[:, ::8, ::8].reshape(len(images), -1) / 127.5 - 1) @ WEIGHTS
-
-
-def photos(folder, name, count, seed=0):
-    """Photos of a person: a coarse pattern of their own under noise."""
-    draw = np.random.default_rng([seed, *name.encode()])
-    pattern = np.kron(draw.uniform(40, 215, (4, 4, 3)), np.ones((28, 28, 1)))
-    (folder / name).mkdir(parents=True)
-    for i in range(count):
-        image = (pattern + draw.normal(0, 60, (112, 112, 3))).clip(0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / name / f"{name}_{i + 1:04d}.png"), image)
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import easy_faces
 
 from rifr import presets, side_by_side
 from rifr.side_by_side import Call
 from rifr.training import runs, trainer
+from tests.helpers import easy_faces
 
 
 def weights(run):

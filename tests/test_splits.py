@@ -2,18 +2,10 @@
 
 from dataclasses import replace
 
-import cv2
-import numpy as np
 import pytest
 
 from rifr import presets, splits
-
-
-def person(folder, name, photos):
-    (folder / name).mkdir(parents=True)
-    for i in range(photos):
-        image = np.random.default_rng([photos, i]).integers(0, 256, (112, 112, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / name / f"{i}.png"), image)
+from tests.helpers import person
 
 
 def test_folders_give_three_groups_and_overlaps_are_named(tmp_path, store_folder):

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,13 +14,7 @@ import torch
 from rifr import losses, presets
 from rifr.recipes import RECIPES
 from rifr.training import batches, process_group, runs, trainer
-from tests.conftest import easy_faces
-
-TINY = replace(
-    presets.get("smoke"),
-    name="tiny",
-    training=presets.Training("thin", embedding=16, epochs=3, batch_size=16, learning_rate=0.05, dropout=0.1),
-)
+from tests.helpers import TINY, easy_faces
 
 
 def weights(run):
@@ -64,7 +57,7 @@ KILLED = """
 import sys
 from rifr.training import trainer
 from rifr.packs import FacePack
-from tests.test_train import TINY
+from tests.helpers import TINY
 trainer.fit("proposed", TINY, 0, FacePack.open(sys.argv[1]), progress=False)
 """
 
