@@ -1,0 +1,231 @@
+"""What a GPU is asked, in one command, on a machine with nothing but this source tree and a bundle of at most 64 MiB.
+
+    python tests/benchmarks/gpu.py bundle gpu-bundle                           here: head model, wheels, LFW if at hand
+    python tests/benchmarks/gpu.py run gpu-bundle --out OUT                    there: everything, in ten minutes a call
+    python tests/benchmarks/gpu.py run gpu-bundle --out OUT --what record      one part; the same command goes on
+    CUDA_VISIBLE_DEVICES= python tests/benchmarks/gpu.py run gpu-bundle --out OUT --preset smoke     a trial on a CPU
+
+The machine needs Python 3.11 or newer with torch, numpy, numba, OpenCV, scipy, pandas, safetensors, onnxruntime,
+matplotlib, tqdm and filelock; neither a network nor `anny`. Parts, in the order of what is wanted:
+
+    step      the training step of `training.py`: ours, the rival's, the ratio, images/s, share of the measured bf16 peak
+    profile   which kernels a step of the proposed method spends its time in
+    record    six networks of one seed under every protocol, LFW's pairs too; a second seed where time is left
+    lfw       the best network of HR faces alone that ten minutes train, on LFW's pairs
+
+Each part is a command of its own with a log in OUT; one that is cut off at the limit goes on in the next call, from the
+store that lies in RIFR_STORE (default: `store` in the checkout). A short table is printed last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WHEELS = (
+    "lightning-fabric",
+    "lightning-utilities",
+    "pydantic",
+    "pydantic-core",
+    "typing-inspection",
+    "annotated-types",
+)
+"""Packages that a machine with torch and the scientific stack may lack."""
+
+RECORD = {
+    "rendered": ["--set", "train_people=3000", "train_images=30", "epochs=18", "batch_size=256", "learning_rate=0.2"],
+    "smoke": [],
+}
+LFW = {
+    "rendered": ["--set", "train_people=8000", "train_images=12", "epochs=24", "batch_size=512", "learning_rate=0.3"],
+    "smoke": [],
+}
+
+
+def bundle(folder: Path) -> None:
+    """Collect what a bare machine lacks: the head model, wheels for its Python, and LFW's aligned pairs where at hand."""
+    sys.path.insert(0, str(ROOT))
+    from rifr.faces import head
+
+    folder.mkdir(parents=True, exist_ok=True)
+    head.load()
+    newest = max(head.folder().glob("*.npz"), key=lambda path: path.stat().st_mtime)
+    (folder / "cache" / "rifr" / "heads").mkdir(parents=True, exist_ok=True)
+    shutil.copy(newest, folder / "cache" / "rifr" / "heads")
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--python-version", "3.12", "--platform", "manylinux_2_17_x86_64", "--dest", str(folder / "wheels")]
+    subprocess.run([*command, *[f"{name}=={pins[name]}" for name in WHEELS]], check=True)
+    data = Path(os.environ.get("RIFR_REAL_DATA", ""))
+    if os.environ.get("RIFR_REAL_DATA") and (data / "lfw112").is_dir():
+        with tarfile.open(folder / "lfw.tar", "w") as archive:
+            archive.add(data / "lfw112", "lfw112")
+            archive.add(data / "lists" / "lfw_pairs.txt", "lfw_pairs.txt")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+    print(f"{folder}: {size:.0f} MiB{'' if size < 64 else ', which is more than 64 MiB'}")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The variables of every command: this tree, the bundle's wheels where a package is missing, the bundle's head."""
+    sys.path.insert(0, str(ROOT))
+    path, unpacked = [str(ROOT)], folder / "site"
+    for wheel in sorted((folder / "wheels").glob("*.whl")):
+        package = wheel.name.split("-")[0]
+        probe = subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True)
+        if probe.returncode:
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(unpacked)
+            path.append(str(unpacked))
+    if (folder / "lfw.tar").exists() and not (folder / "lfw112").exists():
+        with tarfile.open(folder / "lfw.tar") as archive:
+            archive.extractall(folder, filter="data")
+    path = [*dict.fromkeys(path), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    settings = {
+        "PYTHONPATH": os.pathsep.join(path),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    return os.environ | settings | {"TQDM_MININTERVAL": "10"}
+
+
+def commands(folder: Path, out: Path, preset: str) -> dict[str, list[list[str]]]:
+    """The commands of each part."""
+    python, small = [sys.executable], preset == "smoke"
+    pairs = ["--pairs", str(folder / "lfw_pairs.txt"), "--images", str(folder / "lfw112")]
+    pairs = pairs if (folder / "lfw112").is_dir() else []
+    rifr = [*python, "-m", "rifr"]
+    record = [*rifr, "record", "--preset", preset, *RECORD[preset], *pairs]
+    best = ["--preset", preset, *LFW[preset]]
+    here = [*python, str(Path(__file__).resolve())]
+    return {
+        "step": [[*python, str(ROOT / "tests" / "benchmarks" / "training.py"), *(["--small"] if small else [])]],
+        "profile": [[*here, "profile", *(["--small"] if small else [])]],
+        "record": [
+            [*record, "--seeds", "0", "--out", str(out / "record.json")],
+            [*record, "--seeds", "0", "1", "--out", str(out / "record-of-two-seeds.json")],
+        ],
+        "lfw": [
+            [
+                *rifr,
+                "evaluate",
+                "--recipe",
+                "hr-only",
+                *best,
+                *pairs,
+                "--widths",
+                "112",
+                "16",
+                "--out",
+                str(out / "lfw.json"),
+            ]
+        ]
+        if pairs
+        else [],
+    }
+
+
+def run(folder: Path, out: Path, preset: str, what: list[str], minutes: float) -> int:
+    """Run the parts one after the other until the time is over; what is cut off goes on the next time."""
+    out.mkdir(parents=True, exist_ok=True)
+    settings, deadline, lines, failed = environment(folder.resolve()), time.monotonic() + 60 * minutes, [], False
+    for part, several in commands(folder.resolve(), out.resolve(), preset).items():
+        if part not in what:
+            continue
+        if not several:
+            lines.append(f"{part:8} not run: no LFW in the bundle")
+        for number, command in enumerate(several, 1):
+            began, name = time.monotonic(), part if len(several) == 1 else f"{part}-{number}"
+            with open(out / f"{name}.log", "ab") as log:
+                try:
+                    left = max(1.0, deadline - began)
+                    code = subprocess.run(
+                        command, cwd=ROOT, env=settings, stdout=log, stderr=log, timeout=left
+                    ).returncode
+                    state = "done" if code == 0 else f"ended with {code}: see {name}.log"
+                    failed |= code != 0
+                except subprocess.TimeoutExpired:
+                    state = "cut off at the limit: the same command goes on"
+            lines.append(f"{name:10} {time.monotonic() - began:6.0f} s  {state}")
+            if state != "done":
+                break
+    print("\n".join([*lines, "", *shown(out)]))
+    return int(failed)
+
+
+def shown(out: Path) -> list[str]:
+    """The short table: the last lines of the step, and rank-1 and LFW of each network of the record."""
+    lines = (out / "step.log").read_text(errors="replace").splitlines()[-8:] if (out / "step.log").exists() else []
+    for path in sorted(out.glob("record*.json")):
+        rows = json.loads(path.read_text())["rows"]
+        lines += ["", f"{path.name}: rank-1 at 112 and 20 px, P1; LFW at 112 px where it was scored"]
+        for network in dict.fromkeys(row["network"] for row in rows):
+            values = []
+            for measure, at in (("rank1", 112), ("rank1", 20), ("pairs", 112)):
+                chosen = [
+                    row["value"]
+                    for row in rows
+                    if (row["network"], row["measure"], row["at"]) == (network, measure, at)
+                    and row["protocol"] in ("P1", "")
+                ]
+                values.append(f"{sum(chosen) / len(chosen):6.2f}" if chosen else "     -")
+            lines.append(f"  {network:12} {'  '.join(values)}")
+    return lines
+
+
+def profile(small: bool) -> None:
+    """Print where a step of the proposed method spends its time, by kernel."""
+    sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
+    import torch
+    import training
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    from rifr.training import trainer
+
+    size = {"people": 4, "images": 4, "epochs": 1, "batch": 4, "preset": "smoke"}
+    if not small:
+        size = {"people": 128, "images": 16, "epochs": 1, "batch": 64, "preset": "paper"}
+    with training.store_of_its_own():
+        preset, pack, *_ = training.make(**size)
+        on_gpu = torch.cuda.is_available()
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+        with profiler(activities=activities) as measured:
+            trainer.fit("proposed", preset, 1, pack, progress=False)
+    print(measured.key_averages().table(sort_by=f"{'cuda' if on_gpu else 'cpu'}_time_total", row_limit=25))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    modes = parser.add_subparsers(dest="mode", required=True)
+    modes.add_parser("bundle").add_argument("folder", type=Path)
+    running = modes.add_parser("run")
+    running.add_argument("folder", type=Path)
+    running.add_argument("--out", type=Path, required=True)
+    running.add_argument("--preset", choices=list(RECORD), default="rendered")
+    running.add_argument(
+        "--what", nargs="+", choices=["step", "profile", "record", "lfw"], default=["step", "profile", "record", "lfw"]
+    )
+    running.add_argument("--minutes", type=float, default=9.5, help="after which what runs is cut off (default 9.5)")
+    modes.add_parser("profile").add_argument("--small", action="store_true")
+    options = parser.parse_args()
+    if options.mode == "bundle":
+        bundle(options.folder)
+    elif options.mode == "profile":
+        profile(options.small)
+    else:
+        return run(options.folder, options.out, options.preset, options.what, options.minutes)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
