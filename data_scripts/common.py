@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from rifr import signals, store
+from rifr import storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.readers import archive
 from rifr.readers.folder import ENDINGS
+from rifr.storage import interrupts
 
 SHOWN = 5  # names that are printed; the rest is counted
 DIRECTIONS = "dry_run", "again", "strict", "root", "out", "training"  # options that do not change what a pack holds
@@ -164,7 +165,7 @@ def run(
         add_options(parser)
     options = parser.parse_args(arguments)
     try:
-        with signals.stoppable():
+        with interrupts.stoppable():
             tree = look(options.root, marks(options)) if rooted else None
             return _run(name, tree, options, survey(tree, options), make, resumes)
     except KeyboardInterrupt:
@@ -235,7 +236,7 @@ def _run(
         print(_estimate(tree, options.out, survey)[1])
         print("dry run: nothing was written")
         return int(options.strict and _deviates(survey.counts, survey.wrong))
-    with store.lock(options.out):
+    with storage.lock(options.out):
         packs = _make(name, tree, options, survey, make, resumes)
     counted = [_told(options.out, part, pack, survey.packs.get(part, (None, None))) for part, pack in packs.items()]
     return int(options.strict and _deviates(survey.counts + sum(counted, []), survey.wrong))
@@ -271,15 +272,15 @@ def _make(
 def _key(name: str, tree: Tree | None, options: argparse.Namespace) -> str:
     """What the packs are made from: the files' paths and sizes, and the options, of lists their contents."""
     chosen = {
-        option: store.file_digest(value) if isinstance(value, Path) and value.is_file() else str(value)
+        option: storage.file_digest(value) if isinstance(value, Path) and value.is_file() else str(value)
         for option, value in vars(options).items()
         if option not in DIRECTIONS
     }
-    return store.digest(name, chosen, sorted(tree.files.items()) if tree else None)
+    return storage.digest(name, chosen, sorted(tree.files.items()) if tree else None)
 
 
 def _note(note: Path, name: str, key: str, packs: dict[str, str]) -> None:
-    store.atomic_write(note, store.readable_json({"script": name, "key": key, "packs": packs}))
+    storage.atomic_write(note, storage.readable_json({"script": name, "key": key, "packs": packs}))
 
 
 def _read(note: Path) -> dict:
@@ -349,7 +350,7 @@ def _told(out: Path, part: str, pack: FacePack, expected: tuple[int | None, int 
 def _place_of(path: Path, out: Path) -> Path:
     """Where an archive is unpacked: beside `out`; another archive of the same name goes elsewhere."""
     known = path.stat()
-    digest = store.digest(str(path.resolve()), known.st_size, known.st_mtime_ns)[:8]
+    digest = storage.digest(str(path.resolve()), known.st_size, known.st_mtime_ns)[:8]
     return out.absolute().parent / f"{path.name.split('.')[0]}-{digest}"
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rifr import align, landmarks, metrics, presets, results, store
+from rifr import align, landmarks, metrics, presets, results, storage
 from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.detectors import Yunet
 from rifr.landmarks import LandmarkRun
@@ -293,7 +293,7 @@ def aligned_pack(pictures: Sequence[np.ndarray], points: np.ndarray, identities:
         except ValueError:
             faces.append(align.resized(np.asarray(picture)))
     images = np.stack(faces)
-    checksum = store.digest(hashlib.sha256(images).hexdigest(), np.asarray(identities).tolist())
+    checksum = storage.digest(hashlib.sha256(images).hexdigest(), np.asarray(identities).tolist())
     landmarks_now = np.broadcast_to(TEMPLATE, (len(images), 5, 2))
     return FacePack(images, np.asarray(identities), landmarks_now, manifest={"checksum": checksum, "source": "aligned"})
 

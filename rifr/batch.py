@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rifr import store
+from rifr import storage
 from rifr.batch_jobs import TRIES, Job, end_kernels, environment, execute, jobs, made_by
 
 PATIENCE = 20  # seconds for a scheduler to answer
@@ -99,7 +99,7 @@ def run(
     todo = jobs(chapter, values, out)
     try:
         probe = todo[0].running.with_name("probe")
-        store.atomic_write(probe, "can this folder be written?")
+        storage.atomic_write(probe, "can this folder be written?")
         probe.unlink()
     except OSError as error:
         raise OSError(f"{out} cannot be written: {error.strerror or error}.") from error
@@ -210,7 +210,7 @@ def summary(out: Path) -> pd.DataFrame:
         source = made_by(path)
         run = {
             "chapter": source["chapter"],
-            "version": store.digest(source["source"], source["library"])[:8],
+            "version": storage.digest(source["source"], source["library"])[:8],
             **{
                 name: json.dumps(value) if isinstance(value, list) else value
                 for name, value in source["parameters"].items()
@@ -250,5 +250,5 @@ def summary(out: Path) -> pd.DataFrame:
 def write_summary(out: Path) -> Path:
     """Write the summary as summary.csv beside the notebooks; returns the file."""
     file = Path(out) / "summary.csv"
-    store.atomic_write(file, summary(out).to_csv(index=False))
+    storage.atomic_write(file, summary(out).to_csv(index=False))
     return file

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from rifr import batch, store
+from rifr import batch, storage
 from rifr.batch_jobs import CHECKOUT, made_by
 
 BOOK = CHECKOUT / "book"
@@ -39,14 +39,14 @@ def write(out: Path) -> Path:
     for place, path in enumerate(runs):
         notebook = _page(json.loads(path.read_text()), titles[path], place)
         cited = cited or "{cite" in json.dumps(notebook)
-        store.atomic_write(pages / path.name, json.dumps(notebook))
-    store.atomic_write(pages / "index.md", front_page(out))
+        storage.atomic_write(pages / path.name, json.dumps(notebook))
+    storage.atomic_write(pages / "index.md", front_page(out))
     chapters = [{"file": path.stem} for path in runs]
     for name in ("references.md", "references.bib"):
         shutil.copy(BOOK / name, pages)
     toc = {"format": "jb-book", "root": "index", "chapters": [*chapters, *([{"file": "references"}] if cited else [])]}
-    store.atomic_write(pages / "_toc.yml", yaml.safe_dump(toc, sort_keys=False))
-    store.atomic_write(pages / "_config.yml", yaml.safe_dump(_settings(), sort_keys=False))
+    storage.atomic_write(pages / "_toc.yml", yaml.safe_dump(toc, sort_keys=False))
+    storage.atomic_write(pages / "_config.yml", yaml.safe_dump(_settings(), sort_keys=False))
     return pages
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import nbformat
 
-from rifr import store
+from rifr import storage
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TRIES = 3  # of a run whose kernel or worker is killed
@@ -63,7 +63,7 @@ class Job:
         words = [self.chapter, *(f"{name}={value}" for name, value in self.parameters.items())]
         said = "-".join(words)
         safe = re.sub(r"[^\w.=+-]+", "_", said)[:100]
-        return safe if safe == said else f"{safe}-{store.digest(self.parameters)[:8]}"
+        return safe if safe == said else f"{safe}-{storage.digest(self.parameters)[:8]}"
 
     @property
     def path(self) -> Path:
@@ -84,11 +84,11 @@ class Job:
             for cell in nbformat.reads(self.notebook, as_version=4).cells
         ]
         files = (CHECKOUT / "rifr").rglob("*.py")
-        library = store.digest({str(path.relative_to(CHECKOUT)): store.file_digest(path) for path in files})
+        library = storage.digest({str(path.relative_to(CHECKOUT)): storage.file_digest(path) for path in files})
         return {
             "chapter": self.chapter,
             "parameters": self.parameters,
-            "source": store.digest(cells),
+            "source": storage.digest(cells),
             "library": library,
         }
 
@@ -103,7 +103,7 @@ class Job:
         notebook["metadata"].setdefault("papermill", {}).update(paths)
         notebook["metadata"]["rifr"] = made_by | ({"error": error} if error else {})
         place, other = (self.failed, self.path) if error else (self.path, self.failed)
-        store.atomic_write(place, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+        storage.atomic_write(place, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
         other.unlink(missing_ok=True)
         self.running.unlink()
         return error
@@ -168,12 +168,12 @@ def execute(job: Job, settings: dict[str, str], folder: str) -> str:
     template = str(job.running).replace("{", "{{").replace("}", "}}")  # papermill fills in parameters
     ends = f"from rifr import orphans; orphans.end_with({os.getpid()}); del orphans"
     try:
-        with store.lock(job.running):
+        with storage.lock(job.running):
             if job.done():
                 return ""
             made_by = job.made_by()
             for _ in range(TRIES):
-                store.atomic_write(job.running, job.notebook)
+                storage.atomic_write(job.running, job.notebook)
                 try:
                     papermill.execute_notebook(
                         template,

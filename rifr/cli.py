@@ -19,13 +19,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rifr import signals
+from rifr.storage import interrupts
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status. Errors that a user can mend are one line, without a traceback; so is the
     end by Ctrl-C or SIGTERM (status 130)."""
-    with signals.stoppable() as stopped:
+    with interrupts.stoppable() as stopped:
         options = None
         try:
             options = _parser().parse_args(arguments)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from rifr import align, store
+from rifr import align, storage
 from rifr.readers.folder import ENDINGS
 
 __all__ = ["Aligned", "Detection", "Yunet", "align_folder", "main_face"]
@@ -182,6 +182,6 @@ def align_folder(
             done.not_found.append(name)
             continue
         face = Image.fromarray(align.face(picture, landmarks))
-        store.atomic_write(target, lambda out_file, face=face: face.save(out_file, format="PNG"))
+        storage.atomic_write(target, lambda out_file, face=face: face.save(out_file, format="PNG"))
         done.aligned += 1
     return done

@@ -39,7 +39,7 @@ from rifr import (
     scoring,
     side_by_side,
     splits,
-    store,
+    storage,
 )
 from rifr.faces import surrogates
 from rifr.presets import Preset
@@ -116,14 +116,14 @@ def measured(
     preset = presets.get(preset)
     faces = splits.face_splits(preset, seed, progress=progress)
     trained = {name: trainer.fit(name, preset, seed, faces.train, progress) for name in networks}
-    key = store.digest(
+    key = storage.digest(
         preset,
         [run.key for run in trained.values()],
         str(pairs),
-        store.sources_digest(rifr, protocols, sys.modules[__name__]),
+        storage.sources_digest(rifr, protocols, sys.modules[__name__]),
     )
-    path = store.root() / "measured" / f"{preset.name}-s{seed}-{key[:12]}.json"
-    with store.lock(path):
+    path = storage.root() / "measured" / f"{preset.name}-s{seed}-{key[:12]}.json"
+    with storage.lock(path):
         if not path.exists():
             rows = [
                 *_identified(trained, faces, preset, progress),
@@ -131,7 +131,7 @@ def measured(
                 *_native(trained, preset, seed, progress),
                 *(_paired(trained, preset, pairs, images, progress) if pairs else []),
             ]
-            store.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
+            storage.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
     return json.loads(path.read_text())
 
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from rifr import align, camera, metrics, presets, side_by_side, store
+from rifr import align, camera, metrics, presets, side_by_side, storage
 from rifr.align import Aligner
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -141,7 +141,7 @@ def tiny_faces(
     """
     root = Path(root)
     out = _packs_of(root, "tinyface", aligner_key, tinyface_reader)
-    with store.lock(out):
+    with storage.lock(out):
         return tinyface_reader.read(root, out, aligner=aligner, progress=progress and _is_terminal())
 
 
@@ -149,7 +149,7 @@ def filmed_faces(root: str | Path, progress: bool = True) -> ScfaceSets:
     """SCface, or its stand-in, at `root`, aligned by its own points and kept in the store."""
     root = Path(root)
     out = _packs_of(root, "scface", "points", scface_reader)
-    with store.lock(out):
+    with storage.lock(out):
         if (out / "probes").exists():  # written last
             return ScfaceSets(FacePack.open(out / "mugshots"), FacePack.open(out / "probes"))
         return scface_reader.read(root, out, progress=progress and _is_terminal())
@@ -262,7 +262,7 @@ def line_up(faces: ScfaceSets, people: int) -> np.ndarray:
 def native_pack(pack: FacePack, width: int, seed: int = 0) -> FacePack:
     """A pack's faces as a camera gives them at a face width, in memory."""
     images = camera.simulate_camera(np.asarray(pack.images), width, np.random.default_rng([seed, width, len(pack)]))
-    checksum = store.digest(pack.checksum, "camera", width, seed, store.sources_digest(camera))
+    checksum = storage.digest(pack.checksum, "camera", width, seed, storage.sources_digest(camera))
     return replace(pack, images=images, manifest={**pack.manifest, "checksum": checksum})
 
 
@@ -329,8 +329,8 @@ def _packs_of(root: Path, name: str, aligner_key: str, reader: ModuleType) -> Pa
         for file in root.rglob("*")
         if file.is_file()
     )
-    key = store.digest(str(root.resolve()), listing, aligner_key, store.sources_digest(reader, align))
-    return store.root() / "packs" / f"{name}-{root.name}-{key[:12]}"
+    key = storage.digest(str(root.resolve()), listing, aligner_key, storage.sources_digest(reader, align))
+    return storage.root() / "packs" / f"{name}-{root.name}-{key[:12]}"
 
 
 def _is_terminal() -> bool:

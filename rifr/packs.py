@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import rifr
-from rifr import store
+from rifr import storage
 from rifr.align import FACE_SIZE
 
 PART = 1024
@@ -121,13 +121,13 @@ class FacePack:
             raise ValueError(f"{path} would hold no image: give at least one.")
         landmarks = None if landmarks is None else np.asarray(landmarks, np.float32)
         attributes = {name: np.asarray(values) for name, values in (attributes or {}).items()}
-        with store.atomic_directory(path) as folder:
+        with storage.atomic_directory(path) as folder:
             _stream_images(folder / "images.npy", images, (len(identities), _side(spec)), str(path))
             arrays = {"identities": identities, **{f"attribute.{name}": array for name, array in attributes.items()}}
             if landmarks is not None:
                 arrays["landmarks"] = landmarks
             np.savez_compressed(folder / "people.npz", **arrays)
-            checksums = {name: store.file_digest(folder / name) for name in ("images.npy", "people.npz")}
+            checksums = {name: storage.file_digest(folder / name) for name in ("images.npy", "people.npz")}
             manifest = {
                 "source": source,
                 "licence": licence,
@@ -135,7 +135,7 @@ class FacePack:
                 "colour": "RGB",
                 "images": len(identities),
                 "people": len(set(identities.tolist())),
-                "checksum": store.digest(checksums["images.npy"], identities.tolist()),
+                "checksum": storage.digest(checksums["images.npy"], identities.tolist()),
                 "checksums": checksums,
                 "versions": {
                     "rifr": rifr.__version__,
@@ -153,7 +153,7 @@ class FacePack:
     def verify(self, path: Path | str) -> None:
         """Read the files of `path` in full and compare their checksums; raises ValueError naming the damaged file."""
         for name, expected in self.manifest["checksums"].items():
-            if store.file_digest(Path(path) / name) != expected:
+            if storage.file_digest(Path(path) / name) != expected:
                 raise ValueError(
                     f"{Path(path) / name} is damaged (its checksum differs): delete the pack and make it again."
                 )
@@ -171,7 +171,7 @@ class FacePack:
             None if self.landmarks is None else self.landmarks[which],
             {name: values[which] for name, values in self.attributes.items()},
         )
-        checksum = store.digest(self.manifest.get("checksum"), which.tolist())
+        checksum = storage.digest(self.manifest.get("checksum"), which.tolist())
         return FacePack(
             part.images,
             part.identities,

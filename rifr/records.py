@@ -29,7 +29,7 @@ from typing import Any
 import pandas as pd
 
 import rifr
-from rifr import store
+from rifr import storage
 
 __all__ = ["folder", "provenance", "read", "speed_caption", "speed_notes", "speed_sentence", "speed_table", "write"]
 
@@ -61,9 +61,9 @@ def read(name: str) -> Record | None:
 
 def write(path: Path | str, record: Record) -> None:
     """Write a record, whole or not at all; each of its rows is a line."""
-    head = store.readable_json({**record, "rows": []}).rstrip().removesuffix('"rows": []\n}')
+    head = storage.readable_json({**record, "rows": []}).rstrip().removesuffix('"rows": []\n}')
     lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in record["rows"])
-    store.atomic_write(Path(path), f'{head}"rows": [\n{lines}\n ]\n}}\n')
+    storage.atomic_write(Path(path), f'{head}"rows": [\n{lines}\n ]\n}}\n')
 
 
 def provenance() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rifr import recipes, store
+from rifr import recipes, storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -160,11 +160,11 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
         "runs, and one that is under way": weights * (len(chosen) + 2),
         "features": (faces[1].images + faces[2].images) * len(preset.widths) * len(chosen) * training.embedding * 4,
     }
-    free = archive.free_disk(store.root())
+    free = archive.free_disk(storage.root())
     report.lines.append(
         "disk  "
         + ", ".join(f"{name} {size / GIB:.1f} GiB" for name, size in writes.items())
-        + f"; free at {store.root()}: {free / GIB:.0f} GiB"
+        + f"; free at {storage.root()}: {free / GIB:.0f} GiB"
     )
     if sum(writes.values()) > free:
         report.wrong.append(

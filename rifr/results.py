@@ -19,7 +19,7 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from tqdm import tqdm
 
-from rifr import degrade, geometry, metrics, presets, store
+from rifr import degrade, geometry, metrics, presets, storage
 from rifr.align import FACE_SIZE
 from rifr.evaluation import embed, onnx
 from rifr.packs import FacePack
@@ -210,17 +210,17 @@ def features(
     are not stored: nothing says whether it is the same function the next time.
     """
     if isinstance(embedder, (str, Path)):
-        name, made_by = Path(embedder).stem, store.file_digest(embedder)
+        name, made_by = Path(embedder).stem, storage.file_digest(embedder)
     elif hasattr(embedder, "key"):  # a run, an ONNX file with its options
         name, made_by = embedder.name, embedder.key
     else:
         return embed.embed(embedder, pack.images, width, mirror=mirror, progress=progress)
-    key = store.digest(made_by, pack.checksum, width, mirror, store.sources_digest(embed, onnx, degrade, runs))
-    path = store.root() / "features" / f"{name}-{width}px-{key[:16]}.npy"
-    with store.lock(path):
+    key = storage.digest(made_by, pack.checksum, width, mirror, storage.sources_digest(embed, onnx, degrade, runs))
+    path = storage.root() / "features" / f"{name}-{width}px-{key[:16]}.npy"
+    with storage.lock(path):
         if not path.exists():
             found = embed.embed(embedder, pack.images, width, mirror=mirror, progress=progress)
-            store.atomic_write(path, lambda file: np.save(file, found))
+            storage.atomic_write(path, lambda file: np.save(file, found))
     return np.load(path, allow_pickle=False)
 
 

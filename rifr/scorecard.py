@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rifr import display, figures, store
+from rifr import display, figures, storage
 
 __all__ = ["COLUMNS", "Score", "check_ending"]
 
@@ -89,10 +89,10 @@ class Score:
         """Write all of it as .json ({"provenance": ..., "results": [a record a row]}) or the table alone as .csv."""
         path = check_ending(path)
         if path.suffix == ".csv":
-            store.atomic_write(path, self.table.to_csv(index=False))
+            storage.atomic_write(path, self.table.to_csv(index=False))
         else:
             rows = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
-            store.atomic_write(path, store.readable_json({"provenance": self.provenance, "results": rows}))
+            storage.atomic_write(path, storage.readable_json({"provenance": self.provenance, "results": rows}))
 
     def figure(self, measure: str = "", protocol: str = "", width: int = 0) -> Figure:
         """Rank-1 by face width, the CMC at one width, or the ROC of one protocol at one width.
@@ -124,7 +124,7 @@ class Score:
             file = path if len(drawn) == 1 else path.with_name(f"{path.stem}-{measure}{path.suffix}")
             figure = self.figure(measure)
             with plt.rc_context(display.style()):
-                store.atomic_write(file, lambda out: figure.savefig(out, format=file.suffix[1:], dpi=display.DPI))
+                storage.atomic_write(file, lambda out: figure.savefig(out, format=file.suffix[1:], dpi=display.DPI))
             plt.close(figure)
             written.append(file)
         return written

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 import rifr
-from rifr import packs, presets, results, splits, store
+from rifr import packs, presets, results, splits, storage
 from rifr.evaluation import embed
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -247,7 +247,7 @@ def _made_by(embedders: dict[str, Embedder], preset: Preset) -> dict[str, Any]:
     for name, one in embedders.items():
         if isinstance(one, embed.Onnx):
             options = {key: getattr(one, key) for key in ("layout", "channels", "mean", "scale", "size")}
-            made[name] = {"file": one.path.name, "sha256": store.file_digest(one.path), **options}
+            made[name] = {"file": one.path.name, "sha256": storage.file_digest(one.path), **options}
         elif isinstance(one, Run):
             made[name] = {"recipe": one.recipe.name, "preset": one.preset, "seed": one.seed, "key": one.key}
         else:

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from rifr import orphans, signals
+from rifr import orphans
 from rifr.packs import FacePack
+from rifr.storage import interrupts
 
 __all__ = ["Call", "line", "run", "threads"]
 
@@ -131,7 +132,7 @@ def _serve() -> int:
 
 if __name__ == "__main__":
     try:
-        with signals.stoppable():  # what it was writing is cleared away when the asker ends it, too
+        with interrupts.stoppable():  # what it was writing is cleared away when the asker ends it, too
             sys.exit(_serve())
     except KeyboardInterrupt:
         sys.exit(130)

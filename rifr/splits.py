@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rifr import faces as rendered
-from rifr import packs, presets, store
+from rifr import packs, presets, storage
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import folder as folder_reader
@@ -84,8 +84,8 @@ def probe_splits(
 
 def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
     """The pack of a rendering specification, found in the store or rendered."""
-    key = store.digest(spec, store.sources_digest(rendered))
-    path = store.root() / "packs" / f"rendered-{spec.split}-{spec.people}x{spec.images_per_person}-{key[:12]}"
+    key = storage.digest(spec, storage.sources_digest(rendered))
+    path = storage.root() / "packs" / f"rendered-{spec.split}-{spec.people}x{spec.images_per_person}-{key[:12]}"
     return rendered.render(spec, path, progress=progress and sys.stderr.isatty())  # a notebook is none
 
 
@@ -109,9 +109,9 @@ def _folder_pack(folder: Path, options: dict, progress: bool) -> FacePack:
     listing = sorted(
         (str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns) for file in folder.glob("*/*")
     )
-    key = store.digest(str(folder.resolve()), listing, options, store.sources_digest(folder_reader))
-    path = store.root() / "packs" / f"folder-{folder.name}-{key[:12]}"
-    with store.lock(path):
+    key = storage.digest(str(folder.resolve()), listing, options, storage.sources_digest(folder_reader))
+    path = storage.root() / "packs" / f"folder-{folder.name}-{key[:12]}"
+    with storage.lock(path):
         if not path.exists():
             folder_reader.read(folder, path, progress=progress, **options)
     return FacePack.open(path)

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 
-from rifr import cli, store
+from rifr import cli, storage
 from rifr.packs import FacePack
 from tests.helpers import easy_faces
 
@@ -139,7 +139,7 @@ class Place:
                 content = {name: value for name, value in json.loads(content).items() if name not in PASSING}
             name = str(file.relative_to(self.own))
             if not any(part.startswith(".") or ".partial" in part for part in Path(name).parts):
-                found[name] = store.digest(content.hex() if isinstance(content, bytes) else content)
+                found[name] = storage.digest(content.hex() if isinstance(content, bytes) else content)
         return found
 
     def left(self) -> list[str]:

@@ -17,7 +17,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from rifr import batch, batch_book, batch_jobs, cli, display, store
+from rifr import batch, batch_book, batch_jobs, cli, display, storage
 
 pytestmark = pytest.mark.e2e
 
@@ -300,7 +300,7 @@ def test_no_scheduler_no_folder_and_no_space_are_said(tmp_path, monkeypatch, cap
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "environ", dict(os.environ))  # what a worker changes in its own process
-    monkeypatch.setattr(store, "atomic_write", full)
+    monkeypatch.setattr(storage, "atomic_write", full)
     (job,) = batch.jobs(tiny, {"seed": [1]}, tmp_path / "out")
     with pytest.raises(OSError, match=rf"{tmp_path}/out: No space left on device"):
         batch.execute(job, batch.environment(1, "batch"), str(tmp_path))

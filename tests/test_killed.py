@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rifr import cli, packs, signals, store
+from rifr import cli, packs, storage
 from rifr.packs import FacePack
+from rifr.storage import interrupts
 from tests.helpers import easy_faces
 
 pytestmark = pytest.mark.e2e
@@ -41,39 +42,43 @@ def test_a_killed_process_leaves_no_lock_and_what_it_was_writing_is_removed(tmp_
     script = f"""if True:
         import sys
         from pathlib import Path
-        from rifr import store
+        from rifr import storage
         path = Path({str(tmp_path)!r}) / "thing"
-        with store.lock(path), store.atomic_directory(path) as folder:
+        with storage.lock(path), storage.atomic_directory(path) as folder:
             (folder / "half").write_text("half")
-            store.atomic_write(path.with_name("file"), lambda file: (file.write(b"half"), print("ready", flush=True),
+            storage.atomic_write(path.with_name("file"), lambda file: (file.write(b"half"), print("ready", flush=True),
                                                                      sys.stdin.read()))
     """
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout.readline() == b"ready\n"
-    with store.atomic_directory(tmp_path / "thing"):  # beside a living one, which is not touched
-        assert len(list(tmp_path.glob(".*.tmp"))) == 3
-    assert len(list(tmp_path.glob(".*.tmp"))) == 2
+    assert sorted(entry.name for entry in tmp_path.glob(".*.tmp")) == [".file.tmp", ".thing.tmp"]
+    with storage.lock(tmp_path / "other"):  # a living one's is not touched
+        storage.atomic_write(tmp_path / "third", "whole")
+        (tmp_path / "third").unlink()
+        assert (tmp_path / ".thing.tmp" / "half").exists()
     process.kill()
     process.wait()
     began = time.monotonic()
-    with store.lock(tmp_path / "thing"):
+    with storage.lock(tmp_path / "thing"):
         assert time.monotonic() - began < 1
-        assert not list(tmp_path.glob(".thing.*.tmp"))
-    store.atomic_write(tmp_path / "file", "whole")
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".thing.lock", "file", "thing"]
+        assert not (tmp_path / ".thing.tmp").exists()
+    storage.atomic_write(tmp_path / "file", "whole")
+    assert (tmp_path / "file").read_text() == "whole"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".other.lock", ".thing.lock", "file"]
 
 
 def test_names_that_only_begin_alike_are_left_alone(tmp_path):
-    others = [".thing.more.abcdefgh.tmp", ".thing.tmp", ".thing.abcdefg.tmp", "thing.partial", ".thingy.abcdefgh.tmp"]
+    others = [".thing.more.tmp", ".thing.abcdefg.tmp", "thing.partial", ".thingy.tmp"]
     for name in others:
         (tmp_path / name).write_text("of another")
-    (tmp_path / ".thing.abcdefgh.tmp").write_text("of a dead one")
-    store.atomic_write(tmp_path / "thing", "whole")
+    (tmp_path / ".thing.tmp").write_text("of a dead process, and longer than what is written now")
+    storage.atomic_write(tmp_path / "thing", "whole")
+    assert (tmp_path / "thing").read_text() == "whole"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([*others, "thing"])
 
 
 def replaced(path: Path) -> None:
-    with store.atomic_directory(path) as folder:
+    with storage.atomic_directory(path) as folder:
         (folder / "content").write_text("new")
 
 
@@ -95,7 +100,7 @@ def test_killed_while_a_folder_is_replaced_the_next_call_finds_the_new_one(tmp_p
         replaced(tmp_path / "thing")
     assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
     assert (tmp_path / "thing").exists() == (step == 1)
-    with store.lock(tmp_path / "thing"):
+    with storage.lock(tmp_path / "thing"):
         assert (tmp_path / "thing" / "content").read_text() == ("old" if step == 1 else "new")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".thing.lock", "thing"]
 
@@ -119,14 +124,14 @@ def test_interrupted_while_a_folder_is_replaced_the_old_one_stays(tmp_path, step
 
 
 def test_who_holds_a_lock_may_ask_for_it_again(tmp_path):
-    with store.lock(tmp_path / "thing"), store.lock(tmp_path / "thing"):
+    with storage.lock(tmp_path / "thing"), storage.lock(tmp_path / "thing"):
         pass
 
 
 FILLED = """
 import sys
 import numpy as np
-from rifr import store
+from rifr import storage
 from rifr.packs import FacePack
 from pathlib import Path
 
@@ -136,7 +141,7 @@ faces = np.random.default_rng(0).integers(0, 256, (60, 112, 112, 3), dtype=np.ui
 
 def write(count):
     yield lambda: FacePack.write(room / "pack", faces[:count], ["a"] * count, source="noise", licence="CC0")
-    yield lambda: store.atomic_write(room / "array.npy", lambda file: np.save(file, faces[:count]))
+    yield lambda: storage.atomic_write(room / "array.npy", lambda file: np.save(file, faces[:count]))
 
 
 for write_one in (*write(10), *write(60)):
@@ -162,7 +167,7 @@ def test_on_a_disk_that_is_truly_full_the_error_names_it_and_what_was_there_stay
     said = done.stdout.strip().split("\n")
     assert done.returncode == 0 and len(said) == 3, (done.returncode, done.stdout, done.stderr)
     for line in said[:2]:
-        assert line.startswith("OSError") and str(tmp_path) in line and "No space left on device" in line
+        assert line.startswith("StorageError") and str(tmp_path) in line and "No space left on device" in line
         assert "free some space" in line and "the same command goes on" in line
     assert said[2] == "['array.npy', 'pack'] 10 10", said[2]
 
@@ -204,7 +209,7 @@ def test_an_interrupt_that_a_library_turns_into_its_own_error_is_no_failure(numb
 
 
 def test_signals_that_follow_at_once_do_not_disturb_the_clearing_away(tmp_path):
-    with pytest.raises(KeyboardInterrupt), signals.stoppable(), store.atomic_directory(tmp_path / "thing"):
+    with pytest.raises(KeyboardInterrupt), interrupts.stoppable(), storage.atomic_directory(tmp_path / "thing"):
         try:
             signal.raise_signal(signal.SIGINT)
         finally:

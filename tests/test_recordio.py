@@ -260,7 +260,7 @@ def test_other_endings_and_qualities_are_refused(tmp_path):
 
 def test_a_writer_that_is_killed_leaves_no_pair_that_does_not_match(tmp_path, monkeypatch):
     write(tmp_path / "x.rec", [b"old"], [1])
-    real, calls = recordio.store.atomic_write, []
+    real, calls = recordio.storage.atomic_write, []
 
     def killed(path, content):
         calls.append(path)
@@ -268,7 +268,7 @@ def test_a_writer_that_is_killed_leaves_no_pair_that_does_not_match(tmp_path, mo
             raise KeyboardInterrupt
         real(path, content)
 
-    monkeypatch.setattr(recordio.store, "atomic_write", killed)
+    monkeypatch.setattr(recordio.storage, "atomic_write", killed)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "x.rec", [b"longer", b"another"], [1, 2])
     with pytest.raises(FileNotFoundError, match="x.idx does not exist: put it beside x.rec"):

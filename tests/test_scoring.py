@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import presets, results, scoring, splits, store
+from rifr import presets, results, scoring, splits, storage
 from rifr.evaluation import embed
 from rifr.protocols import identification, open_set, pairs, verification
 from rifr.readers import pair_list
@@ -141,7 +141,7 @@ def test_the_file_says_what_was_measured_and_with_what(folders):
     made = found["provenance"]
     assert made["embedders"]["net"] == {
         "file": "net.onnx",
-        "sha256": store.file_digest(folders / "net.onnx"),
+        "sha256": storage.file_digest(folders / "net.onnx"),
         "layout": "auto",
         "channels": "BGR",
         "mean": 127.5,
@@ -167,7 +167,7 @@ def test_options_of_a_file_make_other_features(folders):
         )
         for channels in ("RGB", "BGR")
     )
-    stored = sorted((store.root() / "features").glob("net-112px-*.npy"))
+    stored = sorted((storage.root() / "features").glob("net-112px-*.npy"))
     assert len(stored) == 4 and not np.array_equal(np.load(stored[0]), np.load(stored[1]))
     assert plain.provenance["embedders"] != swapped.provenance["embedders"]
 

@@ -35,7 +35,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import rifr
-from rifr import store
+from rifr import storage
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
@@ -58,21 +58,21 @@ def outputs_key() -> str:
     }
     records = (CHECKOUT / "book" / "records").glob("*.json")
     sources = _digests([*(CHECKOUT / "rifr").rglob("*.py"), CHECKOUT / "constraints.txt", *records])
-    return store.digest(settings, sources)[:16]
+    return storage.digest(settings, sources)[:16]
 
 
 def pages_key() -> str:
     """A digest of what shapes every page: the outputs, this extension and the style sheet."""
-    return store.digest(outputs_key(), _digests(HERE.glob("*.py")), _digests((HERE.parent / "_static").iterdir()))
+    return storage.digest(outputs_key(), _digests(HERE.glob("*.py")), _digests((HERE.parent / "_static").iterdir()))
 
 
 def _digests(paths: Iterable[Path]) -> dict[str, str]:
-    return {str(path.relative_to(CHECKOUT)): store.file_digest(path) for path in paths if path.is_file()}
+    return {str(path.relative_to(CHECKOUT)): storage.file_digest(path) for path in paths if path.is_file()}
 
 
 def pack_checksums() -> dict[str, str]:
     """The checksum of every face pack in the store, by its folder."""
-    root = store.root()
+    root = storage.root()
     found = {}
     for manifest in [*root.glob("*/manifest.json"), *root.glob("*/*/manifest.json")]:
         found[str(manifest.parent.relative_to(root))] = json.loads(manifest.read_text()).get("checksum", "")
@@ -101,7 +101,7 @@ def remember_packs(app: Sphinx, problem: Exception | None) -> None:
     """Note which face packs the outputs come from."""
     if problem is None:
         cache = Path(app.config.nb_execution_cache_path)
-        store.atomic_write(cache / "packs.json", json.dumps(pack_checksums(), indent=1))
+        storage.atomic_write(cache / "packs.json", json.dumps(pack_checksums(), indent=1))
 
 
 def read_again(app: Sphinx, env, added: set[str], changed: set[str], removed: set[str]) -> list[str]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from rifr import store
+from rifr import storage
 from rifr.align import FACE_SIZE
 from rifr.errors import DataError, SettingError
 from rifr.evaluation.onnx_weights import weight_files
@@ -108,12 +108,12 @@ class Onnx:
     def checksums(self) -> dict[str, str]:
         """The SHA-256 of each of `files`, by name relative to the graph's folder."""
         names = [str(file.relative_to(self.path.parent)) for file in self.files()]
-        return {name: store.file_digest(file) for name, file in zip(names, self.files())}
+        return {name: storage.file_digest(file) for name, file in zip(names, self.files())}
 
     @property
     def key(self) -> str:
         """A digest of the graph, of its weights wherever they lie, and of the options: of all that makes a feature."""
-        return store.digest(self.checksums(), self.layout, self.channels, self.mean, self.scale, self.size)
+        return storage.digest(self.checksums(), self.layout, self.channels, self.mean, self.scale, self.size)
 
     def embedder(self) -> Network:
         """A function from (N, 112, 112, 3) uint8 RGB to features (N, D)."""

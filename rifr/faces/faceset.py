@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from rifr import packs, store
+from rifr import packs, storage
 from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.faces import (
     capture,
@@ -78,13 +78,13 @@ def render(
     "<out>.partial"; a second call with the same spec goes on from there, one with another spec or other code begins
     anew. Of two askers at once the second waits and finds the pack.
     Shows a progress bar unless `progress` is False or TQDM_DISABLE is set. Raises FileExistsError where something that
-    is no pack is in the way, and what `store.telling` says of a disk that is full.
+    is no pack is in the way, and what `storage.explain_os_error` says of a disk that is full.
     """
     out = Path(out)
     packs.require_place(out)
     partial = out.with_name(out.name + ".partial")
     made_by = {**asdict(spec), "sources": sources()}
-    with store.lock(out):
+    with storage.lock(out):
         pack = None if again else packs.found(out, made_by)
         if pack is None or pack.manifest["versions"].get("anny") != head.version():
             pack = _render(spec, out, partial, workers, progress, made_by)
@@ -95,12 +95,12 @@ def render(
 def _render(
     spec: RenderSpec, out: Path, partial: Path, workers: int | None, progress: bool, made_by: dict[str, object]
 ) -> packs.FacePack:
-    key = store.digest(asdict(spec), head.version(), sources())
+    key = storage.digest(asdict(spec), head.version(), sources())
     if ((partial / "key").exists() and (partial / "key").read_text() != key) or (
         partial.exists() and not (partial / "key").exists()
     ):
         shutil.rmtree(partial)
-    store.atomic_write(partial / "key", key)
+    storage.atomic_write(partial / "key", key)
     model = head.load(progress)
     people = max(1, CHUNK // spec.images_per_person)
     chunks = [range(first, min(first + people, spec.people)) for first in range(0, spec.people, people)]
@@ -129,7 +129,7 @@ def _render(
                 bar.update(spec.images_per_person)
             begun[n] = None
             arrays = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
-            store.atomic_write(file, lambda target, arrays=arrays: np.savez(target, **arrays))
+            storage.atomic_write(file, lambda target, arrays=arrays: np.savez(target, **arrays))
     columns = [{name: values for name, values in _arrays(file).items() if name != "images"} for file in files]
     merged = {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
     identities, landmarks = merged.pop("identities"), merged.pop("landmarks")
@@ -159,7 +159,7 @@ def _threads(number: int | None) -> Iterator[ThreadPoolExecutor]:
 
 def sources() -> str:
     """The digest of the code that determines the pixels."""
-    return store.sources_digest(
+    return storage.sources_digest(
         capture, hair_mesh, head, identity, lighting, occluders, photograph, projection, rasterizer, textures, vertices
     )
 

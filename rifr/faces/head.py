@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rifr import store
+from rifr import storage
 from rifr.faces import hair_mesh, rasterizer
 
 LAYOUT = 1
@@ -152,10 +152,10 @@ def load(progress: bool = True) -> Head:
     Says so on standard error unless `progress` is False or TQDM_DISABLE is set.
     """
     aloud = progress and not os.environ.get("TQDM_DISABLE")
-    key = store.digest(LAYOUT, store.sources_digest(sys.modules[__name__], hair_mesh, rasterizer))
+    key = storage.digest(LAYOUT, storage.sources_digest(sys.modules[__name__], hair_mesh, rasterizer))
     path = folder() / f"anny-{version()}-{key[:12]}.npz"
     if not path.exists():
-        with store.lock(path):
+        with storage.lock(path):
             if not path.exists():
                 if aloud:
                     print(
@@ -163,7 +163,7 @@ def load(progress: bool = True) -> Head:
                     )
                 head = build()
                 arrays = {field.name: getattr(head, field.name) for field in fields(head)}
-                store.atomic_write(path, lambda file: np.savez(file, **arrays))
+                storage.atomic_write(path, lambda file: np.savez(file, **arrays))
     return _read(path)
 
 

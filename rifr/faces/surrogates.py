@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from rifr import align, camera, faces, presets, store
+from rifr import align, camera, faces, presets, storage
 from rifr.camera import Camera
 from rifr.faces import capture, faceset, head, identity
 from rifr.faces.capture import Capture
@@ -176,13 +176,16 @@ def scface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> P
 
 def _found_or_made(name: str, made_by: tuple[int, ...], write: Callable[[Path], None], *sources: ModuleType) -> Path:
     """The surrogate that these numbers and sources make, written whole or not at all; two askers make it once."""
-    key = store.digest(
-        made_by, head.version(), faceset.sources(), store.sources_digest(sys.modules[__name__], camera, align, *sources)
+    key = storage.digest(
+        made_by,
+        head.version(),
+        faceset.sources(),
+        storage.sources_digest(sys.modules[__name__], camera, align, *sources),
     )
-    path = store.root() / "surrogates" / f"rendered-{name}-{'-'.join(map(str, made_by))}-{key[:12]}"
-    with store.lock(path):
+    path = storage.root() / "surrogates" / f"rendered-{name}-{'-'.join(map(str, made_by))}-{key[:12]}"
+    with storage.lock(path):
         if not path.exists():
-            with store.atomic_directory(path) as root:
+            with storage.atomic_directory(path) as root:
                 write(root)
     return path
 

@@ -29,7 +29,7 @@ from torch import nn
 from tqdm import tqdm
 
 import rifr
-from rifr import align, camera, presets, side_by_side, splits, store
+from rifr import align, camera, presets, side_by_side, splits, storage
 from rifr import faces as rendered
 from rifr.landmarks import cnn6, crops
 from rifr.landmarks.cnn6 import Cnn6, to_input, wing_loss
@@ -141,12 +141,12 @@ def fit(
     if faces.landmarks is None:
         raise ValueError("the pack has no landmarks to learn from: give rendered scenes, or WIDER FACE's")
     path, key = _place(preset, seed, recipe, faces)
-    with store.lock(path):
+    with storage.lock(path):
         if not (path / "record.json").exists():
             with side_by_side.threads(training.threads):
                 _train(path, key, recipe, training, seed, faces, progress)
         else:  # killed in the moment between the run and the end of its checkpoint
-            store.checkpoint(path).unlink(missing_ok=True)
+            storage.checkpoint_path(path).unlink(missing_ok=True)
     return LandmarkRun.open(path)
 
 
@@ -160,15 +160,15 @@ def _place(preset: Preset, seed: int, recipe: str, faces: FacePack) -> tuple[Pat
     """Where the network lies, and the key of what makes it."""
     import rifr.landmarks.training as this
 
-    key = store.digest(
+    key = storage.digest(
         recipe,
         _training(preset, recipe),
         seed,
         faces.checksum,
         torch.__version__,
-        store.sources_digest(this, cnn6, crops, align, camera),
+        storage.sources_digest(this, cnn6, crops, align, camera),
     )
-    return store.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
+    return storage.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
 
 
 def fit_all(
@@ -222,11 +222,13 @@ def pictures(
         return scenes("landmarks", size.people, size.images, size.scene, seed, progress), held_out_scenes(
             preset, seed, progress
         )
-    key = store.digest(str(Path(wider_root).resolve()), preset.landmarks.test_scene, store.sources_digest(widerface))
+    key = storage.digest(
+        str(Path(wider_root).resolve()), preset.landmarks.test_scene, storage.sources_digest(widerface)
+    )
     packs = []
     for part in ("most", "held out"):
-        path = store.root() / "packs" / f"wider-{part.replace(' ', '-')}-{key[:12]}"
-        with store.lock(path):
+        path = storage.root() / "packs" / f"wider-{part.replace(' ', '-')}-{key[:12]}"
+        with storage.lock(path):
             if not path.exists():
                 widerface.read(wider_root, path, side=preset.landmarks.test_scene, part=part, progress=progress)
         packs.append(FacePack.open(path))
@@ -246,7 +248,7 @@ def _train(
     network = Cnn6(training.channels).to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), training.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.epochs)
-    checkpoint = store.checkpoint(path)
+    checkpoint = storage.checkpoint_path(path)
     state: dict[str, Any] = {"epoch": 0, "history": [], "seconds": 0.0}
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -260,7 +262,7 @@ def _train(
         schedule.step()
         state["epoch"], state["seconds"] = epoch + 1, state["seconds"] + time.perf_counter() - began
         state["history"].append({"epoch": epoch + 1, "loss": loss})
-        store.atomic_write(
+        storage.atomic_write(
             checkpoint,
             lambda file: torch.save(
                 {
@@ -272,7 +274,7 @@ def _train(
                 file,
             ),
         )
-    with store.atomic_directory(path) as folder:
+    with storage.atomic_directory(path) as folder:
         save_file(
             {name: value.contiguous() for name, value in network.state_dict().items()}, folder / "weights.safetensors"
         )
@@ -290,7 +292,7 @@ def _train(
             "torch": torch.__version__,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
-        store.atomic_write(folder / "record.json", store.readable_json(record))
+        storage.atomic_write(folder / "record.json", storage.readable_json(record))
     checkpoint.unlink(missing_ok=True)
 
 

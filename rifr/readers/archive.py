@@ -22,7 +22,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rifr import store
+from rifr import storage
 
 __all__ = ["ENDINGS", "contents", "free_disk", "is_archive", "unpack"]
 
@@ -68,7 +68,7 @@ def unpack(path: str | Path, out: str | Path, progress: bool = True) -> Path:
             "unpack it elsewhere"
         )
     with (
-        store.atomic_directory(out) as folder,
+        storage.atomic_directory(out) as folder,
         tqdm(
             total=total, desc=f"unpacking {path.name}", unit="B", unit_scale=True, disable=None if progress else True
         ) as bar,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rifr import store
+from rifr import storage
 from rifr.readers.megaface import _check_paths
 
 __all__ = ["read", "read_all", "read_result", "write", "write_all", "write_result"]
@@ -69,7 +69,7 @@ def write(path: str | Path, vector: np.ndarray) -> None:
     if not np.isfinite(values).all():
         raise ValueError(f"{path}: the feature has values that are not finite as float32: look at its image")
     rows, columns = (*vector.shape, 1)[:2]
-    store.atomic_write(Path(path), HEADER.pack(rows, columns, *FLOAT32) + values.tobytes())
+    storage.atomic_write(Path(path), HEADER.pack(rows, columns, *FLOAT32) + values.tobytes())
 
 
 def read_all(root: str | Path, relative_paths: Sequence[str], suffix: str = "") -> np.ndarray:
@@ -138,7 +138,7 @@ def write_result(path: str | Path, ranks: Sequence[int], recall: Sequence[float]
     wrong = _wrong_curve(ranks, recall, first=1)
     if wrong:
         raise ValueError(f"{path}: {wrong}")
-    store.atomic_write(Path(path), json.dumps({"cmc": [[int(rank) - 1 for rank in ranks], recall]}) + "\n")
+    storage.atomic_write(Path(path), json.dumps({"cmc": [[int(rank) - 1 for rank in ranks], recall]}) + "\n")
 
 
 def read_result(path: str | Path) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from rifr import packs, store
+from rifr import packs, storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 
@@ -54,7 +54,7 @@ def read(
     in .jpg, .jpeg or .png (in any case), and names that begin with a dot, are passed over.
 
     Raises FileNotFoundError or NotADirectoryError, FileExistsError where something that is no pack is at `out`, what
-    `store.telling` says of a disk that is full, and ValueError where images lie beside the people's folders, where
+    `storage.explain_os_error` says of a disk that is full, and ValueError where images lie beside the people's folders, where
     two folders' names are one name written differently (capitals, or an accent as one sign or two), where nobody is
     left, and for a bad file with on_bad="refuse".
     """
@@ -87,9 +87,9 @@ def read(
         "people_found": len(everyone),
         "excluded": excluded,
     }
-    spec["key"] = store.digest(spec, licence, listing, store.sources_digest(sys.modules[__name__]))
+    spec["key"] = storage.digest(spec, licence, listing, storage.sources_digest(sys.modules[__name__]))
     packs.require_place(out)
-    with store.lock(out):
+    with storage.lock(out):
         made = None if again else packs.found(out, {"key": spec["key"]})
         return _read(folder, out, candidates, spec, licence, progress) if made is None else made
 
@@ -100,7 +100,7 @@ def _read(
     fewest, most, people, on_bad = (spec[name] for name in ("fewest", "most", "people", "on_bad"))
     identities, files, bad = [], [], []
     # Which images are good is known once all are decoded: they wait in a file, for they may be more than memory holds.
-    with store.telling(out.parent, of_others=True), tempfile.TemporaryFile(dir=out.parent) as waiting:
+    with storage.explain_os_error(out.parent, reads_elsewhere=True), tempfile.TemporaryFile(dir=out.parent) as waiting:
         taken = 0
         for person in tqdm(
             candidates, desc=f"reading {folder.name}", unit="person", disable=None if progress else True

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rifr import store
+from rifr import storage
 from rifr.errors import DataError, SettingError
 
 __all__ = [
@@ -269,7 +269,7 @@ class Spool:
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
-        self._telling = store.telling(folder, of_others=True)
+        self._telling = storage.explain_os_error(folder, reads_elsewhere=True)
         self._folder = folder
         self._shape: tuple[int, ...] = ()
         self.count = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rifr import store
+from rifr import storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.readers import lfw, verification_bin
@@ -54,7 +54,7 @@ def read(path: str | Path, images: str | Path | None = None) -> PairList:
         row = {file: i for i, file in enumerate(sorted({*one, *other}))}
         stack = np.stack([_photo(file) for file in row])
         first, second = (np.array([row[file] for file in side]) for side in (one, other))
-    checksum = store.digest(hashlib.sha256(stack).hexdigest())
+    checksum = storage.digest(hashlib.sha256(stack).hexdigest())
     pack = FacePack(
         stack,
         np.arange(len(stack)).astype(str),

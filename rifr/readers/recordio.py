@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from rifr import store
+from rifr import storage
 from rifr.packs import FacePack
 from rifr.readers.folder import LISTED, PART, _decode
 
@@ -289,8 +289,8 @@ def write(
             put(np.array([keys[0], keys[-1] + 1], np.float32))
         index.unlink(missing_ok=True)
 
-    store.atomic_write(path, fill)
-    store.atomic_write(index, "".join(f"{key}\t{offset}\n" for key, offset in enumerate(offsets)))
+    storage.atomic_write(path, fill)
+    storage.atomic_write(index, "".join(f"{key}\t{offset}\n" for key, offset in enumerate(offsets)))
 
 
 def _offsets(path: Path, size: int) -> dict[int, int]:

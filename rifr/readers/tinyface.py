@@ -20,7 +20,7 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 from tqdm import tqdm
 
-from rifr import align, store
+from rifr import align, storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.protocols.tinyface import DISTRACTOR
@@ -162,7 +162,7 @@ def write_lists(
         cells[:, 0] = [str(file) for file in files]
         fits = ids.min() >= 0 and ids.max() <= np.iinfo(np.uint16).max  # the published ids are uint16
         fields = {set_field: cells, id_field: ids.astype(np.uint16 if fits else np.int64)[:, None]}
-        store.atomic_write(path, lambda file, fields=fields: savemat(file, fields))
+        storage.atomic_write(path, lambda file, fields=fields: savemat(file, fields))
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def _pack(
     """Align the photos one by one into a pack, or open the one that is there if it was made from the same."""
     by = aligner_name(aligner)
     sizes = [path.stat().st_size for path in part.paths]
-    key = store.digest(spec, by, on_bad, part.names, sizes, part.identities)
+    key = storage.digest(spec, by, on_bad, part.names, sizes, part.identities)
     if out.exists():
         pack = FacePack.open(out)
         if pack.manifest["spec"].get("key") != key:
@@ -289,7 +289,7 @@ def _pack(
     good, native, bad = [], [], []
     out.parent.mkdir(parents=True, exist_ok=True)
     # Which photos are good is known once all are decoded: the faces wait in a file, they may be more than memory holds.
-    with store.telling(out.parent, of_others=True), tempfile.TemporaryFile(dir=out.parent) as waiting:
+    with storage.explain_os_error(out.parent, reads_elsewhere=True), tempfile.TemporaryFile(dir=out.parent) as waiting:
         for row, path in enumerate(
             tqdm(part.paths, desc=f"aligning {out.name}", unit="photo", disable=None if progress else True)
         ):

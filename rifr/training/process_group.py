@@ -24,7 +24,7 @@ from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from rifr import store
+from rifr import storage
 
 __all__ = ["BatchNormOfAll", "fabric", "first", "one_makes", "rank", "size", "synchronised"]
 
@@ -79,7 +79,7 @@ def one_makes(path: Path, together: Fabric) -> Iterator[bool]:
 
     Raises RuntimeError where the processes do not see one store.
     """
-    with store.lock(path) if first() else contextlib.nullcontext():
+    with storage.lock(path) if first() else contextlib.nullcontext():
         there = together.broadcast(path.exists())
         if there and not path.exists():
             raise RuntimeError(

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rifr import networks, recipes, store
+from rifr import networks, recipes, storage
 from rifr.recipes import Recipe
 
 
@@ -116,10 +116,9 @@ def to_input(images: Tensor) -> Tensor:
 
 def folder() -> Path:
     """Where runs are stored."""
-    return store.root() / "runs"
+    return storage.root() / "runs"
 
 
 def stored() -> list[Run]:
     """Every finished run in the store, oldest first."""
-    records = sorted(folder().glob("*/record.json"), key=lambda path: path.stat().st_mtime)
-    return [Run.open(path.parent) for path in records]
+    return [Run.open(path) for path in storage.stored("runs") if (path / "record.json").exists()]

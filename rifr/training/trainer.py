@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import rifr
-from rifr import camera, degrade, losses, networks, presets, recipes, side_by_side, splits, store
+from rifr import camera, degrade, losses, networks, presets, recipes, side_by_side, splits, storage
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.recipes import Recipe
@@ -86,7 +86,7 @@ def fit(
             with side_by_side.threads(preset.training.threads):
                 _train(path, key, recipe, preset, seed, faces, teacher, fabric, progress and process_group.first())
         elif process_group.first():  # killed in the moment between the run and the end of its checkpoint
-            store.checkpoint(path).unlink(missing_ok=True)
+            storage.checkpoint_path(path).unlink(missing_ok=True)
     return Run.open(path)
 
 
@@ -146,14 +146,14 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
     """What a run is found by: configuration, faces, seed, teacher, and the sources that determine the result."""
     import rifr.training.trainer  # its own source counts too
 
-    return store.digest(
+    return storage.digest(
         recipe,
         training,
         seed,
         faces.checksum,
         teacher and teacher.key,
         torch.__version__,
-        store.sources_digest(*DETERMINED_BY, rifr.training.trainer),
+        storage.sources_digest(*DETERMINED_BY, rifr.training.trainer),
     )
 
 
@@ -197,7 +197,7 @@ def _train(
     looked_up = TeacherOutputs(teacher, faces, training, fabric, progress) if teacher else None
     looked = time.perf_counter() - began
 
-    checkpoint = store.checkpoint(path)
+    checkpoint = storage.checkpoint_path(path)
     state: dict[str, Any] = {"epoch": 0, "history": [], "seconds": 0.0}
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=fabric.device, weights_only=True)
@@ -213,7 +213,7 @@ def _train(
         state["epoch"], state["seconds"] = epoch + 1, state["seconds"] + time.perf_counter() - began
         state["history"].append({"epoch": epoch + 1, "learning_rate": schedule.get_last_lr()[0], **means})
         if process_group.first():
-            store.atomic_write(
+            storage.atomic_write(
                 checkpoint,
                 lambda file: torch.save(
                     {
@@ -228,7 +228,7 @@ def _train(
     if not process_group.first():
         return
 
-    with store.atomic_directory(path) as folder:
+    with storage.atomic_directory(path) as folder:
         save_file(
             {name: value.cpu().contiguous() for name, value in student.state_dict().items()},
             folder / "weights.safetensors",
@@ -252,7 +252,7 @@ def _train(
             "threads": torch.get_num_threads(),
             "versions": {"rifr": rifr.__version__, "torch": torch.__version__, "python": platform.python_version()},
         }
-        store.atomic_write(folder / "record.json", store.readable_json(record))
+        storage.atomic_write(folder / "record.json", storage.readable_json(record))
     checkpoint.unlink(missing_ok=True)
 
 

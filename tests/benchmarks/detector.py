@@ -9,7 +9,7 @@ from pathlib import Path
 
 from speeds import provenance
 
-from rifr import alignment_results, landmarks, presets, records, store
+from rifr import alignment_results, landmarks, presets, records, storage
 from rifr.alignment_sentences import setting
 
 LEAST = 0.6
@@ -27,7 +27,7 @@ def main() -> int:
     about = {
         **provenance(),
         "model": options.model.name,
-        "model_sha256": store.file_digest(options.model),
+        "model_sha256": storage.file_digest(options.model),
         "least": LEAST,
         "faces": pack.checksum,
         "setting": setting(preset, seed, pack),

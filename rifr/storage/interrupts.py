@@ -11,7 +11,7 @@ from types import FrameType
 
 __all__ = ["stoppable"]
 
-ONE = 2.0
+DEBOUNCE_SECONDS = 2.0
 """Seconds within which several signals are one: a terminal sends one to a whole family, and the parent one more."""
 
 
@@ -26,7 +26,7 @@ def stoppable() -> Iterator[list[float]]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         times.append(time.monotonic())
-        if len(times) == 1 or times[-1] - times[-2] > ONE:
+        if len(times) == 1 or times[-1] - times[-2] > DEBOUNCE_SECONDS:
             raise KeyboardInterrupt
 
     before = {}

@@ -1,0 +1,28 @@
+"""Stored results: written atomically, found again by what made them, and made once however many ask.
+
+atomic        files and folders that are old or new, never half; locks; the errors of a full disk in plain words
+cache         where results lie, the digests that they are found by, `found_or_made`
+interrupts    Ctrl-C and SIGTERM as one KeyboardInterrupt
+"""
+
+from rifr.storage import interrupts
+from rifr.storage.atomic import atomic_directory, atomic_write, checkpoint_path, explain_os_error, lock, readable_json
+from rifr.storage.cache import digest, file_digest, folder_digest, found_or_made, place, root, sources_digest, stored
+
+__all__ = [
+    "atomic_directory",
+    "atomic_write",
+    "checkpoint_path",
+    "digest",
+    "explain_os_error",
+    "file_digest",
+    "folder_digest",
+    "found_or_made",
+    "interrupts",
+    "lock",
+    "place",
+    "readable_json",
+    "root",
+    "sources_digest",
+    "stored",
+]
