@@ -193,7 +193,7 @@ def finished(out: Path) -> list[Path]:
 
 
 def summary(out: Path) -> pd.DataFrame:
-    """The numbers that chapters record (`rifr.display.record`), over the seeds: their mean with a 95 % t-interval.
+    """The numbers that chapters record (`rifr.report.show.record`), over the seeds: their mean with a 95 % t-interval.
 
     A row for each chapter, set of other parameters, measure and what the number is of: mean, low, high, seeds. One seed
     has no interval, low and high are NaN; numbers that a run could not measure are left out and not counted. Runs of
@@ -201,7 +201,7 @@ def summary(out: Path) -> pd.DataFrame:
     `attrs["by"]` says what a measure's numbers are of, in the order in which the chapter names it.
     """
     from rifr import metrics  # not at the top: workers import this module too
-    from rifr.display import RECORDED
+    from rifr.report.show import RECORDED
 
     rows: list[dict[str, Any]] = []
     settings = {"chapter": "", "version": ""}  # the columns that say which run, in their order

@@ -288,7 +288,8 @@ def _align(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from rifr import landmarks, native_results, recipes, rehearsal, results, side_by_side, splits
+    from rifr import landmarks, recipes, rehearsal, results, side_by_side, splits
+    from rifr.evaluation import small_faces
     from rifr.training import process_group, trainer
 
     preset = _preset(options)
@@ -304,7 +305,7 @@ def _train(options: argparse.Namespace) -> None:
         side_by_side.run(
             [
                 *trainer.calls(names, preset, options.seed, faces.train),
-                *native_results.calls(preset, options.seed, faces),
+                *small_faces.calls(preset, options.seed, faces),
                 *landmarks.calls(preset, options.seed),
             ]
         )
@@ -322,9 +323,10 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
-    from rifr import large_record, presets
+    from rifr import presets
+    from rifr.report import study
 
-    out = large_record.make(
+    out = study.make(
         presets.get(options.preset, **_changes(options.changes)),
         options.seeds,
         options.recipe,

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rifr import display, figures, storage
+from rifr import storage
+from rifr.report import figures
+from rifr.report.style import DPI, style
 
 __all__ = ["COLUMNS", "Score", "check_ending"]
 
@@ -106,14 +108,16 @@ class Score:
             raise ValueError(f"there is no figure of {measure!r}: choose one of {', '.join(drawn) or 'none, here'}")
         part = self.table[self.table.measure == measure]
         width = width or int(part.width.min())
-        with plt.rc_context(display.style()):
+        with plt.rc_context(style()):
             if measure == "rank1":
-                return figures.rank1_of_both(part.rename(columns={"value": "rank1"}))
+                return figures.recognition.rank1_of_both(part.rename(columns={"value": "rank1"}))
             if measure == "cmc":
-                return figures.cmc(part.rename(columns={"at": "rank", "value": "rate"}).astype({"rank": int}), width)
+                return figures.recognition.cmc(
+                    part.rename(columns={"at": "rank", "value": "rate"}).astype({"rank": int}), width
+                )
             protocol = protocol or part.protocol.iloc[0]
             curves = {key[1]: curve for key, curve in self.curves.items() if (key[0], key[2]) == (protocol, width)}
-            return figures.roc(curves, 1 / part.impostors.max(), protocol, width)
+            return figures.recognition.roc(curves, 1 / part.impostors.max(), protocol, width)
 
     def save_figures(self, path: str | Path) -> list[Path]:
         """Draw each measure that has a figure into `path`; of several, a file each: out-rank1.png, out-roc.png."""
@@ -123,8 +127,8 @@ class Score:
         for measure in drawn:
             file = path if len(drawn) == 1 else path.with_name(f"{path.stem}-{measure}{path.suffix}")
             figure = self.figure(measure)
-            with plt.rc_context(display.style()):
-                storage.atomic_write(file, lambda out: figure.savefig(out, format=file.suffix[1:], dpi=display.DPI))
+            with plt.rc_context(style()):
+                storage.atomic_write(file, lambda out: figure.savefig(out, format=file.suffix[1:], dpi=DPI))
             plt.close(figure)
             written.append(file)
         return written

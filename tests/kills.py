@@ -321,7 +321,8 @@ def prepared(work: Path, names: list[str]) -> None:
                 Image.fromarray(pixels).save(inputs / "photos" / f"person-{person}" / f"{n}.png")
         from rifr.readers import folder  # noqa: F401
     if {"train", "embed"} & set(names):
-        from rifr import degrade, landmarks, native_results, scoring  # noqa: F401
+        from rifr import degrade, landmarks, scoring  # noqa: F401
+        from rifr.evaluation import small_faces  # noqa: F401
         from rifr.training import trainer
 
         trainer.WORTH_A_PROCESS = 10**9

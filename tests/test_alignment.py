@@ -5,10 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import align, alignment_figures, alignment_results, alignment_sentences, landmarks, presets, results
+from rifr import align, landmarks, presets, results
 from rifr.align import TEMPLATE
-from rifr.alignment_results import Errors
+from rifr.evaluation import alignment
+from rifr.evaluation.alignment import Errors
 from rifr.packs import FacePack
+from rifr.report import figures, text
 from tests.test_landmarks import drawn_scenes
 
 
@@ -30,8 +32,8 @@ def scenes(tmp_path):
 
 
 def test_errors_are_in_face_widths_and_averaged_over_people(scenes, monkeypatch):
-    monkeypatch.setattr(alignment_results, "OFF", 0.0)
-    monkeypatch.setattr(alignment_results, "SIZE", 0.0)
+    monkeypatch.setattr(alignment, "OFF", 0.0)
+    monkeypatch.setattr(alignment, "SIZE", 0.0)
     exact = FacePack(
         scenes.images,
         scenes.identities,
@@ -39,9 +41,7 @@ def test_errors_are_in_face_widths_and_averaged_over_people(scenes, monkeypatch)
         {},
         scenes.manifest,
     )
-    found = alignment_results.landmark_errors(
-        {"a": Finder(0.03), "b": Finder(0.2)}, exact, "smoke", (30,), progress=False
-    )
+    found = alignment.landmark_errors({"a": Finder(0.03), "b": Finder(0.2)}, exact, "smoke", (30,), progress=False)
     table = found.table().set_index(["network", "width"])
     assert table.error["a", 30] == pytest.approx(3, abs=0.1) and table.error["b", 30] == pytest.approx(20, abs=0.2)
     assert table.failed["a", 30] == 0 and table.failed["b", 30] == 100
@@ -52,7 +52,7 @@ def test_errors_are_in_face_widths_and_averaged_over_people(scenes, monkeypatch)
 
 def test_all_networks_are_given_the_same_boxes_at_every_width(scenes):
     first, second = Finder(0), Finder(0.1)
-    alignment_results.landmark_errors({"a": first, "b": second}, scenes, "smoke", (30,), progress=False)
+    alignment.landmark_errors({"a": first, "b": second}, scenes, "smoke", (30,), progress=False)
     assert np.array_equal(first.boxes, second.boxes)
     truth = landmarks.boxes_of(scenes.landmarks)
     scaled = first.boxes[:, 2] / truth[:, 2] * np.median(truth[:, 2]) / 30
@@ -69,12 +69,10 @@ def test_the_interval_is_over_people_and_a_lost_face_counts_once():
 
 def test_faces_are_aligned_by_their_points_and_degenerate_ones_left_whole():
     picture = np.random.default_rng(0).integers(0, 256, (130, 130, 3), np.uint8)
-    pack = alignment_results.aligned_pack(
-        [picture, picture], np.stack([TEMPLATE + 9, np.zeros((5, 2))]), np.array(["a", "b"])
-    )
+    pack = alignment.aligned_pack([picture, picture], np.stack([TEMPLATE + 9, np.zeros((5, 2))]), np.array(["a", "b"]))
     assert np.array_equal(pack.images[0], picture[9:121, 9:121])
     assert np.array_equal(pack.images[1], align.resized(picture))
-    other = alignment_results.aligned_pack([picture, picture], np.stack([TEMPLATE + 8] * 2), np.array(["a", "b"]))
+    other = alignment.aligned_pack([picture, picture], np.stack([TEMPLATE + 8] * 2), np.array(["a", "b"]))
     assert pack.checksum != other.checksum
 
 
@@ -90,24 +88,22 @@ def distractors(tmp_path, count=12):
 
 def test_larger_errors_cost_more_and_none_cost_nothing(scenes, tmp_path, store_folder):
     far = distractors(tmp_path)
-    table = alignment_results.cost_of_errors(
-        {"mine": colours}, scenes, far, (0, 30), "smoke", (112, 20), progress=False
-    )
+    table = alignment.cost_of_errors({"mine": colours}, scenes, far, (0, 30), "smoke", (112, 20), progress=False)
     assert len(table) == 4 and set(table.pixels) == {0, 30}
     wide = table[table.width == 112].set_index("pixels").rank1
     assert wide[0] > wide[30]
     plan = presets.get("smoke", widths=(112,))
-    gallery = alignment_results.aligned_pack(scenes.images, scenes.landmarks, scenes.identities)
+    gallery = alignment.aligned_pack(scenes.images, scenes.landmarks, scenes.identities)
     direct = results.identify({"mine": colours}, (gallery, far), plan, progress=False).table()
     assert wide[0] == pytest.approx(direct[direct.protocol == "P2"].rank1.iloc[0])
 
 
 def test_the_order_of_the_steps_is_compared_on_the_same_pictures(scenes, tmp_path, store_folder):
-    rates, gaps = alignment_results.order_of_steps(
+    rates, gaps = alignment.order_of_steps(
         {"mine": colours}, Finder(0.0), scenes, distractors(tmp_path), "smoke", (30,), progress=False
     )
     by_order = rates.set_index("order").rank1
-    assert list(by_order.index) == list(alignment_results.ORDERS)
+    assert list(by_order.index) == list(alignment.ORDERS)
     row = gaps.iloc[0]
     assert row.optimism == pytest.approx(by_order["aligned, then small"] - by_order["small, then aligned"])
     assert row.landmarks == pytest.approx(by_order["small, large face's landmarks"] - by_order["small, then aligned"])
@@ -120,8 +116,8 @@ def test_a_detection_counts_where_its_centre_lies_in_the_face():
     truth = TEMPLATE.astype(float)
     inside = Detection(np.array([30.0, 30, 50, 50]), truth + [1.12, 0], 0.9)
     outside = Detection(np.array([200.0, 30, 50, 50]), truth, 0.99)
-    assert alignment_results._hit([outside], truth) is None
-    assert alignment_results._hit([outside, inside], truth) == pytest.approx(0.01, abs=1e-3)
+    assert alignment._hit([outside], truth) is None
+    assert alignment._hit([outside, inside], truth) == pytest.approx(0.01, abs=1e-3)
 
 
 def test_yunet_finds_rendered_or_real_faces_less_often_when_they_are_small(real_data, tmp_path):
@@ -134,7 +130,7 @@ def test_yunet_finds_rendered_or_real_faces_less_often_when_they_are_small(real_
 
     points = np.stack([Yunet(model).main_landmarks(picture) for picture in pictures])
     pack = FacePack(pictures, np.array([file.parent.name for file in files]), points)
-    table = alignment_results.detected(model, pack, "smoke", (60, 6)).set_index("width")
+    table = alignment.detected(model, pack, "smoke", (60, 6)).set_index("width")
     assert table.found.iloc[0] == 100 and table.error.iloc[0] == pytest.approx(0, abs=0.5)
     assert table.found[6] < 60 and table.found[60] > 90
 
@@ -156,12 +152,10 @@ def test_sentences_say_which_network_is_more_exact_and_where_that_is_open():
         }.items()
     }
     errors = Errors(share, np.repeat(np.arange(20), 2), 300, 60)
-    text = alignment_sentences.compared(errors, "wing+lr", "wing-hr")
-    assert "smaller at 8 px" in text and "larger at 60 px" in text and "not decided at 20 px" in text
-    assert "-4.00 %" in text and "+1.00 %" in text
-    assert "3.0 %" in alignment_sentences.worst(errors, "wing+lr") and "5.0 %" in alignment_sentences.worst(
-        errors, "wing+lr"
-    )
+    sentence = text.alignment.compared(errors, "wing+lr", "wing-hr")
+    assert "smaller at 8 px" in sentence and "larger at 60 px" in sentence and "not decided at 20 px" in sentence
+    assert "-4.00 %" in sentence and "+1.00 %" in sentence
+    assert "3.0 %" in text.alignment.worst(errors, "wing+lr") and "5.0 %" in text.alignment.worst(errors, "wing+lr")
 
 
 def test_sentences_on_optimism_follow_the_sign_and_the_interval():
@@ -175,9 +169,14 @@ def test_sentences_on_optimism_follow_the_sign_and_the_interval():
         landmarks_low=[-1.0, 0.5, 4.0],
         landmarks_high=[1.0, 3.5, 10.0],
     )
-    text = alignment_sentences.optimism(gaps, "proposed")
-    assert "higher at 16, 8 px" in text and "+9.0 points" in text and "+7.0 points" in text and "lower" not in text
-    nothing = alignment_sentences.optimism(gaps.assign(low=-20.0), "proposed")
+    sentence = text.alignment.optimism(gaps, "proposed")
+    assert (
+        "higher at 16, 8 px" in sentence
+        and "+9.0 points" in sentence
+        and "+7.0 points" in sentence
+        and "lower" not in sentence
+    )
+    nothing = text.alignment.optimism(gaps.assign(low=-20.0), "proposed")
     assert "does not decide" in nothing and "9.0 points" in nothing
 
 
@@ -189,8 +188,8 @@ def test_the_detectors_sentence_names_the_width_at_which_it_loses_half():
         faces=400,
         error=[2.0, 3.0, 4.0, 5.0],
     )
-    text = alignment_sentences.detector(table, 0.6)
-    assert "From 12 px down" in text and "99 %" in text and "5 % at 8 px" in text and "60 %" in text
+    sentence = text.alignment.detector(table, 0.6)
+    assert "From 12 px down" in sentence and "99 %" in sentence and "5 % at 8 px" in sentence and "60 %" in sentence
 
 
 def test_the_figures_show_what_the_tables_hold():
@@ -201,10 +200,10 @@ def test_the_figures_show_what_the_tables_hold():
         low=[2.9, 4.8, 2.7, 6.5],
         high=[3.1, 5.2, 2.9, 7.5],
     )
-    figure = alignment_figures.errors_by_width(errors)
+    figure = figures.alignment.errors_by_width(errors)
     lines = figure.axes[0].get_lines()
     assert [sorted(line.get_ydata().tolist()) for line in lines] == [[3.0, 5.0], [2.8, 7.0]]
-    found = alignment_figures.found_by_width(frame(width=[60, 8], found=[99.0, 5.0], found_enlarged=[99.0, 50.0]))
+    found = figures.alignment.found_by_width(frame(width=[60, 8], found=[99.0, 5.0], found_enlarged=[99.0, 50.0]))
     assert found.axes[0].get_lines()[0].get_ydata().tolist() == [5.0, 99.0]
     cost = frame(
         network="proposed",
@@ -214,20 +213,20 @@ def test_the_figures_show_what_the_tables_hold():
         low=0.0,
         high=70.0,
     )
-    assert alignment_figures.cost_of_errors(cost).axes[0].get_lines()[1].get_ydata().tolist() == [40.0, 20.0]
+    assert figures.alignment.cost_of_errors(cost).axes[0].get_lines()[1].get_ydata().tolist() == [40.0, 20.0]
     orders = frame(
         network="proposed",
         width=[40, 8] * 3,
         rank1=[50.0, 30, 50, 20, 50, 25],
         low=0.0,
         high=60.0,
-        order=np.repeat(list(alignment_results.ORDERS), 2),
+        order=np.repeat(list(alignment.ORDERS), 2),
     )
-    assert len(alignment_figures.orders_by_width(orders).axes[0].get_lines()) == 3
+    assert len(figures.alignment.orders_by_width(orders).axes[0].get_lines()) == 3
     picture = np.zeros((40, 40, 3), np.uint8)
     points = TEMPLATE / 3
-    sheet = alignment_figures.points_on_faces([[picture] * 2], [[points] * 2], [[points + 1] * 2], [40, 20])
+    sheet = figures.alignment.points_on_faces([[picture] * 2], [[points] * 2], [[points + 1] * 2], [40, 20])
     crosses = sheet.axes[0].collections[0].get_offsets()
     assert np.asarray(crosses) == pytest.approx(points + 1, abs=1e-4)
-    assert len(alignment_figures.wing().axes) == 2
+    assert len(figures.alignment.wing().axes) == 2
     plt.close("all")

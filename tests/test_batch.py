@@ -17,7 +17,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from rifr import batch, batch_book, batch_jobs, cli, display, storage
+from rifr import batch, batch_book, batch_jobs, cli, storage
+from rifr.report.show import RECORDED, record
 
 pytestmark = pytest.mark.e2e
 
@@ -30,9 +31,9 @@ After {cite:t}`hinton2015`, {eq}`one`; see {doc}`errata` and [chapter 10](tinyfa
 PARAMETERS = 'preset = ""      # empty: $RIFR_PRESET\nseed = 0\nscale = 1.0\nwidths = []\nfolder = ""'
 RECORD = """
 import pandas as pd
-from rifr import display
+from rifr.report.show import record
 table = pd.DataFrame({"protocol": ["P1", "P1"], "network": ["a", "b"], "width": [16, 16], "rank1": [seed * scale, 0.1]})
-display.record(table, "rank1", by=["protocol", "network", "width"])"""
+record(table, "rank1", by=["protocol", "network", "width"])"""
 NUMBER = "print(sum(k ** 0.5 for k in range(seed + 5)))\n"
 LOG = """
 import os
@@ -141,7 +142,7 @@ def test_a_parameter_that_the_chapter_lacks_is_refused_with_those_it_has(tmp_pat
 def test_the_chapters_of_the_book_can_be_run_as_a_batch(tmp_path):
     for name in ("ablation", "identification", "verification"):
         (job,) = batch.jobs(ROOT / "book" / f"{name}.ipynb", {"preset": ["smoke"]}, tmp_path)
-        assert "display.record(" in job.notebook and job.parameters == {"preset": "smoke", "seed": 0}
+        assert "record(" in job.notebook and job.parameters == {"preset": "smoke", "seed": 0}
 
 
 @pytest.mark.parametrize(
@@ -317,10 +318,10 @@ def finished(folder: Path, parameters: dict, values: list, name: str = "rank1", 
     notebook = nbformat.read(path, as_version=4)
     rows = [["P1", network, 16, value] for network, value in zip("ab", values, strict=True)]
     kept = {"name": name, "by": ["protocol", "network", "width"], "rows": rows}
-    caption = '<figcaption>Drawn by <code class="rifr-source">rifr.figures.cmc</code></figcaption>'
+    caption = '<figcaption>Drawn by <code class="rifr-source">rifr.report.figures.recognition.cmc</code></figcaption>'
     new = nbformat.v4.new_output
     notebook.cells[-1].outputs = [
-        new("display_data", {"text/plain": "numbers"}, metadata={display.RECORDED: kept}),
+        new("display_data", {"text/plain": "numbers"}, metadata={RECORDED: kept}),
         new("display_data", {"text/markdown": "As [Errata](errata.ipynb) say.", "text/plain": ""}),
         new("display_data", {"text/html": caption}),
         new("stream", name="stderr", text="A warning."),
@@ -362,9 +363,9 @@ def test_numbers_are_kept_as_they_are(capsys):
     frame = pd.DataFrame({"width": [16, 112], "tpr": [0.1 + 0.2, float("nan")]})
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
-        patch.setattr(display, "display", lambda *rest, **options: kept.append(options["metadata"]))
-        display.record(frame, "tpr", by=["width"])
-    rows = json.loads(json.dumps(kept))[0][display.RECORDED]["rows"]
+        patch.setattr("rifr.report.show.display", lambda *rest, **options: kept.append(options["metadata"]))
+        record(frame, "tpr", by=["width"])
+    rows = json.loads(json.dumps(kept))[0][RECORDED]["rows"]
     assert rows == [[16, 0.30000000000000004], [112, None]] and isinstance(rows[0][0], int)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from rifr import metrics, presets, recipes, records
+from rifr import metrics, presets, recipes
+from rifr.report import records
 from rifr.training import batches, process_group, trainer
 from tests.helpers import easy_faces
 

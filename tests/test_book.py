@@ -116,20 +116,20 @@ def test_no_docstring_can_break_the_page(book, text):
 
 
 def test_a_caption_links_to_the_function_and_an_undocumented_one_warns(book):
-    entry = SimpleNamespace(docname="appendices/api", node_id="rifr.figures.curve")
-    domain = SimpleNamespace(objects={"rifr.figures.curve": entry})
+    entry = SimpleNamespace(docname="appendices/api", node_id="rifr.report.figures.recognition.curve")
+    domain = SimpleNamespace(objects={"rifr.report.figures.recognition.curve": entry})
     app = SimpleNamespace(
         env=SimpleNamespace(get_domain=lambda name: domain),
         builder=SimpleNamespace(get_relative_uri=lambda page, to: f"{to}.html"),
     )
-    context = {"body": '<code class="rifr-source">rifr.figures.curve</code>'}
+    context = {"body": '<code class="rifr-source">rifr.report.figures.recognition.curve</code>'}
     book.link_sources(app, "faces", "page.html", context, None)
-    assert 'href="appendices/api.html#rifr.figures.curve"' in context["body"]
-    context = {"body": '<code class="rifr-source">rifr.figures.other</code>'}
+    assert 'href="appendices/api.html#rifr.report.figures.recognition.curve"' in context["body"]
+    context = {"body": '<code class="rifr-source">rifr.report.figures.recognition.other</code>'}
     warnings = []
     book.log = SimpleNamespace(warning=lambda *arguments, **options: warnings.append(arguments))
     book.link_sources(app, "faces", "page.html", context, None)
-    assert len(warnings) == 1 and "rifr.figures.other" in warnings[0]
+    assert len(warnings) == 1 and "rifr.report.figures.recognition.other" in warnings[0]
 
 
 def test_the_live_code_script_is_taken_out_and_others_stay(book):

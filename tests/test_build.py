@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 FIGURE = """\
 from matplotlib.figure import Figure
 from myst_nb import glue
-from rifr.display import show
+from rifr.report.show import show
 glue("answer", 42.24, display=False)
 show(Figure, alt="Nothing.", caption="An empty figure, $n = 0$.")"""
 
@@ -47,7 +47,7 @@ def chapter(checkout: Path, code: str) -> None:
         new.new_markdown_cell("# One\n\n$$p_k = \\boldsymbol{w}_k$$ (softmax)\n\nSee {eq}`softmax`."),
         new.new_code_cell(code),
         new.new_code_cell(
-            'from rifr.display import markdown\nmarkdown("As {cite:t}`hinton2015` say, $w < 3$.")',
+            'from rifr.report.show import markdown\nmarkdown("As {cite:t}`hinton2015` say, $w < 3$.")',
             metadata={"tags": ["remove-input"]},
         ),
     ]
@@ -86,7 +86,7 @@ def test_a_book_is_built_once_and_again_only_when_the_library_changes(checkout):
     status, printed = build(checkout)
     assert status == 0 and "Executing notebook" not in printed and "0 added, 0 changed, 0 removed" in printed
 
-    with open(checkout / "rifr" / "display.py", "a") as file:
+    with open(checkout / "rifr" / "report" / "show.py", "a") as file:
         file.write("# changed\n")
     status, printed = build(checkout)
     assert status == 0 and printed.count("Executing notebook") == 1
@@ -115,7 +115,7 @@ def test_several_chapters_are_executed_side_by_side_and_then_found(checkout):
     nbformat.write(second, checkout / "book" / "two.ipynb")
     toc = "format: jb-book\nroot: index\nchapters:\n- file: one\n- file: two\n- file: references\n"
     (checkout / "book" / "_toc.yml").write_text(toc)
-    with open(checkout / "rifr" / "display.py", "a") as file:
+    with open(checkout / "rifr" / "report" / "show.py", "a") as file:
         file.write("# changed again\n")
     status, printed = build(checkout)
     assert status == 0, printed

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rifr import errata
+from rifr.report import errata
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import figures
-from tests.test_narrate import DILEMMA, outcome
+from rifr.report import figures
+from tests.test_text_recognition import DILEMMA, outcome
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def closed():
 
 def test_a_curve_a_network_with_its_band_and_the_papers_marks():
     table = outcome(DILEMMA).table()
-    axes = figures.rank1_by_width(table, "P1").axes[0]
+    axes = figures.recognition.rank1_by_width(table, "P1").axes[0]
     curves = {
         line.get_label(): line for line in axes.lines if len(line.get_xdata()) > 1 and line.get_linestyle() != "None"
     }
@@ -30,28 +30,28 @@ def test_a_curve_a_network_with_its_band_and_the_papers_marks():
 
 def test_differences_stand_at_their_values():
     compared = outcome(DILEMMA).difference("lr-only", "hr-only")
-    axes = figures.differences({"lr-only": compared}, "P1", "hr-only").axes[0]
+    axes = figures.recognition.differences({"lr-only": compared}, "P1", "hr-only").axes[0]
     heights = axes.containers[0].lines[0].get_ydata(orig=False)
     np.testing.assert_allclose(heights, compared.sort_values("width").difference)
 
 
 def test_a_sheet_has_a_picture_for_each_photo():
     images = np.random.default_rng(0).integers(0, 256, (2, 3, 112, 112, 3), dtype=np.uint8)
-    figure = figures.faces_at_widths(images, [112, 20, 16])
+    figure = figures.recognition.faces_at_widths(images, [112, 20, 16])
     assert len(figure.axes) == 6 and figure.axes[1].get_title() == "20 px"
     np.testing.assert_array_equal(figure.axes[4].images[0].get_array(), images[1, 1])
 
 
 def test_histograms_show_the_share_of_photos():
     values = np.repeat([0.0, 10.0], [30, 70])
-    axes = figures.attribute_histograms({"yaw (degrees)": values}).axes[0]
+    axes = figures.recognition.attribute_histograms({"yaw (degrees)": values}).axes[0]
     heights = [bar.get_height() for bar in axes.patches]
     assert heights[0] == pytest.approx(30) and heights[-1] == pytest.approx(70) and sum(heights) == pytest.approx(100)
 
 
 def test_labels_of_near_widths_do_not_run_into_one_another():
     table = outcome({("hr-only", width): 0.5 for width in (112, 100, 60, 20)}).table()
-    labels = [label.get_text() for label in figures.rank1_by_width(table, "P1").axes[0].get_xticklabels()]
+    labels = [label.get_text() for label in figures.recognition.rank1_by_width(table, "P1").axes[0].get_xticklabels()]
     assert sorted(labels, key=int) == ["20", "60", "112"]
 
 
@@ -73,23 +73,25 @@ def test_a_roc_is_drawn_through_its_own_points_beside_the_papers():
     curves = {
         name: pd.DataFrame({"fpr": [0, 1e-4, 1e-2, 1], "tpr": [0, 0.2, 0.6, 1]}) for name in ("hr-only", "proposed")
     }
-    axes = figures.roc(curves, 1e-5, "P2", 25).axes[0]
+    axes = figures.recognition.roc(curves, 1e-5, "P2", 25).axes[0]
     line = next(line for line in axes.lines if line.get_label() == "HR-only")
     np.testing.assert_allclose(line.get_ydata(), [0, 20, 60, 100])
     assert marks(axes) == {(1e-4, 52.0), (1e-4, 60.0)} and axes.get_xlim() == (1e-5, 1)
-    assert marks(figures.roc(curves, 1e-3, "P2", 25).axes[0]) == set()  # the axis does not reach the paper's FPR
-    assert marks(figures.roc(curves, 1e-5, "P2", 40).axes[0]) == set()
+    assert (
+        marks(figures.recognition.roc(curves, 1e-3, "P2", 25).axes[0]) == set()
+    )  # the axis does not reach the paper's FPR
+    assert marks(figures.recognition.roc(curves, 1e-5, "P2", 40).axes[0]) == set()
 
 
 def test_true_positive_rates_have_a_panel_a_fpr_and_the_papers_marks_where_they_belong():
-    left, right = figures.tpr_by_width(roc_table(), "P1").axes
+    left, right = figures.recognition.tpr_by_width(roc_table(), "P1").axes
     assert left.get_title().endswith("0.001") and right.get_title().endswith("0.0001")
     assert marks(left) == set() and marks(right) == {(25, 30.0), (25, 50.0)}
 
 
 def test_embedders_of_a_readers_own_get_styles_of_their_own():
     table = outcome({("mine", 112): 0.9, ("yours", 112): 0.6, ("hr-only", 112): 0.7}).table()
-    axes = figures.rank1_of_both(table).axes[0]
+    axes = figures.recognition.rank1_of_both(table).axes[0]
     drawn = {line.get_label(): (line.get_color(), line.get_marker()) for line in axes.lines}
     assert {"mine", "yours", "HR-only"} <= set(drawn) and len(
         {drawn[name] for name in ("mine", "yours", "HR-only")}
@@ -111,6 +113,6 @@ def test_a_cmc_has_the_narrowest_width_unless_told_otherwise():
         for width in (112, 16)
         for rank in (1, 2, 3)
     ]
-    narrow, wide = figures.cmc(pd.DataFrame(rows)), figures.cmc(pd.DataFrame(rows), 112)
+    narrow, wide = figures.recognition.cmc(pd.DataFrame(rows)), figures.recognition.cmc(pd.DataFrame(rows), 112)
     assert narrow.axes[0].lines[0].get_ydata().tolist() == [9, 10, 11] and len(narrow.axes) == 2
     assert wide.axes[1].lines[0].get_ydata().tolist() == [57, 58, 59]

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import group_figures, group_sentences, groups, metrics
+from rifr import groups, metrics
 from rifr.protocols.identification import Identification, evaluate
+from rifr.report import figures, text
 from rifr.results import Outcome
 
 NAMES = ("under 15°", "15° to 30°", "from 30°")
@@ -241,8 +242,8 @@ def test_a_band_in_which_hardly_anyone_is_ever_found_is_not_decided():
     assert not away.decided[:, 16].any() and away.decided[:, 112].any()
     changed = table[(table.band == "from 30°") & (table.kind != "effect")]
     assert changed.low.isna().all() and not changed.decided.any()
-    assert "In 8 of the comparisons one band has hits, or misses, of fewer than 10" in group_sentences.family(table)
-    assert len(group_figures.effects_at_ends(table, "P2").axes) == 2  # a mark without a bar
+    assert "In 8 of the comparisons one band has hits, or misses, of fewer than 10" in text.subgroups.family(table)
+    assert len(figures.subgroups.effects_at_ends(table, "P2").axes) == 2  # a mark without a bar
     plt.close("all")
 
 
@@ -263,7 +264,7 @@ def test_one_width_alone_has_effects_and_no_change():
     one = Outcome(pd.DataFrame(), 200, {key: found for key, found in outcome.found.items() if key[2] == 40})
     table = groups.effects(one, identities, groups.bands(attributes))
     assert set(table.kind) == {"effect", "gain"} and set(table.width) == {40}
-    assert group_sentences.differences(table, "change") == ""
+    assert text.subgroups.differences(table, "change") == ""
 
 
 # Sentences
@@ -277,50 +278,50 @@ def said(wide: float, narrow: float, base: float = 0.6, people: int = 150):
 
 def test_what_is_decided_is_named_with_its_size_and_the_rest_is_not_decided():
     table = said(0.4, 0.0)
-    text = group_sentences.real(table, 112)
+    sentence = text.subgroups.real(table, 112)
     row = table[(table.kind == "effect") & (table.band == "from 30°") & (table.width == 112)].iloc[0]
     assert (
         f"**HR-only, 112 px.** Below the reference: yaw from 30° ({row.estimate:+.1f} points, {row.low:+.1f} to "
         f"{row.high:+.1f}). Not decided: yaw 15° to 30°."
-    ) in text
-    assert "Above" not in text and "**proposed, 112 px.** Below" in text
-    assert group_sentences.real(table, 16).count("Not decided: yaw.") == 2
+    ) in sentence
+    assert "Above" not in sentence and "**proposed, 112 px.** Below" in sentence
+    assert text.subgroups.real(table, 16).count("Not decided: yaw.") == 2
 
 
 def test_a_change_is_said_on_both_scales_or_on_the_one_that_decides():
-    assert "Loses less than the reference, in points and in odds: yaw from 30°" in group_sentences.differences(
+    assert "Loses less than the reference, in points and in odds: yaw from 30°" in text.subgroups.differences(
         said(0.4, 0.0), "change"
     )
-    assert "Loses more than the reference, in points and in odds: yaw from 30°" in group_sentences.differences(
+    assert "Loses more than the reference, in points and in odds: yaw from 30°" in text.subgroups.differences(
         said(0.0, 0.4), "change"
     )
-    assert group_sentences.differences(said(0.2, 0.2), "change").count("Not decided: yaw.") == 2
+    assert text.subgroups.differences(said(0.2, 0.2), "change").count("Not decided: yaw.") == 2
     rows = pd.DataFrame({"estimate": [4.0, 0.5], "decided": True})
     first, second = rows.itertuples()
-    words = group_sentences.WORDS["change"]
-    one, other = group_sentences._sign(first, words, 0), group_sentences._sign(second, words, 1)
-    assert group_sentences._on_both(one, other) == (
+    words = text.subgroups.WORDS["change"]
+    one, other = text.subgroups._sign(first, words, 0), text.subgroups._sign(second, words, 1)
+    assert text.subgroups._on_both(one, other) == (
         "loses less than the reference in points, but loses more than the reference in odds"
     )
-    assert group_sentences._on_both(one, group_sentences.UNDECIDED) == (
+    assert text.subgroups._on_both(one, text.subgroups.UNDECIDED) == (
         "loses less than the reference in points, odds not decided"
     )
 
 
 def test_the_number_of_comparisons_and_what_went_unseen_are_those_of_the_table():
     table = said(0.4, 0.0)
-    assert group_sentences.family(table).startswith("20 comparisons are made. At 95 % each, about 1 of them")
-    assert "each interval is at 99.75 %" in group_sentences.family(table)
+    assert text.subgroups.family(table).startswith("20 comparisons are made. At 95 % each, about 1 of them")
+    assert "each interval is at 99.75 %" in text.subgroups.family(table)
     half = ((table.high - table.low) / 2)[table.kind == "effect"]
-    assert f"{half.median():.1f} points between bands of photos" in group_sentences.unseen(table)
-    assert "bands of people" not in group_sentences.unseen(table)
+    assert f"{half.median():.1f} points between bands of photos" in text.subgroups.unseen(table)
+    assert "bands of people" not in text.subgroups.unseen(table)
 
 
 def test_without_ground_truth_or_people_the_sentences_say_so_and_nothing_more():
     outcome, identities = simulated(lambda network, width: 0.5, people=4)
     rates, table = (make(outcome, identities, {}) for make in (groups.rates, groups.effects))
     assert rates.empty and table.empty
-    assert "Nothing is known of these photos" in group_sentences.known({}, rates)
+    assert "Nothing is known of these photos" in text.subgroups.known({}, rates)
     cuts = groups.bands(ground_truth(4, 6))
     rates, table = (make(outcome, identities, cuts) for make in (groups.rates, groups.effects))
     assert len(rates) and table.empty
@@ -328,9 +329,9 @@ def test_without_ground_truth_or_people_the_sentences_say_so_and_nothing_more():
     assert (
         f"21 of 21 bands hold fewer than 10 people, are drawn without an interval and not compared: yaw under 15° "
         f"({counted}), "
-    ) in group_sentences.known(cuts, rates)
-    assert "nothing is compared" in group_sentences.family(table)
-    rest = [group_sentences.real(table, 16), group_sentences.differences(table, "gain"), group_sentences.unseen(table)]
+    ) in text.subgroups.known(cuts, rates)
+    assert "nothing is compared" in text.subgroups.family(table)
+    rest = [text.subgroups.real(table, 16), text.subgroups.differences(table, "gain"), text.subgroups.unseen(table)]
     assert rest == ["", "", ""]
 
 
@@ -342,12 +343,12 @@ def test_figures_stand_at_the_tables_values():
     outcome, identities = simulated(turned_away(attributes, 0.3, 0.1))
     cuts = {name: cut for name, cut in groups.bands(attributes).items() if name in ("yaw", "age")}
     rates, table = (make(outcome, identities, cuts) for make in (groups.rates, groups.effects))
-    panel = group_figures.rates_by_width(rates, "proposed", "P2").axes[0]
+    panel = figures.subgroups.rates_by_width(rates, "proposed", "P2").axes[0]
     rows = rates[(rates.network == "proposed") & (rates.attribute == "yaw") & (rates.band == "from 30°")]
     (curve,) = (line for line in panel.lines if line.get_label() == "from 30°")
     np.testing.assert_allclose(curve.get_ydata(), rows.sort_values("width").rank1)
     assert len({line.get_marker() for line in panel.lines}) == len({line.get_color() for line in panel.lines}) == 3
-    labelled, panel = group_figures.effects_at_ends(table, "P2").axes
+    labelled, panel = figures.subgroups.effects_at_ends(table, "P2").axes
     rows = table[(table.kind == "effect") & (table.network == "proposed") & (table.width == 16)]
     np.testing.assert_allclose(panel.containers[1].lines[0].get_xdata(orig=False), rows.estimate)
     assert [label.get_text() for label in labelled.get_yticklabels()] == (rows.attribute + " " + rows.band).tolist()

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from speeds import provenance
 
-from rifr import alignment_results, landmarks, presets, records, storage
-from rifr.alignment_sentences import setting
+from rifr import landmarks, presets, storage
+from rifr.evaluation import alignment
+from rifr.report import records
+from rifr.report.text.alignment import setting
 
 LEAST = 0.6
 
@@ -23,7 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     preset, seed = presets.get(options.preset), 0
     pack = landmarks.held_out_scenes(preset, seed)
-    table = alignment_results.detected(str(options.model), pack, preset, least=LEAST)
+    table = alignment.detected(str(options.model), pack, preset, least=LEAST)
     about = {
         **provenance(),
         "model": options.model.name,

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness import Row
 
-from rifr import records
+from rifr.report import records
 
 SCRIPTS = ("rendering", "degradation", "identification", "roc", "tinyface", "training", "bootstrap")
 

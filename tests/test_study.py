@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rifr import cli, display, large_record, large_tables, presets, results, splits
-from rifr.large_tables import Large
+from rifr import cli, presets, results, splits
+from rifr.report import study, study_tables
+from rifr.report.show import html_table, tabs
+from rifr.report.study_tables import Large
 from rifr.training import trainer
 
 TINY = replace(
@@ -52,7 +54,7 @@ def pairs(tmp_path):
 
 def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, store_folder, pairs, monkeypatch):
     out = tmp_path / "large.json"
-    large_record.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)
+    study.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)
     record = json.loads(out.read_text())
     rows = pd.DataFrame(record["rows"])
     assert record["provenance"]["networks"] == ["hr-only", "proposed"] and record["provenance"]["seeds"] == [3, 1]
@@ -86,16 +88,16 @@ def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, s
     )
 
     monkeypatch.setattr(results, "identify", None)  # whatever would measure again fails
-    large_record.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)
+    study.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)
     again = json.loads(out.read_text())
     assert again["rows"] == record["rows"]
 
 
 def test_a_record_is_refused_before_anything_is_trained(tmp_path, store_folder, capsys):
     with pytest.raises(ValueError, match="each once"):
-        large_record.make(TINY, [1, 1])
+        study.make(TINY, [1, 1])
     with pytest.raises(ValueError, match="belong together"):
-        large_record.make(TINY, [1], pairs="pairs.txt")
+        study.make(TINY, [1], pairs="pairs.txt")
     assert cli.main(["record", "--preset", "huge", "--out", str(tmp_path / "large.json")]) == 1
     assert "no preset is called 'huge'" in capsys.readouterr().err
     assert not store_folder.exists() or not list(store_folder.glob("runs/*"))
@@ -168,20 +170,20 @@ def test_a_rates_interval_stays_between_nothing_and_all():
 
 
 def test_the_sentences_say_for_against_or_open_as_the_intervals_do():
-    said = large_tables.verdicts(large(VALUES))
+    said = study_tables.verdicts(large(VALUES))
     assert "ahead by 1.88 points under P1, behind by 1.88 points under P2" in said
     assert (
         "decides 1 for the paper's order and 1 against it; 0 stay open" in said and "it contradicts the paper" in said
     )
-    assert "not decided (+0.00 points) under P1" in large_tables.verdicts(large([[1, -1], [5, -5], [-2, 2], [1, -1]]))
-    assert "It decides nothing." in large_tables.verdicts(large(VALUES[:1]))
-    table = large_tables.mechanisms(large(VALUES)).iloc[0]
+    assert "not decided (+0.00 points) under P1" in study_tables.verdicts(large([[1, -1], [5, -5], [-2, 2], [1, -1]]))
+    assert "It decides nothing." in study_tables.verdicts(large(VALUES[:1]))
+    table = study_tables.mechanisms(large(VALUES)).iloc[0]
     assert table["P1, seeds ahead"] == "4 of 4" and table["P2, seeds ahead"] == "0 of 4"
     assert table["paper, P1, 20 px"] == "+2.25"  # 50.65 less 48.40
 
 
 def test_real_faces_are_spoken_of_as_far_as_they_were_scored():
-    assert "No record of it is here" in large_tables.validity(None)
+    assert "No record of it is here" in study_tables.validity(None)
     rows = [
         {
             "seed": seed,
@@ -198,28 +200,28 @@ def test_real_faces_are_spoken_of_as_far_as_they_were_scored():
         for name, at, value in (("hr-only", 112, 75.0), ("proposed", 112, 74.0), ("hr-only", 16, 60.0))
     ]
     record = replace(large(VALUES[:3]), rows=pd.DataFrame(rows))
-    said = large_tables.validity(record)
+    said = study_tables.validity(record)
     assert "at 112 px HR-only decides 75.1 %" in said and "proposed, the last, 74.1 %" in said
     assert "All of them are above chance" in said
-    assert large_tables.pairs(record).iloc[0]["both photos at 16 px"].startswith("60.1 (")
+    assert study_tables.pairs(record).iloc[0]["both photos at 16 px"].startswith("60.1 (")
     rows = pd.DataFrame(rows).assign(value=lambda rows: rows.value - 25)
-    assert "Not all of them are above chance" in large_tables.validity(replace(record, rows=rows))
+    assert "Not all of them are above chance" in study_tables.validity(replace(record, rows=rows))
 
 
 def test_tabs_hold_all_contents_and_one_alone_has_none():
-    first, second = (display.table(pd.DataFrame({"a": [number]})) for number in (1, 2))
-    page = display.tabs({"This build": first, "Record <5>": second}).data
+    first, second = (html_table(pd.DataFrame({"a": [number]})) for number in (1, 2))
+    page = tabs({"This build": first, "Record <5>": second}).data
     assert page.count('type="radio"') == 2 and page.count(" checked") == 1 and page.index("<td>1") < page.index("<td>2")
     assert "Record &lt;5&gt;" in page
-    assert display.tabs({"This build": first}).data == first.data
-    assert large_tables.beside(first, None, None).data == first.data
+    assert tabs({"This build": first}).data == first.data
+    assert study_tables.beside(first, None, None).data == first.data
     record = replace(large(VALUES), provenance={**large(VALUES).provenance, "networks": ["proposed"]})
-    assert large_tables.beside(first, record, None, ["proposed", "hr+lr"]).data == first.data
-    assert "Record: laptop, 4 seeds" in large_tables.beside(first, record, lambda record: second, ["proposed"]).data
+    assert study_tables.beside(first, record, None, ["proposed", "hr+lr"]).data == first.data
+    assert "Record: laptop, 4 seeds" in study_tables.beside(first, record, lambda record: second, ["proposed"]).data
 
 
 def test_the_books_own_record_is_whole():
-    record = large_tables.read()
+    record = study_tables.read()
     if record is None:
         pytest.skip("no large record has been made here")
     counted = record.rows.groupby(["seed", "network"]).size().unstack()

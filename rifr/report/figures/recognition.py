@@ -1,6 +1,6 @@
 """Results to figures: one pure function a figure, from a table or arrays to a matplotlib figure.
 
-No function here opens a pack or a network. Style, colours and the light and dark variants are `rifr.display`'s.
+No function here opens a pack or a network. Style, colours and the light and dark variants are `rifr.report.show`'s.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rifr import reported
-from rifr.display import ink, label, network_style, paper, styles
+from rifr.report import paper
+from rifr.report.style import label, network_style, page_color, styles, text_color
 from rifr.results import PROTOCOLS
 
 
@@ -47,7 +47,7 @@ def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> F
     `tables` holds `results.Outcome.difference(network, other)` by network.
     """
     figure, axes = plt.subplots(figsize=(7.0, 3.6))
-    axes.axhline(0, color=ink(), linewidth=1)
+    axes.axhline(0, color=text_color(), linewidth=1)
     widths = sorted(next(iter(tables.values())).width.unique())
     shift = 0.18 * (np.arange(len(tables)) - (len(tables) - 1) / 2)
     looks = styles(tables)
@@ -98,7 +98,7 @@ def angles_to_teacher(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
     what unrelated directions give.
     """
     figure, axes = plt.subplots(figsize=(7.0, 3.8))
-    axes.axhline(90, color=ink(), linewidth=1, linestyle=":")
+    axes.axhline(90, color=text_color(), linewidth=1, linestyle=":")
     for network in networks:
         part = table[table.network == network].sort_values("width")
         style = network_style(network)
@@ -188,7 +188,7 @@ def roc(curves: dict[str, pd.DataFrame], least_fpr: float, protocol: str = "", w
     """
     figure, axes = plt.subplots()
     looks = styles(curves)
-    told = [row for row in reported.TPR if (row.protocol, row.width) == (protocol, width)]
+    told = [row for row in paper.TPR if (row.protocol, row.width) == (protocol, width)]
     for network, curve in curves.items():
         style = looks[network] | {"marker": ""}
         axes.plot(curve.fpr, 100 * curve.tpr, drawstyle="steps-post", label=label(network), **style)
@@ -201,7 +201,7 @@ def roc(curves: dict[str, pd.DataFrame], least_fpr: float, protocol: str = "", w
                     marker=looks[network]["marker"],
                     clip_on=False,
                     zorder=5,
-                    markerfacecolor=paper(),
+                    markerfacecolor=page_color(),
                     markeredgecolor=style["color"],
                     markersize=7,
                 )
@@ -225,7 +225,7 @@ def tpr_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = (
     figure, panels = _panels(list(dict.fromkeys(part.fpr)))
     for fpr, axes in panels.items():
         _curves(axes, part[part.fpr == fpr], "width", "tpr", networks)
-        for row in reported.TPR:
+        for row in paper.TPR:
             if (row.protocol, row.fpr) == (protocol, fpr) and row.network in set(part.network):
                 style = network_style(row.network)
                 axes.plot(
@@ -233,7 +233,7 @@ def tpr_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = (
                     row.tpr,
                     linestyle="none",
                     marker=style["marker"],
-                    markerfacecolor=paper(),
+                    markerfacecolor=page_color(),
                     markeredgecolor=style["color"],
                     markersize=7,
                 )
@@ -273,8 +273,8 @@ def _paper_mark(axes: Axes) -> None:
         [],
         linestyle="none",
         marker="o",
-        markerfacecolor=paper(),
-        markeredgecolor=ink(),
+        markerfacecolor=page_color(),
+        markeredgecolor=text_color(),
         label="the paper's, on its faces",
     )
 
@@ -282,7 +282,7 @@ def _paper_mark(axes: Axes) -> None:
 def _rank1_curves(axes: Axes, table: pd.DataFrame, protocol: str, networks: Sequence[str]) -> None:
     part = table[table.protocol == protocol]
     _curves(axes, part, "width", "rank1", networks)
-    told = [row for row in reported.RANK1 if row.protocol == protocol and row.network in set(networks or part.network)]
+    told = [row for row in paper.RANK1 if row.protocol == protocol and row.network in set(networks or part.network)]
     for row in told:
         style = network_style(row.network)
         axes.plot(
@@ -290,7 +290,7 @@ def _rank1_curves(axes: Axes, table: pd.DataFrame, protocol: str, networks: Sequ
             row.rank1,
             linestyle="none",
             marker=style["marker"],
-            markerfacecolor=paper(),
+            markerfacecolor=page_color(),
             markeredgecolor=style["color"],
             markersize=7,
         )

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rifr import display
+from rifr.report.show import _dotted_name, html_table, markdown, show
+from rifr.report.style import DPI, INK, NETWORKS, network_style, style
 
 
 def line(values, title=""):
@@ -28,76 +29,72 @@ def pictures(html):
 
 
 def test_a_figure_has_a_light_and_a_dark_picture_of_the_same_drawing():
-    light, dark = pictures(display.show(line, [0, 1, 3], title="x", alt="A line", caption="It rises.")._repr_html_())
-    assert light.shape == dark.shape == (2 * display.DPI, 3 * display.DPI, 4)
+    light, dark = pictures(show(line, [0, 1, 3], title="x", alt="A line", caption="It rises.")._repr_html_())
+    assert light.shape == dark.shape == (2 * DPI, 3 * DPI, 4)
     assert light[0, 0, 3] == dark[0, 0, 3] == 0, "the page shines through"
     for image, page in ((light, "light"), (dark, "dark")):
-        colour = [int(display.INK[page][place : place + 2], 16) for place in (1, 3, 5)]
+        colour = [int(INK[page][place : place + 2], 16) for place in (1, 3, 5)]
         assert (image[image[..., 3] == 255][:, :3] == colour).all(1).any(), f"no {page} ink"
 
 
 def test_each_picture_has_the_alternative_text_and_the_caption_stands_once():
-    html = display.show(line, [1, 2], alt='Two "points" < 3', caption="`w` in *pixels*, $w^2 < 4$")._repr_html_()
+    html = show(line, [1, 2], alt='Two "points" < 3', caption="`w` in *pixels*, $w^2 < 4$")._repr_html_()
     assert html.count('alt="Two &quot;points&quot; &lt; 3"') == 2
     assert "<code>w</code> in <em>pixels</em>" in html and r"\(w^2 &lt; 4\)" in html
     assert html.count("<figcaption>") == 1
 
 
 def test_without_a_style_sheet_only_the_light_picture_is_seen():
-    html = display.show(line, [1, 2], alt="a", caption="c")._repr_html_()
+    html = show(line, [1, 2], alt="a", caption="c")._repr_html_()
     images = re.findall(r"<img[^>]*?>", re.sub(r"base64,[^\"]+", "", html))
     assert ["display:none" in image for image in images] == [False, True]
 
 
 def test_no_figure_stays_open_and_no_setting_leaks():
     before = dict(plt.rcParams)
-    display.show(line, [1, 2], alt="a", caption="c")
+    show(line, [1, 2], alt="a", caption="c")
     assert plt.get_fignums() == [] and dict(plt.rcParams) == before
 
 
 def test_the_caption_names_the_library_function_that_drew():
-    assert display._dotted_name(display.show) == "rifr.display.show"
-    assert "rifr-source" not in display.show(line, [1], alt="a", caption="c")._repr_html_()
-    shown = display.show(line, [1], alt="a", caption="c", source=display.style)
-    assert '<code class="rifr-source">rifr.display.style</code>' in shown._repr_html_()
+    assert _dotted_name(show) == "rifr.report.show.show"
+    assert "rifr-source" not in show(line, [1], alt="a", caption="c")._repr_html_()
+    shown = show(line, [1], alt="a", caption="c", source=style)
+    assert '<code class="rifr-source">rifr.report.style.style</code>' in shown._repr_html_()
 
 
 def test_the_same_figure_gives_the_same_bytes():
-    first, second = (display.show(line, [1, 5, 2], alt="a", caption="c") for _ in range(2))
+    first, second = (show(line, [1, 5, 2], alt="a", caption="c") for _ in range(2))
     assert first == second
 
 
 def test_the_text_fallback_can_be_read():
-    assert repr(display.show(line, [1], alt="A dot.", caption="One value.")) == "[figure] A dot.\nOne value."
+    assert repr(show(line, [1], alt="A dot.", caption="One value.")) == "[figure] A dot.\nOne value."
 
 
 def test_wrong_arguments_say_what_to_do():
     figure = line([1])
     with pytest.raises(TypeError, match="pass the function that draws"):
-        display.show(figure, alt="a", caption="c")
+        show(figure, alt="a", caption="c")
     plt.close(figure)
     with pytest.raises(TypeError, match="returned a list instead of a figure"):
-        display.show(list, alt="a", caption="c")
+        show(list, alt="a", caption="c")
     with pytest.raises(ValueError, match="alt is empty"):
-        display.show(line, [1], alt=" ", caption="c")
+        show(line, [1], alt=" ", caption="c")
     with pytest.raises(ValueError, match="no colour is set for the network 'hr'"):
-        display.network_style("hr")
+        network_style("hr")
 
 
 def test_networks_differ_in_colour_in_marker_and_in_dash():
-    rows = [display.network_style(name) for name in display.NETWORKS]
+    rows = [network_style(name) for name in NETWORKS]
     for key in ("color", "marker", "linestyle"):
         assert len({str(row[key]) for row in rows}) == len(rows) == 6
 
 
 def test_a_table_has_the_class_that_the_theme_styles_and_no_index():
-    page = display.table(pd.DataFrame({"network": ["proposed"], "rank-1": [50.65]}, index=[17])).data
+    page = html_table(pd.DataFrame({"network": ["proposed"], "rank-1": [50.65]}, index=[17])).data
     assert 'class="dataframe"' in page and "50.65" in page and "17" not in page
 
 
 def test_no_text_shows_nothing():
-    assert (
-        display.markdown("") is None
-        and display.markdown("\n\n") is None
-        and display.markdown("*Text.*").data == "*Text.*"
-    )
+    assert markdown("") is None and markdown("\n\n") is None and markdown("*Text.*").data == "*Text.*"

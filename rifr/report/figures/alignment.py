@@ -1,4 +1,4 @@
-"""Figures of chapter 6: pure functions of the tables that `rifr.alignment_results` makes, and of pictures."""
+"""Figures of chapter 6: pure functions of the tables that `rifr.evaluation.alignment` makes, and of pictures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rifr.alignment_results import ORDERS
-from rifr.display import ink, label
-from rifr.figures import _legend_below, _panels, _width_axis
+from rifr.evaluation.alignment import ORDERS
 from rifr.landmarks import boxes_of
+from rifr.report.figures.recognition import _legend_below, _panels, _width_axis
+from rifr.report.style import label, text_color
 
 LINES = (("#0173b2", "o", "-"), ("#d55e00", "s", "--"), ("#029e73", "^", ":"), ("#cc78bc", "D", "-."))
 """Landmark networks, orders and widths are no recognition networks: colours in turn, each with a mark and a dash."""
@@ -58,7 +58,7 @@ def points_on_faces(
 def errors_by_width(table: pd.DataFrame) -> Figure:
     """Mean landmark error against face width, a curve a network with its interval over people.
 
-    `table` as `alignment_results.Errors.table()` gives it; the right scale is in pixels of the aligned face.
+    `table` as `alignment.Errors.table()` gives it; the right scale is in pixels of the aligned face.
     """
     figure, axes = plt.subplots()
     for (name, part), look in zip(table.groupby("network", sort=False), LINES):
@@ -72,7 +72,7 @@ def errors_by_width(table: pd.DataFrame) -> Figure:
 
 
 def found_by_width(table: pd.DataFrame) -> Figure:
-    """The share of faces that a detector finds, against face width; `table` as `alignment_results.detected` gives it."""
+    """The share of faces that a detector finds, against face width; `table` as `alignment.detected` gives it."""
     figure, axes = plt.subplots(figsize=(7.0, 3.6))
     for column, name, (colour, mark, dash) in (
         ("found", "the picture as it is", LINES[0]),
@@ -100,7 +100,7 @@ def cost_of_errors(table: pd.DataFrame) -> Figure:
 
 
 def orders_by_width(table: pd.DataFrame) -> Figure:
-    """Rank-1 against face width for the orders of `alignment_results.ORDERS`, a panel a network."""
+    """Rank-1 against face width for the orders of `alignment.ORDERS`, a panel a network."""
     figure, panels = _panels(list(dict.fromkeys(table.network)))
     for name, axes in panels.items():
         for order, look in zip(ORDERS, LINES):
@@ -129,7 +129,7 @@ def wing(w: float = 10.0, epsilon: float = 2.0) -> Figure:
         left.plot(x, value, color=colour, linestyle=dash, label=name)
         right.plot(x, slope, color=colour, linestyle=dash)
     for place in (-w, w):
-        left.axvline(place, color=ink(), linewidth=0.6, linestyle=":")
+        left.axvline(place, color=text_color(), linewidth=0.6, linestyle=":")
     left.set(xlabel="error (pixels of 64)", ylabel="loss", ylim=(0, 40))
     right.set(xlabel="error (pixels of 64)", ylabel="slope", ylim=(-8, 8))
     _legend_below(figure, left)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from rifr import diagrams
 from rifr.networks import BasicBlock, BasicLayer, FaceResNet, count, resnet34, thin
 from rifr.recipes import RECIPES
+from rifr.report import figures
 
 
 @pytest.fixture(scope="module")
@@ -27,44 +27,44 @@ def texts(figure) -> list[str]:
 
 @pytest.mark.parametrize("name", ["resnet34", "thin"])
 def test_the_parts_add_up_to_the_whole(networks, name):
-    parts, whole = diagrams.stages(networks[name]), count(networks[name])
+    parts, whole = figures.network.stages(networks[name]), count(networks[name])
     assert sum(part.parameters for part in parts) == whole.parameters
     assert sum(part.multiplies for part in parts) == whole.multiplies
-    last = diagrams.table(networks[name]).loc["whole"]
+    last = figures.network.table(networks[name]).loc["whole"]
     assert (last["parameters"], last["multiplications"]) == (whole.parameters, whole.multiplies)
 
 
 def test_the_table_in_markdown_holds_the_same_numbers(networks):
-    lines = diagrams.markdown_table(networks["thin"]).splitlines()
+    lines = figures.network.markdown_table(networks["thin"]).splitlines()
     whole = count(networks["thin"])
     assert lines[-1].startswith("| **whole** |") and f"{whole.parameters:,} | {whole.multiplies:,} |" in lines[-1]
     assert len({line.count("|") for line in lines}) == 1 and len(lines) == 2 + 7
 
 
 def test_the_sides_of_resnet34_halve_from_112_to_7(networks):
-    parts = diagrams.stages(networks["resnet34"])
+    parts = figures.network.stages(networks["resnet34"])
     assert [part.side for part in parts] == [112, 56, 28, 14, 7, 7, 1]
     assert [part.channels for part in parts] == [64, 64, 128, 256, 512, 512, 512]
     assert [part.name for part in parts] == ["stem", *(f"layers.{i}" for i in range(4)), "bn, relu, dropout", "fc"]
 
 
 def test_a_layer_s_multiplications_as_worked_by_hand(networks):
-    second = diagrams.stages(networks["thin"])[2]
+    second = figures.network.stages(networks["thin"])[2]
     assert second.multiplies == (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64) * 7**2
 
 
 def test_counting_leaves_the_network_as_it_was(networks):
     network = networks["thin"].train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    diagrams.stages(network)
-    diagrams.network(network)
+    figures.network.stages(network)
+    figures.network.network(network)
     assert network.training and all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert not any(module._forward_hooks for module in network.modules())
 
 
 def test_the_drawing_follows_the_module():
     odd = FaceResNet((5, 2), (8, 16), (2, 1), (1, 2), embedding=24, dropout=0.25)
-    found = texts(diagrams.network(odd))
+    found = texts(figures.network.network(odd))
     assert "5×5 convolution, 8, stride 2, BN, ReLU" in found and "2 basic blocks, 8 wide, stride 1" in found
     assert "BN, ReLU, dropout 0.25" in found and f"FC, {16 * 28 * 28} → 24" in found
     assert any(text.startswith("16 × 28 × 28") for text in found) and "feature z,  24" in found
@@ -72,21 +72,21 @@ def test_the_drawing_follows_the_module():
 
 @pytest.mark.parametrize("stride, residual", [(1, "identity"), (2, "1×1 convolution,\n6, stride 2\nBN")])
 def test_a_block_shows_its_residual_connection_and_the_sum_before_the_last_relu(stride, residual):
-    found = texts(diagrams.block(BasicBlock(6, 6, stride)))
+    found = texts(figures.network.block(BasicBlock(6, 6, stride)))
     assert residual in found
     order = [text for text in found if text in ("BN", "ReLU", "+")]
     assert order == ["BN", "ReLU", "BN", "+", "ReLU"]
 
 
 def test_a_layer_is_a_first_block_and_repetitions():
-    found = texts(diagrams.layer(BasicLayer(4, 8, 5, 2)))
+    found = texts(figures.network.layer(BasicLayer(4, 8, 5, 2)))
     assert found[0] == "basic block, 8 wide, stride 2" and "4 × basic block, 8 wide, stride 1" in found
-    assert not any(" × " in text for text in texts(diagrams.layer(BasicLayer(4, 8, 1, 2))))
+    assert not any(" × " in text for text in texts(figures.network.layer(BasicLayer(4, 8, 1, 2))))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_training_diagram_holds_what_the_recipe_holds(name):
-    recipe, found = RECIPES[name], texts(diagrams.training(RECIPES[name]))
+    recipe, found = RECIPES[name], texts(figures.network.training(RECIPES[name]))
     assert ("teacher" in found) == recipe.needs_teacher
     assert ("softmax $w_{pre}$" in found) == (recipe.targets == "soft")
     assert ("shared softmax $w$" in found) == recipe.shared
@@ -97,16 +97,16 @@ def test_the_training_diagram_holds_what_the_recipe_holds(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_box_or_text_of_a_training_diagram_leaves_the_page(name):
-    inside(diagrams.training(RECIPES[name]))
+    inside(figures.network.training(RECIPES[name]))
 
 
 @pytest.mark.parametrize("name", ["resnet34", "thin"])
 def test_no_box_or_text_of_a_network_s_diagrams_leaves_the_page(networks, name):
     network = networks[name]
-    inside(diagrams.network(network))
+    inside(figures.network.network(network))
     for layer in network.layers:
-        inside(diagrams.layer(layer))
-        inside(diagrams.block(layer[0]))
+        inside(figures.network.layer(layer))
+        inside(figures.network.block(layer[0]))
 
 
 def inside(figure) -> None:
@@ -118,4 +118,4 @@ def inside(figure) -> None:
 
 
 def test_a_part_of_no_known_kind_is_called_by_its_class():
-    assert diagrams.describe(nn.AvgPool2d(2)) == "AvgPool2d"
+    assert figures.network.describe(nn.AvgPool2d(2)) == "AvgPool2d"

@@ -1,17 +1,17 @@
-"""Sentences of chapter 6, chosen by the tables of `rifr.alignment_results`."""
+"""Sentences of chapter 6, chosen by the tables of `rifr.evaluation.alignment`."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from rifr.align import FACE_SIZE
-from rifr.alignment_figures import NAMES
-from rifr.alignment_results import Errors
-from rifr.display import label
-from rifr.narrate import source
+from rifr.evaluation.alignment import Errors
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.records import Record
+from rifr.report.figures.alignment import NAMES
+from rifr.report.records import Record
+from rifr.report.style import label
+from rifr.report.text.recognition import source
 
 
 def setting(preset: Preset, seed: int, pack: FacePack) -> str:
@@ -75,7 +75,7 @@ def detector(table: pd.DataFrame, least: float) -> str:
 
 
 def recorded(record: Record | None) -> pd.DataFrame | None:
-    """The table of `alignment_results.detected` as a run with the model recorded it; None where there is no record."""
+    """The table of `alignment.detected` as a run with the model recorded it; None where there is no record."""
     return None if record is None else pd.DataFrame(record["rows"])
 
 

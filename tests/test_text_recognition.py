@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import narrate
 from rifr.protocols import verification
+from rifr.report import text
 from rifr.results import Outcome, RocOutcome
 
 
@@ -39,14 +39,14 @@ DILEMMA = {
 
 
 def test_the_dilemma_is_said_where_both_ends_are_decided():
-    text = narrate.dilemma(outcome(DILEMMA))
-    assert text.startswith("The dilemma is there") and "HR-only 90." in text
+    sentence = text.recognition.dilemma(outcome(DILEMMA))
+    assert sentence.startswith("The dilemma is there") and "HR-only 90." in sentence
 
 
 def test_half_a_dilemma_and_none_are_said_as_such():
-    assert narrate.dilemma(outcome(DILEMMA | {("hr-only", 20): 0.5})).startswith("Half of the dilemma")
+    assert text.recognition.dilemma(outcome(DILEMMA | {("hr-only", 20): 0.5})).startswith("Half of the dilemma")
     same = dict.fromkeys(DILEMMA, 0.5)
-    assert narrate.dilemma(outcome(same)).startswith("This run does not decide")
+    assert text.recognition.dilemma(outcome(same)).startswith("This run does not decide")
 
 
 def difference(*rows: tuple[int, float, float, float]) -> pd.DataFrame:
@@ -56,12 +56,12 @@ def difference(*rows: tuple[int, float, float, float]) -> pd.DataFrame:
 
 
 def test_a_verdict_names_who_is_ahead_and_by_how_much():
-    text = narrate.comparison(
+    sentence = text.recognition.comparison(
         difference((112, 3.0, 1.0, 5.0), (20, -2.0, -3.5, -0.5), (16, 0.5, -1.0, 2.0)), "P1", "proposed", "hr+lr"
     )
-    assert "At 112 px proposed is ahead of HR+LR by 3.0 points (1.0 to 5.0)" in text
-    assert "at 20 px HR+LR is ahead of proposed by 2.0 points (0.5 to 3.5)" in text
-    assert "at 16 px the run does not decide between proposed and HR+LR (+0.5 points, -1.0 to +2.0)" in text
+    assert "At 112 px proposed is ahead of HR+LR by 3.0 points (1.0 to 5.0)" in sentence
+    assert "at 20 px HR+LR is ahead of proposed by 2.0 points (0.5 to 3.5)" in sentence
+    assert "at 16 px the run does not decide between proposed and HR+LR (+0.5 points, -1.0 to +2.0)" in sentence
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_a_verdict_names_who_is_ahead_and_by_how_much():
     ],
 )
 def test_agreement_with_the_paper_is_counted_from_decided_comparisons(rows, said):
-    assert said in narrate.against_the_paper(difference(*rows), "proposed", "hr+lr")
+    assert said in text.recognition.against_the_paper(difference(*rows), "proposed", "hr+lr")
 
 
 def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
-    table = narrate.beside_the_paper(outcome(DILEMMA).table())
+    table = text.recognition.beside_the_paper(outcome(DILEMMA).table())
     row = table[(table.network == "HR+LR") & (table["width (px)"] == 100)].iloc[0]
     assert row["paper (%)"] == "77.64" and row["this run (%)"].endswith("at 112 px")
     assert table[(table.network == "HR-only") & (table["width (px)"] == 20)]["paper (%)"].item() == "about 25"
@@ -87,28 +87,30 @@ def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
 
 
 def test_each_pair_and_width_is_decided_or_not():
-    table, text = narrate.decisions(outcome(DILEMMA | {("hr+lr", 20): 0.501}), ["hr-only", "lr-only", "hr+lr"], "P1")
+    table, sentence = text.recognition.decisions(
+        outcome(DILEMMA | {("hr+lr", 20): 0.501}), ["hr-only", "lr-only", "hr+lr"], "P1"
+    )
     cells = table.set_index("rank-1, points")
     assert cells.columns.tolist() == ["112 px", "20 px"] and len(cells) == 3
     assert cells.loc["HR-only less LR-only", "112 px"].startswith("<strong>+30.")
     assert cells.loc["HR-only less LR-only", "20 px"].startswith("<strong>-30.")
     assert not cells.loc["LR-only less HR+LR", "20 px"].startswith("<strong>")
-    assert "5 of 6 comparisons are decided" in text
+    assert "5 of 6 comparisons are decided" in sentence
 
 
 def test_micro_and_macro_averages_are_told_apart_where_they_differ():
     even = outcome({("hr-only", 20): 0.5})
-    assert "both are the same" in narrate.averages(even)
+    assert "both are the same" in text.recognition.averages(even)
     counts = even.counts.copy()
     counts.loc[0, ["hits", "trials"]] = 100, 100
     uneven = Outcome(counts, 100)
     apart = uneven.table("macro").rank1.item() - uneven.table().rank1.item()
-    assert apart < -1 and f"{apart:+.1f} at most" in narrate.averages(uneven)
+    assert apart < -1 and f"{apart:+.1f} at most" in text.recognition.averages(uneven)
 
 
 def test_a_missing_row_says_what_there_is():
     with pytest.raises(KeyError, match="widths are"):
-        narrate.row_of(outcome(DILEMMA).table(), "P1", "hr-only", 40)
+        text.recognition.row_of(outcome(DILEMMA).table(), "P1", "hr-only", 40)
 
 
 def roc_outcome(quality: dict[str, float], distractors: int = 60) -> RocOutcome:
@@ -134,14 +136,14 @@ def roc_outcome(quality: dict[str, float], distractors: int = 60) -> RocOutcome:
 )
 def test_who_is_ahead_in_tpr_is_said_from_paired_intervals(ours, said):
     outcome = roc_outcome({"proposed": ours, "hr+lr": 1.0, "lr-only": 1.0})
-    text = narrate.tpr_verdicts(outcome, 25, 1e-2, "proposed", ["hr+lr", "lr-only"])
-    assert said in text and "4 paired comparisons" in text and "- **P2: LR-HR**: " in text
+    sentence = text.recognition.tpr_verdicts(outcome, 25, 1e-2, "proposed", ["hr+lr", "lr-only"])
+    assert said in sentence and "4 paired comparisons" in sentence and "- **P2: LR-HR**: " in sentence
 
 
 def test_a_rate_that_the_pairs_cannot_resolve_is_left_out_and_named():
     outcome = roc_outcome({"proposed": 1.0})
     table = outcome.table((1e-2, 1e-4, 1e-9))
-    assert "say nothing about a FPR of 1e-09;" in narrate.resolvable(table)
-    shown = narrate.tpr_table(table, 25)
+    assert "say nothing about a FPR of 1e-09;" in text.recognition.resolvable(table)
+    shown = text.recognition.tpr_table(table, 25)
     assert "at FPR 0.01" in shown and "at FPR 1e-09" not in shown and set(shown["paper at FPR 0.0001"]) == {"50", "60"}
-    assert "left out" not in narrate.resolvable(outcome.table((1e-2,)))
+    assert "left out" not in text.recognition.resolvable(outcome.table((1e-2,)))

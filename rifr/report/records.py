@@ -10,9 +10,9 @@ A record is a JSON file in `book/records`, written by the command that the page 
 
 `detector`, by `python tests/benchmarks/detector.py --model FILE` (YuNet, which is no part of this project):
     provenance   as above, and model, model_sha256, least (the score from which a face counts), faces, setting
-    rows         as `rifr.alignment_results.detected` gives them
+    rows         as `rifr.evaluation.alignment.detected` gives them
 
-`large`, by `make record`: see `rifr.large_record`.
+`large`, by `make record`: see `rifr.report.study`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def folder() -> Path:
     """Where records are: `$RIFR_RECORDS`, else `book/records` in the checkout."""
     if os.environ.get("RIFR_RECORDS"):
         return Path(os.environ["RIFR_RECORDS"]).expanduser().resolve()
-    return Path(__file__).resolve().parent.parent / "book" / "records"
+    return Path(__file__).resolve().parents[2] / "book" / "records"
 
 
 def read(name: str) -> Record | None:
@@ -81,7 +81,7 @@ def provenance() -> dict[str, Any]:
 
 def _commit() -> str:
     """The checkout's commit, marked where library or benchmarks differ from it; "" outside a checkout."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()

@@ -6,10 +6,11 @@ import itertools
 
 import pandas as pd
 
-from rifr import recipes, reported
-from rifr.display import label
+from rifr import recipes
 from rifr.packs import FacePack
 from rifr.presets import Preset
+from rifr.report import paper
+from rifr.report.style import label
 from rifr.results import PROTOCOLS, Outcome, RocOutcome
 from rifr.splits import FaceSplits
 
@@ -111,7 +112,7 @@ def protocols(table: pd.DataFrame, network: str) -> str:
 def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
     """Each figure that the paper's text gives beside this run's at the same width, or the nearest the run has."""
     rows = []
-    for told in reported.RANK1:
+    for told in paper.RANK1:
         widths = table[(table.protocol == told.protocol) & (table.network == told.network)].width
         if widths.empty:
             continue
@@ -154,7 +155,7 @@ def tpr_table(table: pd.DataFrame, width: int) -> pd.DataFrame:
     ):
         row = {"protocol": protocol, "network": label(network)}
         row |= {f"at FPR {one.fpr:g}": f"{one.tpr:.1f} ({one.low:.1f}–{one.high:.1f})" for one in part.itertuples()}
-        told = [one for one in reported.TPR if (one.protocol, one.network, one.width) == (protocol, network, width)]
+        told = [one for one in paper.TPR if (one.protocol, one.network, one.width) == (protocol, network, width)]
         rows.append(
             row | {f"paper at FPR {one.fpr:g}": f"{'about ' if one.rounded else ''}{one.tpr:g}" for one in told}
         )

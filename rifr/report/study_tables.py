@@ -1,6 +1,6 @@
 """The large record for the book: its numbers over seeds as tables, and sentences that follow from them.
 
-large = large_tables.read()                         None where no record has been made
+large = study_tables.read()                         None where no record has been made
 large.rank1(), large.difference("proposed", "hr+lr")       as `results.Outcome` gives them, so that its figures draw them
 """
 
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rifr import display, records, reported
-from rifr.display import label
+from rifr.evaluation.small_faces import METRES
 from rifr.metrics import t_interval
-from rifr.native_results import METRES
+from rifr.report import paper, records
+from rifr.report.show import tabs
+from rifr.report.style import label
 
 MECHANISMS = (
     ("kl-only", "hr+lr"),
@@ -30,7 +31,7 @@ MECHANISMS = (
 
 @dataclass(frozen=True)
 class Large:
-    """A record of several seeds; `rows` as `rifr.large_record` describes them."""
+    """A record of several seeds; `rows` as `rifr.report.study` describes them."""
 
     provenance: dict[str, Any]
     rows: pd.DataFrame
@@ -135,7 +136,7 @@ def beside(build: Any, large: Large | None, draw: Callable[[Large], Any], networ
     The build's alone where there is no record, or where it is not finished and lacks some of the `networks`.
     """
     whole = large is not None and set(networks) <= set(large.provenance["networks"])
-    return display.tabs({"This build": build} | ({large.title: draw(large)} if whole else {}))
+    return tabs({"This build": build} | ({large.title: draw(large)} if whole else {}))
 
 
 def setting(large: Large) -> str:
@@ -171,7 +172,7 @@ def provenance(large: Large) -> str:
 def mechanisms(large: Large) -> pd.DataFrame:
     """The ablation decided: a row a comparison, its mean difference over all widths under P1 and P2 with interval and the
     seeds that agree in sign, and the paper's gap at 20 px (P1)."""
-    told, rows = {one.network: one.rank1 for one in reported.RANK1 if (one.protocol, one.width) == ("P1", 20)}, []
+    told, rows = {one.network: one.rank1 for one in paper.RANK1 if (one.protocol, one.width) == ("P1", 20)}, []
     for network, other in large.mechanisms():
         row = {"rank-1, mean over widths (points)": f"{label(network)} less {label(other)}"}
         for one in large.on_average(network, other).itertuples():
@@ -292,7 +293,7 @@ def synthetic_elsewhere() -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"trained on": row.method, "made by": row.made, "images": row.images, "accuracy (%)": f"{row.accuracy:.2f}"}
-            for row in reported.LFW_SYNTHETIC
+            for row in paper.LFW_SYNTHETIC
         ]
     )
 

@@ -9,21 +9,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rifr import (
-    camera,
-    display,
-    errata,
-    metrics,
-    native_figures,
-    native_results,
-    native_sentences,
-    presets,
-    recipes,
-    reported,
-    results,
-)
+from rifr import camera, metrics, presets, recipes, results
+from rifr.evaluation import small_faces
 from rifr.faces import surrogates
 from rifr.protocols import identification
+from rifr.report import errata, figures, paper, text
+from rifr.report.show import show
 from rifr.splits import FaceSplits
 from rifr.training import trainer
 from tests.helpers import easy_faces
@@ -49,14 +40,14 @@ def place(tmp_path_factory):
         folder = tmp_path_factory.mktemp("store")
         patch.setenv("RIFR_STORE", str(folder))
         yield (
-            native_results.tiny_faces(surrogates.tinyface(FEW, progress=False), progress=False),
-            native_results.filmed_faces(surrogates.scface(FEW, progress=False), progress=False),
+            small_faces.tiny_faces(surrogates.tinyface(FEW, progress=False), progress=False),
+            small_faces.filmed_faces(surrogates.scface(FEW, progress=False), progress=False),
         )
 
 
 def test_table_1_is_the_ranking_done_by_hand(place):
     tiny, _ = place
-    outcome = native_results.search({"colours": colours}, tiny, FEW, progress=False)
+    outcome = small_faces.search({"colours": colours}, tiny, FEW, progress=False)
     row = outcome.table().iloc[0]
 
     packs = [tiny.probes, tiny.gallery, tiny.distractors]
@@ -78,7 +69,7 @@ def test_table_1_is_the_ranking_done_by_hand(place):
 
 def test_table_2_is_the_ranking_done_by_hand_at_each_distance(place):
     _, filmed = place
-    outcome = native_results.surveillance({"colours": colours, "greys": greys}, filmed, FEW, progress=False)
+    outcome = small_faces.surveillance({"colours": colours, "greys": greys}, filmed, FEW, progress=False)
     table = outcome.table().set_index(["network", "distance"])
     assert list(table.loc["colours"].metres) == [4.2, 2.6, 1.0] and set(table.probes) == {20}
     for distance in (1, 2, 3):
@@ -96,7 +87,7 @@ def test_table_2_is_the_ranking_done_by_hand_at_each_distance(place):
 
 def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     tiny, _ = place
-    outcome = native_results.search(
+    outcome = small_faces.search(
         {"proposed": colours, "proposed, camera": greys, "proposed, camera and tight": colours},
         tiny,
         FEW,
@@ -106,10 +97,10 @@ def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     row = outcome.difference("proposed", "proposed, camera").iloc[0]
     assert row.difference == pytest.approx(rate["proposed"] - rate["proposed, camera"])
     assert row.low <= row.difference <= row.high
-    effects = native_results.effects(outcome, outcome).set_index("what")
+    effects = small_faces.effects(outcome, outcome).set_index("what")
     assert effects.difference["camera-like training"] == pytest.approx(-row.difference)
     assert effects.difference["both together"] == effects.difference["alignment, for proposed"] == 0
-    said = native_sentences.effects(effects.reset_index())
+    said = text.small_faces.effects(effects.reset_index())
     assert said.count("\n") == 4 and "**both together:** not decided (+0.0" in said
 
 
@@ -119,10 +110,10 @@ def test_packs_are_kept_by_aligner_and_root_and_found_again(place, monkeypatch):
     monkeypatch.setenv("RIFR_STORE", str(folder.parent))
     root = surrogates.tinyface(FEW, progress=False)
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("manifest.json")}
-    native_results.tiny_faces(root, progress=False)
-    native_results.filmed_faces(surrogates.scface(FEW, progress=False), progress=False)
+    small_faces.tiny_faces(root, progress=False)
+    small_faces.filmed_faces(surrogates.scface(FEW, progress=False), progress=False)
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("manifest.json")} == before
-    black = native_results.tiny_faces(root, lambda picture: np.zeros((112, 112, 3), np.uint8), "black", progress=False)
+    black = small_faces.tiny_faces(root, lambda picture: np.zeros((112, 112, 3), np.uint8), "black", progress=False)
     assert not np.asarray(black.probes.images).any() and np.asarray(tiny.probes.images).any()
 
 
@@ -137,12 +128,12 @@ def fake_faces(folder) -> FaceSplits:
 
 def test_identification_from_a_camera_differs_from_chapter_7_in_how_faces_were_made_small_alone(tmp_path):
     faces = fake_faces(tmp_path)
-    outcome = native_results.identify_native({"colours": colours}, faces, FEW, [16], seed=3, progress=False)
-    small = [native_results.native_pack(pack, 16, 3) for pack in (faces.probes, faces.distractors)]
+    outcome = small_faces.identify_native({"colours": colours}, faces, FEW, [16], seed=3, progress=False)
+    small = [small_faces.native_pack(pack, 16, 3) for pack in (faces.probes, faces.distractors)]
     assert np.array_equal(
         small[0].images, camera.simulate_camera(np.asarray(faces.probes.images), 16, np.random.default_rng([3, 16, 12]))
     )
-    assert small[0].checksum not in (faces.probes.checksum, native_results.native_pack(faces.probes, 20, 3).checksum)
+    assert small[0].checksum not in (faces.probes.checksum, small_faces.native_pack(faces.probes, 20, 3).checksum)
 
     def both(images):
         return colours(np.asarray(images)) + colours(np.asarray(images)[:, :, ::-1])
@@ -174,7 +165,7 @@ def test_a_change_pairs_the_same_people_of_two_outcomes():
             )
         )
     to, of = (results.Outcome(counts, 200) for counts in rows)
-    row = native_results.change(to, of).iloc[0]
+    row = small_faces.change(to, of).iloc[0]
     expected = metrics.interval(
         rows[0].hits.to_numpy(), rows[0].trials.to_numpy(), other_hits=rows[1].hits.to_numpy(), resamples=200
     )
@@ -182,25 +173,25 @@ def test_a_change_pairs_the_same_people_of_two_outcomes():
         [100 * one for one in (expected.estimate, expected.low, expected.high)]
     )
     narrow = results.Outcome(rows[1].assign(width=16), 200)
-    assert native_results.change(to, narrow).empty
+    assert small_faces.change(to, narrow).empty
 
 
 def test_variants_are_the_proposed_student_with_other_fields_and_its_own_teacher(tmp_path, store_folder):
     faces = fake_faces(tmp_path)
     plan = presets.get("smoke", epochs=1, batch_size=4, embedding=8)
-    runs = native_results.fit_variants(plan, 0, faces, progress=False)
+    runs = small_faces.fit_variants(plan, 0, faces, progress=False)
     proposed = trainer.fit("proposed", plan, 0, faces.train, progress=False)
     assert list(runs) == ["proposed, camera", "proposed, camera and tight"]
     assert {run.record["teacher"] for run in runs.values()} == {proposed.record["teacher"]}
     for name, run in runs.items():
         changed = {key for key, value in run.record["training"].items() if value != proposed.record["training"][key]}
-        assert changed == set(native_results.VARIANTS[name]) and run.recipe.name == "proposed"
+        assert changed == set(small_faces.VARIANTS[name]) and run.recipe.name == "proposed"
     assert len(list((store_folder / "runs").glob("hr-only*/record.json"))) == 1
 
 
 def test_a_line_up_shows_a_mugshot_above_frames_of_the_same_person(place):
     _, filmed = place
-    shown = native_results.line_up(filmed, 3)
+    shown = small_faces.line_up(filmed, 3)
     assert shown.shape == (4, 3, 112, 112, 3) and shown.dtype == np.uint8
     for column, name in enumerate(("001", "002", "003")):
         own = filmed.probes.images[filmed.probes.identities == name]
@@ -227,27 +218,27 @@ def search_table(**changes) -> pd.DataFrame:
 
 
 def test_our_rows_of_table_1_hold_six_networks_n_and_intervals():
-    shown = native_sentences.tinyface_table(search_table())
+    shown = text.small_faces.tinyface_table(search_table())
     assert len(shown) == 6 and set(shown["rank-1"]) == {"50.0 (40.0–60.0)"}
     assert (set(shown.probes), set(shown.gallery)) == ({"16 of 8"}, {"40"})
 
 
 def test_the_papers_tables_hold_every_row_and_never_two_protocols_in_one_column():
-    assert [row.method for row in reported.TABLE_1] == ["RPCN", "VGGFace", "CentreFace", "CSRI", "C-T", "Proposed"]
-    shown = {people: native_sentences.reported_scface(reported.TABLE_2, people) for people in (130, 80, None)}
-    assert sum(map(len, shown.values())) == len(reported.TABLE_2) == 8
+    assert [row.method for row in paper.TABLE_1] == ["RPCN", "VGGFace", "CentreFace", "CSRI", "C-T", "Proposed"]
+    shown = {people: text.small_faces.reported_scface(paper.TABLE_2, people) for people in (130, 80, None)}
+    assert sum(map(len, shown.values())) == len(paper.TABLE_2) == 8
     assert list(shown[130].method) == ["Proposed"] and set(shown[130]["probes a distance"]) == {650}
     assert list(shown[80].method) == ["DCR-FT", "FAN-FT"] and set(shown[80]["probes a distance"]) == {400}
     assert "people" not in shown[None] and set(shown[None].fits) == {"80 people"}
 
 
 def test_the_papers_averages_are_the_means_of_their_rows_but_for_one():
-    wrong = [row.method for row in reported.TABLE_2 if abs((row.d1 + row.d2 + row.d3) / 3 - row.average) > 0.1]
+    wrong = [row.method for row in paper.TABLE_2 if abs((row.d1 + row.d2 + row.d3) / 3 - row.average) > 0.1]
     assert wrong == ["LDMS"]
 
 
 def test_the_people_of_a_row_are_those_whose_probes_its_figures_can_be():
-    for row in reported.TABLE_2 + reported.SCFACE_ELSEWHERE:
+    for row in paper.TABLE_2 + paper.SCFACE_ELSEWHERE:
         decimals = max(len(f"{value:g}".partition(".")[2]) for value in (row.d1, row.d2, row.d3))
         if row.people:
             assert all(errata.possible_counts(value, 5 * row.people, decimals) for value in (row.d1, row.d2, row.d3))
@@ -256,27 +247,27 @@ def test_the_people_of_a_row_are_those_whose_probes_its_figures_can_be():
 def test_every_figure_of_the_tables_stands_in_the_papers_text(real_data):
     paper = real_data.parent / "reference" / "paper.txt"
     if not paper.exists():
-        pytest.skip("needs the paper's text beside the real faces")
+        pytest.skip("needs the paper's sentence beside the real faces")
     lines = [line.split("\t") for line in paper.read_text().splitlines()]
     printed = {tuple(float(one) for one in line[1:]) for line in lines if len(line) == 5 and line[1][0].isdigit()}
-    for row in reported.TABLE_1:
+    for row in paper.TABLE_1:
         assert (row.rank1, row.rank20, row.rank50, row.mean_ap) in printed
-    for row in reported.TABLE_2:
+    for row in paper.TABLE_2:
         assert (row.d1, row.d2, row.d3, row.average) in printed
-    assert len(printed) == len(reported.TABLE_1) + len(reported.TABLE_2)
+    assert len(printed) == len(paper.TABLE_1) + len(paper.TABLE_2)
 
 
 def test_a_page_says_at_once_whether_it_was_built_on_a_stand_in():
-    for name, told in native_sentences.SHORT.items():
-        text = native_sentences.notice(name, "")
-        assert "stand-in" in text and f"rendered-{name}" in text and f"-p {name}_root" in text
-        real = native_sentences.notice(name, "/data")
+    for name, told in text.small_faces.SHORT.items():
+        sentence = text.small_faces.notice(name, "")
+        assert "stand-in" in sentence and f"rendered-{name}" in sentence and f"-p {name}_root" in sentence
+        real = text.small_faces.notice(name, "/data")
         assert "stand-in" not in real and told in real
-        assert "stand-in" in native_sentences.faces_of(name, "") and native_sentences.faces_of(name, "/data") == told
-        assert native_sentences.comparable(name, "").startswith("No figure of this run may be compared")
-    assert native_sentences.comparable("scface", "/data", people=80).endswith("DCR-FT, FAN-FT.")
-    assert native_sentences.comparable("scface", "/data", people=130).endswith(": Proposed.")
-    assert native_sentences.comparable("scface", "/data", people=77).endswith(": none.")
+        assert "stand-in" in text.small_faces.faces_of(name, "") and text.small_faces.faces_of(name, "/data") == told
+        assert text.small_faces.comparable(name, "").startswith("No figure of this run may be compared")
+    assert text.small_faces.comparable("scface", "/data", people=80).endswith("DCR-FT, FAN-FT.")
+    assert text.small_faces.comparable("scface", "/data", people=130).endswith(": Proposed.")
+    assert text.small_faces.comparable("scface", "/data", people=77).endswith(": none.")
 
 
 def differences(*values) -> pd.DataFrame:
@@ -306,18 +297,24 @@ def differences(*values) -> pd.DataFrame:
     ],
 )
 def test_what_is_lost_is_counted_by_what_its_intervals_decide(values, said):
-    text = native_sentences.lost(differences(*values), "proposed")
-    assert text.startswith("**proposed**, camera less bicubic: " + said) and f"{values[0][1]:+.1f} at 20 px" in text
+    sentence = text.small_faces.lost(differences(*values), "proposed")
+    assert (
+        sentence.startswith("**proposed**, camera less bicubic: " + said)
+        and f"{values[0][1]:+.1f} at 20 px" in sentence
+    )
 
 
 def test_what_is_won_back_stands_beside_what_was_lost():
     gain, change = differences((20, 4, 1, 7)), differences((20, -9, -12, -6))
-    text = native_sentences.won_back(gain, change, "proposed, camera", "proposed")
-    assert "of 1 comparisons 1 for a gain" in text and "+4.0 (+1.0 to +7.0), where proposed had changed by -9.0" in text
+    sentence = text.small_faces.won_back(gain, change, "proposed, camera", "proposed")
+    assert (
+        "of 1 comparisons 1 for a gain" in sentence
+        and "+4.0 (+1.0 to +7.0), where proposed had changed by -9.0" in sentence
+    )
 
 
 def test_a_verdict_names_who_is_ahead_and_decides_nothing_across_zero():
-    say = native_sentences.against_by_distance
+    say = text.small_faces.against_by_distance
     assert "at d1 proposed is ahead of HR+LR (" in say(differences((20, 5, 1, 9)), "proposed", "hr+lr")
     assert "at d1 HR+LR is ahead of proposed (" in say(differences((20, -5, -9, -1)), "proposed", "hr+lr")
     assert "nothing is decided (+5.0 points, -1.0 to +9.0)" in say(differences((20, 5, -1, 9)), "proposed", "hr+lr")
@@ -344,11 +341,11 @@ def film_table() -> pd.DataFrame:
 
 
 def test_our_rows_of_table_2_hold_each_distance_with_n():
-    shown = native_sentences.scface_table(film_table())
+    shown = text.small_faces.scface_table(film_table())
     assert list(shown.columns) == ["network", "d1 (4.20 m)", "d2 (2.60 m)", "d3 (1.00 m)", "avg.", "probes"]
     assert shown["d1 (4.20 m)"][0] == "60.0 (55.0–64.0)" and set(shown["avg."]) == {"70.0"}
     assert set(shown.probes) == {"650 of 130"}
-    said = native_sentences.by_distance(film_table(), "proposed")
+    said = text.small_faces.by_distance(film_table(), "proposed")
     assert "80.0 % (75.0 to 84.0) at 1.00 m and 60.0 % (55.0 to 64.0) at 4.20 m." in said
 
 
@@ -366,23 +363,23 @@ def curves() -> pd.DataFrame:
 @pytest.mark.parametrize(
     "draw, arguments",
     [
-        (native_figures.rank1_by_network, [search_table()]),
-        (native_figures.rank1_by_distance, [film_table()]),
+        (figures.small_faces.rank1_by_network, [search_table()]),
+        (figures.small_faces.rank1_by_distance, [film_table()]),
         (
-            native_figures.differences,
+            figures.small_faces.differences,
             [pd.DataFrame({"what": ["a", "b"], "difference": [1, -2], "low": [0, -3], "high": [2, 1]})],
         ),
-        (native_figures.bicubic_and_native, [curves(), curves()[lambda rows: rows.width < 100]]),
-        (native_figures.as_they_come, [[np.zeros((6 + n, 5, 3), np.uint8) for n in range(11)]]),
+        (figures.small_faces.bicubic_and_native, [curves(), curves()[lambda rows: rows.width < 100]]),
+        (figures.small_faces.as_they_come, [[np.zeros((6 + n, 5, 3), np.uint8) for n in range(11)]]),
     ],
 )
 def test_every_figure_is_drawn_on_both_pages(draw, arguments):
-    shown = display.show(draw, *arguments, alt="a", caption="c")
+    shown = show(draw, *arguments, alt="a", caption="c")
     assert shown.light[:4] == shown.dark[:4] == b"\x89PNG" and shown.light != shown.dark
 
 
 def test_the_comparison_of_kinds_shows_the_widths_of_the_camera_alone():
-    figure = native_figures.bicubic_and_native(curves(), curves()[lambda rows: rows.width < 100])
+    figure = figures.small_faces.bicubic_and_native(curves(), curves()[lambda rows: rows.width < 100])
     assert isinstance(figure, Figure)
     left = figure.axes[0]
     assert [tick.get_text() for tick in left.get_xticklabels()] == ["20", "16"]
@@ -390,8 +387,8 @@ def test_the_comparison_of_kinds_shows_the_widths_of_the_camera_alone():
 
 
 def test_the_fields_of_a_reported_row_are_numbers_in_per_cent():
-    for row in [*reported.TABLE_1, *reported.TINYFACE_ELSEWHERE, *reported.TABLE_2, *reported.SCFACE_ELSEWHERE]:
+    for row in [*paper.TABLE_1, *paper.TINYFACE_ELSEWHERE, *paper.TABLE_2, *paper.SCFACE_ELSEWHERE]:
         values = [getattr(row, one.name) for one in fields(row) if one.name not in ("method", "people")]
         assert all(value is None or 0 < value <= 100 for value in values)
-    low, high = reported.CASIA_ON_TINYFACE
-    assert low < high < reported.TABLE_1[-1].rank1
+    low, high = paper.CASIA_ON_TINYFACE
+    assert low < high < paper.TABLE_1[-1].rank1

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rifr import recipes
-from rifr.display import ink, network_style, paper
 from rifr.losses import soft_cross_entropy
 from rifr.recipes import Recipe
+from rifr.report.style import network_style, page_color, text_color
 
 COMPARED = ("hr+lr", "kl-only", "shared-only", "proposed")  # the recipes that differ in targets and sharing alone
 
@@ -221,8 +221,8 @@ def plot_features(of: Teacher, students: list[Students], seed: int = 0) -> Figur
                 zorder=1,
             )
             panel.scatter(*mine[shots].T, marker=mark, color=colour, s=24, zorder=2)
-            panel.scatter(*theirs[shots].T, marker=mark, facecolor="none", edgecolor=ink(), s=46, zorder=3)
-        for vectors, shade, style in ((of.w.numpy(), ink(), ":"), (w, colour, "-")):
+            panel.scatter(*theirs[shots].T, marker=mark, facecolor="none", edgecolor=text_color(), s=46, zorder=3)
+        for vectors, shade, style in ((of.w.numpy(), text_color(), ":"), (w, colour, "-")):
             for x, y in vectors:
                 panel.annotate(
                     "",
@@ -232,8 +232,8 @@ def plot_features(of: Teacher, students: list[Students], seed: int = 0) -> Figur
                 )
         panel.set(title=recipes.get(group.recipe).label, aspect="equal", ylabel="second feature")
     panel.set_xlabel("first feature")
-    panel.scatter([], [], marker="o", color=ink(), s=24, label="student")
-    panel.scatter([], [], marker="o", facecolor=paper(), edgecolor=ink(), s=46, label="teacher")
+    panel.scatter([], [], marker="o", color=text_color(), s=24, label="student")
+    panel.scatter([], [], marker="o", facecolor=page_color(), edgecolor=text_color(), s=46, label="teacher")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -249,7 +249,7 @@ def plot_angles(table: pd.DataFrame) -> Figure:
             height = row + 0.25 + 0.2 * np.linspace(-1, 1, len(values)) / 2
             panel.scatter(values, height, s=9, color=style["color"], alpha=0.6, linewidths=0)
             panel.plot([low, high], [row, row], color=style["color"], linewidth=2.5)
-            panel.plot(mean, row, style["marker"], color=style["color"], markersize=8, markeredgecolor=ink())
+            panel.plot(mean, row, style["marker"], color=style["color"], markersize=8, markeredgecolor=text_color())
         panel.set(
             title=f"{column}: angle to the teacher's",
             xlim=(-4, 184),

@@ -1,4 +1,4 @@
-"""Figures of pictures that are small by nature: pure functions of the tables that `rifr.native_results` makes."""
+"""Figures of pictures that are small by nature: pure functions of the tables that `rifr.evaluation.small_faces` makes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rifr.display import ink, label, paper, styles
-from rifr.figures import _legend_below, _panels, _width_axis
+from rifr.report.figures.recognition import _legend_below, _panels, _width_axis
+from rifr.report.style import label, page_color, styles, text_color
 from rifr.results import PROTOCOLS
 
 
@@ -38,7 +38,7 @@ def as_they_come(pictures: Sequence[np.ndarray], columns: int = 8) -> Figure:
 
 
 def rank1_by_network(table: pd.DataFrame) -> Figure:
-    """Rank-1 with its interval, a line a network; `table` as `native_results.SearchOutcome.table()` gives it."""
+    """Rank-1 with its interval, a line a network; `table` as `small_faces.SearchOutcome.table()` gives it."""
     figure, axes = plt.subplots(figsize=(7.0, 0.9 + 0.32 * len(table)))
     looks = styles(table.network)
     for place, row in enumerate(table.itertuples()):
@@ -97,7 +97,7 @@ def bicubic_and_native(bicubic: pd.DataFrame, native: pd.DataFrame) -> Figure:
     shift = 1 + 0.012 * (np.arange(len(looks)) - (len(looks) - 1) / 2)  # or the bars would hide one another
     for protocol, axes in panels.items():
         for (network, look), aside in zip(looks.items(), shift, strict=True):
-            for table, fill, dash in ((bicubic, look["color"], "-"), (native, paper(), ":")):
+            for table, fill, dash in ((bicubic, look["color"], "-"), (native, page_color(), ":")):
                 rows = table[(table.protocol == protocol) & (table.network == network) & table.width.isin(widths)]
                 rows = rows.sort_values("width")
                 axes.errorbar(
@@ -115,8 +115,16 @@ def bicubic_and_native(bicubic: pd.DataFrame, native: pd.DataFrame) -> Figure:
         axes.set(xlabel="face width (pixels)", ylabel="rank-1 (%)", title=PROTOCOLS[protocol], ylim=(0, None))
         _width_axis(axes, native.width)
         axes.label_outer()
-    axes.plot([], [], color=ink(), marker="o", label="shrunk by bicubic interpolation")
-    axes.plot([], [], color=ink(), marker="o", markerfacecolor=paper(), linestyle=":", label="as a camera gives them")
+    axes.plot([], [], color=text_color(), marker="o", label="shrunk by bicubic interpolation")
+    axes.plot(
+        [],
+        [],
+        color=text_color(),
+        marker="o",
+        markerfacecolor=page_color(),
+        linestyle=":",
+        label="as a camera gives them",
+    )
     handles, texts = axes.get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=3, frameon=False)
     return figure
@@ -128,7 +136,7 @@ def differences(table: pd.DataFrame) -> Figure:
     `table` has a row each with `what` (the line's label), `difference`, `low` and `high` in percentage points.
     """
     figure, axes = plt.subplots(figsize=(7.0, 0.9 + 0.34 * len(table)))
-    axes.axvline(0, color=ink(), linewidth=1)
+    axes.axvline(0, color=text_color(), linewidth=1)
     for place, row in enumerate(table.itertuples()):
         axes.errorbar(
             row.difference,
@@ -136,7 +144,7 @@ def differences(table: pd.DataFrame) -> Figure:
             xerr=[[row.difference - row.low], [row.high - row.difference]],
             fmt="o",
             capsize=3,
-            color=ink(),
+            color=text_color(),
         )
     axes.set_yticks(range(len(table)), table.what)
     axes.invert_yaxis()

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rifr import reported
+from rifr.report import paper
 
 TABLE_2 = pd.DataFrame(
-    [(row.method, row.d1, row.d2, row.d3, row.average) for row in reported.TABLE_2],
+    [(row.method, row.d1, row.d2, row.d3, row.average) for row in paper.TABLE_2],
     columns=["method", "d1", "d2", "d3", "avg."],
 ).set_index("method")
 """Table II of the paper: SCface, rank-1 in per cent."""

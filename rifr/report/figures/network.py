@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor, nn
 
-from rifr.display import ink, paper
 from rifr.networks import BasicBlock, BasicLayer, FaceResNet
 from rifr.recipes import Recipe
+from rifr.report.style import page_color, text_color
 
 WIDTH = 3.75  # inches: 360 pixels on the page, so that a phone shows a diagram whole
 SMALL = (nn.BatchNorm2d, nn.ReLU, nn.Dropout)  # parts that share a box with those before and after them
@@ -332,7 +332,7 @@ class Canvas:
             )
         elif face != "none":
             self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor=face, alpha=0.22, **outline))
-        self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor="none", edgecolor=ink(), **outline))
+        self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor="none", edgecolor=text_color(), **outline))
         label = self.axes.text(
             x, y + height / 2 - (0.09 if second else 0), text, ha="center", va="center", fontsize=10, linespacing=1.25
         )
@@ -341,7 +341,7 @@ class Canvas:
             labels.append(self.axes.text(x, y + height / 2 + 0.11, second, ha="center", va="center", fontsize=8.5))
         if kind == "frozen":
             for label in labels:
-                label.set_bbox({"facecolor": paper(), "edgecolor": "none", "pad": 1.2, "alpha": 0.85})
+                label.set_bbox({"facecolor": page_color(), "edgecolor": "none", "pad": 1.2, "alpha": 0.85})
         return y + height
 
     def down(self, x: float, start: float, end: float, text: str = "") -> float:
@@ -361,7 +361,7 @@ class Canvas:
                 mutation_scale=9,
                 shrinkA=0,
                 shrinkB=0,
-                color=ink(),
+                color=text_color(),
                 linewidth=1.1,
                 linestyle="--" if dashed else "-",
             )
@@ -369,11 +369,13 @@ class Canvas:
 
     def line(self, points: list[tuple[float, float]], dashed: bool = False) -> None:
         """A line through the points."""
-        self.axes.plot(*zip(*points), color=ink(), linewidth=1.1, linestyle="--" if dashed else "-")
+        self.axes.plot(*zip(*points), color=text_color(), linewidth=1.1, linestyle="--" if dashed else "-")
 
     def sum(self, x: float, y: float) -> float:
         """A circled plus, centred on (x, y)."""
-        self.axes.add_patch(plt.Circle((x, y), 0.13, facecolor=paper(), edgecolor=ink(), linewidth=1.1, zorder=3))
+        self.axes.add_patch(
+            plt.Circle((x, y), 0.13, facecolor=page_color(), edgecolor=text_color(), linewidth=1.1, zorder=3)
+        )
         self.axes.text(x, y, "+", ha="center", va="center", fontsize=12, zorder=4)
         return y + 0.13
 

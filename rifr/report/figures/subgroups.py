@@ -9,9 +9,9 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from rifr import recipes
-from rifr.display import ink, network_style, paper
-from rifr.figures import _width_axis
 from rifr.groups import CUTS
+from rifr.report.figures.recognition import _width_axis
+from rifr.report.style import network_style, page_color, text_color
 from rifr.results import PROTOCOLS
 
 MARKS = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
@@ -68,7 +68,7 @@ def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
     )
     for axes, network in zip(panels[0], networks, strict=True):
         style = network_style(network)
-        axes.axvline(0, color=ink(), linewidth=1)
+        axes.axvline(0, color=text_color(), linewidth=1)
         for width, offset in zip(widths, (-0.17, 0.17), strict=False):
             rows = effects[(effects.network == network) & (effects.width == width)]
             rows = rows.set_index(["attribute", "band"]).loc[bands]
@@ -80,14 +80,14 @@ def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
                 xerr=bars,
                 fmt=style["marker"],
                 color=style["color"],
-                markerfacecolor=style["color"] if filled else paper(),
+                markerfacecolor=style["color"] if filled else page_color(),
                 elinewidth=1.6 if filled else 0.9,
                 capsize=2,
                 label=f"{width} px",
             )
         for place in range(1, len(bands)):  # a line between attributes
             if bands[place][0] != bands[place - 1][0]:
-                axes.axhline(place - 0.5, color=ink(), linewidth=0.4, alpha=0.5)
+                axes.axhline(place - 0.5, color=text_color(), linewidth=0.4, alpha=0.5)
         axes.grid(axis="y", visible=False)
         axes.set_title(recipes.get(network).label, pad=24)
         axes.set_xlabel("rank-1 less the reference band's (points)")
@@ -100,7 +100,7 @@ def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
 
 def _shades(network: str, count: int) -> list[str]:
     """Colours from the text's through the network's towards the page's: in order of lightness on any page."""
-    ends = [to_rgb(colour) for colour in (ink(), network_style(network)["color"], paper())]
+    ends = [to_rgb(colour) for colour in (text_color(), network_style(network)["color"], page_color())]
     places = np.linspace(0, 1.4, count)
     return [to_hex([np.interp(place, (0, 1, 2), channel) for channel in zip(*ends, strict=True)]) for place in places]
 

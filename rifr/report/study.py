@@ -28,21 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import rifr
-from rifr import (
-    landmarks,
-    native_results,
-    presets,
-    protocols,
-    recipes,
-    records,
-    results,
-    scoring,
-    side_by_side,
-    splits,
-    storage,
-)
+from rifr import landmarks, presets, protocols, recipes, results, scoring, side_by_side, splits, storage
+from rifr.evaluation import small_faces
 from rifr.faces import surrogates
 from rifr.presets import Preset
+from rifr.report import records
 from rifr.side_by_side import Call
 from rifr.splits import FaceSplits
 from rifr.training import trainer
@@ -95,7 +85,7 @@ def make(
     trained = all(trainer.find(name, preset, seed, faces[seed].train) for name in names for seed in seeds)
     if trained:  # seeds are measured side by side
         side_by_side.run(
-            [Call("rifr.large_record", "measured", {**wanted, "seed": seed, "networks": names}) for seed in seeds]
+            [Call("rifr.report.study", "measured", {**wanted, "seed": seed, "networks": names}) for seed in seeds]
         )
     rows: dict[int, list[dict]] = {}
     for seed in seeds:
@@ -181,15 +171,15 @@ def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progre
 def _native(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
     """Both stand-ins: rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
     points = landmarks.fit(preset, seed)
-    tiny = native_results.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), points.key, progress)
+    tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), points.key, progress)
     rows = []
-    for row in native_results.search(trained, tiny, preset, progress).table().itertuples():
+    for row in small_faces.search(trained, tiny, preset, progress).table().itertuples():
         rows += [
             _row("tinyface", row.network, "", row.rank1, row.low, row.high, row.probes),
             _row("tinyface map", row.network, "", row.mean_ap, None, None, row.probes),
         ]
-    filmed = native_results.filmed_faces(surrogates.scface(preset, seed), progress)
-    for row in native_results.surveillance(trained, filmed, preset, progress).table().itertuples():
+    filmed = small_faces.filmed_faces(surrogates.scface(preset, seed), progress)
+    for row in small_faces.surveillance(trained, filmed, preset, progress).table().itertuples():
         rows.append(_row("scface", row.network, row.distance, row.rank1, row.low, row.high, row.probes))
     return rows
 

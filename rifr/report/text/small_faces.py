@@ -1,15 +1,15 @@
-"""What `rifr.native_results` found, in sentences and tables chosen by its results, and what may be set beside what."""
+"""What `rifr.evaluation.small_faces` found, in sentences and tables chosen by its results, and what may be set beside what."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from rifr import errata, reported
-from rifr.display import label
 from rifr.presets import Preset
 from rifr.readers.scface import ScfaceSets
 from rifr.readers.tinyface import TinyFaceSets, counts
-from rifr.reported import ReportedScface, ReportedTinyFace
+from rifr.report import errata, paper
+from rifr.report.paper import ReportedScface, ReportedTinyFace
+from rifr.report.style import label
 from rifr.results import PROTOCOLS
 from rifr.splits import FaceSplits
 
@@ -181,7 +181,7 @@ def lost(change: pd.DataFrame, network: str) -> str:
 def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str) -> str:
     """What training with camera-like faces gives on camera-like faces, beside what was lost there.
 
-    gain: `network` less `other` on camera-like faces; change: of `other`, as `native_results.change` gives it.
+    gain: `network` less `other` on camera-like faces; change: of `other`, as `small_faces.change` gives it.
     """
     better, worse = int((gain.low > 0).sum()), int((gain.high < 0).sum())
     said = _count(worse, better, len(gain), "a loss", "a gain")
@@ -197,7 +197,7 @@ def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str)
 def effects(table: pd.DataFrame) -> str:
     """What each change of training or input does, a line each: helps, harms, or is not decided.
 
-    `table` as `native_results.effects` gives it.
+    `table` as `small_faces.effects` gives it.
     """
     lines = []
     for row in table.itertuples():
@@ -232,7 +232,7 @@ def comparable(name: str, root: str, people: int = 0) -> str:
             "Probes, gallery and scoring are those of Table I; training set, network and aligner are those named under "
             "the figures, and other ones than the paper's. The official mAP is the one by trapezoids."
         )
-    fits = [row.method for row in reported.TABLE_2 if row.people == people]
+    fits = [row.method for row in paper.TABLE_2 if row.people == people]
     return (
         f"This run has {people} people in it. Of Table II only rows with as many are of the same protocol: "
         f"{', '.join(fits) or 'none'}."
