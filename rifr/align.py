@@ -1,7 +1,7 @@
 """Landmarks -> the aligned 112x112 face: the closest similarity to the template, and the picture warped by it.
 
-    five points     left eye, right eye, nose, left and right mouth corner, as the viewer sees them
-    four points     left eye, right eye, nose, mouth centre (SCface), held against the middle of the template's corners
+Five points are the left eye, right eye, nose, left and right mouth corner, as the viewer sees them. Four points are the
+left eye, right eye, nose and mouth centre (SCface), held against the middle of the template's corners.
 
 A similarity turns, scales and moves, so that a face keeps its proportions. Pixel (0, 0) is the centre of the first
 pixel, as OpenCV counts. An *aligner* is any function from a picture (h, w, 3) uint8 RGB of one face to the aligned face
@@ -15,7 +15,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-__all__ = ["FOUR", "Aligner", "face", "resized", "similarity", "transform"]
+from rifr.errors import DataError
+from rifr.similarity import least_squares
+
+__all__ = ["FACE_SIZE", "FOUR", "TEMPLATE", "Aligner", "face", "resized", "similarity", "transform"]
 
 Aligner = Callable[[np.ndarray], np.ndarray]
 
@@ -30,18 +33,37 @@ TEMPLATE = np.array(
 FOUR = np.concatenate([TEMPLATE[:3], TEMPLATE[3:].mean(axis=0, keepdims=True)])
 """(4, 2) the template for sets that mark the centre of the mouth instead of its corners."""
 
-LEAST = 1e-6
-"""Points whose spread, or whose agreement with the template, is a smaller share than this have no similarity."""
+EPSILON = 1e-6
+"""Points whose spread, or whose agreement with the template, is a smaller fraction than this have no similarity."""
+
+AREA_BELOW = 0.5
+"""A face that is reduced further than this is averaged over area first: four neighbours alone would alias."""
 
 
 def similarity(points: np.ndarray, target: np.ndarray | None = None) -> np.ndarray:
-    """The similarity that takes `points` closest to `target` in the least-squares sense, (2, 3) float64 (Umeyama, 1991).
+    """Fit the similarity that takes points closest to others in the least-squares sense (Umeyama, 1991).
 
-    points: (K, 2) in pixels; target: (K, 2), by default the template of five points or of four (K = 5 or 4).
     A mirrored face is not mirrored back: a similarity here never flips.
 
-    Raises ValueError for a wrong shape, for points that are not finite, and for degenerate ones: all in one place, or
-    such that every turn fits equally badly.
+    Parameters
+    ----------
+    points
+        (K, 2) in pixels.
+    target
+        (K, 2); by default the template of five points or of four, for K = 5 or 4.
+
+    Returns
+    -------
+    numpy.ndarray
+        (2, 3) float64, the map from `points` to `target`.
+
+    Raises
+    ------
+    DataError
+        For points that are not finite, and for degenerate ones: all in one place, or such that every turn fits them
+        equally badly.
+    ValueError
+        For a wrong shape.
     """
     points = np.asarray(points, np.float64)
     if target is None:
@@ -54,23 +76,16 @@ def similarity(points: np.ndarray, target: np.ndarray | None = None) -> np.ndarr
             f"points and target are both (K, 2) with K of at least 2, not {points.shape} and {target.shape}"
         )
     if not (np.isfinite(points).all() and np.isfinite(target).all()):
-        raise ValueError(f"landmarks are not finite: {points.tolist()}. Leave the picture out, or find them anew")
-    centre, goal = points.mean(axis=0), target.mean(axis=0)
-    source, wanted = points - centre, target - goal
-    spread = np.square(source).sum()
-    # With complex numbers x + iy the best turn and scale is one number: sum(conj(source) wanted) / sum |source|^2.
-    dot = (source * wanted).sum() / spread if spread else 0.0
-    cross = (source[:, 0] * wanted[:, 1] - source[:, 1] * wanted[:, 0]).sum() / spread if spread else 0.0
-    size = max(np.abs(points).max(), 1.0)
-    if np.sqrt(spread) <= LEAST * size or np.hypot(dot, cross) * np.sqrt(spread) <= LEAST * np.sqrt(
-        np.square(wanted).sum()
-    ):
-        raise ValueError(
-            f"landmarks are degenerate, no turn and scale fits them best: {points.tolist()}. "
-            "Leave the picture out, or find them anew"
-        )
-    turn = np.array([[dot, -cross], [cross, dot]])
-    return np.column_stack([turn, goal - turn @ centre])
+        raise DataError(f"landmarks are not finite: {points.tolist()}. Leave the picture out, or find them anew")
+    spread = np.linalg.norm(points - points.mean(axis=0))
+    if spread > EPSILON * max(np.abs(points).max(), 1.0):
+        a, b, tx, ty = least_squares(points, target)
+        if np.hypot(a, b) * spread > EPSILON * np.linalg.norm(target - target.mean(axis=0)):
+            return np.array([[a, -b, tx], [b, a, ty]])
+    raise DataError(
+        f"landmarks are degenerate, no turn and scale fits them best: {points.tolist()}. "
+        "Leave the picture out, or find them anew"
+    )
 
 
 def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -79,27 +94,68 @@ def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def face(image: np.ndarray, landmarks: np.ndarray, side: int = FACE_SIZE) -> np.ndarray:
-    """The aligned face (side, side, 3) uint8 in a picture, from its five or four landmarks; black beyond the border.
+    """Cut the aligned face out of a picture; it is black beyond the picture's border.
 
-    image: (h, w, 3) uint8 of any size; landmarks: (5, 2) or (4, 2) in its pixels. Bilinear, as the field's packs are
-    made; bicubic where the face becomes larger, as small faces are enlarged in all of this library.
-    Raises ValueError for another shape or dtype and for what `similarity` refuses.
+    Bilinear, as the field's packs are made; averaged over area first where the face becomes less than half as large,
+    and bicubic where it becomes larger, as small faces are enlarged in all of this library.
+
+    Parameters
+    ----------
+    image
+        (h, w, 3) uint8 of any size.
+    landmarks
+        (5, 2) or (4, 2) in its pixels.
+    side
+        Of the result.
+
+    Returns
+    -------
+    numpy.ndarray
+        (side, side, 3) uint8.
+
+    Raises
+    ------
+    DataError
+        For landmarks that `similarity` refuses.
+    ValueError
+        For another shape or dtype.
     """
     image = _checked(image)
     matrix = similarity(landmarks)
     if side != FACE_SIZE:  # the template's pixel centres, scaled with the picture
-        scale = side / FACE_SIZE
-        matrix = matrix * scale
-        matrix[:, 2] += (scale - 1) / 2
-    enlarged = np.hypot(matrix[0, 0], matrix[1, 0]) > 1.01
-    return cv2.warpAffine(
-        image, matrix, (side, side), flags=cv2.INTER_CUBIC if enlarged else cv2.INTER_LINEAR, borderValue=0
-    )
+        matrix = _scaled(matrix, side / FACE_SIZE)
+    scale = np.hypot(matrix[0, 0], matrix[1, 0])
+    if scale < AREA_BELOW:
+        image, matrix = _reduced(image, matrix, scale)
+    method = cv2.INTER_CUBIC if scale > 1.01 else cv2.INTER_LINEAR
+    return cv2.warpAffine(image, matrix, (side, side), flags=method, borderValue=0)
 
 
 def resized(image: np.ndarray) -> np.ndarray:
-    """The aligner that does not align: the whole picture, bicubic to 112x112, whatever its proportions."""
-    return cv2.resize(_checked(image), (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_CUBIC)
+    """Resize the whole picture to 112x112 whatever its proportions: the aligner that does not align.
+
+    Averaged over area where both sides become less than half as long, else bicubic.
+    """
+    image = _checked(image)
+    reduces = FACE_SIZE < AREA_BELOW * min(image.shape[:2])
+    return cv2.resize(image, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA if reduces else cv2.INTER_CUBIC)
+
+
+def _scaled(matrix: np.ndarray, scale: float) -> np.ndarray:
+    """The map `matrix` into a picture `scale` times as large: corners, not pixel centres, are what is scaled."""
+    matrix = matrix * scale
+    matrix[:, 2] += (scale - 1) / 2
+    return matrix
+
+
+def _reduced(image: np.ndarray, matrix: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The image averaged over area to about `scale` of its size, and the map from it instead of from the image."""
+    height, width = image.shape[:2]
+    small = max(1, round(width * scale)), max(1, round(height * scale))
+    ratio = np.array(small) / (width, height)  # x, y: sides are whole numbers, so that each axis has its own
+    linear = matrix[:, :2] / ratio
+    offset = matrix[:, 2] + linear @ (0.5 - 0.5 * ratio)
+    return cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.column_stack([linear, offset])
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

@@ -169,7 +169,7 @@ def degraded(
         raise DataError(f"a camera makes pictures smaller: {picture.shape[:2]} does not become {size}")
     taken = camera.drawn(draw)
     light = _exposed(LINEAR[picture], height, width, taken, draw.uniform(0, np.pi))
-    light *= taken["gain"] * np.array([taken["red"], taken["green"], taken["blue"]], np.float32)
+    light = light * taken["gain"] * np.array([taken["red"], taken["green"], taken["blue"]], np.float32)
     noise = np.sqrt(taken["shot"] * light + taken["read"] ** 2, dtype=np.float32)
     light += noise * draw.standard_normal(light.shape, np.float32)
     shown = np.clip(light, 0, 1) ** np.float32(1 / taken["gamma"]) * 255 + 0.5
@@ -209,8 +209,8 @@ def tight(images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         inside = np.zeros((FACE_SIZE, FACE_SIZE), np.uint8)
         cv2.fillConvexPoly(inside, np.rint(corners).astype(np.int32), 1)
         middle, turn, size = ((FACE_SIZE - 1) / 2, (FACE_SIZE - 1) / 2), draw.normal(0, 3), np.exp(draw.normal(0, 0.04))
-        matrix = cv2.getRotationMatrix2D(middle, turn, size)
-        matrix[:, 2] += draw.normal(0, 2.5, 2)
+        matrix = np.asarray(cv2.getRotationMatrix2D(middle, turn, size))
+        matrix[:, 2] = matrix[:, 2] + draw.normal(0, 2.5, 2)
         cv2.warpAffine(image * inside[..., None], matrix, (FACE_SIZE, FACE_SIZE), dst=target, flags=cv2.INTER_LINEAR)
     return result
 
@@ -238,7 +238,7 @@ def _kernel(blur: float, motion: float, direction: float) -> np.ndarray:
 
 def _compressed(picture: np.ndarray, quality: int) -> np.ndarray:
     file = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1]
+    return np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR))[..., ::-1]
 
 
 def _turned(points: np.ndarray, degrees: float) -> np.ndarray:

@@ -114,6 +114,13 @@ def _parser() -> argparse.ArgumentParser:
     aligned.add_argument("--model", type=Path, metavar="FILE", help="YuNet's ONNX file")
     aligned.add_argument("--score", type=float, default=0.6, help="the least score of a face (default 0.6)")
     aligned.add_argument("--preset", default="", help="of the landmark network (default $RIFR_PRESET, else mini)")
+    aligned.add_argument(
+        "--on-missing",
+        choices=["leave-out", "crop", "refuse"],
+        default="leave-out",
+        help="a picture without a face: leave it out (default), crop its centre, or end with an error; all are listed in "
+        "OUT-unaligned.csv",
+    )
     aligned.set_defaults(run=_align)
 
     batch = commands.add_parser("batch", help="a chapter over a grid of parameters, on all cores or on a cluster")
@@ -273,18 +280,21 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _align(options: argparse.Namespace) -> None:
-    from rifr import detectors, landmarks
+    from rifr import detectors, folder_alignment, landmarks
 
+    find: folder_alignment.Find
     if options.detector == "landmarks":
-        find = landmarks.fit(options.preset).finder()
+        run = landmarks.fit(options.preset)
+        find, key = run.finder(), run.key
     elif options.model:
-        find = detectors.Yunet(options.model, options.score).main_landmarks
+        yunet = detectors.Yunet(options.model, options.score)
+        find, key = yunet.main_landmarks, yunet.key
     else:
         raise ValueError(
             "--detector yunet needs its ONNX file: give --model FILE, or take --detector landmarks for "
             "pictures that are one face each."
         )
-    print(detectors.align_folder(options.folder, options.out, find))
+    print(folder_alignment.align_folder(options.folder, options.out, find, key, options.on_missing))
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -104,6 +104,48 @@ def test_an_enlarged_face_is_bicubic():
     assert np.abs(found - expected)[6:-6, 6:-6].max() <= 3  # the warp keeps places to a 32nd of a pixel
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.4])
+def test_a_face_much_larger_than_its_result_is_averaged_over_area(turn):
+    # Each pixel of the result covers about 5.5 x 5.5 of the picture's: the mean over 11 x 11 places of that square.
+    scale, side = 0.18, 700
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) / scale
+    points = (TEMPLATE - 55.5) @ rotation.T + (side - 1) / 2
+    picture = np.random.default_rng(4).integers(0, 256, (side, side, 3), np.uint8)
+    offsets = (np.arange(11) + 0.5) / 11 - 0.5
+    expected = np.full((112, 112), np.nan)
+    for row in range(0, 112, 3):
+        for column in range(0, 112, 3):
+            x, y = np.meshgrid(column + offsets - 55.5, row + offsets - 55.5)
+            x, y = rotation @ np.stack([x.ravel(), y.ravel()]) + (side - 1) / 2
+            inside = (x >= 0) & (x <= side - 1) & (y >= 0) & (y <= side - 1)
+            x, y = np.rint(x[inside]).astype(int), np.rint(y[inside]).astype(int)
+            expected[row, column] = picture[y, x, 0].mean() if inside.all() else np.nan
+    found = align.face(picture, points)[..., 0].astype(float)
+    known = np.isfinite(expected)
+    assert known.sum() > 1000
+    # Noise of 74 levels; four neighbours alone would keep about half of it.
+    assert found[known].std() < 1.3 * expected[known].std() < 20
+    if turn == 0:
+        assert np.corrcoef(found[known], expected[known])[0, 1] > 0.7
+
+
+def test_fine_checks_become_grey_not_false_patterns():
+    checks = np.kron(np.indices((300, 300)).sum(axis=0) % 2, np.ones((2, 2)))[..., None].repeat(3, axis=2)
+    picture = (255 * checks).astype(np.uint8)
+    found = align.face(picture, TEMPLATE * 4.7 + 30).astype(int)
+    assert np.abs(found[5:-5, 5:-5] - 127).max() < 45 and found.std() < 20
+    assert np.abs(align.resized(picture).astype(int) - 127).max() < 40
+
+
+def test_a_reduced_face_lies_where_the_unreduced_one_lies():
+    smooth = cv2.resize(np.random.default_rng(5).integers(0, 256, (9, 7, 3), np.uint8), (701, 903))
+    points = TEMPLATE * 4.3 + [60, 130]
+    matrix = cv2.estimateAffinePartial2D(points, TEMPLATE, method=cv2.LMEDS)[0]
+    direct = cv2.warpAffine(smooth, matrix, (112, 112), flags=cv2.INTER_LINEAR)
+    difference = np.abs(align.face(smooth, points).astype(int) - direct)[2:-2, 2:-2]
+    assert difference.mean() < 0.6 and difference.max() <= 6  # half a pixel off would be two levels
+
+
 @pytest.mark.parametrize(
     "points, word",
     [

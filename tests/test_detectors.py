@@ -1,29 +1,20 @@
-"""YuNet's faces, whose picture it is, and folders aligned file by file."""
+"""YuNet's faces, at any size of picture, and whose picture it is."""
 
 import os
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from rifr import align, cli, detectors
-from rifr.align import TEMPLATE
 from rifr.detectors import Detection
 from rifr.evaluation import embed
-from rifr.readers import folder
+from rifr.readers.images import decode
 
 
 def detection(x, y, width, height, score=0.9):
     return Detection(np.array([x, y, width, height], float), np.zeros((5, 2)), score)
-
-
-def picture_folder(root, **people):
-    for name, count in people.items():
-        (root / name).mkdir(parents=True)
-        for i in range(count):
-            noise = np.random.default_rng([ord(name[0]), i]).integers(0, 256, (150, 140, 3), np.uint8)
-            Image.fromarray(noise).save(root / name / f"{i}.jpg")
-    return root
 
 
 def test_the_main_face_is_the_largest_and_of_equals_the_one_in_the_middle():
@@ -34,51 +25,6 @@ def test_the_main_face_is_the_largest_and_of_equals_the_one_in_the_middle():
     assert detectors.main_face([], (100, 100)) is None
 
 
-def test_a_folder_is_aligned_file_by_file_and_what_fails_is_named(tmp_path):
-    source = picture_folder(tmp_path / "in", Ada=2, Bea=2)
-    (source / "Bea" / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
-    nobody = np.asarray(Image.open(source / "Bea" / "1.jpg"))
-
-    def find(picture):
-        return None if np.array_equal(picture, nobody) else TEMPLATE + 10
-
-    done = detectors.align_folder(source, tmp_path / "out", find, progress=False)
-    assert (done.aligned, done.not_found, done.unreadable) == (3, ["Bea/1.jpg"], ["Bea/broken.jpg"])
-    assert "Bea/1.jpg" in str(done) and "broken.jpg" in str(done) and "3 faces aligned" in str(done)
-    written = np.asarray(Image.open(tmp_path / "out" / "Ada" / "0.png"))
-    expected = align.face(np.asarray(Image.open(source / "Ada" / "0.jpg")), TEMPLATE + 10)
-    assert np.array_equal(written, expected)
-    assert len(folder.read(tmp_path / "out", tmp_path / "pack", progress=False)) == 3
-
-
-def test_an_interrupted_run_goes_on_and_keeps_what_is_there(tmp_path):
-    source, seen = picture_folder(tmp_path / "in", Ada=3), []
-
-    def stops(picture):
-        seen.append(1)
-        if len(seen) == 2:
-            raise KeyboardInterrupt
-        return TEMPLATE
-
-    with pytest.raises(KeyboardInterrupt):
-        detectors.align_folder(source, tmp_path / "out", stops, progress=False)
-    done = detectors.align_folder(source, tmp_path / "out", lambda picture: TEMPLATE, progress=False)
-    assert (done.kept, done.aligned) == (1, 2) and "1 kept from before" in str(done)
-    assert sorted(path.name for path in (tmp_path / "out" / "Ada").iterdir()) == ["0.png", "1.png", "2.png"]
-
-
-def test_what_cannot_be_aligned_is_refused_with_the_remedy(tmp_path):
-    with pytest.raises(FileNotFoundError, match="folder for each person"):
-        detectors.align_folder(tmp_path / "none", tmp_path / "out", lambda picture: TEMPLATE)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no pictures"):
-        detectors.align_folder(tmp_path / "empty", tmp_path / "out", lambda picture: TEMPLATE)
-    source = picture_folder(tmp_path / "in", Ada=1)
-    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(source / "Ada" / "0.png")
-    with pytest.raises(ValueError, match="rename one"):
-        detectors.align_folder(source, tmp_path / "out", lambda picture: TEMPLATE)
-
-
 def test_a_file_that_is_no_detector_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="ONNX file"):
         detectors.Yunet(tmp_path / "none.onnx")
@@ -86,18 +32,12 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no.onnx is no"):
         detectors.Yunet(tmp_path / "no.onnx")
     with pytest.raises(ValueError, match="between 0 and 1"):
-        detectors.Yunet(tmp_path / "no.onnx", least=2)
+        detectors.Yunet(tmp_path / "no.onnx", score_threshold=2)
 
 
 def test_a_network_that_is_no_face_detector_is_refused(real_data):
     with pytest.raises(ValueError, match="no face detector"):
         detectors.Yunet(real_data / "models" / "mobilefacenet.onnx")
-
-
-def test_the_command_says_what_is_missing(tmp_path, capsys):
-    source = picture_folder(tmp_path / "in", Ada=1)
-    assert cli.main(["align", str(source), str(tmp_path / "out")]) != 0
-    assert "--model FILE" in capsys.readouterr().err
 
 
 def test_real_photos_are_aligned_as_the_set_itself_is(real_data, tmp_path, capfd):
@@ -125,3 +65,54 @@ def test_real_photos_are_aligned_as_the_set_itself_is(real_data, tmp_path, capfd
     first, second = (embed.embed(model, images, progress=False) for images in (ours, theirs))
     cosine = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
     assert len(pairs) > 10 and np.median(cosine) > 0.9 and cosine.min() > 0.5
+
+
+def cosines(first, second):
+    return (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+
+
+@pytest.fixture
+def yunet(real_data):
+    return detectors.Yunet(real_data / "models" / "yunet_n_dynamic.onnx")
+
+
+def photos(real_data, count):
+    people = sorted((real_data / "lfw_raw").iterdir())
+    return [decode(sorted(person.iterdir())[0]) for person in people[:: len(people) // count][:count]]
+
+
+def test_a_face_that_fills_a_large_photo_is_found_as_in_a_small_one(real_data, yunet):
+    originals, larger = photos(real_data, 6), []
+    for picture in originals:
+        picture = cv2.resize(picture, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
+        larger.append(align.face(picture, yunet.main_landmarks(picture)))
+    small = [align.face(picture, yunet.main_landmarks(picture)) for picture in originals]
+    model = real_data / "models" / "mobilefacenet.onnx"
+    first, second = (embed.embed(model, np.stack(faces), progress=False) for faces in (small, larger))
+    assert cosines(first, second).min() > 0.9
+
+
+def test_a_small_face_in_a_large_photo_is_found_too(real_data, yunet):
+    picture = photos(real_data, 1)[0]
+    expected = yunet.main_landmarks(picture)
+    scale = 0.2  # a face of about 20 px in 3,000: 4 px at the size that is searched first
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    large = np.full((2000, 3000, 3), 90, np.uint8)
+    large[700 : 700 + len(small), 1900 : 1900 + small.shape[1]] = small
+    landmarks = yunet.main_landmarks(large)
+    assert np.abs(landmarks - (expected + 0.5) * scale + 0.5 - [1900, 700]).max() < 2
+
+
+def test_boxes_and_landmarks_are_in_the_pixels_of_the_picture_that_was_given(real_data, yunet):
+    picture = photos(real_data, 1)[0]
+    larger = cv2.resize(picture, (2000, 1700), interpolation=cv2.INTER_CUBIC)
+    ratio = np.array([2000 / picture.shape[1], 1700 / picture.shape[0]])
+    one, other = (detectors.main_face(yunet(image), image.shape[:2]) for image in (picture, larger))
+    width = one.box[2]
+    assert np.abs(other.landmarks / ratio - one.landmarks).max() < 0.1 * width
+    assert np.abs(other.box / np.tile(ratio, 2) - one.box).max() < 0.2 * width
+
+
+def test_the_key_of_a_detector_follows_its_threshold_and_its_file(real_data, yunet):
+    model = real_data / "models" / "yunet_n_dynamic.onnx"
+    assert detectors.Yunet(model).key == yunet.key != detectors.Yunet(model, 0.7).key

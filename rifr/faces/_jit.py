@@ -1,7 +1,8 @@
 """Compiling to machine code, kept between runs for exactly the sources that it was made from.
 
 numba keeps a compiled function for as long as the function's own file does not change, also when a function that it
-calls changes in another file. The folder of kept code is therefore named after all files of the package.
+calls changes in another file. The folder of kept code is therefore named after all files of the package, and
+after the file of the function that it shares with `rifr.align`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from numba import config, njit
 
 
 def folder() -> Path:
-    """Where compiled code is kept: in the user's cache, by a digest of the package's files."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    """Where compiled code is kept: in the user's cache, by a digest of these files."""
+    package = Path(__file__).parent
+    files = [*sorted(package.glob("*.py")), package.parent / "similarity.py"]
     digest = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).hexdigest()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rifr" / "numba" / digest[:12]
 
 
 _FOLDER = str(folder())
 REORDER = {"contract", "reassoc", "arcp", "afn", "nsz"}
-"""LLVM's leave to compute faster what is the same in real numbers; infinities and NaN keep their meaning."""
+"""What the compiler may reorder, as it is the same in real numbers; infinities and NaN keep their meaning."""
 
 
 def compiled(function: Callable) -> Callable:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from rifr import packs, storage
+from rifr import packs, similarity, storage
 from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.faces import (
     capture,
@@ -160,7 +160,18 @@ def _threads(number: int | None) -> Iterator[ThreadPoolExecutor]:
 def sources() -> str:
     """The digest of the code that determines the pixels."""
     return storage.sources_digest(
-        capture, hair_mesh, head, identity, lighting, occluders, photograph, projection, rasterizer, textures, vertices
+        capture,
+        hair_mesh,
+        head,
+        identity,
+        lighting,
+        occluders,
+        photograph,
+        projection,
+        rasterizer,
+        similarity,
+        textures,
+        vertices,
     )
 
 

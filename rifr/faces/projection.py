@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rifr.faces._jit import compiled
+from rifr.similarity import least_squares
 
 SAMPLES = 2
 """Samples along each side of a pixel."""
@@ -38,25 +39,8 @@ def to_camera(points, turn, distance, out):
         out[v, 2] = turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z
 
 
-@compiled
-def similarity(source, target):
-    """(a, b, tx, ty) of the map x' = a x - b y + tx, y' = b x + a y + ty that takes points (n, 2) closest to others."""
-    n = source.shape[0]
-    mx, my, nx, ny = 0.0, 0.0, 0.0, 0.0
-    for i in range(n):
-        mx += source[i, 0] / n
-        my += source[i, 1] / n
-        nx += target[i, 0] / n
-        ny += target[i, 1] / n
-    dot, cross, square = 0.0, 0.0, 0.0
-    for i in range(n):
-        x, y = source[i, 0] - mx, source[i, 1] - my
-        u, v = target[i, 0] - nx, target[i, 1] - ny
-        dot += x * u + y * v
-        cross += x * v - y * u
-        square += x * x + y * y
-    a, b = dot / square, cross / square
-    return a, b, nx - a * mx + b * my, ny - b * mx - a * my
+similarity = compiled(least_squares)
+"""(a, b, tx, ty) of the similarity that takes points (n, 2) closest to others, as `rifr.align` fits it."""
 
 
 @compiled
