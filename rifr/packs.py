@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import json
 import platform
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ import numpy as np
 import rifr
 from rifr import storage
 from rifr.align import FACE_SIZE
+from rifr.errors import DataError
 
 PART = 1024
 """Images written at a time."""
@@ -39,7 +43,7 @@ class FacePack:
     manifest    source, licence, spec, checksums and versions
     """
 
-    images: np.ndarray
+    images: np.ndarray | Rows
     identities: np.ndarray
     landmarks: np.ndarray | None = None
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
@@ -123,7 +127,10 @@ class FacePack:
         attributes = {name: np.asarray(values) for name, values in (attributes or {}).items()}
         with storage.atomic_directory(path) as folder:
             _stream_images(folder / "images.npy", images, (len(identities), _side(spec)), str(path))
-            arrays = {"identities": identities, **{f"attribute.{name}": array for name, array in attributes.items()}}
+            arrays: dict[str, Any] = {
+                "identities": identities,
+                **{f"attribute.{name}": array for name, array in attributes.items()},
+            }
             if landmarks is not None:
                 arrays["landmarks"] = landmarks
             np.savez_compressed(folder / "people.npz", **arrays)
@@ -199,7 +206,9 @@ class Rows:
 
     def __init__(self, images: np.ndarray | Rows, which: np.ndarray):
         self._images, self._which = images, which
-        self.dtype, self.shape, self.ndim = images.dtype, (len(which), *images.shape[1:]), images.ndim
+        self.dtype: np.dtype = images.dtype
+        self.shape: tuple[int, ...] = (len(which), *images.shape[1:])
+        self.ndim: int = images.ndim
 
     def __len__(self) -> int:
         return len(self._which)
@@ -230,17 +239,63 @@ def found(path: Path, made_by: dict[str, Any]) -> FacePack | None:
     return pack if pack.manifest.get("spec", {}) | made_by == pack.manifest["spec"] else None
 
 
-def require_disjoint(**packs: FacePack) -> None:
-    """Refuse people who are in two of the packs: `require_disjoint(train=..., probes=..., distractors=...)`."""
-    names = list(packs)
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            both = sorted(set(packs[first].people) & set(packs[second].people))
-            if both:
-                shown = ", ".join(both[:10]) + (f" and {len(both) - 10} more" if len(both) > 10 else "")
-                raise ValueError(
-                    f"{len(both)} people are in {first} and in {second}: {shown}. Exclude them from one of the two."
-                )
+def name_key(name: str) -> str:
+    """A person's name as it is compared: "Alec Baldwin", "alec_baldwin" and "ALEC-BALDWIN" are one, and so are "José"
+    and "Jose", 007 and 7."""
+    if name.isdecimal():
+        return str(int(name))
+    letters = (sign for sign in unicodedata.normalize("NFKD", name) if not unicodedata.combining(sign))
+    words = re.sub(r"[\W_]+", " ", "".join(letters).casefold()).strip()
+    return words or name
+
+
+def naming(identities: Iterable[str]) -> str:
+    """What identities are: "names", "label numbers", or what stands before the colon of all ("megaface:...")."""
+    identities = list(identities)
+    if all(identity.isdecimal() for identity in identities):
+        return "label numbers"
+    prefixes = {identity.partition(":")[0] if ":" in identity else "" for identity in identities}
+    prefix = prefixes.pop() if len(prefixes) == 1 else ""
+    return f"identities of {prefix}" if prefix else "names"
+
+
+def require_disjoint(**packs: FacePack) -> str:
+    """Refuse people who are in two of the packs: `require_disjoint(train=..., probes=..., distractors=...)`.
+
+    Returns
+    -------
+    str
+        What was compared: names and label numbers say nothing of one another, so of packs that differ in this nothing
+        is claimed.
+
+    Raises
+    ------
+    DataError
+        With the people who are in two packs, however their names are spelled.
+    """
+    people = {split: {name_key(name): name for name in pack.people} for split, pack in packs.items()}
+    kinds = {split: naming(pack.people) for split, pack in packs.items()}
+    compared, unlike = [], []
+    for first, second in combinations(packs, 2):
+        if kinds[first] != kinds[second]:
+            unlike.append(
+                f"The people of {first} go by {kinds[first]} and those of {second} by {kinds[second]}: they cannot be "
+                "compared, so that a person may be in both."
+            )
+            continue
+        both = sorted(people[first].keys() & people[second].keys())
+        if both:
+            names = [people[second][key] for key in both]
+            shown = ", ".join(names[:10]) + (f" and {len(both) - 10} more" if len(both) > 10 else "")
+            raise DataError(
+                f"{len(both)} people are in {first} and in {second}: {shown}. Exclude them from one of the two."
+            )
+        kind = {"names": "name", "label numbers": "label number"}.get(kinds[first], "identity")
+        compared.append(f"No {kind} is in both {first} and {second}.")
+    if len(set(kinds.values())) == 1 and len(packs) > 2:
+        kind = compared[0].split(" is in ")[0]
+        return f"{kind} is in two of {', '.join(list(packs)[:-1])} and {list(packs)[-1]}."
+    return " ".join(compared + unlike)
 
 
 def _side(spec: dict[str, Any] | None) -> int:

@@ -163,7 +163,8 @@ def _faces(
         keep = np.array([name not in known for name in distractors.identities])
         pair = probes, distractors if keep.all() else distractors.take(keep)
     else:
-        pair = splits.probe_splits(probes, distractors, progress)
+        found = splits.probe_splits(probes, distractors, progress)
+        pair = found.probes, found.distractors
     packs.require_disjoint(probes=pair[0], distractors=pair[1])
     return pair, sorted(people & set(pair[0].people))
 

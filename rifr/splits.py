@@ -1,85 +1,160 @@
-"""The faces of one experiment: people to train on, probes, distractors. Nobody is in two of them."""
+"""The three splits of one experiment: people to train on, probes, distractors. Nobody is in two of them.
+
+People are compared by their names, however these are spelled (`packs.name_key`). Where one split has names and another
+label numbers, nothing can be compared, and the splits say so (`FaceSplits.comparison`); who is in both can then be given
+as a list (`exclude`).
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from rifr import faces as rendered
 from rifr import packs, presets, storage
+from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import folder as folder_reader
 
-FEWEST_TO_TRAIN = 5
-"""Images that a person in a folder must have to be trained on."""
+__all__ = ["FaceSplits", "LeftOut", "ProbeSplits", "face_splits", "probe_splits", "rendered_pack"]
+
+MIN_IMAGES_TO_TRAIN = 5
+"""Images that a person in a folder or pack must have to be trained on."""
+MIN_IMAGES_OF_PROBE = 2
+"""Each photo of a probe person is searched for in a gallery that holds another one."""
+PROBES, TRAINED = "people who are probes", "people who are trained on"
+LISTED = "people on the list to leave out"
+UNUSABLE = "files that cannot be used"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a split does not take of the faces that were given: why, whom, and how many images."""
+
+    split: str
+    reason: str
+    names: tuple[str, ...]
+    images: int
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.names[:10]) + (f" and {len(self.names) - 10} more" if len(self.names) > 10 else "")
+        return f"{self.split}: {self.images:,} images left out ({self.reason}): {shown}"
 
 
 @dataclass(frozen=True)
 class FaceSplits:
-    """train: several images of each of K people; probes: several of each; distractors: people with one image each.
+    """train: several images of each of K people; probes: several of each; distractors: one image of each person.
 
-    `excluded` names the probe people who were left out of the other two.
+    `left_out` says, split by split and with names, what was given and not taken.
     """
 
     train: FacePack
     probes: FacePack
     distractors: FacePack
-    excluded: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
-    def describe(self) -> str:
-        """One sentence for captions: what the faces are and how many."""
-        return (
-            f"{self.train.manifest['source']}: {len(self.train):,} images of {len(self.train.people):,} people to "
-            f"train on; {len(self.probes):,} probes of {len(self.probes.people)} people among "
-            f"{len(self.distractors):,} distractors"
-        )
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """The people who were left out of training or of the distractors because they are in another split."""
+        return _in_another_split(self.left_out)
+
+    @property
+    def comparison(self) -> str:
+        """A sentence: whose names were compared, and whose cannot be (`packs.require_disjoint`)."""
+        return packs.require_disjoint(train=self.train, probes=self.probes, distractors=self.distractors)
+
+
+@dataclass(frozen=True)
+class ProbeSplits:
+    """Probes and distractors for an embedder that is trained already, and what was given and not taken."""
+
+    probes: FacePack
+    distractors: FacePack
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """The people who were left out of the distractors because they are probes or on a list of such people."""
+        return _in_another_split(self.left_out)
+
+    @property
+    def comparison(self) -> str:
+        """A sentence: whether the names were compared or cannot be."""
+        return packs.require_disjoint(probes=self.probes, distractors=self.distractors)
 
 
 def face_splits(
     preset: str | Preset = "",
     seed: int = 0,
-    train_faces: str = "",
-    probe_faces: str = "",
-    distractor_faces: str = "",
+    train_faces: str | Path = "",
+    probe_faces: str | Path = "",
+    distractor_faces: str | Path = "",
     progress: bool = True,
+    exclude: str | Path | Iterable[str] = (),
 ) -> FaceSplits:
     """The three packs of an experiment, found in the store or made.
 
-    Without folders, the preset's rendered people. A folder holds a folder per person of aligned 112x112 images, or is
-    itself a face pack. From folders: to train on, people with at least 5 images; as probes, all people with at least
-    two; as distractors, people with a single one. Probe people are left out of the other two. Raises ValueError when
-    nobody is left, or when only some of the three are given.
+    Parameters
+    ----------
+    preset, seed
+        Sizes and seed of the rendered people, where no folders are given.
+    train_faces, probe_faces, distractor_faces : str or Path
+        All three or none. Each holds a folder per person of aligned 112x112 images, or is a face pack; the same rules
+        hold for both: people with at least 5 images are trained on, people with at least two are probes, and of each
+        other person the first image is a distractor. Probe people are left out of the other two, and people to train
+        on of the distractors.
+    progress : bool
+        Show progress bars.
+    exclude : file or iterable of str
+        People to leave out of training and distractors besides, because they are probes under another name: a list, or
+        a text file with a name or label number a line.
+
+    Raises
+    ------
+    SettingError
+        When only some of the three are given.
+    DataError
+        When nobody is left in a split, or nobody on the list of `exclude` is there.
     """
     preset = presets.get(preset)
     given = {"train_faces": train_faces, "probe_faces": probe_faces, "distractor_faces": distractor_faces}
-    if any(given.values()) and not all(given.values()):
+    if any(given.values()):
         missing = [name for name, value in given.items() if not value]
-        raise ValueError(f"real faces need all three folders; not given: {', '.join(missing)}.")
-    if all(given.values()):
-        return _from_folders(*map(Path, given.values()), progress)
+        if missing:
+            raise SettingError(f"real faces need all three folders; not given: {', '.join(missing)}.")
+        return _given_splits(Path(train_faces), Path(probe_faces), Path(distractor_faces), exclude, progress)
     sizes = {
         "train": (preset.train_people, preset.train_images),
         "probe": (preset.probe_people, preset.probe_images),
         "distractor": (preset.distractor_people, 1),
     }
-    made = FaceSplits(
-        *(
-            rendered_pack(rendered.RenderSpec(split, people, images, seed=seed), progress)
-            for split, (people, images) in sizes.items()
-        )
+    train, probes, distractors = (
+        rendered_pack(rendered.RenderSpec(split, people, images, seed=seed), progress)
+        for split, (people, images) in sizes.items()
     )
-    packs.require_disjoint(train=made.train, probes=made.probes, distractors=made.distractors)
-    return made
+    packs.require_disjoint(train=train, probes=probes, distractors=distractors)
+    return FaceSplits(train, probes, distractors)
 
 
 def probe_splits(
-    probe_faces: str | Path, distractor_faces: str | Path, progress: bool = True
-) -> tuple[FacePack, FacePack]:
-    """Probes and distractors from folders (or packs), for scoring an embedder that is trained already."""
-    probes = _folder_pack(Path(probe_faces), {"fewest": 2}, progress)
-    return probes, _folder_pack(Path(distractor_faces), {"most": 1, "exclude": probes.people}, progress)
+    probes: str | Path | FacePack,
+    distractors: str | Path | FacePack,
+    progress: bool = True,
+    exclude: str | Path | Iterable[str] = (),
+) -> ProbeSplits:
+    """Probes and distractors from folders or packs, by the rules of `face_splits`, for an embedder trained already."""
+    listed = _listed(exclude)
+    probe_pack, left_out = _select("probes", probes, {}, MIN_IMAGES_OF_PROBE, None, progress)
+    leave = {PROBES: probe_pack.people, LISTED: listed}
+    others, left_out_of_others = _select("distractors", distractors, leave, 1, 1, progress)
+    _require_listed(listed, left_out_of_others)
+    return ProbeSplits(probe_pack, others, (*left_out, *left_out_of_others))
 
 
 def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
@@ -89,29 +164,110 @@ def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
     return rendered.render(spec, path, progress=progress and sys.stderr.isatty())  # a notebook is none
 
 
-def _from_folders(train: Path, probe: Path, distractor: Path, progress: bool) -> FaceSplits:
-    probes = _folder_pack(probe, {"fewest": 2}, progress)
-    train_pack = _folder_pack(train, {"fewest": FEWEST_TO_TRAIN, "exclude": probes.people}, progress)
-    distractors = _folder_pack(
-        distractor, {"most": 1, "exclude": sorted({*probes.people, *train_pack.people})}, progress
-    )
-    made = FaceSplits(train_pack, probes, distractors)
-    left_out = {name for pack in (train_pack, distractors) for name in pack.manifest["spec"].get("excluded", [])}
-    packs.require_disjoint(train=made.train, probes=made.probes, distractors=made.distractors)
-    return FaceSplits(train_pack, probes, distractors, tuple(sorted(left_out & set(probes.people))))
+def _given_splits(
+    train: Path, probes: Path, distractors: Path, exclude: str | Path | Iterable[str], progress: bool
+) -> FaceSplits:
+    listed = _listed(exclude)
+    probe_pack, left_out = _select("probes", probes, {}, MIN_IMAGES_OF_PROBE, None, progress)
+    leave = {PROBES: probe_pack.people, LISTED: listed}
+    train_pack, left_out_of_train = _select("train", train, leave, MIN_IMAGES_TO_TRAIN, None, progress)
+    leave = {TRAINED: train_pack.people, **leave}
+    others, left_out_of_others = _select("distractors", distractors, leave, 1, 1, progress)
+    left_out += left_out_of_train + left_out_of_others
+    _require_listed(listed, left_out)
+    return FaceSplits(_on_disk(train_pack), probe_pack, others, tuple(left_out))
 
 
-def _folder_pack(folder: Path, options: dict, progress: bool) -> FacePack:
-    if (folder / "manifest.json").exists():
-        pack = FacePack.open(folder)
-        keep = [name not in options.get("exclude", ()) for name in pack.identities]
-        return pack if all(keep) else pack.take(keep)
-    listing = sorted(
-        (str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns) for file in folder.glob("*/*")
-    )
-    key = storage.digest(str(folder.resolve()), listing, options, storage.sources_digest(folder_reader))
-    path = storage.root() / "packs" / f"folder-{folder.name}-{key[:12]}"
+def _select(
+    split: str,
+    given: str | Path | FacePack,
+    leave: dict[str, list[str]],
+    min_images: int,
+    max_images: int | None,
+    progress: bool,
+) -> tuple[FacePack, list[LeftOut]]:
+    """The part of a folder or pack that a split takes, and what it does not take.
+
+    `leave` has the names of people to leave out, by the reason for it (the last reason counts). Of the other people,
+    those with at least `min_images` images are taken, with their first `max_images`.
+    """
+    pack = given if isinstance(given, FacePack) else _opened(Path(given), progress)
+    people, person, count = np.unique(pack.identities, return_inverse=True, return_counts=True)
+    keys = [packs.name_key(name) for name in people.tolist()]
+    few = f"people with fewer than {min_images} images"
+    reasons = np.where(count < min_images, few, "").astype(object)
+    for reason, names in leave.items():
+        excluded = {packs.name_key(name) for name in names}
+        reasons[[key in excluded for key in keys]] = reason
+    left_out = [
+        LeftOut(split, reason, tuple(people[reasons == reason].tolist()), int(count[reasons == reason].sum()))
+        for reason in (*leave, few)
+        if (reasons == reason).any()
+    ]
+    keep = reasons[person] == ""
+    if max_images is not None:
+        order = np.argsort(person, kind="stable")
+        place = np.empty(len(person), np.int64)  # of each image among those of its person
+        place[order] = np.arange(len(person)) - np.repeat(np.cumsum(count) - count, count)
+        extra = keep & (place >= max_images)
+        if extra.any():
+            several = tuple(np.unique(pack.identities[extra]).tolist())
+            left_out.append(LeftOut(split, f"beyond the first {max_images} of a person", several, int(extra.sum())))
+        keep &= ~extra
+    spec = pack.manifest.get("spec", {})
+    if spec.get("skipped"):
+        left_out.append(LeftOut(split, UNUSABLE, tuple(spec.get("skipped_files", ())), spec["skipped"]))
+    if not keep.any():
+        reasons_given = "".join(f"\n  {entry}" for entry in left_out)
+        raise DataError(
+            f"nobody is left of the {len(people)} people in {split}. People to train on have at least "
+            f"{MIN_IMAGES_TO_TRAIN} images, probe people at least {MIN_IMAGES_OF_PROBE}, distractors one, and nobody is "
+            f"in two of them.{reasons_given}"
+        )
+    return (pack if keep.all() else pack.take(keep)), left_out
+
+
+def _opened(path: Path, progress: bool) -> FacePack:
+    """The pack at `path`, or that of a folder per person."""
+    if (path / "manifest.json").exists():
+        return FacePack.open(path)
+    name = f"folder-{path.resolve().name}-{storage.digest(str(path.resolve()))[:12]}"
+    return folder_reader.read(path, storage.root() / "packs" / name, progress=progress)
+
+
+def _on_disk(pack: FacePack) -> FacePack:
+    """A part that is in memory as a pack of the store, where other processes can open it."""
+    if isinstance(pack.images, (np.memmap, packs.Rows)):
+        return pack
+    path = storage.root() / "packs" / f"part-{pack.checksum[:16]}"
     with storage.lock(path):
-        if not path.exists():
-            folder_reader.read(folder, path, progress=progress, **options)
-    return FacePack.open(path)
+        if path.exists():
+            return FacePack.open(path)
+        about: dict[str, Any] = {name: pack.manifest.get(name) for name in ("source", "licence", "spec")}
+        return FacePack.write(path, pack.images, pack.identities, pack.landmarks, pack.attributes, **about)
+
+
+def _listed(exclude: str | Path | Iterable[str]) -> list[str]:
+    """The names of a list or of the lines of a text file; what follows a # is a remark."""
+    if not isinstance(exclude, (str, Path)):
+        return list(exclude)
+    if not str(exclude):
+        return []
+    path = Path(exclude)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no list of people, a text file with a name a line: {error}") from error
+    return [name for line in lines if (name := line.partition("#")[0].strip())]
+
+
+def _require_listed(listed: list[str], left_out: list[LeftOut]) -> None:
+    if listed and not any(entry.reason == LISTED for entry in left_out):
+        raise DataError(
+            f"nobody of the {len(listed)} people on the list to leave out is in these faces ({listed[0]}, ...): "
+            "write the names as the folders or packs have them"
+        )
+
+
+def _in_another_split(left_out: Iterable[LeftOut]) -> tuple[str, ...]:
+    return tuple(sorted({name for entry in left_out if entry.reason in (PROBES, LISTED) for name in entry.names}))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rifr import packs
-from rifr.packs import FacePack, require_disjoint
+from rifr.errors import DataError
+from rifr.packs import FacePack, name_key, naming, require_disjoint
 from tests.helpers import easy_faces
 
 TERMS = {"source": "made by a test", "licence": "CC0"}
@@ -88,8 +89,35 @@ def test_a_part_keeps_what_belongs_to_its_images(tmp_path):
 def test_people_in_two_packs_are_named(tmp_path):
     first = FacePack.write(tmp_path / "1", some_faces(2), ["ann", "bob"], **TERMS)
     second = FacePack.write(tmp_path / "2", some_faces(2), ["bob", "cyd"], **TERMS)
-    with pytest.raises(ValueError, match="1 people are in train and in probes: bob"):
+    with pytest.raises(DataError, match="train .* probes: bob"):
         require_disjoint(train=first, probes=second)
+    third = FacePack.write(tmp_path / "3", some_faces(2), ["Bob!", "dan"], **TERMS)
+    with pytest.raises(DataError, match="train .* others: Bob!"):
+        require_disjoint(train=first, others=third)
+
+
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        ("Alec Baldwin", "alec_baldwin", True),
+        ("Jose\u0301 Pérez", "jose-perez", True),
+        ("Straße", "STRASSE", True),
+        ("000123", "123", True),
+        ("000123", "1230", False),
+        ("train-1-12", "train-11-2", False),
+        ("王芳", "王方", False),
+        ("🙂", "🙃", False),
+        ("Ann", "Anne", False),
+    ],
+)
+def test_names_are_compared_however_they_are_spelled(one, other, same):
+    assert (name_key(one) == name_key(other)) == same
+
+
+def test_what_identities_are_is_read_from_all_of_them():
+    assert naming(["000123", "7"]) == "label numbers"
+    assert naming(["000123", "Ann"]) == naming(["Ann", "megaface:a/b.jpg"]) == "names"
+    assert naming(["megaface:a/b.jpg", "megaface:c"]) == "identities of megaface"
 
 
 def test_the_manifest_is_plain_json(tmp_path):

@@ -105,7 +105,8 @@ def test_several_embedders_stand_side_by_side_and_the_table_is_that_of_results(f
         preset=PLAN,
         progress=False,
     )
-    pair = splits.probe_splits(folders / "probes", folders / "crowd", progress=False)
+    found = splits.probe_splits(folders / "probes", folders / "crowd", progress=False)
+    pair = found.probes, found.distractors
     expected = results.identify({"mine": mine, "net": embed.Onnx(folders / "net.onnx")}, pair, PLAN, (112, 16), False)
     table = expected.table().rename(columns={"rank1": "value"})
     pd.testing.assert_frame_equal(score.table[table.columns], table, check_dtype=False)
@@ -219,7 +220,8 @@ def test_figures_are_written_one_a_measure(folders):
 
 
 def score_side(folders, width):
-    probes, crowd = splits.probe_splits(folders / "probes", folders / "crowd", progress=False)
+    found = splits.probe_splits(folders / "probes", folders / "crowd", progress=False)
+    probes, crowd = found.probes, found.distractors
     return by_hand(probes, width), probes.identities, by_hand(crowd, width)
 
 

@@ -2,27 +2,104 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rifr import presets, splits
+from rifr.errors import DataError, SettingError
+from rifr.readers import folder
+from rifr.report.text import recognition
 from tests.helpers import person
 
+CROWD = {"Ann": 6, "Bob": 7, "Cyd": 1, "Dan": 1, "Eve": 3, "Fay": 6}
 
-def test_folders_give_three_groups_and_overlaps_are_named(tmp_path, store_folder):
-    for name, photos in [("Ann", 6), ("Bob", 7), ("Cyd", 1), ("Dan", 1), ("Eve", 3), ("Fay", 6)]:
-        person(tmp_path / "crowd", name, photos)
-    for name in ("Bob", "Cyd", "Gus"):
-        person(tmp_path / "probes", name, 2)
-    crowd, probes = str(tmp_path / "crowd"), str(tmp_path / "probes")
+
+@pytest.fixture(params=["folders", "packs"])
+def given(request, tmp_path, store_folder):
+    """Writes people as a folder of folders, or as a pack made from it; returns the path."""
+
+    def write(name, people):
+        for person_name, photos in people.items():
+            person(tmp_path / name, person_name, photos)
+        if request.param == "folders":
+            return str(tmp_path / name)
+        folder.read(tmp_path / name, tmp_path / f"{name}.pack", progress=False)
+        return str(tmp_path / f"{name}.pack")
+
+    return write
+
+
+def reasons(splits_):
+    return {(entry.split, entry.reason): (entry.names, entry.images) for entry in splits_.left_out}
+
+
+def test_folders_and_packs_give_three_splits_by_one_rule_and_name_whom_they_leave_out(given):
+    crowd, probes = given("crowd", CROWD), given("probes", {"Bob": 2, "Cyd": 2, "Gus": 2, "Hal": 1})
     found = splits.face_splits(presets.get("smoke"), 0, crowd, probes, crowd, progress=False)
     assert found.train.people == ["Ann", "Fay"], "at least five photos, and no probe"
-    assert found.probes.people == ["Bob", "Cyd", "Gus"]
-    assert found.distractors.people == ["Dan"], "one photo, and no probe"
+    assert found.probes.people == ["Bob", "Cyd", "Gus"], "at least two photos"
+    assert found.distractors.identities.tolist() == ["Dan", "Eve"], "one photo of each, no probe, not trained on"
     assert found.excluded == ("Bob", "Cyd")
+    assert reasons(found) == {
+        ("probes", "people with fewer than 2 images"): (("Hal",), 1),
+        ("train", "people who are probes"): (("Bob", "Cyd"), 8),
+        ("train", "people with fewer than 5 images"): (("Dan", "Eve"), 4),
+        ("distractors", "people who are probes"): (("Bob", "Cyd"), 8),
+        ("distractors", "people who are trained on"): (("Ann", "Fay"), 12),
+        ("distractors", "beyond the first 1 of a person"): (("Eve",), 2),
+    }
+    said = recognition.excluded(found)
+    assert "No name is in two" in said and "Bob, Cyd" in said and "Hal" in said
+    assert runs_elsewhere(found.train), "other processes can open what is trained on"
+
+
+def runs_elsewhere(pack):
+    return isinstance(pack.images, np.memmap) and len(np.load(pack.images.filename, mmap_mode="r")) == len(pack)
+
+
+def test_one_person_under_two_spellings_is_one_person(given):
+    crowd = given("crowd", {"Alec Baldwin": 5, "José_Pérez": 5, "Ann": 5, "alec-baldwins": 1, "BEA LO": 1})
+    probes = given("probes", {"alec_baldwin": 2, "jose perez": 2, "Bea.Lo": 2})
+    found = splits.face_splits("smoke", 0, crowd, probes, crowd, progress=False)
+    assert found.train.people == ["Ann"] and found.distractors.people == ["alec-baldwins"]
+    assert found.excluded == ("Alec Baldwin", "BEA LO", "José_Pérez")
+
+
+def test_label_numbers_and_names_are_not_claimed_to_be_other_people_and_a_list_says_who_is_in_both(given, tmp_path):
+    train = given("train", {"000007": 5, "000012": 5, "000123": 5})
+    probes, crowd = given("probes", {"Bob": 2}), given("crowd", {"Cyd": 1})
+    found = splits.face_splits("smoke", 0, train, probes, crowd, progress=False)
+    said = recognition.excluded(found)
+    assert "train go by label numbers and those of probes by names: they cannot be compared" in said
+    assert "No name is in both probes and distractors" in said and "Nobody" not in said
+    (tmp_path / "both.txt").write_text("\ufeff12  # is Bob\n\n", encoding="utf-8")
+    found = splits.face_splits("smoke", 0, train, probes, crowd, progress=False, exclude=tmp_path / "both.txt")
+    assert found.train.people == ["000007", "000123"] and found.excluded == ("000012",)
+    for wrong in (["000013"], tmp_path / "nowhere.txt"):
+        with pytest.raises(DataError, match="list"):
+            splits.face_splits("smoke", 0, train, probes, crowd, progress=False, exclude=wrong)
+
+
+def test_nobody_left_says_why_and_what_a_person_must_have(given):
+    probes, crowd = given("probes", {"Bob": 2, "Cyd": 2}), given("crowd", {"Bob": 1, "Cyd": 1})
+    with pytest.raises(DataError, match=r"(?s)2 people in distractors.*distractors one.*probes.*Bob, Cyd"):
+        splits.probe_splits(probes, crowd, progress=False)
+    with pytest.raises(DataError, match=r"(?s)2 people in probes.*fewer than 2 images"):
+        splits.probe_splits(crowd, probes, progress=False)
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path, store_folder):
+    person(tmp_path / "probes", "Bob", 3)
+    person(tmp_path / "crowd", "Cyd", 1)
+    (tmp_path / "probes" / "Bob" / "bad.png").write_bytes(b"no image")
+    found = splits.probe_splits(tmp_path / "probes", tmp_path / "crowd", progress=False)
+    (entry,) = found.left_out
+    assert (entry.split, entry.reason, entry.images) == ("probes", "files that cannot be used", 1)
+    assert "Bob/bad.png" in str(entry)
 
 
 def test_some_folders_are_not_enough(tmp_path):
-    with pytest.raises(ValueError, match="not given: probe_faces, distractor_faces"):
+    with pytest.raises(SettingError, match="probe_faces, distractor_faces"):
         splits.face_splits("smoke", 0, train_faces=str(tmp_path))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         splits.face_splits("smoke", 0, *[str(tmp_path / "nowhere")] * 3)
@@ -38,4 +115,4 @@ def test_rendered_groups_are_disjoint_and_found_again(store_folder):
     before = sorted(store_folder.rglob("manifest.json"))
     again = splits.face_splits(plan, 0, progress=False)
     assert sorted(store_folder.rglob("manifest.json")) == before and again.train.checksum == first.train.checksum
-    assert "rendered" in first.describe()
+    assert first.comparison == "No name is in two of train, probes and distractors." and not first.left_out

@@ -274,13 +274,17 @@ def setting(preset: Preset, seed: int, faces: FaceSplits) -> str:
 
 
 def excluded(faces: FaceSplits) -> str:
-    """Who was left out because they are in two of the sets."""
-    if not faces.excluded:
-        return "Nobody is in two of the three sets of faces."
-    return (
-        f"{len(faces.excluded)} people are in more than one of the folders and were left out of training and "
-        f"distractors: {', '.join(faces.excluded)}."
-    )
+    """Whether people can be told to be others in the three splits, and who was left out."""
+    sentences = [faces.comparison]
+    if faces.excluded:
+        sentences.append(
+            f"{len(faces.excluded)} people are in more than one of the sets of faces and were left out of training and "
+            f"distractors: {', '.join(faces.excluded)}."
+        )
+    others = [str(entry) for entry in faces.left_out if not set(entry.names) <= set(faces.excluded)]
+    if others:
+        sentences.append(f"Not taken besides: {'; '.join(others)}.")
+    return " ".join(sentences)
 
 
 def angles(table: pd.DataFrame, network: str, width: int) -> str:
