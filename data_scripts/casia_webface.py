@@ -45,11 +45,11 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
     record = record_file(list(tree.files))
     if record is None:
         people = tree.people()
-        found, copies = (people.total(), len(people)), 2
+        found = people.total(), len(people)
     elif tree.folder:
         file = recordio.RecordFile(tree.folder / record)
-        end, end_of_people = file.record(0)[0]
-        found, copies = (len(file), int(end_of_people - end)), 1
+        labels = len({recordio.first_label(label) for label, _ in file}) if file.people is None else file.people
+        found = len(file), labels
     else:
         index = str(PurePosixPath(record).with_suffix(".idx"))
         return common.Survey(
@@ -60,14 +60,14 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
             wrong=[] if index in tree.files else [f"{index} is missing"],
         )
     counts = [common.Count(*count) for count in zip(("images", "people"), found, EXPECTED)]
-    return common.Survey(counts, {"": EXPECTED}, found[0], copies=copies)
+    return common.Survey(counts, {"": EXPECTED}, found[0], copies=2)
 
 
 def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
     record = record_file([entry.name for entry in root.iterdir()])
     if record:
         return {"": recordio.read(root / record, options.out, on_bad=options.on_bad, licence=LICENCE)}
-    return {"": folder.read(root, options.out, on_bad=options.on_bad, licence=LICENCE, again=True)}
+    return {"": folder.read(root, options.out, on_bad=options.on_bad, licence=LICENCE, overwrite=True)}
 
 
 def main(arguments: list[str] | None = None) -> int:

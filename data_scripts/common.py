@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +18,7 @@ from rifr import storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.readers import archive
-from rifr.readers.folder import ENDINGS
+from rifr.readers.images import is_image, is_litter
 from rifr.storage import interrupts
 
 SHOWN = 5  # names that are printed; the rest is counted
@@ -88,16 +88,14 @@ class Tree:
         return [
             path
             for path in self.files
-            if path.startswith(start)
-            and PurePosixPath(path).suffix.lower() in ENDINGS
-            and not PurePosixPath(path).name.startswith(".")
+            if path.startswith(start) and is_image(path) and not any(map(is_litter, PurePosixPath(path).parts))
         ]
 
     def people(self, below: str = "") -> Counter[str]:
         """How many images lie in each person's folder; images deeper down or beside the folders are passed over."""
         depth = len(PurePosixPath(below).parts) + 2
         parts = (PurePosixPath(path).parts for path in self.images(below))
-        return Counter(names[-2] for names in parts if len(names) == depth and not names[-2].startswith("."))
+        return Counter(names[-2] for names in parts if len(names) == depth)
 
     def unpacked(self, out: Path) -> Path:
         """The root as a folder; an archive is unpacked beside `out`, once."""
@@ -110,7 +108,7 @@ class Tree:
         return place / self.inside
 
 
-def look(path: Path, marks: set[str] = frozenset()) -> Tree:
+def look(path: Path, marks: Collection[str] = ()) -> Tree:
     """The tree of a folder or archive. An archive's root may lie deeper: where one of `marks` lies, or people.
 
     Raises FileNotFoundError, NotADirectoryError for a file that is no archive, and what `archive.contents` raises.
@@ -123,13 +121,24 @@ def look(path: Path, marks: set[str] = frozenset()) -> Tree:
         raise NotADirectoryError(
             f"{path} is a file and no archive ({', '.join(archive.ENDINGS)}): give the folder in which it lies"
         )
-    files, inside = archive.contents(path), ""
-    while not marks & (top := {name.split("/")[0] for name in files}) and len(top) == 1:
-        deeper = {name.partition("/")[2]: size for name, size in files.items()}
-        if any("/" not in name and (not name or PurePosixPath(name).suffix.lower() in ENDINGS) for name in deeper):
-            break
-        files, inside = deeper, f"{inside}{top.pop()}/"
-    return Tree(path, files, inside)
+    files = archive.contents(path)
+    inside = _root_inside(files, marks)
+    return Tree(
+        path, {name.removeprefix(inside): size for name, size in files.items() if name.startswith(inside)}, inside
+    )
+
+
+def _root_inside(files: Collection[str], marks: Collection[str]) -> str:
+    """The folder of an archive that is the set's root: where one of `marks` lies, or the folders of people."""
+    inside = ""
+    while True:
+        below = [PurePosixPath(name[len(inside) :]).parts for name in files if name.startswith(inside)]
+        images = [parts for parts in below if is_image(parts[-1])]
+        tops = {parts[0] for parts in images or below}
+        depth = min(map(len, images or below))
+        if {parts[0] for parts in below} & set(marks) or len(tops) > 1 or depth < (3 if images else 2):
+            return inside
+        inside += f"{tops.pop()}/"
 
 
 def run(
@@ -332,10 +341,12 @@ def _told(out: Path, part: str, pack: FacePack, expected: tuple[int | None, int 
     """Says what a pack holds and what was left out of it; returns its counts."""
     spec, people = pack.manifest["spec"], len(pack.people)
     print(f"{place_of(out, part)}: {len(pack):,} images of {people:,} people")
-    for what in ("skipped", "absent", "missing"):
+    for what in ("skipped", "absent", "missing", "left_out"):
         if spec.get(what):
-            listed = spec.get(f"{what}_files", spec.get(f"{what}_keys", []))
-            print(f"  {spec[what]:,} {what}: {'; '.join(listed[:SHOWN])}{'; ...' if spec[what] > SHOWN else ''}")
+            listed = spec[f"{what}_files"]
+            print(
+                f"  {spec[what]:,} {what.replace('_', ' ')}: {'; '.join(listed[:SHOWN])}{'; ...' if spec[what] > SHOWN else ''}"
+            )
     if spec.get("noise_excluded"):
         print(f"  {spec['noise_excluded']:,} left out as noise")
     where = f" in {part}" if part else " in the pack"

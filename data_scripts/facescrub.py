@@ -45,7 +45,7 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
         people = tree.people()
         counts = [common.Count(*count) for count in zip(("images", "people"), (people.total(), len(people)), EXPECTED)]
         images = EXPECTED[0] if options.keep_noise or not noisy else None  # how many of the linked ones are noise?
-        return common.Survey(counts, {"": (images, EXPECTED[1])}, people.total())
+        return common.Survey(counts, {"": (images, EXPECTED[1])}, people.total(), copies=2)
     listed = facescrub.listed(options.list)
     wanted = [
         (name, face)
@@ -63,13 +63,14 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
         counts,
         {"": (len(wanted), len({name for name, _ in wanted}))},
         len(wanted) - len(absent),
+        copies=2,
         wrong=[f"absent: {common.names(absent)}"] if absent else [],
     )
 
 
 def face_of(path: str) -> str:
     """Person's folder, and person and face number: the same for each way in which publishers name one photo."""
-    return str(PurePosixPath(path).parent / facescrub._face(path))
+    return str(PurePosixPath(path).parent / facescrub.face_name(path))
 
 
 def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:

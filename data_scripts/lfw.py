@@ -24,7 +24,7 @@ from pathlib import Path
 import common
 
 from rifr.packs import FacePack
-from rifr.readers import folder, lfw
+from rifr.readers import folder, pairs
 
 EXPECTED = 13_233, 5_749
 PAIRS = 6_000
@@ -45,7 +45,9 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
             raise FileNotFoundError(f"{options.pairs} does not exist: give the path of LFW's pairs.txt")
         try:
             counts.append(
-                common.Count("pairs whose photos are there", len(lfw.pairs(options.pairs, tree.folder)[2]), PAIRS)
+                common.Count(
+                    "pairs whose photos are there", len(pairs.read_list(options.pairs, tree.folder).same), PAIRS
+                )
             )
         except FileNotFoundError as error:
             found.wrong.append(str(error))
@@ -54,9 +56,9 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
 
 def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
     if options.pairs:
-        same = lfw.pairs(options.pairs, root)[2]
+        same = pairs.read_list(options.pairs, root).same
         print(f"{options.pairs.name}: {len(same):,} pairs, {same.sum():,} of them of one person; all photos are there")
-    return {"": folder.read(root, options.out, on_bad=options.on_bad, licence=LICENCE, again=True)}
+    return {"": folder.read(root, options.out, on_bad=options.on_bad, licence=LICENCE, overwrite=True)}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,7 +20,7 @@ Checked: the list holds as many as its name says, and all of them, less the nois
 import argparse
 import re
 import sys
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import common
 
@@ -49,10 +49,10 @@ def marks(options: argparse.Namespace) -> set[str]:
 
 def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
     listed = megaface.distractors(options.list)
-    noisy = {stem(path) for path in megaface.noises(options.noise)} if options.noise else set()
-    wanted = [path for path in listed if options.keep_noise or stem(path) not in noisy]
-    there = {stem(path) for path in tree.images()}
-    absent = [path for path in wanted if stem(path) not in there]
+    noisy = {megaface.stem(path) for path in megaface.noises(options.noise)} if options.noise else set()
+    wanted = [path for path in listed if options.keep_noise or megaface.stem(path) not in noisy]
+    there = {megaface.stem(path) for path in tree.images()}
+    absent = [path for path in wanted if megaface.stem(path) not in there]
     named = re.search(r"\.json_(\d+)_\d+$", options.list.name)
     counts = [
         common.Count("listed photos", len(listed), int(named[1]) if named else None),
@@ -62,12 +62,9 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
         counts,
         {"": (len(wanted), None)},
         len(wanted) - len(absent),
+        copies=2,
         wrong=[f"absent: {common.names(absent)}"] if absent else [],
     )
-
-
-def stem(path: str) -> str:
-    return str(PurePosixPath(path).with_suffix(""))
 
 
 def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:

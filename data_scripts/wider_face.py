@@ -23,7 +23,7 @@ from pathlib import Path
 import common
 
 from rifr.packs import FacePack
-from rifr.readers import widerface
+from rifr.readers import wider_face
 
 PHOTOS = {"train": 12_880, "val": 3_226}
 LICENCE = "research only; the photos' rights stay with those who took them"
@@ -32,7 +32,7 @@ LICENCE = "research only; the photos' rights stay with those who took them"
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=tuple(PHOTOS), default="train")
     parser.add_argument("--side", type=int, default=224, help="of a scene in pixels (default 224)")
-    parser.add_argument("--fewest-pixels", type=int, default=40, help="the smallest face taken (default 40)")
+    parser.add_argument("--min-pixels", type=int, default=40, help="the smallest face taken (default 40)")
 
 
 def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
@@ -45,13 +45,11 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
         found.notes.append("faces are counted once they are unpacked; the estimate takes one a photo")
     elif photos:
         try:
-            faces = widerface.faces(tree.folder, options.split)
+            faces = wider_face.faces(tree.folder, options.split)
         except FileNotFoundError as error:
             found.wrong.append(str(error))
         else:
-            usable = [
-                face for face in faces if face.landmarks is not None and face.box[2:].max() >= options.fewest_pixels
-            ]
+            usable = [face for face in faces if face.landmarks is not None and face.box[2:].max() >= options.min_pixels]
             found.images, found.packs = len(usable), {"": (len(usable), len(usable))}
             counts += [
                 common.Count("faces", len(faces)),
@@ -65,8 +63,8 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
 
 def make(root: Path, options: argparse.Namespace) -> dict[str, FacePack]:
     return {
-        "": widerface.read(
-            root, options.out, options.split, options.side, fewest_pixels=options.fewest_pixels, licence=LICENCE
+        "": wider_face.read(
+            root, options.out, options.split, options.side, min_pixels=options.min_pixels, licence=LICENCE
         )
     }
 

@@ -268,8 +268,8 @@ def _prepare(options: argparse.Namespace) -> None:
     pack = folder.read(
         options.folder,
         options.out,
-        fewest=options.fewest,
-        most=options.most,
+        min_images=options.fewest,
+        max_images=options.most,
         exclude=options.exclude,
         on_bad=options.on_bad,
     )
@@ -277,6 +277,9 @@ def _prepare(options: argparse.Namespace) -> None:
     print(f"{options.out}: {len(pack):,} images of {len(pack.people):,} people; {spec['skipped']} files skipped")
     for line in spec["skipped_files"]:
         print(f"  skipped {line}")
+    print(f"{spec['left_out']} other files and folders, {spec['people_left_out']} people left out")
+    for line in (*spec["left_out_files"], *spec["people_left_out_names"]):
+        print(f"  left out {line}")
 
 
 def _align(options: argparse.Namespace) -> None:

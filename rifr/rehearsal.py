@@ -24,7 +24,7 @@ from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import archive
-from rifr.readers.folder import ENDINGS
+from rifr.readers.images import ENDINGS
 from rifr.recipes import Recipe
 from rifr.training import batches, process_group, trainer
 

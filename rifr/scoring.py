@@ -31,7 +31,7 @@ from rifr.evaluation import embed
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import pairs as pairs_protocol
-from rifr.readers import pair_list
+from rifr.readers import pairs as pair_list
 from rifr.results import HIGH, PROTOCOLS, Embedder
 from rifr.scorecard import COLUMNS, Score
 from rifr.training.runs import Run

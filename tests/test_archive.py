@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rifr.errors import DataError
 from rifr.readers import archive
 from rifr.readers.archive import contents, is_archive, unpack
 
@@ -63,27 +64,21 @@ def test_an_archive_comes_out_as_it_went_in(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz"])
-@pytest.mark.parametrize(
-    "name, wrong",
-    [
-        ("../evil", "outside"),
-        ("faces/../../evil", "outside"),
-        ("/tmp/evil", "outside"),
-        ("C:/evil", "outside"),
-        ("faces\\..\\evil", "outside"),
-        ("x" * 300, "cannot have"),
-        ("a\nb", "cannot have"),
-        ("faces", "second time"),
-        ("faces/Ada/1.jpg/inside", "second time"),
-        ("./faces//Ada/1.jpg", "second time"),
-    ],
-)
-def test_an_entry_with_such_a_name_is_refused_and_nothing_is_left(tmp_path, ending, name, wrong):
+@pytest.mark.parametrize("name", ["../evil", "faces/../../evil", "/tmp/evil", "C:/evil", "faces\\..\\evil"])
+def test_an_entry_that_leads_out_of_the_folder_is_refused_and_nothing_is_left(tmp_path, ending, name):
     path = pack(tmp_path / f"set{ending}", [*FILES.items(), (name, b"evil")])
     for act in (contents, lambda path: unpack(path, tmp_path / "out", progress=False)):
-        with pytest.raises(ValueError, match=f"set{ending}: entry .*{wrong}.*get the archive again"):
+        with pytest.raises(DataError, match=f"set{ending}: entry .*outside"):
             act(path)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tgz"])
+def test_what_a_mac_leaves_in_an_archive_is_passed_over(tmp_path, ending):
+    litter = {"__MACOSX/faces/Ada/._1.jpg": b"x", "faces/.DS_Store": b"y", "faces/Ada/._1.jpg": b"z"}
+    path = pack(tmp_path / f"set{ending}", {**litter, **FILES})
+    assert contents(path) == {name: len(content) for name, content in FILES.items()}
+    assert found(unpack(path, tmp_path / "out", progress=False)) == FILES
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, b"Z"])
@@ -120,7 +115,7 @@ def test_a_zip_that_lists_fewer_files_than_it_says_is_refused(tmp_path):
     before = whole.rindex(b"PK\x01\x02", 0, last)
     whole[before + 32 : before + 34] = (whole.rindex(b"PK\x05\x06") - last).to_bytes(2, "little")  # a comment, as long
     (tmp_path / "set.zip").write_bytes(whole)
-    with pytest.raises(ValueError, match="set.zip is damaged .*lists 3 entries, and its end says 4"):
+    with pytest.raises(DataError, match="set.zip is damaged.*lists 3 entries, and its end says 4"):
         contents(tmp_path / "set.zip")
 
 
@@ -129,7 +124,7 @@ def test_an_encrypted_file_says_what_to_do(tmp_path):
     for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         whole[whole.index(magic) + flags] |= 1
     (tmp_path / "set.zip").write_bytes(whole)
-    with pytest.raises(ValueError, match="encrypted: unpack the archive yourself"):
+    with pytest.raises(ValueError, match="encrypted.*unpack it yourself"):
         unpack(tmp_path / "set.zip", tmp_path / "out", progress=False)
 
 
@@ -141,21 +136,13 @@ def test_what_is_no_archive_is_named(tmp_path):
         unpack(tmp_path / "set.rar", tmp_path / "out")
     for ending in archive.ENDINGS:
         (tmp_path / f"set{ending}").write_bytes(b"something else" * 99)
-        with pytest.raises(ValueError, match=f"set{ending} is damaged or cut short"):
+        with pytest.raises(ValueError, match=f"set{ending} is damaged, cut short"):
             unpack(tmp_path / f"set{ending}", tmp_path / "out")
         with pytest.raises(ValueError, match="holds no file"):
             unpack(pack(tmp_path / f"empty{ending}", {}), tmp_path / "out")
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError, match="there is there already"):
         unpack(pack(tmp_path / "set.zip"), tmp_path / "there")
-
-
-def test_an_archive_larger_than_the_free_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch):
-    path = pack(tmp_path / "set.zip")
-    monkeypatch.setattr(archive, "free_disk", lambda place: 1000)
-    with pytest.raises(ValueError, match=r"set.zip unpacks to 1,490 bytes, .* 1,000 free: make room"):
-        unpack(path, tmp_path / "out")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["set.zip"]
 
 
 @pytest.mark.parametrize("ending", archive.ENDINGS)

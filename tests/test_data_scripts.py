@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from rifr.packs import FacePack
-from rifr.readers import archive, recordio, tinyface
+from rifr.readers import archive, tinyface
+from tests.record_files import write
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "data_scripts"
 NAMES = sorted(file.stem for file in SCRIPTS.glob("*.py") if file.stem != "common")
@@ -231,7 +232,7 @@ def test_pairs_are_checked_against_the_tree(arguments, tmp_path, capsys):
 def test_record_files_are_found_by_looking_and_counted(arguments, tmp_path, capsys):
     (tmp_path / "records").mkdir()
     images = RNG.integers(0, 256, (3, 112, 112, 3), dtype=np.uint8)
-    recordio.write(tmp_path / "records/train.rec", images, [0, 0, 1])
+    write(tmp_path / "records/train.rec", images, [0, 0, 1])
     given = [str(tmp_path / "records"), "--out", str(tmp_path / "pack")]
     assert script("casia_webface").main(given) == 0
     said = capsys.readouterr().out

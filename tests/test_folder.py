@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rifr.errors import DataError
 from rifr.readers.folder import read
 
 RNG = np.random.default_rng(3)
@@ -47,11 +48,11 @@ def test_people_and_images_come_in_the_order_of_their_names(faces, tmp_path):
 @pytest.mark.parametrize(
     "options, expected",
     [
-        (dict(most=1), ["Cyd"]),
-        (dict(fewest=2), ["Ada", "Bea"]),
-        (dict(fewest=2, most=2), ["Bea"]),
+        (dict(max_images=1), ["Cyd"]),
+        (dict(min_images=2), ["Ada", "Bea"]),
+        (dict(min_images=2, max_images=2), ["Bea"]),
         (dict(exclude=["Ada", "Zoe"]), ["Bea", "Cyd"]),
-        (dict(people=2), ["Ada", "Bea"]),
+        (dict(max_people=2), ["Ada", "Bea"]),
     ],
 )
 def test_people_are_chosen_by_their_number_of_images_and_their_names(faces, tmp_path, options, expected):
@@ -62,13 +63,12 @@ def test_people_are_chosen_by_their_number_of_images_and_their_names(faces, tmp_
 
 def spoil(folder):
     save(folder / "Bea/small.jpg", side=96)
-    save(folder / "Bea/alpha.png", mode="RGBA")
     (folder / "Bea/text.jpg").write_text("no image")
     (folder / "Bea/nothing.jpg").touch()
     save(folder / "Bea/cut.jpg")
     whole = (folder / "Bea/cut.jpg").read_bytes()
     (folder / "Bea/cut.jpg").write_bytes(whole[: len(whole) // 2])
-    (folder / "Bea/notes.txt").write_text("passed over")
+    (folder / "Bea/notes.txt").write_text("no image")
     (folder / "Bea/._1.png").write_text("passed over")
 
 
@@ -77,17 +77,58 @@ def test_bad_files_are_skipped_counted_and_named(faces, tmp_path):
     pack = read(faces[0], tmp_path / "pack", progress=False)
     assert len(pack) == 6
     spec = pack.manifest["spec"]
-    assert spec["skipped"] == 5
+    assert spec["skipped"] == 4
     assert [line.split(":")[0] for line in spec["skipped_files"]] == [
-        f"Bea/{name}" for name in ("alpha.png", "cut.jpg", "nothing.jpg", "small.jpg", "text.jpg")
+        f"Bea/{name}" for name in ("cut.jpg", "nothing.jpg", "small.jpg", "text.jpg")
     ]
-    assert "96x96 pixels, not 112x112" in spec["skipped_files"][3]
+    assert "96x96 pixels, not 112x112" in spec["skipped_files"][2]
+
+
+def test_what_a_pack_does_not_hold_is_all_counted_and_named(faces, tmp_path):
+    folder, _ = faces
+    save(folder / "Ada/4.webp")
+    save(folder / "Ada/deep/5.png")
+    (folder / "Bea/phone.heic").write_text("x")
+    (folder / "Cyd/gone.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "readme.txt").write_text("x")
+    (folder / "Dan").mkdir()
+    for name in ("Ada/Thumbs.db", ".ipynb_checkpoints/1.png", "__MACOSX/x.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("litter")
+    pack = read(folder, tmp_path / "pack", min_images=2, progress=False)
+    spec = pack.manifest["spec"]
+    assert "Ada/4.webp" in pack.attributes["file"] and pack.people == ["Ada", "Bea"]
+    assert spec["left_out"] == 4
+    assert {line.split(":")[0] for line in spec["left_out_files"]} == {
+        "Ada/deep",
+        "Bea/phone.heic",
+        "Cyd/gone.png",
+        "readme.txt",
+    }
+    assert spec["people_left_out_names"] == ["Cyd: 1 images", "Dan: 0 images"] and spec["people_left_out"] == 2
+
+
+def test_where_nobody_is_left_the_error_names_what_was_there(tmp_path):
+    (tmp_path / "faces/Ada").mkdir(parents=True)
+    (tmp_path / "faces/Ada/1.heic").write_text("x")
+    with pytest.raises(DataError, match="nobody is left.*Ada/1.heic.*ends in .heic"):
+        read(tmp_path / "faces", tmp_path / "pack", progress=False)
+
+
+def test_transparency_becomes_white_and_sixteen_bits_eight(tmp_path):
+    rgba = save(tmp_path / "faces/Ada/1.png", mode="RGBA").astype(float)
+    grey = RNG.integers(0, 65536, (112, 112), dtype=np.uint16)
+    Image.fromarray(grey).save(tmp_path / "faces/Ada/2.png")
+    images = read(tmp_path / "faces", tmp_path / "pack", progress=False).images
+    alpha = rgba[..., 3:] / 255
+    assert np.abs(images[0] - (rgba[..., :3] * alpha + 255 * (1 - alpha))).max() <= 1
+    assert np.array_equal(images[1][..., 0], np.round(grey / 257))
 
 
 def test_a_bad_file_does_not_count_towards_the_fewest(faces, tmp_path):
     spoil(faces[0])
-    assert read(faces[0], tmp_path / "pack", fewest=3, progress=False).people == ["Ada"]
-    assert read(faces[0], tmp_path / "two", most=2, progress=False).people == ["Bea", "Cyd"]
+    assert read(faces[0], tmp_path / "pack", min_images=3, progress=False).people == ["Ada"]
+    assert read(faces[0], tmp_path / "two", max_images=2, progress=False).people == ["Bea", "Cyd"]
 
 
 def test_a_bad_file_is_refused_on_demand_and_leaves_no_pack(faces, tmp_path):
@@ -111,16 +152,16 @@ def test_a_folder_that_is_not_one_of_people_is_refused(faces, tmp_path):
     with pytest.raises(ValueError, match="lie in .*Ada itself"):
         read(folder / "Ada", out)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="is empty"):
+    with pytest.raises(ValueError, match="holds no folder"):
         read(tmp_path / "empty", out)
     with pytest.raises(ValueError, match="nobody is left of the 3 people .* 3 excluded"):
         read(folder, out, exclude=["Ada", "Bea", "Cyd"], progress=False)
     with pytest.raises(ValueError, match="nobody is left .* fewer than 9"):
-        read(folder, out, fewest=9, progress=False)
+        read(folder, out, min_images=9, progress=False)
     with pytest.raises(ValueError, match="on_bad"):
         read(folder, out, on_bad="ignore")
-    with pytest.raises(ValueError, match="fewest"):
-        read(folder, out, fewest=3, most=2)
+    with pytest.raises(ValueError, match="min_images"):
+        read(folder, out, min_images=3, max_images=2)
     with pytest.raises(ValueError, match="list of names"):
         read(folder, out, exclude="Ada")
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rifr.protocols import identification
-from rifr.readers.megaface import distractors, noises, read, substitute
+from rifr.readers.megaface import distractors, noises, read
 
 PATHS = [
     "375/37531198@N00/4174611825_0.jpg",
@@ -159,67 +158,3 @@ def test_something_else_than_a_list_of_noise_is_refused(tmp_path, content, messa
 def test_the_real_list_of_noise_has_707_paths(real_data):
     found = noises(real_data / "lists" / "megaface_noises.txt")
     assert len(found) == 707 and "375/37531198@N00/4174611825_0.jpg" in found
-
-
-def features(people=4, photos=5, others=30, size=16, seed=0):
-    draw = np.random.default_rng(seed)
-    centres = draw.normal(size=(people, size))
-    probes = centres.repeat(photos, 0) + draw.normal(size=(people * photos, size))
-    names = np.repeat([f"p{i}" for i in range(people)], photos)
-    return probes.astype(np.float32), names, draw.normal(size=(others, size))
-
-
-def test_a_noisy_probe_becomes_the_centre_of_its_persons_clean_photos():
-    probes, names, others = features()
-    noisy = np.zeros(20, bool)
-    noisy[[2, 4, 13]] = True
-    found, _ = substitute(probes, names, noisy, others.astype(np.float32), np.zeros(30, bool))
-    unit = probes / np.linalg.norm(probes, axis=1, keepdims=True)
-    assert found.shape == (20, 17) and found.dtype == np.float32 and not found[:, -1].any()
-    assert np.allclose(found[~noisy, :-1], unit[~noisy], atol=1e-6)
-    for row in np.flatnonzero(noisy):
-        total = unit[(names == names[row]) & ~noisy].sum(axis=0)
-        assert np.allclose(found[row, :-1], total / np.linalg.norm(total), atol=1e-6)
-    assert np.array_equal(substitute(probes, names, noisy, others.astype(np.float32), np.zeros(30, bool))[0], found)
-
-
-def test_noisy_distractors_are_far_from_every_probe():
-    probes, names, others = features()
-    others[7] = probes[3] * 40  # another photo of p0: noise, whatever its length
-    noisy = np.arange(30) == 7
-    new_probes, new_others = substitute(probes, names, np.zeros(20, bool), others, noisy)
-    assert new_others.dtype == np.float64 and new_others[:, -1].tolist() == [100.0 if bad else 0.0 for bad in noisy]
-    assert np.allclose(new_others[~noisy, :-1], others[~noisy] / np.linalg.norm(others[~noisy], axis=1, keepdims=True))
-    cosine = new_probes @ new_others[7] / np.linalg.norm(new_others[7])
-    assert np.abs(cosine).max() < 0.011
-    expected = identification.evaluate(probes, probes, names, others[~noisy])
-    found = identification.evaluate(new_probes, new_probes, names, new_others)
-    assert np.array_equal(found.hits_at[:, 0], expected.hits_at[:, 0])
-
-
-def test_substitution_raises_the_score_that_exclusion_gives():
-    probes, names, others = features(seed=1)
-    probes[::5] = np.random.default_rng(2).normal(size=(4, 16))  # each person's first photo shows somebody else
-    noisy, clean = np.arange(20) % 5 == 0, np.zeros(30, bool)
-    excluded = identification.evaluate(probes[~noisy], probes[~noisy], names[~noisy], others)
-    new_probes, new_others = substitute(probes, names, noisy, others, clean)
-    assert identification.evaluate(new_probes, new_probes, names, new_others).rank1 > excluded.rank1
-
-
-def test_features_that_do_not_fit_are_refused():
-    probes, names, others = features()
-    noisy, clean = names == "p1", np.zeros(30, bool)
-    with pytest.raises(ValueError, match="p1 has no clean photos"):
-        substitute(probes, names, noisy, others, clean)
-    with pytest.raises(ValueError, match="of one network"):
-        substitute(probes, names, noisy, others[:, :5], clean)
-    with pytest.raises(ValueError, match=r"noisy_probes is \(20,\) bool, not \(20,\) int"):
-        substitute(probes, names, noisy.astype(int), others, clean)
-    with pytest.raises(ValueError, match=r"noisy_distractors is \(30,\) bool"):
-        substitute(probes, names, noisy, others, clean[1:])
-    with pytest.raises(ValueError, match="identities are"):
-        substitute(probes, names[1:], noisy, others, clean)
-    others[4] = 0
-    others[6, 2] = np.nan
-    with pytest.raises(ValueError, match="2 features in distractors .* rows 4, 6"):
-        substitute(probes, names, ~noisy & False, others, clean)

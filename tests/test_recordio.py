@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rifr.readers import recordio
-from rifr.readers.recordio import RecordFile, read, write
+from rifr.readers.recordio import RecordFile, read
+from tests.record_files import write
 
 MAGIC = bytes.fromhex("0a23d7ce")  # 0xced7230a, little-endian
 FAST = settings(max_examples=50, deadline=None, database=None)
@@ -81,6 +81,7 @@ def test_records_are_found_by_key_with_their_labels(by_hand):
     assert label.dtype == np.float32 and label.tolist() == [7, 0.5, -3] and data == images[0]
     assert file.record(2) == (31.0, images[1])
     assert [data for _, data in file] == images
+    assert file.people == 2
     assert file.record(0)[0].tolist() == [5, 7] and file.record(0)[1] == b""
     with pytest.raises(ValueError, match="train.rec has no record 9 in its .idx file, which lists 7"):
         file.record(9)
@@ -98,6 +99,20 @@ def test_people_come_in_the_order_of_their_labels_and_images_in_that_of_their_ke
     assert read(path, tmp_path / "again", on_bad="refuse", progress=False).checksum == pack.checksum
 
 
+@pytest.mark.parametrize("several_labels", [False, True])
+def test_a_file_without_a_header_as_im2rec_makes_it_is_all_images(tmp_path, several_labels):
+    images = [jpeg(image) for image in faces(4)]
+    labels = [[label, 0.5] for label in (5, 5, 9, 2)] if several_labels else [5, 5, 9, 2]
+    write(tmp_path / "x.rec", images, labels, header=False)
+    file = RecordFile(tmp_path / "x.rec")
+    assert list(file.keys) == [0, 1, 2, 3] and file.people is None
+    pack = read(tmp_path / "x.rec", tmp_path / "pack", progress=False)
+    assert pack.identities.tolist() == ["000002", "000005", "000005", "000009"]
+    assert pack.attributes["key"].tolist() == [3, 0, 1, 2]
+    for image, key in zip(pack.images, pack.attributes["key"]):
+        assert np.array_equal(image, pixels(images[key]))
+
+
 def test_images_are_red_green_blue(tmp_path):
     red = np.zeros((112, 112, 3), np.uint8)
     red[..., 0] = 200
@@ -109,9 +124,9 @@ def test_images_are_red_green_blue(tmp_path):
 @pytest.mark.parametrize(
     "options, expected",
     [
-        (dict(fewest=2), ["000003", "000010"]),
-        (dict(people=1), ["000001"]),
-        (dict(fewest=2, people=1), ["000003"]),
+        (dict(min_images=2), ["000003", "000010"]),
+        (dict(max_people=1), ["000001"]),
+        (dict(min_images=2, max_people=1), ["000003"]),
         (dict(exclude=["000003", 1, "99"]), ["000010"]),
         (dict(exclude=["3"]), ["000001", "000010"]),
     ],
@@ -144,19 +159,26 @@ def test_bad_images_are_skipped_counted_and_named_by_key(tmp_path):
     assert pack.attributes["key"].tolist() == [1, 3]
     spec = pack.manifest["spec"]
     assert spec["skipped"] == 4
-    assert [line.split(":")[0] for line in spec["skipped_keys"]] == ["2", "4", "5", "6"]
-    reasons = ["no image of a known format", "truncated", "96x96 pixels", "label 2.5"]
-    assert all(reason in line.lower() for line, reason in zip(spec["skipped_keys"], reasons))
-    with pytest.raises(ValueError, match="nobody is left of the 2 people .* 4 records bad, .* first bad record: 2: no"):
-        read(path, tmp_path / "two", fewest=2, progress=False)
+    assert [line.split(":")[0] for line in spec["skipped_files"]] == [
+        "record 6 has the label 2.5, which is no number of a person",
+        "record 2",
+        "record 4",
+        "record 5",
+    ]
+    reasons = ["label 2.5", "no image of a known format", "truncated", "96x96 pixels"]
+    assert all(reason in line.lower() for line, reason in zip(spec["skipped_files"], reasons))
+    with pytest.raises(
+        ValueError, match="nobody is left of the 2 people .* 4 records bad.*first that is bad: record 6"
+    ):
+        read(path, tmp_path / "two", min_images=2, progress=False)
 
 
 def test_a_bad_image_is_refused_on_demand_and_leaves_no_pack(tmp_path):
     path = spoiled(tmp_path / "x.rec")
-    with pytest.raises(ValueError, match="x.rec: record 6 has the label 2.5"):
+    with pytest.raises(ValueError, match="record 6 has the label 2.5"):
         read(path, tmp_path / "pack", on_bad="refuse", progress=False)
     write(path, [jpeg(faces(1)[0]), b"no image"], [1, 1])
-    with pytest.raises(ValueError, match="x.rec: the image of record 2 .*no image"):
+    with pytest.raises(ValueError, match="record 2: no image"):
         read(path, tmp_path / "pack", on_bad="refuse", progress=False)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["x.idx", "x.rec"]
 
@@ -171,16 +193,16 @@ def test_a_damaged_record_is_skipped_or_refused_like_a_bad_image(by_hand, tmp_pa
         read(path, tmp_path / "pack", on_bad="refuse", progress=False)
     pack = read(path, tmp_path / "pack", progress=False)
     assert pack.attributes["key"].tolist() == [1, 4, 2]
-    [line] = pack.manifest["spec"]["skipped_keys"]
-    assert line.startswith(f"3: record 3 (at byte {offset}) has")
+    [line] = pack.manifest["spec"]["skipped_files"]
+    assert line.startswith(f"record 3 (at byte {offset}) has")
 
 
 def test_options_that_make_no_sense_are_refused(by_hand, tmp_path):
     path, out = by_hand[0], tmp_path / "pack"
     with pytest.raises(ValueError, match="on_bad"):
         read(path, out, on_bad="ignore")
-    with pytest.raises(ValueError, match="fewest and people"):
-        read(path, out, fewest=0)
+    with pytest.raises(ValueError, match="min_images and max_people"):
+        read(path, out, min_images=0)
     with pytest.raises(ValueError, match="list of identities"):
         read(path, out, exclude="000007")
     with pytest.raises(ValueError, match="people have numbers"):
@@ -194,85 +216,6 @@ def test_a_record_in_parts_gets_back_the_magic_that_parted_it(tmp_path):
     record = part(payload[:28], 1) + part(b"", 2) + part(b"odd-length", 3)
     save(tmp_path / "x.rec", [several([2, 2]), record])
     assert RecordFile(tmp_path / "x.rec").record(1) == (3.0, payload[24:])
-
-
-def test_the_writer_parts_a_record_at_aligned_magic_only(tmp_path):
-    data = [MAGIC + b"four" + MAGIC, b"x" + MAGIC + b"yyy", MAGIC * 3, MAGIC[:3], b"none"]
-    write(tmp_path / "x.rec", data, [1, 2, 3, 4, 5])
-    content = (tmp_path / "x.rec").read_bytes()
-    offsets = [int(line.split("\t")[1]) for line in (tmp_path / "x.idx").read_text().splitlines()]
-    headers = [content[begin:end].count(MAGIC) for begin, end in zip(offsets[1:6], offsets[2:7])]
-    assert headers == [3, 2, 4, 1, 1]  # unaligned magic stays where it is
-    assert content[offsets[3] :][:48] == part(struct.pack("<IfQQ", 0, 3, 3, 0), 1) + part(b"", 2) + part(b"", 2)
-    assert [found for _, found in RecordFile(tmp_path / "x.rec")] == data
-
-
-def test_the_header_and_the_people_are_written_as_insightface_writes_them(tmp_path):
-    write(tmp_path / "x.rec", [b"a", b"b", b"c", b"d"], [4, 4, 9, np.array([2, 0.5])])
-    file = RecordFile(tmp_path / "x.rec")
-    assert file.record(0)[0].tolist() == [5, 8]
-    assert [file.record(key)[0].tolist() for key in (5, 6, 7)] == [[1, 3], [3, 4], [4, 5]]
-    lines = (tmp_path / "x.idx").read_text().splitlines()
-    assert [line.split("\t")[0] for line in lines] == [str(key) for key in range(8)] and lines[0] == "0\t0"
-    content = (tmp_path / "x.rec").read_bytes()
-    assert content.startswith(several([5, 8])) and len(content) % 4 == 0
-
-
-def test_images_are_written_one_at_a_time_as_jpeg_of_a_quality(tmp_path):
-    images = faces(3)
-    write(tmp_path / "fine.rec", iter(images), [1, 1, 2], quality=100)
-    write(tmp_path / "coarse.rec", images, [1, 1, 2], quality=20)
-    assert (tmp_path / "fine.rec").stat().st_size > 2 * (tmp_path / "coarse.rec").stat().st_size
-    pack = read(tmp_path / "fine.rec", tmp_path / "pack", progress=False)
-    assert np.abs(pack.images.astype(int) - images).mean() < 2
-
-
-@pytest.mark.parametrize(
-    "images, labels, message",
-    [
-        ([b"a"], [1, 2], "1 images for 2 labels"),
-        ([b"a", b"b"], [1], "more images than the 1 labels"),
-        ([], [], "0 images"),
-        ([b"a"], ["x"], "label 0 is 'x'"),
-        ([b"a"], [float("nan")], "label 0 is nan"),
-        ([b"a"], [2**24 + 1], "16777217"),
-        ([b"a"], [[]], "label 0"),
-        ([b"a"], [1e300], "label 0"),
-        ([b"a"], [[[1]]], "label 0"),
-        ([np.zeros((112, 112), np.uint8)], [1], r"image 1 is .* not \(112, 112\) uint8"),
-        ([np.zeros((112, 112, 3))], [1], "float64"),
-    ],
-)
-def test_what_cannot_be_written_is_refused_and_the_old_files_stay(tmp_path, images, labels, message):
-    write(tmp_path / "x.rec", [b"old"], [1])
-    with pytest.raises(ValueError, match=f"x.rec.*{message}"):
-        write(tmp_path / "x.rec", images, labels)
-    assert RecordFile(tmp_path / "x.rec").record(1) == (1.0, b"old")
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["x.idx", "x.rec"]
-
-
-def test_other_endings_and_qualities_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="should end in .rec"):
-        write(tmp_path / "x.idx", [b"a"], [1])
-    with pytest.raises(ValueError, match="quality"):
-        write(tmp_path / "x.rec", [b"a"], [1], quality=0)
-
-
-def test_a_writer_that_is_killed_leaves_no_pair_that_does_not_match(tmp_path, monkeypatch):
-    write(tmp_path / "x.rec", [b"old"], [1])
-    real, calls = recordio.storage.atomic_write, []
-
-    def killed(path, content):
-        calls.append(path)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        real(path, content)
-
-    monkeypatch.setattr(recordio.storage, "atomic_write", killed)
-    with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "x.rec", [b"longer", b"another"], [1, 2])
-    with pytest.raises(FileNotFoundError, match="x.idx does not exist: put it beside x.rec"):
-        RecordFile(tmp_path / "x.rec")
 
 
 def test_missing_and_empty_files_are_named(by_hand, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from rifr import presets, results, scoring, splits, storage
 from rifr.evaluation import embed
 from rifr.protocols import identification, open_set, pairs, verification
-from rifr.readers import pair_list
+from rifr.readers import pairs as pair_list
 from rifr.scorecard import COLUMNS
 from tests.helpers import easy_faces, onnx_file, photos
 

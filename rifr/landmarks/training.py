@@ -36,7 +36,7 @@ from rifr.landmarks.cnn6 import Cnn6, to_input, wing_loss
 from rifr.landmarks.crops import View, boxes_of, cut, in_pictures
 from rifr.packs import FacePack
 from rifr.presets import LandmarkTraining, Preset
-from rifr.readers import widerface
+from rifr.readers import wider_face
 from rifr.side_by_side import Call
 from rifr.training import trainer
 
@@ -126,7 +126,7 @@ def fit(
 ) -> LandmarkRun:
     """Find the landmark network that these arguments describe, or train it.
 
-    recipe: one of `RECIPES`; faces: a pack of scenes with landmarks (`rifr.readers.widerface` makes one of WIDER FACE);
+    recipe: one of `RECIPES`; faces: a pack of scenes with landmarks (`rifr.readers.wider_face` makes one of WIDER FACE);
     None takes the preset's rendered scenes. Killed at any moment, the same call goes on from the last finished epoch.
 
     Raises ValueError for an unknown recipe and for a pack without landmarks, FloatingPointError for a loss that is not
@@ -223,14 +223,14 @@ def pictures(
             preset, seed, progress
         )
     key = storage.digest(
-        str(Path(wider_root).resolve()), preset.landmarks.test_scene, storage.sources_digest(widerface)
+        str(Path(wider_root).resolve()), preset.landmarks.test_scene, storage.sources_digest(wider_face)
     )
     packs = []
     for part in ("most", "held out"):
         path = storage.root() / "packs" / f"wider-{part.replace(' ', '-')}-{key[:12]}"
         with storage.lock(path):
             if not path.exists():
-                widerface.read(wider_root, path, side=preset.landmarks.test_scene, part=part, progress=progress)
+                wider_face.read(wider_root, path, side=preset.landmarks.test_scene, part=part, progress=progress)
         packs.append(FacePack.open(path))
     return packs[0], packs[1]
 

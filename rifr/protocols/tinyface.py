@@ -20,10 +20,10 @@ import torch
 
 from rifr import metrics
 from rifr.protocols.identification import _matrix
+from rifr.readers.tinyface import DISTRACTOR
 
 __all__ = ["DISTRACTOR", "TinyFace", "evaluate"]
 
-DISTRACTOR = -100  # the identity of every gallery photo that is nobody's mate
 ROOM = 2**28  # bytes of scores at a time
 COLUMNS = 1024  # gallery photos read at a time
 PIECE = 4096  # scores counted at a time

@@ -5,207 +5,214 @@
 People and images are taken in the order of their names, so that the same files make the same pack.
 """
 
+from __future__ import annotations
+
 import sys
-import tempfile
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from rifr import packs, storage
 from rifr.align import FACE_SIZE
+from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
+from rifr.readers import images
+from rifr.readers.images import BadImages, Listing, Spool, first_few, list_people, named_and_counted
 
-__all__ = ["read"]
-
-ENDINGS = {".jpg", ".jpeg", ".png"}
-LISTED = 100  # bad files that the manifest names; the rest is counted
-PART = 1024  # images copied at a time
+__all__ = ["read", "require_people"]
 
 
 def read(
     folder: str | Path,
     out: str | Path,
-    fewest: int = 1,
-    most: int | None = None,
-    people: int | None = None,
+    min_images: int = 1,
+    max_images: int | None = None,
+    max_people: int | None = None,
     exclude: Collection[str] = (),
     on_bad: str = "skip",
     licence: str = "as the owner of the images states",
     progress: bool = True,
-    again: bool = False,
+    overwrite: bool = False,
 ) -> FacePack:
-    """Write the people of `folder` as a pack at `out`; a person's identity is the name of their folder.
+    """Write the people of `folder` as a pack; a person's identity is the name of their folder.
 
     A pack that is there already and was made from the same files (names, sizes, times) by the same options is opened,
-    unless it is to be made `again`; of two askers at once the second waits and finds it.
+    unless it is to be overwritten; of two processes at once the second waits and opens the first one's.
 
-    fewest, most: take people with at least and at most so many good images (fewest=5 to train on, most=1 for
-        distractors); people: stop after so many; exclude: names to leave out.
-    on_bad: "skip" leaves out files that are unreadable, truncated, not 112x112, or in colours other than RGB (alpha,
-        palette, CMYK) and names them in the manifest; "refuse" raises at the first. Greyscale is taken as RGB with
-        three equal channels.
+    Parameters
+    ----------
+    folder
+        Holds a folder for each person, of images as `rifr.readers.images` decodes them, 112x112 pixels.
+    out
+        The folder of the pack.
+    min_images, max_images
+        Take people with at least and at most so many good images: `min_images=5` to train on, `max_images=1` for
+        distractors.
+    max_people
+        Stop after so many people.
+    exclude
+        Names of people to leave out.
+    on_bad
+        "skip" leaves out files that are unreadable, truncated or not 112x112; "refuse" raises at the first.
+    licence
+        What the manifest says of it.
+    progress
+        Whether to show a progress bar.
+    overwrite
+        Make the pack again where there is one.
 
-    The manifest's `spec` holds the options, the names that were excluded, and the files skipped. Files that do not end
-    in .jpg, .jpeg or .png (in any case), and names that begin with a dot, are passed over.
+    Returns
+    -------
+    FacePack
+        Its manifest's `spec` holds the options, and counts and names what it does not hold: who was excluded
+        (`excluded`), who had too few or too many images (`people_left_out`), images that are bad (`skipped`), and
+        other files and folders, such as `1.heic` (`left_out`).
 
-    Raises FileNotFoundError or NotADirectoryError, FileExistsError where something that is no pack is at `out`, what
-    `storage.explain_os_error` says of a disk that is full, and ValueError where images lie beside the people's folders, where
-    two folders' names are one name written differently (capitals, or an accent as one sign or two), where nobody is
-    left, and for a bad file with on_bad="refuse".
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        Where `folder` is none.
+    FileExistsError
+        Where something that is no pack is at `out`.
+    SettingError
+        For options out of range.
+    DataError
+        Where images lie beside the people's folders, where two folders' names are one name written differently
+        (capitals, or an accent as one sign or two), where nobody is left, and for a bad file with on_bad="refuse".
     """
     folder, out = Path(folder), Path(out)
-    if on_bad not in ("skip", "refuse"):
-        raise ValueError(f'on_bad is "skip" or "refuse", not {on_bad!r}')
-    if fewest < 1 or (most is not None and most < fewest) or (people is not None and people < 1):
-        raise ValueError(
-            f"fewest is at least 1, most at least fewest, people at least 1: not {fewest}, {most} and {people}"
+    bad = BadImages(on_bad)
+    if min_images < 1 or (max_images or min_images) < min_images or (max_people is not None and max_people < 1):
+        raise SettingError(
+            "min_images is at least 1, max_images at least min_images, max_people at least 1: not "
+            f"{min_images}, {max_images} and {max_people}"
         )
     if isinstance(exclude, str):
-        raise ValueError(f"exclude is a list of names, not the text {exclude!r}: write [{exclude!r}]")
-    everyone = _people(folder)
-    exclude = set(exclude)
-    excluded = [person.name for person in everyone if person.name in exclude]
-    candidates = [person for person in everyone if person.name not in exclude]
-
-    listing = [
-        (f"{person.name}/{file.name}", file.stat().st_size, file.stat().st_mtime_ns)
-        for person in candidates
-        for file in _files(person)
-    ]
+        raise SettingError(f"exclude is a list of names, not the text {exclude!r}: write [{exclude!r}]")
+    listing = require_people(folder)
+    excluded = [person for person in listing.people if person in set(exclude)]
+    candidates = {person: files for person, files in listing.people.items() if person not in set(exclude)}
     spec = {
         "reader": "folder",
         "folder": folder.resolve().name,
-        "fewest": fewest,
-        "most": most,
-        "people": people,
+        "min_images": min_images,
+        "max_images": max_images,
+        "max_people": max_people,
         "on_bad": on_bad,
-        "people_found": len(everyone),
+        "people_found": len(listing.people),
         "excluded": excluded,
+        **named_and_counted("left_out", listing.left_out),
     }
-    spec["key"] = storage.digest(spec, licence, listing, storage.sources_digest(sys.modules[__name__]))
+    files = [
+        (f"{person}/{file.name}", file.stat().st_size, file.stat().st_mtime_ns)
+        for person, files in candidates.items()
+        for file in files
+    ]
+    spec["key"] = storage.digest(spec, licence, files, storage.sources_digest(sys.modules[__name__], images))
     packs.require_place(out)
     with storage.lock(out):
-        made = None if again else packs.found(out, {"key": spec["key"]})
-        return _read(folder, out, candidates, spec, licence, progress) if made is None else made
+        pack = None if overwrite else packs.found(out, {"key": spec["key"]})
+        return _read(folder, out, candidates, spec, bad, licence, progress) if pack is None else pack
 
 
 def _read(
-    folder: Path, out: Path, candidates: list[Path], spec: dict[str, Any], licence: str, progress: bool
+    folder: Path,
+    out: Path,
+    candidates: dict[str, list[Path]],
+    spec: dict[str, Any],
+    bad: BadImages,
+    licence: str,
+    progress: bool,
 ) -> FacePack:
-    fewest, most, people, on_bad = (spec[name] for name in ("fewest", "most", "people", "on_bad"))
-    identities, files, bad = [], [], []
-    # Which images are good is known once all are decoded: they wait in a file, for they may be more than memory holds.
-    with storage.explain_os_error(out.parent, reads_elsewhere=True), tempfile.TemporaryFile(dir=out.parent) as waiting:
-        taken = 0
-        for person in tqdm(
-            candidates, desc=f"reading {folder.name}", unit="person", disable=None if progress else True
+    identities: list[str] = []
+    names: list[str] = []
+    left_out: list[str] = []
+    taken = 0
+    with Spool(out.parent) as spool:
+        for person, files in tqdm(
+            candidates.items(), desc=f"reading {folder.name}", unit="person", disable=None if progress else True
         ):
-            images = _images(person, fewest, most, on_bad, bad)
-            if images:
-                waiting.write(b"".join(image.tobytes() for _, image in images))
-                identities += [person.name] * len(images)
-                files += [f"{person.name}/{name}" for name, _ in images]
-                taken += 1
-                if taken == people:
-                    break
+            good = _good_images(person, files, spec["min_images"], spec["max_images"], bad)
+            if isinstance(good, str):
+                left_out.append(good)
+                continue
+            for name, image in good:
+                spool.add(image)
+                names.append(f"{person}/{name}")
+                identities.append(person)
+            taken += 1
+            if taken == spec["max_people"]:
+                break
         if not identities:
-            raise ValueError(
-                f"nobody is left of the {spec['people_found']} people in {folder}: "
-                f"{len(spec['excluded'])} excluded, {len(bad)} files bad, the others with fewer than "
-                f"{fewest} good images" + (f" or more than {most}" if most else "") + _first(bad)
+            raise DataError(
+                f"nobody is left of the {spec['people_found']} people in {folder}: {len(spec['excluded'])} excluded, "
+                f"{len(left_out)} with fewer than {spec['min_images']} good images"
+                + (f" or more than {spec['max_images']}" if spec["max_images"] else "")
+                + f"; {len(bad.lines)} images bad, {spec['left_out']} other files or folders"
+                + (f" ({first_few(spec['left_out_files'], 3)})" if spec["left_out"] else "")
+                + bad.first()
             )
-        waiting.flush()
         return FacePack.write(
             out,
-            _parts(waiting, len(identities)),
+            spool.parts(),
             identities,
-            attributes={"file": np.array(files)},
+            attributes={"file": np.array(names)},
             source=f"images in the folder {folder.resolve().name}",
             licence=licence,
-            spec={**spec, "skipped": len(bad), "skipped_files": bad[:LISTED]},
+            spec={
+                **spec,
+                **bad.spec(),
+                "people_left_out": len(left_out),
+                "people_left_out_names": left_out[: images.MANIFEST_NAMES],
+            },
         )
 
 
-def _people(folder: Path) -> list[Path]:
-    if not folder.exists():
-        raise FileNotFoundError(f"{folder} does not exist: give a folder that holds a folder for each person")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: give a folder that holds a folder for each person")
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    loose = [entry.name for entry in entries if entry.is_file() and entry.suffix.lower() in ENDINGS]
-    if loose:
-        raise ValueError(
-            f"{len(loose)} images lie in {folder} itself ({loose[0]}, ...): whose are they? "
+def require_people(folder: Path) -> Listing:
+    """List the images of each person, and refuse a folder that does not hold a folder for each person.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        Where `folder` is none.
+    DataError
+        Where it holds no folder, images of its own, or two folders with one name written differently.
+    """
+    listing = list_people(folder)
+    if listing.loose:
+        raise DataError(
+            f"{len(listing.loose)} images lie in {folder} itself ({listing.loose[0]}, ...): whose are they? "
             "Put each into a folder named after the person"
         )
-    people = [entry for entry in entries if entry.is_dir()]
-    if not people:
-        raise ValueError(f"{folder} is empty: it should hold a folder for each person")
-    _refuse_one_name_twice(folder, [person.name for person in people])
-    return people
-
-
-def _refuse_one_name_twice(folder: Path, names: list[str]) -> None:
+    if not listing.people:
+        raise DataError(f"{folder} holds no folder: it should hold a folder for each person")
     written: dict[str, str] = {}
-    for name in names:
+    for name in listing.people:
         other = written.setdefault(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()), name)
         if other != name:
             unlike = "" if (other + name).isascii() else f" ({other!a} and {name!a})"  # they may look alike
-            raise ValueError(
+            raise DataError(
                 f"{folder} holds two people under one name, or one under two: {other} and {name}{unlike}. "
                 "Rename one of the folders, or put their images into one"
             )
+    return listing
 
 
-def _files(person: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in person.iterdir()
-        if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
-    )
-
-
-def _images(person: Path, fewest: int, most: int | None, on_bad: str, bad: list[str]) -> list[tuple[str, np.ndarray]]:
-    """A person's good images by file name, or none where they are too few or too many; adds to `bad` what is not."""
-    files = _files(person)
-    if len(files) < fewest:
-        return []
-    images = []
+def _good_images(
+    person: str, files: list[Path], min_images: int, max_images: int | None, bad: BadImages
+) -> list[tuple[str, np.ndarray]] | str:
+    """A person's good images by file name, or why the person is left out."""
+    if len(files) < min_images:
+        return f"{person}: {len(files)} images"
+    good = []
     for file in files:
-        try:
-            images.append((file.name, _decode(file)))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            reason = str(error).replace(str(file), file.name)
-            if on_bad == "refuse":
-                raise ValueError(f'{file}: {reason}. Mend or delete it, or pass on_bad="skip"') from error
-            bad.append(f"{person.name}/{file.name}: {reason}")
-        if most is not None and len(images) > most:
-            return []
-    return images if len(images) >= fewest else []
-
-
-def _decode(file: Path) -> np.ndarray:
-    with Image.open(file) as image:
-        if image.size != (FACE_SIZE, FACE_SIZE):
-            raise ValueError(f"{image.width}x{image.height} pixels, not {FACE_SIZE}x{FACE_SIZE}")
-        if image.mode not in ("RGB", "L"):
-            raise ValueError(f"colours are {image.mode}, not RGB or greyscale")
-        return np.asarray(image.convert("RGB"))  # decodes, and fails on a truncated file
-
-
-def _parts(waiting, count: int) -> Iterator[np.ndarray]:
-    waiting.seek(0)
-    for start in range(0, count, PART):
-        number = min(PART, count - start)
-        yield np.frombuffer(waiting.read(number * FACE_SIZE * FACE_SIZE * 3), np.uint8).reshape(
-            number, FACE_SIZE, FACE_SIZE, 3
-        )
-
-
-def _first(bad: list[str]) -> str:
-    return f". The first bad file: {bad[0]}" if bad else ""
+        image = bad.decode(file, f"{person}/{file.name}", FACE_SIZE)
+        if image is not None:
+            good.append((file.name, image))
+        if max_images is not None and len(good) > max_images:
+            return f"{person}: more than {max_images} images"
+    return good if len(good) >= min_images else f"{person}: {len(good)} good images"

@@ -240,6 +240,8 @@ class BadImages:
 
     def decode(self, source: Path | bytes, name: str, side: int | None = None) -> np.ndarray | None:
         """Decode as `decode` does; None for a skipped image. Raises DataError at the first with on_bad="refuse"."""
+        if self.on_bad == "refuse" and isinstance(source, Path):
+            name = str(source)
         try:
             return decode(source, name, side)
         except DataError as error:
@@ -290,6 +292,13 @@ class Spool:
         self._shape = image.shape
         self._file.write(image.tobytes())
         self.count += 1
+
+    def add_decoded(self, bad: BadImages, source: Path | bytes, name: str, side: int) -> bool:
+        """Decode and append an image of side x side pixels; False where it is bad and was skipped."""
+        image = bad.decode(source, name, side)
+        if image is not None:
+            self.add(image)
+        return image is not None
 
     def parts(self) -> Iterator[np.ndarray]:
         """Yield them again in parts of (n, *shape)."""

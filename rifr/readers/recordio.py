@@ -1,4 +1,4 @@
-"""MXNet's RecordIO (train.rec with train.idx), as CASIA-WebFace is distributed: read and written without MXNet.
+"""MXNet's RecordIO (train.rec with train.idx), as CASIA-WebFace is distributed, read without MXNet.
 
     train.idx    lines `key<TAB>offset`: the byte of train.rec at which a record begins
     train.rec    records of one or more parts; a part is
@@ -6,31 +6,32 @@
                      uint32               top 3 bits: 0 whole, 1 first, 2 middle, 3 last part; low 29: bytes that follow
                      the bytes, filled up with zeros to a multiple of 4
     a record     uint32 flag, float32 label, uint64 id, uint64 id2; then `flag` float32 labels; then an encoded image
-    record 0     flag 2 and labels [end, end of the people's records]: the images are the records 1 to end - 1
+    record 0     flag 2, labels [end, end of the people's records] and no image: the images are the records 1 to end - 1
 
-The magic may occur in a record's own bytes. Where it does, at a multiple of 4, the writer leaves it out and begins
-another part; the reader puts it back. Bytes are little-endian.
+A file that `mxnet.tools.im2rec` made has no such record 0: all of its records are images, as InsightFace's loader takes
+them, too.
+
+The magic may occur in a record's own bytes. Where it does, at a multiple of 4, writers leave it out and begin another
+part; the reader puts it back. Bytes are little-endian.
 """
 
-import io
-import itertools
+from __future__ import annotations
+
 import mmap
 import re
 import struct
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from rifr import storage
+from rifr.align import FACE_SIZE
+from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
-from rifr.readers.folder import LISTED, PART, _decode
+from rifr.readers.images import BadImages, Spool, decode
 
-__all__ = ["RecordFile", "read", "write"]
+__all__ = ["RecordFile", "first_label", "read"]
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 PART_HEADER = struct.Struct("<4sI")
@@ -44,12 +45,22 @@ REMEDY = "get the .rec and .idx files again, both from one place"
 class RecordFile:
     """The images of a .rec file, which is read as a memory map, one record at a time.
 
-    `len(file)` is the number of images, `file.keys` their keys 1, 2, ...; iterating gives (label, encoded image) in the
-    order of the keys.
+    `len(file)` is the number of images; iterating gives (label, encoded image) in the order of the keys.
 
-    Raises FileNotFoundError for a missing .rec or .idx, and ValueError, which names the file, for an empty one, a
-    malformed line of the .idx (by number), records beyond the end of the .rec, images that the .idx leaves out, and a
-    record 0 that is missing or is no header.
+    Attributes
+    ----------
+    keys
+        The images' keys, ascending: 1, 2, ... for a file with a header, else all of the .idx.
+    people
+        The number of people, as the header says; None without one.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a missing .rec or .idx.
+    DataError
+        With the file's name: for an empty one, a malformed line of the .idx (by number), records beyond the end of the
+        .rec, images that the .idx leaves out, and a record 0 that is missing or cannot be.
     """
 
     def __init__(self, path: str | Path):
@@ -57,12 +68,14 @@ class RecordFile:
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path} does not exist: give the path of a record file, such as train.rec")
         if not self.path.stat().st_size:
-            raise ValueError(f"{self.path} is empty: {REMEDY}")
+            raise DataError(f"{self.path} is empty: {REMEDY}")
         with open(self.path, "rb") as file:
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._offsets = _offsets(self.path, len(self._bytes))
         self._begins = frozenset(self._offsets.values())
-        self.keys = range(1, self._end())
+        self.keys: Sequence[int]
+        self.people: int | None
+        self.keys, self.people = self._images()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -73,8 +86,12 @@ class RecordFile:
     def record(self, key: int) -> tuple[float | np.ndarray, bytes]:
         """The label, a number or a (flag,) float32 array, and the bytes after it, which are an encoded image.
 
-        Raises ValueError, which names the key and the byte, for a key that is not in the .idx and for a record that is
-        cut short or damaged. The format has no checksums: damage within the image or the label shows only there.
+        The format has no checksums: damage within the image or the label shows only there.
+
+        Raises
+        ------
+        DataError
+            With the key and the byte: for a key that is not in the .idx and for a record that is cut short or damaged.
         """
         _, label, data = self._unpacked(key)
         return label, data
@@ -93,9 +110,9 @@ class RecordFile:
 
     def _payload(self, key: int) -> bytes:
         if key not in self._offsets:
-            raise ValueError(
+            raise DataError(
                 f"{self.path} has no record {key!r} in its .idx file, which lists {len(self._offsets)}: "
-                f"the images have the keys 1 to len() of the file"
+                "the images have the keys of `keys`"
             )
         offset, parts, kind = self._offsets[key], [], None
         while kind not in (WHOLE, LAST):
@@ -138,159 +155,139 @@ class RecordFile:
         head = self._bytes[offset : offset + PART_HEADER.size]
         return len(head) < PART_HEADER.size or (head.startswith(MAGIC) and head[-1] >> 5 in (WHOLE, FIRST))
 
-    def _end(self) -> int:
-        """The key after the last image's."""
+    def _images(self) -> tuple[Sequence[int], int | None]:
+        """The images' keys, and the number of people if a header says it."""
         if 0 not in self._offsets:
-            raise ValueError(f"{self.path} has no record 0, which says where the images end: {REMEDY}")
-        flag, labels, _ = self._unpacked(0)
-        if flag != 2:
-            raise ValueError(
-                f"{self.path}: record 0 has flag {flag}, not 2, so it is not the header of a face set: "
-                "only files that were packed as InsightFace packs them can be read"
-            )
-        if not (labels[0] >= 2 and labels[0] == np.floor(labels[0]) and np.isfinite(labels[0])):
-            raise ValueError(f"{self.path}: record 0 says that the images end before key {labels[0]}: {REMEDY}")
-        end = int(labels[0])
-        missing = next((key for key in range(1, end) if key not in self._offsets), None)
+            raise DataError(f"{self.path} has no record 0, which says where the images end: {REMEDY}")
+        flag, labels, data = self._unpacked(0)
+        if flag != 2 or data:
+            try:
+                decode(
+                    data, f"{self.path}: record 0 has flag {flag}, not 2 and no image, so it is no header of a face set"
+                )
+            except DataError as error:
+                raise DataError(f"{error}, so it is no image either: {REMEDY}") from error
+            return sorted(self._offsets), None
+        end, end_of_people = np.asarray(labels, np.float64)
+        if not (end >= 2 and end == np.floor(end) and np.isfinite(end)):
+            raise DataError(f"{self.path}: record 0 says that the images end before key {end:g}: {REMEDY}")
+        missing = next((key for key in range(1, int(end)) if key not in self._offsets), None)
         if missing is not None:
-            raise ValueError(
-                f"{self.path}: record 0 promises the images 1 to {end - 1}, and the .idx file leaves out "
+            raise DataError(
+                f"{self.path}: record 0 promises the images 1 to {end - 1:.0f}, and the .idx file leaves out "
                 f"{missing}: {REMEDY}"
             )
-        return end
+        return range(1, int(end)), max(0, int(end_of_people - end)) if np.isfinite(end_of_people) else None
 
-    def _damaged(self, key: int, reason: str) -> ValueError:
-        return ValueError(f"{self.path}: record {key} (at byte {self._offsets[key]}) {reason}: {REMEDY}")
+    def _damaged(self, key: int, reason: str) -> DataError:
+        return DataError(f"{self.path}: record {key} (at byte {self._offsets[key]}) {reason}: {REMEDY}")
+
+
+def first_label(label: float | np.ndarray) -> float:
+    """Who a label says it is: an array's first number."""
+    return float(np.ravel(label)[0])
 
 
 def read(
     path: str | Path,
     out: str | Path,
-    fewest: int = 1,
-    people: int | None = None,
+    min_images: int = 1,
+    max_people: int | None = None,
     exclude: Collection[str | int] = (),
     on_bad: str = "skip",
     licence: str = "as the owner of the images states",
     progress: bool = True,
 ) -> FacePack:
-    """Write the people of a .rec file as a pack at `out`; an identity is the label in six digits: "000123".
+    """Write the people of a .rec file as a pack; an identity is the label in six digits: "000123".
 
-    An image's label may be an array: its first number is taken. People come in the order of their labels, a person's
-    images in that of their keys, which are the attribute `key`. A label beyond 999999 makes all identities longer.
-    fewest: take people with at least so many good images; people: stop after so many; exclude: identities or labels
-        to leave out.
-    on_bad: "skip" leaves out records that are damaged and images that are unreadable, truncated, not 112x112, or in
-        colours other than RGB or grey, and names them by key in the manifest; "refuse" raises at the first.
+    People come in the order of their labels, a person's images in that of their keys, which are the attribute `key`. A
+    label beyond 999999 makes all identities longer.
 
-    The images are never in memory together: with on_bad="skip" each is decoded twice, to know the good ones, and again
-    to write them. Raises what `RecordFile` raises, and ValueError where nobody is left, for wrong options, and for a
-    bad record with on_bad="refuse".
+    Parameters
+    ----------
+    path
+        The .rec file; its .idx lies beside it.
+    out
+        The folder of the pack.
+    min_images
+        Take people with at least so many good images.
+    max_people
+        Stop after so many people.
+    exclude
+        Identities or labels to leave out.
+    on_bad
+        "skip" leaves out records that are damaged and images that are unreadable, truncated or not 112x112, and names
+        them by key in the manifest; "refuse" raises at the first.
+    licence
+        What the manifest says of it.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a missing .rec or .idx.
+    SettingError
+        For wrong options.
+    DataError
+        For what `RecordFile` refuses, for a bad record with on_bad="refuse", and where nobody is left.
     """
-    if on_bad not in ("skip", "refuse"):
-        raise ValueError(f'on_bad is "skip" or "refuse", not {on_bad!r}')
-    if fewest < 1 or (people is not None and people < 1):
-        raise ValueError(f"fewest and people are at least 1: not {fewest} and {people}")
+    bad = BadImages(on_bad)
+    if min_images < 1 or (max_people is not None and max_people < 1):
+        raise SettingError(f"min_images and max_people are at least 1: not {min_images} and {max_people}")
     unwanted = _labels_to_exclude(exclude)
     file = RecordFile(path)
-    bad: dict[int, str] = {}
-    everyone = _keys_by_label(file, on_bad, bad, progress)
+    everyone = _keys_by_label(file, bad, progress)
     excluded = sorted(set(everyone) & unwanted)
-
-    chosen: dict[int, list[int]] = {}
-    candidates = sorted(set(everyone) - unwanted)
-    for label in tqdm(candidates, desc=f"checking {file.path.name}", unit="person", disable=None if progress else True):
-        keys = everyone[label]
-        if on_bad == "skip" and len(keys) >= fewest:
-            keys = [key for key in keys if _is_good(file, key, bad)]
-        if len(keys) >= fewest:
-            chosen[label] = keys
-            if len(chosen) == people:
+    width = max(6, len(str(max(everyone, default=0))))
+    too_few, taken = 0, 0
+    identities: list[str] = []
+    kept: list[int] = []
+    with Spool(Path(out).parent) as spool:
+        for label in tqdm(
+            sorted(set(everyone) - unwanted),
+            desc=f"reading {file.path.name}",
+            unit="person",
+            disable=None if progress else True,
+        ):
+            keys = everyone[label]
+            images = [
+                bad.decode(file.record(key)[1], f"record {key}", FACE_SIZE) for key in keys if len(keys) >= min_images
+            ]
+            good = [(key, image) for key, image in zip(keys, images) if image is not None]
+            if len(good) < min_images:
+                too_few += 1
+                continue
+            for key, image in good:
+                spool.add(image)
+                kept.append(key)
+                identities.append(f"{label:0{width}d}")
+            taken += 1
+            if taken == max_people:
                 break
-    listed = [f"{key}: {reason}" for key, reason in sorted(bad.items())]
-    if not chosen:
-        raise ValueError(
-            f"nobody is left of the {len(everyone)} people in {file.path}: {len(excluded)} excluded, "
-            f"{len(bad)} records bad, the others with fewer than {fewest} good images"
-            + (f". The first bad record: {listed[0]}" if bad else "")
+        if not identities:
+            raise DataError(
+                f"nobody is left of the {len(everyone)} people in {file.path}: {len(excluded)} excluded, "
+                f"{too_few} with fewer than {min_images} good images; {len(bad.lines)} records bad{bad.first()}"
+            )
+        return FacePack.write(
+            out,
+            spool.parts(),
+            identities,
+            attributes={"key": np.array(kept)},
+            source=f"images in the record file {file.path.name}",
+            licence=licence,
+            spec={
+                "reader": "recordio",
+                "file": file.path.name,
+                "min_images": min_images,
+                "max_people": max_people,
+                "people_found": len(everyone),
+                "people_left_out": too_few,
+                "excluded": [f"{label:0{width}d}" for label in excluded],
+                **bad.spec(),
+            },
         )
-    width = max(6, len(str(max(everyone))))
-    spec = {
-        "reader": "recordio",
-        "file": file.path.name,
-        "fewest": fewest,
-        "people": people,
-        "on_bad": on_bad,
-        "people_found": len(everyone),
-        "excluded": [f"{label:0{width}d}" for label in excluded],
-        "skipped": len(bad),
-        "skipped_keys": listed[:LISTED],
-    }
-    keys = list(itertools.chain.from_iterable(chosen.values()))
-    identities = [f"{label:0{width}d}" for label, own in chosen.items() for _ in own]
-    return FacePack.write(
-        out,
-        _parts(file, keys, progress),
-        identities,
-        attributes={"key": np.array(keys)},
-        source=f"images in the record file {file.path.name}",
-        licence=licence,
-        spec=spec,
-    )
-
-
-def write(
-    path: str | Path, images: Iterable[np.ndarray | bytes], labels: Sequence[float | Sequence[float]], quality: int = 95
-) -> None:
-    """Write a .rec file and its .idx, as InsightFace packs them, so that MXNet's and its successors' loaders read them.
-
-    images: (H, W, 3) uint8 RGB, each written as a JPEG of `quality` 1 to 100, or encoded already (bytes); may be an
-        iterator, of which one is in memory at a time.
-    labels: as many, each a number or an array of numbers of which the first says who it is. A person's images should
-        follow one another: each run of a label becomes a record of its own, after the images', with the run's first key
-        and the key after its last.
-
-    A kill leaves the old pair of files, or a .rec without its .idx, never a pair that does not match.
-    Raises ValueError for an ending other than .rec, more or fewer images than labels, none, too many, a label that is
-    no float32 number, and images of another type or shape.
-    """
-    path = Path(path)
-    if path.suffix != ".rec":
-        raise ValueError(f"{path} should end in .rec: its index will lie beside it and end in .idx")
-    if quality not in range(1, 101):
-        raise ValueError(f"quality is a whole number from 1 to 100, not {quality!r}")
-    labels = [_label(path, place, label) for place, label in enumerate(labels)]
-    people = [
-        [key for key, _ in run]
-        for _, run in itertools.groupby(enumerate(labels, start=1), key=lambda entry: float(np.ravel(entry[1])[0]))
-    ]
-    end = len(labels) + 1
-    if not labels or end + len(people) > EXACT:
-        raise ValueError(f"{path} can hold from 1 image to {EXACT} images and people, not {len(labels)} images")
-    index = path.with_suffix(".idx")
-    offsets: list[int] = []
-
-    def fill(file: BinaryIO) -> None:
-        def put(label: float | np.ndarray, data: bytes = b"") -> None:
-            offset = file.tell()
-            try:
-                file.write(_framed(_packed(label, len(offsets), data)))
-            except ValueError as error:
-                raise ValueError(f"{path}: record {len(offsets)} {error}") from error
-            offsets.append(offset)
-
-        put(np.array([end, end + len(people)], np.float32))
-        for image in images:
-            if len(offsets) == end:
-                raise ValueError(f"{path}: more images than the {len(labels)} labels")
-            put(labels[len(offsets) - 1], _encoded(path, len(offsets), image, quality))
-        if len(offsets) != end:
-            raise ValueError(f"{path}: {len(offsets) - 1} images for {len(labels)} labels")
-        for keys in people:
-            put(np.array([keys[0], keys[-1] + 1], np.float32))
-        index.unlink(missing_ok=True)
-
-    storage.atomic_write(path, fill)
-    storage.atomic_write(index, "".join(f"{key}\t{offset}\n" for key, offset in enumerate(offsets)))
 
 
 def _offsets(path: Path, size: int) -> dict[int, int]:
@@ -302,19 +299,19 @@ def _offsets(path: Path, size: int) -> dict[int, int]:
     for number, line in enumerate(index.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
-        found = re.fullmatch(rb"\s*(\d{1,18})\t(\d{1,18})\s*", line)
-        if not found:
+        entry = re.fullmatch(rb"\s*(\d{1,18})\t(\d{1,18})\s*", line)
+        if not entry:
             shown = line[:60].decode(errors="replace")
-            raise ValueError(f"{index}, line {number}: found {shown!r}, wanted key<TAB>offset. {REMEDY.capitalize()}")
-        key, offset = int(found[1]), int(found[2])
+            raise DataError(f"{index}, line {number}: found {shown!r}, wanted key<TAB>offset. {REMEDY.capitalize()}")
+        key, offset = int(entry[1]), int(entry[2])
         if key in offsets:
-            raise ValueError(f"{index}, line {number}: key {key} stands there a second time. {REMEDY.capitalize()}")
+            raise DataError(f"{index}, line {number}: key {key} stands there a second time. {REMEDY.capitalize()}")
         offsets[key] = offset
     if not offsets:
-        raise ValueError(f"{index} is empty: {REMEDY}")
+        raise DataError(f"{index} is empty: {REMEDY}")
     beyond = [key for key, offset in offsets.items() if offset + PART_HEADER.size > size]
     if beyond:
-        raise ValueError(
+        raise DataError(
             f"{path} ends at byte {size}, and {len(beyond)} of {len(offsets)} records lie beyond it (the "
             f"first: {beyond[0]}, at byte {offsets[beyond[0]]}): {REMEDY}"
         )
@@ -323,110 +320,23 @@ def _offsets(path: Path, size: int) -> dict[int, int]:
 
 def _labels_to_exclude(exclude: Collection[str | int]) -> set[int]:
     if isinstance(exclude, str):
-        raise ValueError(f"exclude is a list of identities, not the text {exclude!r}: write [{exclude!r}]")
+        raise SettingError(f"exclude is a list of identities, not the text {exclude!r}: write [{exclude!r}]")
     wrong = [name for name in exclude if not re.fullmatch("[0-9]{1,18}", str(name))]
     if wrong:
-        raise ValueError(f"exclude holds {wrong[0]!r}: in a record file people have numbers, such as 123 or '000123'")
+        raise SettingError(f"exclude holds {wrong[0]!r}: in a record file people have numbers, such as 123 or '000123'")
     return {int(name) for name in exclude}
 
 
-def _keys_by_label(file: RecordFile, on_bad: str, bad: dict[int, str], progress: bool) -> dict[int, list[int]]:
-    """The keys of each person's images; adds to `bad` the records that are damaged or say nobody."""
+def _keys_by_label(file: RecordFile, bad: BadImages, progress: bool) -> dict[int, list[int]]:
+    """The keys of each person's images; `bad` takes the records that are damaged or say nobody."""
     people: dict[int, list[int]] = {}
     for key in tqdm(file.keys, desc=f"labels of {file.path.name}", unit="image", disable=None if progress else True):
         try:
-            label = float(np.ravel(file.record(key)[0])[0])
+            label = first_label(file.record(key)[0])
             if not (0 <= label <= EXACT and label.is_integer()):
-                raise ValueError(f"{file.path}: record {key} has the label {label}, which is no number of a person")
-        except ValueError as error:
-            if on_bad == "refuse":
-                raise ValueError(f'{error} (or pass on_bad="skip")') from error
-            bad[key] = str(error).removeprefix(f"{file.path}: ")
+                raise DataError(f"{file.path}: record {key} has the label {label}, which is no number of a person")
+        except DataError as error:
+            bad.add(str(error).removeprefix(f"{file.path}: "), error)
         else:
             people.setdefault(int(label), []).append(key)
     return people
-
-
-def _is_good(file: RecordFile, key: int, bad: dict[int, str]) -> bool:
-    try:
-        _image(file.record(key)[1])
-    except ValueError as error:
-        bad[key] = str(error)
-        return False
-    return True
-
-
-def _parts(file: RecordFile, keys: list[int], progress: bool) -> Iterator[np.ndarray]:
-    """The images of `keys` in parts of (n, 112, 112, 3) uint8 RGB."""
-    with tqdm(
-        total=len(keys), desc=f"reading {file.path.name}", unit="image", disable=None if progress else True
-    ) as bar:
-        for start in range(0, len(keys), PART):
-            images = []
-            for key in keys[start : start + PART]:
-                try:
-                    images.append(_image(file.record(key)[1]))
-                except ValueError as error:
-                    raise ValueError(
-                        f"{file.path}: the image of record {key} cannot be used: {error}. Get the file "
-                        'again, or pass on_bad="skip"'
-                    ) from error
-                bar.update()
-            yield np.stack(images)
-
-
-def _image(data: bytes) -> np.ndarray:
-    """(112, 112, 3) uint8 RGB."""
-    try:
-        return _decode(io.BytesIO(data))
-    except Image.UnidentifiedImageError as error:
-        raise ValueError("no image of a known format") from error
-    except Exception as error:  # Pillow's readers raise many kinds for damaged files
-        raise ValueError(str(error) or type(error).__name__) from error
-
-
-def _label(path: Path, place: int, label: Any) -> float | np.ndarray:
-    """A number, or a (n,) float32 array."""
-    try:
-        exact = np.asarray(label, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        exact = np.array(np.nan)
-    with np.errstate(over="ignore"):
-        single = exact.astype(np.float32)
-    if exact.ndim > 1 or not exact.size or not np.isfinite(single).all() or (single != exact).any():
-        raise ValueError(
-            f"{path}: label {place} is {label!r}, and should be a number, or a list of them, that float32 "
-            f"can hold (whole numbers up to {EXACT})"
-        )
-    return float(single) if single.ndim == 0 else single
-
-
-def _encoded(path: Path, key: int, image: np.ndarray | bytes, quality: int) -> bytes:
-    if isinstance(image, (bytes, bytearray, memoryview)):
-        return bytes(image)
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(
-            f"{path}: image {key} is (height, width, 3) uint8 or encoded bytes, not {image.shape} {image.dtype}"
-        )
-    return cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1].tobytes()
-
-
-def _packed(label: float | np.ndarray, key: int, data: bytes) -> bytes:
-    if isinstance(label, np.ndarray):
-        return RECORD_HEADER.pack(len(label), 0, key, 0) + label.astype("<f4").tobytes() + data
-    return RECORD_HEADER.pack(0, label, key, 0) + data
-
-
-def _framed(payload: bytes) -> bytes:
-    """A record's parts: the payload is cut at each magic that it holds at a multiple of 4, and the magic left out."""
-    words = np.frombuffer(payload, "<u4", len(payload) // 4)
-    places = [4 * int(place) for place in np.flatnonzero(words == np.frombuffer(MAGIC, "<u4"))]
-    begins, ends = [0, *(place + 4 for place in places)], [*places, len(payload)]
-    if max(end - begin for begin, end in zip(begins, ends)) > LONGEST:
-        raise ValueError(f"has {len(payload)} bytes, and can have {LONGEST}")
-    framed = []
-    for number, (begin, end) in enumerate(zip(begins, ends)):
-        kind = WHOLE if not places else FIRST if number == 0 else LAST if number == len(places) else MIDDLE
-        framed.append(PART_HEADER.pack(MAGIC, kind << 29 | (end - begin)) + payload[begin:end])
-    return b"".join(framed) + bytes(-len(payload) % 4)

@@ -25,9 +25,11 @@ import numpy as np
 from tqdm import tqdm
 
 from rifr import align
+from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
-from rifr.readers.folder import ENDINGS, LISTED
-from rifr.readers.tinyface import aligned, aligner_name, decode
+from rifr.readers.images import BadImages, first_few, is_image, named_and_counted
+from rifr.readers.text import read_text
+from rifr.readers.tinyface import aligned, aligner_name
 
 __all__ = ["CAMERAS", "METRES", "PEOPLE", "ScfaceSets", "eighty", "points", "read"]
 
@@ -62,22 +64,41 @@ def read(
 ) -> ScfaceSets:
     """Write the packs out/mugshots and out/probes of the set at `root`; packs that are there are replaced.
 
-    aligner: for photos without listed points; by default `rifr.align.resized`, which does not align.
-    points_path: the list of points; by default the all.txt below `root`, if there is one.
-    people: "all", or subject numbers such as `eighty()`.
-    on_bad: "skip" leaves corrupt probes out and names them in the manifest; "refuse" raises at the first. A corrupt
-        mugshot always raises, for its person could not be found: leave the person out by `people`.
-
     Probes that the set should hold (3 distances, 5 cameras) and does not are counted and named in the manifest, which
     also says how many photos were aligned by points and how many by the aligner.
 
-    Raises FileNotFoundError for missing folders, a missing list, and people without a mugshot, and ValueError for what
-    `points` refuses, for two photos of one name, a photo in the folder of another distance or outside of which all its
-    points lie, where nobody is left, and for corrupt photos as said above.
+    Parameters
+    ----------
+    root
+        SCface's own tree.
+    out
+        The folder of the two packs.
+    aligner
+        For photos without listed points; by default `rifr.align.resized`, which does not align.
+    points_path
+        The list of points; by default the all.txt below `root`, if there is one.
+    people
+        "all", or subject numbers such as `eighty()`.
+    on_bad
+        "skip" leaves corrupt probes out and names them in the manifest; "refuse" raises at the first. A corrupt mugshot
+        always raises, for its person could not be found: leave the person out by `people`.
+    licence
+        What the manifests say of it.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    FileNotFoundError
+        For missing folders, a missing list, and people without a mugshot.
+    SettingError
+        For wrong options.
+    DataError
+        For what `points` refuses, for two photos of one name, a photo in the folder of another distance or outside of
+        which all its points lie, where nobody is left, and for corrupt photos.
     """
     root, out = Path(root), Path(out)
-    if on_bad not in ("skip", "refuse"):
-        raise ValueError(f'on_bad is "skip" or "refuse", not {on_bad!r}')
+    bad = BadImages(on_bad)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is no folder: give the one that holds SCface's {CROPPED}")
     folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
@@ -90,19 +111,20 @@ def read(
     missing = [_stem(*cell) for cell in cells if cell not in probes]
     cells = [cell for cell in cells if cell in probes]
     if not cells:
-        raise ValueError(f"nobody is left: the {len(chosen)} people have no probe in {root}. Name others by people=")
+        raise DataError(f"nobody is left: the {len(chosen)} people have no probe in {root}. Name others by people=")
     shots, seen = [mugshots[person] for person in chosen], [probes[cell] for cell in cells]
     cropped = [path for path in shots if path.parent.name.lower() == CROPPED]
     by_file = {path: listed[path.stem.lower()] for path in [*cropped, *seen] if path.stem.lower() in listed}
     by = align.resized if aligner is None else aligner
 
-    faces, attributes, _, bad = _align(shots, by_file, by, root, "skip", "mugshots", progress)
-    if bad:
-        raise ValueError(
-            f"{len(bad)} mugshots in {root} are corrupt, the first: {bad[0]}. Mend them, or leave their "
-            "people out by people="
+    bad_mugshots = BadImages("skip")
+    faces, attributes, _ = _align(shots, by_file, by, root, bad_mugshots, "mugshots", progress)
+    if bad_mugshots.lines:
+        raise DataError(
+            f"{len(bad_mugshots.lines)} mugshots in {root} are corrupt, the first: {bad_mugshots.lines[0]}. Mend them, "
+            "or leave their people out by people="
         )
-    probe_faces, probe_attributes, good, bad = _align(seen, by_file, by, root, on_bad, "probes", progress)
+    probe_faces, probe_attributes, good = _align(seen, by_file, by, root, bad, "probes", progress)
     person, camera, distance = np.array(cells)[good].T
     probe_attributes |= {
         "distance": distance.astype(np.int8),
@@ -142,10 +164,8 @@ def read(
             **spec,
             "part": "probes",
             **_aligned_by(probe_attributes),
-            "missing": len(missing),
-            "missing_files": missing[:LISTED],
-            "skipped": len(bad),
-            "skipped_files": bad[:LISTED],
+            **named_and_counted("missing", missing),
+            **bad.spec(),
         },
     )
     return ScfaceSets(gallery, found)
@@ -167,28 +187,31 @@ def points(path: str | Path) -> dict[str, np.ndarray]:
 
     Fields are separated by tabs or spaces; empty lines and those that begin with # are passed over.
 
-    Raises FileNotFoundError, and ValueError for lines that are not a name and eight finite numbers and for a name that
-    is listed twice, by the lines' numbers.
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    DataError
+        For lines that are not a name and eight finite numbers and for a name that is listed twice, by the lines'
+        numbers.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: give the path of SCface's all.txt")
-    found, lines = {}, {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    by_name: dict[str, np.ndarray] = {}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(read_text(path, "give the path of SCface's all.txt").splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, *fields = line.split()
         values = _numbers(fields)
         if values is None or len(values) != 8:
-            raise ValueError(
+            raise DataError(
                 f"{path}, line {number}: {line!r} is not a photo's name and eight numbers (the left eye, "
                 "the right eye, the nose, the centre of the mouth). Mend or remove it"
             )
         stem = re.sub(r"\.(jpe?g|png)$", "", name.lower())
-        if stem in found:
-            raise ValueError(f"{path}: {name} is on line {lines[stem]} and on line {number}. Remove one of them")
-        found[stem], lines[stem] = values.reshape(4, 2), number
-    return found
+        if stem in by_name:
+            raise DataError(f"{path}: {name} is on line {lines[stem]} and on line {number}. Remove one of them")
+        by_name[stem], lines[stem] = values.reshape(4, 2), number
+    return by_name
 
 
 def _numbers(fields: list[str]) -> np.ndarray | None:
@@ -203,11 +226,11 @@ def _photos(folder: Path) -> dict[str, Path]:
     """Photos below a folder, by their names in small letters without the ending."""
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in ENDINGS or path.name.startswith(".") or not path.is_file():
+        if not is_image(path) or not path.is_file():
             continue
         stem = path.stem.lower()
         if stem in found:
-            raise ValueError(f"{found[stem]} and {path} are two photos of one name: remove one of them")
+            raise DataError(f"{found[stem]} and {path} are two photos of one name: remove one of them")
         found[stem] = path
     return found
 
@@ -240,7 +263,7 @@ def _probes(root: Path, folders: dict[str, Path]) -> dict[tuple[int, int, int], 
             if match and int(match[3]) == distance:
                 found[int(match[1]), int(match[2]), distance] = path
             elif match and name in folders:
-                raise ValueError(
+                raise DataError(
                     f"{path} is named as a photo at distance {match[3]} and lies in the folder of "
                     f"distance {distance}: put it where it belongs"
                 )
@@ -250,17 +273,16 @@ def _probes(root: Path, folders: dict[str, Path]) -> dict[tuple[int, int, int], 
 def _chosen(people: str | Iterable[int], mugshots: dict[int, Path], probes: dict, root: Path) -> list[int]:
     """The subject numbers, ascending; each has a mugshot."""
     if isinstance(people, str) and people != "all":
-        raise ValueError(f'people is "all" or a list of subject numbers, not the text {people!r}')
+        raise SettingError(f'people is "all" or a list of subject numbers, not the text {people!r}')
     seen = {person for person, _, _ in probes}
     chosen = sorted({*mugshots, *seen} if isinstance(people, str) else {int(person) for person in people})
     if not chosen:
-        raise ValueError(f"nobody is left of the {len({*mugshots, *seen})} people in {root}: name at least one")
+        raise DataError(f"nobody is left of the {len({*mugshots, *seen})} people in {root}: name at least one")
     without = [f"{person:03d}" for person in chosen if person not in mugshots]
     if without:
         raise FileNotFoundError(
-            f"{len(without)} people have no mugshot in {root}: {', '.join(without[:10])}"
-            f"{', ...' if len(without) > 10 else ''}. Leave them out by people=, or unpack SCface "
-            "again"
+            f"{len(without)} people have no mugshot in {root}: {first_few(without)}. Leave them out by people=, or "
+            "unpack SCface again"
         )
     return chosen
 
@@ -268,7 +290,7 @@ def _chosen(people: str | Iterable[int], mugshots: dict[int, Path], probes: dict
 def _points_path(root: Path) -> Path | None:
     found = sorted(path for path in root.rglob("*") if path.name.lower() == "all.txt")
     if len(found) > 1:
-        raise ValueError(
+        raise DataError(
             f"{root} holds {len(found)} lists of points ({found[0]}, {found[1]}): say which, by points_path="
         )
     return found[0] if found else None
@@ -279,27 +301,27 @@ def _align(
     listed: dict[Path, np.ndarray],
     aligner: align.Aligner,
     root: Path,
-    on_bad: str,
+    bad: BadImages,
     name: str,
     progress: bool,
-) -> tuple[np.ndarray, dict[str, np.ndarray], list[int], list[str]]:
-    """Faces (n, 112, 112, 3), their attributes, which of the files they are, and lines on the corrupt ones."""
-    faces, sizes, good, bad = [], [], [], []
-    shown = [str(file.relative_to(root)) for file in files]
+) -> tuple[np.ndarray, dict[str, np.ndarray], list[int]]:
+    """Faces (n, 112, 112, 3), their attributes, and which of the files they are."""
+    faces, sizes, good = [], [], []
+    shown = [file.relative_to(root).as_posix() for file in files]
     for row, file in enumerate(tqdm(files, desc=f"aligning {name}", unit="photo", disable=None if progress else True)):
-        photo = decode(file, shown[row], on_bad, bad)
+        photo = bad.decode(file, shown[row])
         if photo is not None:
             faces.append(_face(photo, file, listed.get(file), aligner))
             sizes.append(photo.shape[:2])
             good.append(row)
     if not good:
-        raise ValueError(f"nobody is left: all {len(bad)} {name} are corrupt, the first: {bad[0]}")
+        raise DataError(f"nobody is left: all {len(bad.lines)} {name} are corrupt{bad.first()}")
     attributes = {
         "file": np.array(shown)[good],
         "size": np.array(sizes, np.int32),
         "by_points": np.array([files[row] in listed for row in good]),
     }
-    return np.stack(faces), attributes, good, bad
+    return np.stack(faces), attributes, good
 
 
 def _face(photo: np.ndarray, file: Path, four: np.ndarray | None, aligner: align.Aligner) -> np.ndarray:
@@ -307,14 +329,14 @@ def _face(photo: np.ndarray, file: Path, four: np.ndarray | None, aligner: align
         return aligned(photo, file, aligner)
     height, width = photo.shape[:2]
     if not np.any((four >= -0.5) & (four < [width - 0.5, height - 0.5]), axis=0).all():
-        raise ValueError(
+        raise DataError(
             f"{file} is {width}x{height} pixels, and all of its listed points lie outside: "
             f"{four.tolist()}. The list is of other photos"
         )
     try:
         return align.face(photo, four)
     except ValueError as error:
-        raise ValueError(f"{file} cannot be aligned by its listed points: {error}") from error
+        raise DataError(f"{file} cannot be aligned by its listed points: {error}") from error
 
 
 def _aligned_by(attributes: dict[str, np.ndarray]) -> dict[str, int]:

@@ -19,10 +19,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
+from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
+from rifr.readers.images import decode
+from rifr.readers.text import read_text
 
 __all__ = ["Face", "faces", "read"]
 
@@ -43,35 +45,40 @@ class Face:
 def faces(root: str | Path, split: str = "train") -> list[Face]:
     """All faces of a split, in the order of its label.txt.
 
-    Raises FileNotFoundError for a missing list and for photos that are missing (how many, and the first), and
-    ValueError for another split and, with its number, for a line that is neither a photo, nor 4 nor 20 finite numbers
-    after one.
+    Raises
+    ------
+    FileNotFoundError
+        For a missing list and for photos that are missing (how many, and the first).
+    SettingError
+        For another split.
+    DataError
+        With its number, for a line that is neither a photo, nor 4 nor 20 finite numbers after one.
     """
     if split not in ("train", "val"):
-        raise ValueError(f'split is "train" or "val", not {split!r}')
+        raise SettingError(f'split is "train" or "val", not {split!r}')
     labels, images = Path(root) / split / "label.txt", Path(root) / split / "images"
-    if not labels.is_file():
-        raise FileNotFoundError(
-            f"{labels} does not exist: give the folder that holds train and val, each with its label.txt and images"
-        )
-    found, photos = [], []
-    for number, line in enumerate(labels.read_text(encoding="utf-8").splitlines(), start=1):
+    lines = read_text(
+        labels, "give the folder that holds train and val, each with its label.txt and images"
+    ).splitlines()
+    listed: list[Face] = []
+    photos: list[Path] = []
+    for number, line in enumerate(lines, start=1):
         if line.startswith("#"):
             photos.append(images / line[1:].strip())
         elif line.strip():
             if not photos:
-                raise ValueError(
+                raise DataError(
                     f"{labels}, line {number}: a face before the first photo (`# 0--Parade/x.jpg`). Get "
                     "the whole list again"
                 )
-            found.append(Face(photos[-1], *_values(labels, number, line)))
-    missing = [str(photo.relative_to(images)) for photo in photos if not photo.is_file()]
+            listed.append(Face(photos[-1], *_values(labels, number, line)))
+    missing = [photo.relative_to(images).as_posix() for photo in photos if not photo.is_file()]
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(photos)} photos in {labels} are missing in {images}, the "
             f"first: {missing[0]}. Unpack the photos of this split there"
         )
-    return found
+    return listed
 
 
 def read(
@@ -80,33 +87,58 @@ def read(
     split: str = "train",
     side: int = 224,
     margin: float = 2.2,
-    fewest_pixels: int = 40,
+    min_pixels: int = 40,
     part: str = "all",
     licence: str = LICENCE,
     progress: bool = True,
 ) -> FacePack:
     """Write each face with landmarks as a scene of side x side pixels with the landmarks moved along.
 
-    part: "all" photos, "most", or the tenth that is "held out" to measure on: which it is is in the photo's name.
-
     A scene is the square about the middle of the face's box, `margin` times the box's longer side wide (to the nearest
     pixel), black beyond the photo's border. At 2.2 the face takes as much of the scene as in the middle one of rendered
-    scenes, and always lies in its centre: move it when training. fewest_pixels: the longer side of the smallest box.
+    scenes, and always lies in its centre: move it when training.
 
-    Identities are the photo's name and the face's place in it ("0--Parade/x.jpg#2"); attributes are `file`, `box`
-    (N, 4) in the photo, and `blur`.
+    Parameters
+    ----------
+    root
+        The folder that holds train and val.
+    out
+        The folder of the pack.
+    split
+        "train" or "val".
+    side
+        Of a scene, in pixels.
+    margin
+        The side of the square, in longer sides of the box.
+    min_pixels
+        The longer side of the smallest box.
+    part
+        "all" photos, "most", or the tenth that is "held out" to measure on: which it is is in the photo's name.
+    licence
+        What the manifest says of it.
+    progress
+        Whether to show a progress bar.
 
-    Raises what `faces` raises, and ValueError for options out of range, where no face has landmarks and is large
-    enough, and for a corrupt photo.
+    Returns
+    -------
+    FacePack
+        Identities are the photo's name and the face's place in it ("0--Parade/x.jpg#2"); attributes are `file`, `box`
+        (N, 4) in the photo, and `blur`.
+
+    Raises
+    ------
+    FileNotFoundError, DataError
+        As `faces` does, and DataError where no face has landmarks and is large enough, and for a corrupt photo.
+    SettingError
+        For options out of range.
     """
     whole = isinstance(side, (int, np.integer)) and not isinstance(side, bool)
-    if not whole or side < 32 or margin < 1 or fewest_pixels < 1:
-        raise ValueError(
-            "side is a whole number from 32, margin and fewest_pixels at least 1: not "
-            f"{side!r}, {margin} and {fewest_pixels}"
+    if not whole or side < 32 or margin < 1 or min_pixels < 1:
+        raise SettingError(
+            f"side is a whole number from 32, margin and min_pixels at least 1: not {side!r}, {margin} and {min_pixels}"
         )
     if part not in ("all", "most", "held out"):
-        raise ValueError(f'part is "all", "most" or "held out", not {part!r}')
+        raise SettingError(f'part is "all", "most" or "held out", not {part!r}')
     listed = faces(root, split)
     images = Path(root) / split / "images"
     chosen, names = [], []
@@ -115,19 +147,19 @@ def read(
         if part != "all" and held_out != (part == "held out"):
             continue
         for place, face in enumerate(of_photo, start=1):
-            if face.landmarks is not None and face.box[2:].max() >= fewest_pixels:
+            if face.landmarks is not None and face.box[2:].max() >= min_pixels:
                 chosen.append(face)
-                names.append(f"{path.relative_to(images)}#{place}")
+                names.append(f"{path.relative_to(images).as_posix()}#{place}")
     annotated = sum(face.landmarks is not None for face in listed)
     if not chosen:
-        raise ValueError(
+        raise DataError(
             f"none of the {len(listed)} faces in {images.parent / 'label.txt'} can be used: {annotated} "
-            f"have landmarks, none of these a box of {fewest_pixels} pixels. Landmarks come with the "
+            f"have landmarks, none of these a box of {min_pixels} pixels. Landmarks come with the "
             "train split"
         )
     landmarks = np.stack([_moved(face, side, margin) for face in chosen])
     attributes = {
-        "file": np.array([str(face.path.relative_to(images)) for face in chosen]),
+        "file": np.array([face.path.relative_to(images).as_posix() for face in chosen]),
         "box": np.stack([face.box for face in chosen]),
         "blur": np.array([face.blur for face in chosen], np.float32),
     }
@@ -145,7 +177,7 @@ def read(
             "scenes": True,
             "size": int(side),
             "margin": margin,
-            "fewest_pixels": fewest_pixels,
+            "min_pixels": min_pixels,
             "part": part,
             "faces": len(listed),
             "with_landmarks": annotated,
@@ -160,7 +192,7 @@ def _values(labels: Path, number: int, line: str) -> tuple[np.ndarray, np.ndarra
     except ValueError:
         values = np.array([np.nan])
     if len(values) not in (4, 20) or not np.isfinite(values).all():
-        raise ValueError(
+        raise DataError(
             f"{labels}, line {number}: {line.strip()!r} is neither a box of 4 numbers nor one with five "
             "landmarks and blur, 20 numbers. Mend or remove it"
         )
@@ -188,7 +220,10 @@ def _scenes(chosen: list[Face], side: int, margin: float, progress: bool) -> Ite
     """Photo by photo, (n, side, side, 3) uint8."""
     with tqdm(total=len(chosen), desc="cutting out faces", unit="face", disable=None if progress else True) as bar:
         for path, of_photo in groupby(chosen, key=lambda face: face.path):
-            photo = _decode(path)
+            try:
+                photo = decode(path)
+            except DataError as error:
+                raise DataError(f"{error}: unpack it again, or take it off label.txt") from error
             scenes = [_scene(photo, *_square(face, margin), side) for face in of_photo]
             bar.update(len(scenes))
             yield np.stack(scenes)
@@ -201,11 +236,3 @@ def _scene(photo: np.ndarray, left: int, top: int, span: int, side: int) -> np.n
     if rows.start < rows.stop and columns.start < columns.stop:
         cut[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = photo[rows, columns]
     return cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA if span > side else cv2.INTER_CUBIC)
-
-
-def _decode(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as photo:
-            return np.asarray(photo.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read ({error}): unpack it again, or take it off label.txt") from error

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rifr.readers.verification_bin import read
+from rifr.readers.insightface_bin import read
 
 
 def encoded(count=6, side=112, seed=0, ending=".jpg"):
@@ -36,8 +36,6 @@ ANSWERS = {
     "array": np.array(SAME),
     "numpy bools": list(np.array(SAME)),
     "integers": np.array([1, 0, 1]),
-    "big-endian": np.array([1, 0, 1], ">i4"),
-    "objects": np.array(SAME, object),
 }
 
 
@@ -65,7 +63,7 @@ def test_other_sizes_are_read_on_demand(tmp_path):
     files, expected = encoded(2, side=96)
     path = save(tmp_path / "x.bin", (files, [True]))
     assert np.array_equal(read(path, size=96)[0], expected)
-    with pytest.raises(ValueError, match=r"x.bin: image 0 \(of pair 0\) is 96x96 pixels, not 112x112: give size=96"):
+    with pytest.raises(ValueError, match=r"x.bin: image 0 \(of pair 0\): 96x96 pixels, not 112x112"):
         read(path)
 
 
@@ -102,7 +100,6 @@ def test_other_ways_to_name_a_function_are_refused_too(tmp_path):
         "OBJ": b"(cposix\nsystem\nS'x'\no.",
         "attribute": b"\x80\x04\x8c\x05numpy\x8c\x10ndarray.__init__\x93.",
         "numpy's own": b"cnumpy.core.multiarray\nfromfile\n.",
-        "dictionary": b"}.",
     }
     for program in programs.values():
         (tmp_path / "evil.bin").write_bytes(program)
@@ -133,7 +130,7 @@ def test_a_small_file_cannot_fill_the_memory(tmp_path):
         (([b"x", 7], [True]), "image 1 is not encoded bytes"),
         (([b"x", b"y"], [2]), "answer 0 is not True or False"),
         (([b"x", b"y"], ["yes"]), "answer 0 is not True or False"),
-        (([b"x", b"y"], [True]), "image 0 .of pair 0. is no image"),
+        (([b"x", b"y"], [True]), "image 0 .of pair 0.: no image"),
         (([np.zeros(3), np.zeros(3)], [True]), "image 0 is not encoded bytes"),
     ],
 )
@@ -145,7 +142,7 @@ def test_something_else_in_the_file_is_named(tmp_path, content, message):
 def test_images_that_are_cut_short_are_named(tmp_path):
     files, _ = encoded(4)
     files[2] = files[2][:-30]
-    with pytest.raises(ValueError, match=r"image 2 \(of pair 1\) is cut short"):
+    with pytest.raises(ValueError, match=r"image 2 \(of pair 1\): .*truncated"):
         read(save(tmp_path / "x.bin", (files, [True, False])))
     files[2] = files[1] + bytes(4)  # some writers fill up to a whole word
     read(save(tmp_path / "x.bin", (files, [True, False])))

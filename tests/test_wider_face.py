@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from rifr.packs import FacePack
-from rifr.readers.widerface import faces, read
+from rifr.readers.wider_face import faces, read
 
 UNMARKED = " ".join(["-1.0"] * 15)
 
@@ -120,8 +120,8 @@ def test_scenes_have_the_form_of_rendered_ones(two_photos, tmp_path):
     spec = pack.manifest["spec"]
     assert (spec["scenes"], spec["size"], spec["faces"], spec["with_landmarks"]) == (True, 224, 4, 3)
     assert len(FacePack.open(tmp_path / "pack")) == 2
-    assert len(read(root, tmp_path / "small", fewest_pixels=24, progress=False)) == 3
-    assert len(read(root, tmp_path / "large", fewest_pixels=71, progress=False)) == 1
+    assert len(read(root, tmp_path / "small", min_pixels=24, progress=False)) == 3
+    assert len(read(root, tmp_path / "large", min_pixels=71, progress=False)) == 1
 
 
 @pytest.mark.parametrize("side, margin", [(224, 2.2), (64, 2.2), (224, 1.5), (177, 3.0)])
@@ -193,8 +193,8 @@ def test_a_list_that_does_not_fit_its_photos_is_refused(tree, tmp_path):
 def test_options_out_of_range_and_sets_without_a_usable_face_are_refused(two_photos, tmp_path):
     root, _, _ = two_photos
     with pytest.raises(ValueError, match="none of the 4 faces .* 3 have landmarks, none of these a box of 500 pixels"):
-        read(root, tmp_path / "pack", fewest_pixels=500)
-    for options in (dict(side=31), dict(side=64.0), dict(margin=0.9), dict(fewest_pixels=0)):
+        read(root, tmp_path / "pack", min_pixels=500)
+    for options in (dict(side=31), dict(side=64.0), dict(margin=0.9), dict(min_pixels=0)):
         with pytest.raises(ValueError, match="side is a whole number from 32"):
             read(root, tmp_path / "pack", **options)
     assert not (tmp_path / "pack").exists()
@@ -203,6 +203,6 @@ def test_options_out_of_range_and_sets_without_a_usable_face_are_refused(two_pho
 def test_a_corrupt_photo_is_named_and_leaves_no_pack(two_photos, tmp_path):
     root, _, _ = two_photos
     (root / "train/images/1--Hand/b c.jpg").write_text("no image")
-    with pytest.raises(ValueError, match="b c.jpg cannot be read"):
+    with pytest.raises(ValueError, match="b c.jpg: no image"):
         read(root, tmp_path / "pack", progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["widerface"]
