@@ -1,6 +1,6 @@
-"""A rehearsal of a training: what it reads, writes and takes, before days of it begin.
+"""A dry run of a training: what it reads, writes and takes, before days of it begin.
 
-    python -m rifr train --preset paper --faces packs/casia packs/facescrub packs/megaface --dry-run
+    rifr train --preset paper --faces packs/casia packs/facescrub packs/megaface --dry-run
 
 Looks at the faces' roots and counts them, at the disk and the memory, and measures one step of each kind on this
 machine's device, on noise. Nothing is trained, rendered or written.
@@ -8,32 +8,29 @@ machine's device, on noise. Nothing is trained, rendered or written.
 
 from __future__ import annotations
 
-import os
-import resource
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from rifr import recipes, storage
+from rifr import machine, recipes, storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import archive
 from rifr.readers.images import ENDINGS
 from rifr.recipes import Recipe
-from rifr.training import batches, process_group, trainer
+from rifr.training import batches, process_group, runs, trainer
 
 FACE_BYTES = FACE_SIZE**2 * 3
-"""Bytes of a face in a pack."""
+"""A face in a pack."""
 GIB = 2**30
-TIMED = 2
+TIMED_STEPS = 2
 """Steps timed after one that is not; the fastest counts."""
-FEW = 8
+PROBE_BATCH = 8
 """Photos of a step that a CPU measures, which may take minutes over a whole one: the rest is in proportion."""
 
 
@@ -52,10 +49,18 @@ class Faces:
 
 @dataclass(frozen=True)
 class Step:
-    """A measured step of a recipe: seconds, and the bytes that the device (a CPU: the process) held at the most."""
+    """A measured step of a recipe.
+
+    seconds     of the whole batch, in proportion to the photos that were measured
+    peak        the most bytes that the device (a CPU: the process) holds
+    images      that the network sees for each photo: at 112 px and at one or two low widths
+    photos      that were measured
+    """
 
     seconds: float
     peak: int
+    images: int
+    photos: int
 
 
 @dataclass
@@ -70,16 +75,19 @@ class Report:
         return "\n".join([*self.lines, "", *outcome])
 
 
-def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str] = ("", "", "")) -> Report:
+def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str | None] = (None, None, None)) -> Report:
     """What training the recipes `names` at a preset reads, writes and takes; `roots` as for `splits.face_splits`.
 
-    Raises ValueError for an unknown recipe, or a batch that the processes cannot share.
+    Raises
+    ------
+    SettingError
+        For an unknown recipe.
     """
     chosen = [recipes.get(name) for name in names]
     if any(recipe.needs_teacher for recipe in chosen) and recipes.get(recipes.TEACHER) not in chosen:
         chosen.insert(0, recipes.get(recipes.TEACHER))
     training, report = preset.training, Report()
-    given = [_at(name, root) for name, root in zip(("train", "probes", "distractors"), roots, strict=True)]
+    given = [faces_at(name, root) for name, root in zip(("train", "probes", "distractors"), roots, strict=True)]
     expected = _rendered(preset)
     faces = given if any(roots) else expected
     report.lines.append(
@@ -108,41 +116,67 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str] = ("", "
 
 
 def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
-    """One step of a recipe on this process's device, on noise: degradation, forward, backward, optimiser. A CPU takes
-    `FEW` photos, and time and memory are in proportion."""
+    """One step of a recipe on this process's device, on noise: degradation, forward, backward, optimiser.
+
+    A CPU takes `PROBE_BATCH` photos, a GPU the process's share of the batch; time and memory are scaled to that share.
+    """
     training = preset.training
     fabric = process_group.fabric(training.precision)
-    whole = training.batch_size // fabric.world_size
-    share = whole if fabric.device.type == "cuda" else min(whole, FEW)
+    share = training.batch_size // fabric.world_size
+    photos = share if fabric.device.type == "cuda" else min(share, PROBE_BATCH)
     draw = np.random.default_rng(0)
     student = trainer.Student(training, people)
     optimiser = torch.optim.SGD(student.parameters(), training.learning_rate, training.momentum)
     module, optimiser = fabric.setup(student.to(memory_format=torch.channels_last), optimiser)
-    images = torch.from_numpy(draw.integers(0, 256, (share, FACE_SIZE, FACE_SIZE, 3), np.uint8)).to(fabric.device)
-    labels = torch.from_numpy(draw.integers(0, people, share)).to(fabric.device)
-    q = torch.full((share, people), 1 / people, device=fabric.device)
-    teacher = (torch.randn(share, training.embedding, device=fabric.device), q) if recipe.needs_teacher else None
-    at_once = min(training.micro_batch or share, share)
-    best, before = np.inf, _peak(fabric.device)
-    for _ in range(1 + TIMED):
-        began = time.perf_counter()
-        for start in range(0, share, at_once):
-            cut = slice(start, start + at_once)
-            width_of = batches.widths_of(len(labels[cut]), recipe, training, draw)
-            x = batches.batch_of(images[cut], width_of, recipe, training, draw)
+    pixels = torch.from_numpy(draw.integers(0, 256, (photos, FACE_SIZE, FACE_SIZE, 3), np.uint8)).to(fabric.device)
+    labels = torch.from_numpy(draw.integers(0, people, photos)).to(fabric.device)
+    q = torch.full((photos, people), 1 / people, device=fabric.device)
+    teacher = (torch.randn(photos, training.embedding, device=fabric.device), q) if recipe.needs_teacher else None
+    micro_batch = min(training.micro_batch or photos, photos)
+    before = _peak(fabric.device)
+
+    def step() -> int:
+        for start in range(0, photos, micro_batch):
+            part = slice(start, start + micro_batch)
+            width_of = batches.widths_of(len(labels[part]), recipe, training, draw)
+            x = batches.batch_of(pixels[part], width_of, recipe, training, draw)
             z = module(x).float()
-            part = teacher and (teacher[0][cut], teacher[1][cut])
-            fabric.backward(
-                trainer.recipe_loss(
-                    recipe, training, z, module.softmax.weight, labels[cut], part, len(x) // len(labels[cut])
-                )
-            )
+            images = len(x) // len(labels[part])
+            targets = teacher and (teacher[0][part], teacher[1][part])
+            weights = module.softmax.weight
+            fabric.backward(trainer.recipe_loss(recipe, training, z, weights, labels[part], targets, images))
         optimiser.step()
         optimiser.zero_grad()
-        if fabric.device.type == "cuda":
+        return images
+
+    images = step()
+    seconds = _fastest(step, fabric.device) * share / photos
+    return Step(seconds, before + (_peak(fabric.device) - before) * share // photos, images, photos)
+
+
+def measured_teacher(preset: Preset) -> float:
+    """Seconds for the frozen teacher's outputs of one training photo: its features and those of its mirror image."""
+    training = preset.training
+    fabric = process_group.fabric(training.precision)
+    photos = 256 if fabric.device.type == "cuda" else PROBE_BATCH
+    network = trainer.Student(training, 2).network.to(fabric.device).eval()
+    pixels = torch.zeros((photos, FACE_SIZE, FACE_SIZE, 3), dtype=torch.uint8, device=fabric.device)
+    with torch.inference_mode():
+        x = runs.to_input(pixels)
+        network(x)
+        return 2 * _fastest(lambda: network(x), fabric.device) / photos / fabric.world_size
+
+
+def _fastest(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the fastest of `TIMED_STEPS` calls."""
+    seconds = []
+    for _ in range(TIMED_STEPS):
+        began = time.perf_counter()
+        call()
+        if device.type == "cuda":
             torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return Step(best * whole / share, before + (_peak(fabric.device) - before) * whole // share)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequence[Faces]) -> None:
@@ -175,7 +209,7 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
     need, have = max(step.peak for step in taken.values()) + table, _memory(device)
     report.lines.append(
         f"memory  {need / GIB:.1f} GiB of {have / GIB:.0f} on {_name(device)}: a step's "
-        f"{(need - table) / GIB:.1f}, and {table / GIB:.1f} for the teacher's outputs, two rows a photo"
+        f"{(need - table) / GIB:.1f}, and {table / GIB:.1f} for the teacher's outputs, two rows per photo"
     )
     if need > have:
         report.wrong.append(
@@ -183,25 +217,31 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
             f"{training.batch_size // 2} takes a batch in parts, or start more processes (torchrun)"
         )
     total = 0.0
+    if table:
+        total = photos * measured_teacher(preset)
+        report.lines.append(
+            f"time  {'teacher outputs':20} {photos:>9,} photos and their mirror images = {_long(total)}"
+        )
+        total *= sum(recipe.needs_teacher for recipe in chosen)  # each student has them computed
     for recipe in chosen:
         step = taken[recipe.high, recipe.low, recipe.needs_teacher]
-        rows = training.batch_size * (recipe.high + recipe.low)
+        rows = training.batch_size * step.images
         total += steps * step.seconds
         report.lines.append(
             f"time  {recipe.label:20} {steps:>9,} steps of {1000 * step.seconds:,.1f} ms "
             f"({rows / step.seconds:,.0f} images/s) = {_long(steps * step.seconds)}"
         )
     report.lines.append(
-        f"time  all {len(chosen)}, one after the other: {_long(total)}. Measured on noise, {TIMED} steps each"
-        f"{', of ' + str(FEW) + ' photos' if device.type == 'cpu' else ''}: reading and evaluation come on top"
+        f"time  all {len(chosen)}, one after the other: {_long(total)}. Measured on noise, {TIMED_STEPS} steps each"
+        f"{', of ' + str(PROBE_BATCH) + ' photos' if device.type == 'cpu' else ''}: reading and evaluation come on top"
     )
 
 
-def _at(name: str, root: str) -> Faces:
-    """What lies at a root: a pack, or a folder a person."""
-    path = Path(root)
+def faces_at(name: str, root: str | None) -> Faces:
+    """What lies at a root: a pack, or a folder per person."""
     if not root:
         return Faces(name, "", 0, 0, wrong="no root is given: --faces TRAIN PROBES DISTRACTORS")
+    path = Path(root)
     if (path / "manifest.json").exists():
         try:
             pack = FacePack.open(path)
@@ -210,12 +250,17 @@ def _at(name: str, root: str) -> Faces:
         return Faces(name, root, len(pack), len(pack.people))
     if not path.is_dir():
         return Faces(
-            name, root, 0, 0, wrong=f"{root} is no folder: give a pack, or a folder that holds a folder a person"
+            name, root, 0, 0, wrong=f"{root} is no folder: give a pack, or a folder that holds a folder per person"
         )
     people = [person for person in path.iterdir() if person.is_dir() and not person.name.startswith(".")]
     images = sum(file.suffix.lower() in ENDINGS for person in people for file in person.iterdir())
     return Faces(
-        name, root, images, len(people), new=True, wrong="" if images else f"{root} holds no images in folders a person"
+        name,
+        root,
+        images,
+        len(people),
+        new=True,
+        wrong="" if images else f"{root} holds no images in folders per person",
     )
 
 
@@ -232,13 +277,13 @@ def _peak(device: torch.device) -> int:
     """The most bytes held so far: on a GPU by tensors, on a CPU by the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return machine.peak_memory()
 
 
 def _memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return machine.available_memory()
 
 
 def _name(device: torch.device) -> str:

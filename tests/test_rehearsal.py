@@ -1,14 +1,18 @@
 """The rehearsal of a training: roots are counted, what is in the way is said, and nothing is trained."""
 
 import shutil
+import time
 from collections import namedtuple
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rifr import cli, presets, rehearsal
+from rifr.errors import SettingError
+from rifr.training import trainer
 from tests.helpers import easy_faces
 
 SMOKE = presets.get("smoke")
@@ -26,24 +30,28 @@ def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_fold
     monkeypatch.setattr(
         rehearsal,
         "measured_step",
-        lambda recipe, preset, people: rehearsal.Step(2.0 * (recipe.high + recipe.low), 5 * 2**30),
+        lambda recipe, preset, people: rehearsal.Step(
+            2.0 * (recipe.high + recipe.low), 5 * 2**30, 3 if recipe.low else 1, 8
+        ),
     )
+    monkeypatch.setattr(rehearsal, "measured_teacher", lambda preset: 0.5)
     easy_faces(tmp_path / "pack", people=8, images=12)
     roots = [str(tmp_path / "pack"), folder(tmp_path / "probes", 3, 2), folder(tmp_path / "others", 5, 1)]
     report = rehearsal.rehearse(SMOKE, ["proposed"], roots)
     assert not report.wrong and "ready" in str(report)
-    counted = [[one.images, one.people, one.new] for one in (rehearsal._at("", root) for root in roots)]
+    counted = [[one.images, one.people, one.new] for one in (rehearsal.faces_at("", root) for root in roots)]
     assert counted == [[96, 8, False], [6, 3, True], [5, 5, True]]
-    # 96 images: 3 steps an epoch, 2 epochs; the teacher comes first: 6 x 2 s and 6 x 4 s
+    # 96 images: 3 steps an epoch, 2 epochs; the teacher comes first: 6 x 2 s and 6 x 4 s; its outputs 96 x 0.5 s
     text = str(report)
     assert "HR-only                      6 steps of 2,000.0 ms (16 images/s) = 12 seconds" in text
-    assert "proposed                     6 steps of 4,000.0 ms (16 images/s) = 24 seconds" in text
-    assert "all 2, one after the other: 36 seconds" in text
+    assert "proposed                     6 steps of 4,000.0 ms (24 images/s) = 24 seconds" in text
+    assert "96 photos and their mirror images = 48 seconds" in text
+    assert "all 2, one after the other: 84 seconds" in text
     assert not store_folder.exists()
 
 
 def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys):
-    monkeypatch.setattr(rehearsal, "measured_step", lambda *_: rehearsal.Step(1.0, 2**60))
+    monkeypatch.setattr(rehearsal, "measured_step", lambda *_: rehearsal.Step(1.0, 2**60, 1, 8))
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 10, 0))
     report = rehearsal.rehearse(SMOKE, ["hr-only"])
@@ -63,17 +71,43 @@ def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys)
     )
 
 
-def test_a_step_is_measured_and_in_proportion_to_the_batch():
-    small, large = (
-        rehearsal.measured_step(rehearsal.recipes.get("proposed"), presets.get("smoke", batch_size=size), 10)
-        for size in (8, 80)
-    )
-    assert small.seconds > 0 and 2 < large.seconds / small.seconds < 50  # ten times, on a machine that others use too
-    assert large.peak > 2**27 and small.peak > 2**27
+def test_an_estimate_from_a_few_photos_comes_near_a_whole_measured_step(monkeypatch):
+    plan, recipe = presets.get("smoke", batch_size=96), rehearsal.recipes.get("proposed")
+    few = rehearsal.measured_step(recipe, plan, 10)
+    monkeypatch.setattr(rehearsal, "PROBE_BATCH", 96)
+    whole = rehearsal.measured_step(recipe, plan, 10)
+    assert (few.photos, whole.photos) == (8, 96)
+    assert 1 / 4 < few.seconds / whole.seconds < 4  # twelve times too little, were it not scaled
+    assert few.peak > 2**27 and whole.peak > 2**27
+
+
+@pytest.mark.parametrize("recipe, low, images", [("hr-only", "one", 1), ("hr+lr", "one", 2), ("hr+lr", "both", 3)])
+def test_a_photo_counts_as_often_as_the_network_sees_it(recipe, low, images):
+    step = rehearsal.measured_step(rehearsal.recipes.get(recipe), presets.get("smoke", low_per_photo=low), 10)
+    assert step.images == images
+
+
+def test_the_teachers_outputs_take_two_forward_passes_for_a_photo():
+    seconds = rehearsal.measured_teacher(SMOKE)
+    network = trainer.Student(SMOKE.training, 2).network.eval()
+    x = torch.zeros(64, 3, 112, 112)
+    with torch.inference_mode():
+        network(x)
+        began = time.perf_counter()
+        network(x)
+        each = (time.perf_counter() - began) / 64
+    assert 1 / 3 < seconds / (2 * each) < 8  # on a machine that others use too
+
+
+def test_of_many_processes_one_speaks(monkeypatch, capsys):
+    for first in (True, False):
+        monkeypatch.setattr(rehearsal.process_group, "first", lambda first=first: first)
+        assert cli.main(["train", "--preset", "smoke", "--recipe", "lr-only", "--dry-run"]) == 0
+        assert ("LR-only" in capsys.readouterr().out) is first
 
 
 def test_the_shell_measures_and_trains_nothing(store_folder, capsys):
     assert cli.main(["train", "--preset", "smoke", "--recipe", "lr-only", "--dry-run"]) == 0
     assert "LR-only" in capsys.readouterr().out and not store_folder.exists()
-    with pytest.raises(ValueError, match="hr-only, lr-only"):
+    with pytest.raises(SettingError, match="hr-only, lr-only"):
         rehearsal.rehearse(SMOKE, ["hr"])
