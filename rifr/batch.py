@@ -1,6 +1,6 @@
 """A chapter over a grid of parameters, runs beside each other on this machine's cores or on a cluster.
 
-    python -m rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
+    rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
 
 Each combination of values is a run (`rifr.batch_jobs`): papermill executes the chapter into a notebook of its own in
 the folder `out`, which appears there whole or not at all and says in its metadata what made it. So the same command
@@ -13,59 +13,38 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import re
 import signal
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rifr import storage
+from rifr import settings, storage
 from rifr.batch_jobs import TRIES, Job, end_kernels, environment, execute, jobs, made_by
+from rifr.errors import SettingError, StorageError
 
 PATIENCE = 20  # seconds for a scheduler to answer
+WORKER_PATIENCE = 10  # seconds without a worker before it is said
 
 
 def grid(pairs: Sequence[str]) -> dict[str, list[Any]]:
-    """{"seed": [0, 1], "widths": [[112, 16]]} from ["seed=0,1", "widths=[112,16]"].
+    """{"seed": [0, 1], "widths": [[112, 16]]} from ["seed=0,1", "widths=[112,16]"]; values as for `settings.parse`.
 
-    Values are whole numbers, numbers, True, False, None, lists in brackets as JSON has them, or else text. ValueError
-    says what is wrong with a pair.
+    Raises
+    ------
+    SettingError
+        For what is not NAME=VALUE, and for a name that stands twice.
     """
-    found: dict[str, list[Any]] = {}
-    for pair in pairs:
-        name, equals, values = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise ValueError(f"--grid takes NAME=VALUE,VALUE..., found {pair!r}.")
-        if name in found:
-            raise ValueError(f"--grid names {name} twice: give all of its values at once, {name}=VALUE,VALUE.")
-        found[name] = [_typed(value) for value in re.split(r",(?![^\[]*\])", values)]
-    return found
+    return {name: settings.values(text) for name, text in settings.assignments(pairs, "--grid").items()}
 
 
-def _typed(text: str) -> Any:
-    text = text.strip()
-    if text in ("True", "true", "False", "false", "None"):
-        return {"T": True, "F": False, "N": None}[text[0].upper()]
-    if text.startswith("["):
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f'{text} is no list: write it as [112, 16] or ["a", "b"] ({error.msg}).') from None
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return text
-
-
-@dataclass(frozen=True)
-class Share:
+class MachinePart(NamedTuple):
     """How a machine is divided: so many workers, with threads and bytes for each."""
 
     workers: int
@@ -73,36 +52,56 @@ class Share:
     memory: int
 
 
-def divide(runs: int, workers: int, cores: int, memory: int) -> Share:
-    """No more workers than runs, by default a core each; cores and memory in equal parts among them."""
-    if workers < 0:
-        raise ValueError(f"--workers is {workers}: give a number above zero.")
-    number = max(1, min(workers or cores, runs))
-    return Share(number, max(1, cores // number), memory // number)
+def divide(runs: int, workers: int | None, cores: int, memory: int) -> MachinePart:
+    """No more workers than runs, by default one per core; cores and memory in equal parts among them."""
+    number = min(workers or cores, runs)
+    return MachinePart(number, max(1, cores // number), memory // number)
 
 
 def run(
     chapter: Path,
     values: dict[str, list[Any]],
     out: Path,
-    scheduler: str = "",
-    workers: int = 0,
-    threads: int = 0,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
     progress: bool = True,
 ) -> dict[str, str]:
-    """Do what is missing of a chapter's grid; returns the error of each run by its name, "" for those that are there.
+    """Do what is missing of a chapter's grid.
 
-    scheduler   address of a dask scheduler whose workers share this file system; else a cluster of this machine
-    workers     of this machine; 0: one a core, but no more than runs
-    threads     of a run; 0: the cores divided among the workers, one on a scheduler's
+    Parameters
+    ----------
+    chapter, values, out
+        The notebook, the values of its parameters (every combination is a run), and the folder of executed notebooks.
+    scheduler
+        Address of a dask scheduler whose workers share this file system; None: a cluster of this machine.
+    workers
+        Of this machine; None: one per core, but no more than runs.
+    threads
+        Of a run; None: the cores divided among the workers, or one on a scheduler's.
+
+    Returns
+    -------
+    dict
+        The error of each run by its name, "" for those that are there.
+
+    Raises
+    ------
+    SettingError
+        For a parameter that the chapter does not have.
+    StorageError
+        For a folder that cannot be written.
     """
+    for name, number in {"workers": workers, "threads": threads}.items():
+        if number is not None and number < 1:
+            raise SettingError(f"{name} is {number}: give a whole number from 1.")
     todo = jobs(chapter, values, out)
     try:
         probe = todo[0].running.with_name("probe")
         storage.atomic_write(probe, "can this folder be written?")
         probe.unlink()
     except OSError as error:
-        raise OSError(f"{out} cannot be written: {error.strerror or error}.") from error
+        raise StorageError(f"{out} cannot be written: {error.strerror or error}.") from error
     errors = {job.name: "" for job in todo}
     missing = [job for job in todo if not job.done()]
     with (
@@ -124,7 +123,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _cluster(scheduler: str, workers: int, runs: int) -> Iterator[tuple[Any, int]]:
+def _cluster(scheduler: str | None, workers: int | None, runs: int) -> Iterator[tuple[Any, int]]:
     """A client of dask and the threads that a run may take."""
     import dask
     import distributed
@@ -134,6 +133,14 @@ def _cluster(scheduler: str, workers: int, runs: int) -> Iterator[tuple[Any, int
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said at the end
     if scheduler:
         with distributed.Client(scheduler, timeout=PATIENCE) as client:
+            try:
+                client.wait_for_workers(1, timeout=WORKER_PATIENCE)
+            except TimeoutError:
+                tqdm.write(
+                    f"no worker has joined {scheduler} so far, the runs wait: start one with `dask worker {scheduler}` on a "
+                    f"machine that shares {Path.cwd()}, or look at {client.dashboard_link}",
+                    file=sys.stderr,
+                )
             yield client, 1
         return
     share = divide(runs, workers, CPU_COUNT, MEMORY_LIMIT)
@@ -220,13 +227,13 @@ def summary(out: Path) -> pd.DataFrame:
         settings |= run
         for cell in json.loads(path.read_text())["cells"]:
             for output in cell.get("outputs", []):
-                found = output.get("metadata", {}).get(RECORDED)
-                if not found:
+                recorded = output.get("metadata", {}).get(RECORDED)
+                if not recorded:
                     continue
-                by[found["name"]] = found["by"]
-                for *keys, value in found["rows"]:
-                    of = dict(zip(found["by"], keys, strict=True))
-                    rows.append({**run, "measure": found["name"], **of, "value": value})
+                by[recorded["name"]] = recorded["by"]
+                for *keys, value in recorded["rows"]:
+                    of = dict(zip(recorded["by"], keys, strict=True))
+                    rows.append({**run, "measure": recorded["name"], **of, "value": value})
     if not rows:
         return pd.DataFrame(columns=["chapter", "measure", "mean", "low", "high", "seeds"])
     tidy = pd.DataFrame(rows, dtype=object).astype({"value": float})
@@ -237,14 +244,14 @@ def summary(out: Path) -> pd.DataFrame:
     groups = tidy.groupby(columns, sort=False, dropna=False).value.agg(list).reset_index()
     measured = [np.array(values)[np.isfinite(values)] for values in groups.value]
     means = [metrics.t_interval(values) if len(values) else metrics.UNKNOWN for values in measured]
-    found = groups[columns].assign(
+    numbers = groups[columns].assign(
         mean=[mean.estimate for mean in means],
         low=[mean.low for mean in means],
         high=[mean.high for mean in means],
         seeds=[len(values) for values in measured],
     )
-    found.attrs["by"] = by
-    return found
+    numbers.attrs["by"] = by
+    return numbers
 
 
 def write_summary(out: Path) -> Path:

@@ -20,6 +20,7 @@ import yaml
 
 from rifr import batch, storage
 from rifr.batch_jobs import CHECKOUT, made_by
+from rifr.errors import DataError, RifrError
 
 BOOK = CHECKOUT / "book"
 NAMES_OF_PAGES = re.compile(r"\{(?:doc|ref|numref)\}`(?:([^`<]+?)\s*<[^`>]*>|([^`]+))`")
@@ -31,7 +32,7 @@ def write(out: Path) -> Path:
     """Write the sources of the batch's book; returns their folder, `out/_build/pages`."""
     runs = batch.finished(out)
     if not runs and not list(Path(out).glob("*.failed.ipynb")):
-        raise ValueError(f"{out} holds no run: make some with `python -m rifr batch CHAPTER --grid ... --out {out}`.")
+        raise DataError(f"{out} holds no run: make some with `rifr batch CHAPTER --grid ... --out {out}`.")
     pages = Path(out) / "_build" / "pages"
     shutil.rmtree(pages, ignore_errors=True)
     shutil.copytree(BOOK / "_static", pages / "_static")
@@ -180,5 +181,5 @@ def _settings() -> dict[str, Any]:
 if __name__ == "__main__":
     try:
         print(write(Path(sys.argv[1])))
-    except (ValueError, OSError) as problem:
+    except (RifrError, OSError) as problem:
         sys.exit(f"rifr.batch_book: {problem}")

@@ -15,6 +15,7 @@ from typing import Any
 import nbformat
 
 from rifr import storage
+from rifr.errors import DataError, SettingError, StorageError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TRIES = 3  # of a run whose kernel or worker is killed
@@ -35,7 +36,7 @@ def defaults(notebook: nbformat.NotebookNode) -> dict[str, Any]:
     """The names in a chapter's cell of parameters with their values; what is no constant is given as code."""
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
-        raise ValueError(f"a chapter has one cell with the tag `parameters`, this one has {len(cells)}.")
+        raise DataError(f"a chapter has one cell with the tag `parameters`, this one has {len(cells)}.")
     found = {}
     for node in ast.parse(cells[0]).body:
         targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
@@ -120,17 +121,17 @@ def made_by(path: Path) -> dict[str, Any]:
 def jobs(chapter: Path, values: dict[str, list[Any]], out: Path) -> list[Job]:
     """A job for each combination of the values, in their order; the chapter's preset and seed are always said.
 
-    Raises ValueError for a parameter that the chapter does not have, with those that it has.
+    Raises SettingError for a parameter that the chapter does not have, with those that it has.
     """
     chapter = Path(chapter)
     try:
         notebook = nbformat.read(chapter, as_version=4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise ValueError(f"{chapter} is no notebook: {error}") from None
+        raise DataError(f"{chapter} is no notebook: {error}") from None
     known = defaults(notebook)
     for name in values:
         if name not in known:
-            raise ValueError(f"{chapter.name} has no parameter {name!r}: choose among {', '.join(known)}.")
+            raise SettingError(f"{chapter.name} has no parameter {name!r}: choose among {', '.join(known)}.")
     said = {name: [known[name]] for name in ("preset", "seed") if name in known} | values
     if "preset" in said:  # as the chapter will understand it: $RIFR_PRESET may be another the next time
         said["preset"] = [name or os.environ.get("RIFR_PRESET") or "mini" for name in said["preset"]]
@@ -158,7 +159,7 @@ def environment(threads: int, batch: str) -> dict[str, str]:
 def execute(job: Job, settings: dict[str, str], folder: str) -> str:
     """Execute a run in `folder`, unless another has done it; returns its error, "" for none.
 
-    A kernel that is killed is started again, `TRIES` times in all. Raises OSError, which names the folder, when the
+    A kernel that is killed is started again, `TRIES` times in all. Raises StorageError, which names the folder, when the
     notebook cannot be written.
     """
     import papermill
@@ -192,7 +193,7 @@ def execute(job: Job, settings: dict[str, str], folder: str) -> str:
                         return "stopped"
             return job.keep(made_by, f"its kernel was killed {TRIES} times (out of memory?)")
     except OSError as error:
-        raise OSError(f"{job.out}: {error.strerror or error}") from error
+        raise StorageError(f"{job.out}: {error.strerror or error}") from error
 
 
 def end_kernels(batch: str) -> None:

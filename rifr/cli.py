@@ -1,30 +1,45 @@
 """The library from the shell.
 
-python -m rifr render --people 100 --images 10 --split train --out faces/train
-python -m rifr prepare my_faces --out faces/mine
-python -m rifr align my_pictures my_faces --model face_detection_yunet.onnx
-python -m rifr train --recipe proposed --preset mini --set epochs=8
-python -m rifr evaluate --recipe proposed hr+lr --preset mini
-python -m rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors --measure rank1 roc
-python -m rifr evaluate --embedder model.onnx --pairs pairs.txt --images lfw --widths 112 14 --out lfw.json
-python -m rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
-python -m rifr runs
+rifr render --people 100 --images 10 --split train --out faces/train
+rifr prepare my_faces --out faces/mine
+rifr align my_pictures my_faces --model face_detection_yunet.onnx
+rifr train --recipe proposed --preset mini --set epochs=8
+rifr evaluate --recipe proposed hr+lr --preset mini
+rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors --measure rank1 roc
+rifr evaluate --embedder model.onnx --pairs pairs.txt --images lfw --widths 112 14 --out lfw.json
+rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
+rifr runs
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from rifr import settings
+from rifr.errors import RifrError, SettingError
 from rifr.storage import interrupts
+
+if TYPE_CHECKING:
+    from rifr.presets import Preset
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status. Errors that a user can mend are one line, without a traceback; so is the
-    end by Ctrl-C or SIGTERM (status 130)."""
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments
+        What stands after `rifr`; None: this process's own.
+
+    Returns
+    -------
+    int
+        The exit status: 0; 1 for an error that a user can mend, which is one line on stderr; 130 after Ctrl-C or
+        SIGTERM. A programming error keeps its traceback.
+    """
     with interrupts.stoppable() as stopped:
         options = None
         try:
@@ -34,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             if stopped or isinstance(error, KeyboardInterrupt):
                 print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
                 return 130
-            if options and isinstance(error, (ValueError, TypeError, OSError, FloatingPointError)):
+            if options and isinstance(error, (RifrError, ValueError, OSError, FloatingPointError)):
                 print(f"rifr {options.command}: {error}", file=sys.stderr)
                 return 1
             raise
@@ -43,15 +58,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rifr", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="rifr", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
     render = commands.add_parser("render", help="render people into a face pack")
     render.add_argument("--split", default="train", help="name of the set; people of two sets never meet")
-    render.add_argument("--people", type=int, required=True)
-    render.add_argument("--images", type=int, default=10, help="images of each person (default 10)")
-    render.add_argument("--seed", type=int, default=0)
+    render.add_argument("--people", type=_count, required=True)
+    render.add_argument("--images", type=_count, default=10, help="images of each person (default 10)")
+    render.add_argument("--seed", type=_seed, default=0)
     render.add_argument("--scenes", action="store_true", help="faces loose in larger scenes, with landmarks")
     render.add_argument("--out", type=Path, required=True, help="folder of the pack")
     render.set_defaults(run=_render)
@@ -59,8 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     prepare = commands.add_parser("prepare", help="a folder per person of aligned 112x112 images into a face pack")
     prepare.add_argument("folder", type=Path)
     prepare.add_argument("--out", type=Path, required=True, help="folder of the pack")
-    prepare.add_argument("--fewest", type=int, default=1, help="leave out people with fewer images")
-    prepare.add_argument("--most", type=int, help="leave out people with more images")
+    prepare.add_argument("--fewest", type=_count, default=1, help="leave out people with fewer images")
+    prepare.add_argument("--most", type=_count, help="leave out people with more images")
     prepare.add_argument("--exclude", nargs="*", default=[], metavar="NAME", help="people to leave out")
     prepare.add_argument("--on-bad", choices=("skip", "refuse"), default="skip", help="what to do with bad files")
     prepare.set_defaults(run=_prepare)
@@ -82,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "record", help="the large record of the book: all networks, several seeds, every protocol"
     )
     record.add_argument("--preset", default="laptop", help="laptop (default; two cores, two hours) or rendered (a GPU)")
-    record.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="default 0 1 2 3 4")
+    record.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2, 3, 4], help="default 0 1 2 3 4")
     record.add_argument("--recipe", nargs="+", default=[], help="default: all six, the main comparison first")
     record.add_argument(
         "--set",
@@ -113,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     aligned.add_argument("--model", type=Path, metavar="FILE", help="YuNet's ONNX file")
     aligned.add_argument("--score", type=float, default=0.6, help="the least score of a face (default 0.6)")
-    aligned.add_argument("--preset", default="", help="of the landmark network (default $RIFR_PRESET, else mini)")
+    aligned.add_argument("--preset", help="of the landmark network (default $RIFR_PRESET, else mini)")
     aligned.add_argument(
         "--on-missing",
         choices=["leave-out", "crop", "refuse"],
@@ -135,14 +150,11 @@ def _parser() -> argparse.ArgumentParser:
     batch.add_argument("--out", type=Path, required=True, help="folder of the executed notebooks; those there are kept")
     where = batch.add_mutually_exclusive_group()
     where.add_argument(
-        "--scheduler",
-        default="",
-        metavar="ADDRESS",
-        help="of a dask cluster that shares this file system, such as tcp://host:8786",
+        "--scheduler", metavar="ADDRESS", help="of a dask cluster that shares this file system, such as tcp://host:8786"
     )
-    where.add_argument("--workers", type=int, default=0, help="runs beside each other (default: one a core)")
+    where.add_argument("--workers", type=_count, help="runs beside each other (default: one per core)")
     batch.add_argument(
-        "--threads", type=int, default=0, help="of a run (default: cores divided among the workers; with --scheduler 1)"
+        "--threads", type=_count, help="of a run (default: cores divided among the workers; with --scheduler 1)"
     )
     batch.set_defaults(run=_batch)
 
@@ -166,7 +178,7 @@ def _scoring(evaluate: argparse.ArgumentParser) -> None:
         help="a file is given (grey level - mean) / scale: one number or three (RGB); default 127.5",
     )
     whom.add_argument("--scale", type=float, nargs="+", default=[127.5], help="one number or three; default 127.5")
-    whom.add_argument("--size", type=int, help="side of a file's input in pixels (default: what it says, else 112)")
+    whom.add_argument("--size", type=_count, help="side of a file's input in pixels (default: what it says, else 112)")
     faces = evaluate.add_argument_group("faces (default: those of the experiment)")
     faces.add_argument("--probes", default="", help="folder per person or pack, with --embedder")
     faces.add_argument("--distractors", default="", help="folder per person or pack, with --embedder")
@@ -191,7 +203,7 @@ def _scoring(evaluate: argparse.ArgumentParser) -> None:
         default=[],
         help="rank1 (default), cmc, roc (verification: TPR at FPR), open-set (watch list: FNIR at FPIR)",
     )
-    what.add_argument("--ranks", type=int, default=20, help="depth of the CMC (default 20)")
+    what.add_argument("--ranks", type=_count, default=20, help="depth of the CMC (default 20)")
     what.add_argument("--fpr", type=float, nargs="+", default=[1e-3, 1e-4], help="of roc (default 0.001 0.0001)")
     what.add_argument("--fpir", type=float, nargs="+", default=[1e-2, 1e-3], help="of open-set (default 0.01 0.001)")
     what.add_argument(
@@ -209,20 +221,16 @@ def _scoring(evaluate: argparse.ArgumentParser) -> None:
 
 
 def _experiment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--preset", default="", help="smoke, mini, laptop, rendered or paper (default $RIFR_PRESET, else mini)"
-    )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--preset", help="smoke, mini, laptop, rendered or paper (default $RIFR_PRESET, else mini)")
+    parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument(
         "--faces",
         nargs=3,
-        default=("", "", ""),
+        default=(None, None, None),
         metavar=("TRAIN", "PROBES", "DISTRACTORS"),
         help="folders of real faces instead of rendered ones",
     )
-    parser.add_argument(
-        "--widths", type=int, nargs="*", default=[], help="face widths in pixels (default: the preset's)"
-    )
+    parser.add_argument("--widths", type=int, nargs="+", help="face widths in pixels (default: the preset's)")
     parser.add_argument(
         "--set",
         nargs="*",
@@ -233,24 +241,23 @@ def _experiment(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _preset(options: argparse.Namespace) -> Any:
+def _preset(options: argparse.Namespace) -> Preset:
     from rifr import presets
 
-    return presets.get(options.preset, **_changes(options.changes), widths=tuple(options.widths))
+    pairs = settings.assignments(options.changes, "--set")
+    return presets.get(options.preset, pairs, widths=getattr(options, "widths", None))
 
 
-def _changes(pairs: list[str]) -> dict[str, Any]:
-    """{"epochs": 8} from ["epochs=8"]; what is no number or list is text."""
-    changes = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"--set takes FIELD=VALUE, found {pair!r}.")
-        try:
-            changes[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            changes[name] = value
-    return changes
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number from 0, not {text!r}")
+    return int(text)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -293,7 +300,7 @@ def _align(options: argparse.Namespace) -> None:
         yunet = detectors.Yunet(options.model, options.score)
         find, key = yunet.main_landmarks, yunet.key
     else:
-        raise ValueError(
+        raise SettingError(
             "--detector yunet needs its ONNX file: give --model FILE, or take --detector landmarks for "
             "pictures that are one face each."
         )
@@ -309,9 +316,11 @@ def _train(options: argparse.Namespace) -> None:
     names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
     if options.dry_run:
         report = rehearsal.rehearse(preset, names, options.faces)
+        if not process_group.first():  # torchrun's other processes have measured, and say nothing
+            return
         print(report)
         if report.wrong:
-            raise ValueError("this training would not work, or not here: see above")
+            raise SettingError("this training would not work, or not here: see above")
         return
     faces = splits.face_splits(preset, options.seed, *options.faces)
     if options.all:  # one queue for all that the chapters ask for: no core waits
@@ -336,17 +345,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
-    from rifr import presets
     from rifr.report import study
 
-    out = study.make(
-        presets.get(options.preset, **_changes(options.changes)),
-        options.seeds,
-        options.recipe,
-        options.pairs,
-        options.images,
-        options.out,
-    )
+    out = study.make(_preset(options), options.seeds, options.recipe, options.pairs, options.images, options.out)
     print(f"recorded in {out}")
 
 
@@ -357,11 +358,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     preset = _preset(options)
     names = [recipes.get(name).name for name in options.recipe]
     if not options.recipe and not options.embedder:
-        raise ValueError("nothing to evaluate: give --recipe or --embedder.")
+        raise SettingError("nothing to evaluate: give --recipe or --embedder.")
     if bool(options.probes) != bool(options.distractors):
-        raise ValueError("--probes and --distractors belong together: give both or none.")
+        raise SettingError("--probes and --distractors belong together: give both or none.")
     if options.recipe and options.probes:
-        raise ValueError("--probes goes with --embedder; for --recipe give --faces TRAIN PROBES DISTRACTORS.")
+        raise SettingError("--probes goes with --embedder; for --recipe give --faces TRAIN PROBES DISTRACTORS.")
     if options.out:
         scorecard.check_ending(options.out)
     if options.figure:
@@ -401,7 +402,7 @@ def _batch(options: argparse.Namespace) -> None:
     try:
         from rifr import batch
     except ImportError as error:
-        raise ValueError(f"a batch needs the packages of the book: pip install 'rifr[book]' ({error})") from None
+        raise SettingError(f"a batch needs the packages of the book: pip install 'rifr[book]' ({error})") from None
 
     errors = batch.run(
         options.chapter, batch.grid(options.grid), options.out, options.scheduler, options.workers, options.threads
@@ -412,7 +413,7 @@ def _batch(options: argparse.Namespace) -> None:
     print(f"a book of them: make book BATCH={options.out}")
     if failed:
         lines = "".join(f"\n  {name}: {error}" for name, error in failed.items())
-        raise ValueError(f"{len(failed)} of {len(errors)} runs failed; the same command tries them again:{lines}")
+        raise SettingError(f"{len(failed)} of {len(errors)} runs failed; the same command tries them again:{lines}")
 
 
 def _runs(options: argparse.Namespace) -> None:
@@ -422,4 +423,4 @@ def _runs(options: argparse.Namespace) -> None:
     for run in stored:
         print(f"{run.path.name}  {run.record['finished']}  {run.record['faces']['images']:,} images")
     if not stored:
-        print(f"no run in {runs.folder()}: train one with `python -m rifr train`")
+        print(f"no run in {runs.folder()}: train one with `rifr train`")

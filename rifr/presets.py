@@ -7,10 +7,20 @@ Its fields with a `reason` are choices that the paper leaves open; the book's ap
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, Field, InstanceOf
+
+from rifr import settings
 from rifr.degrade import check_width
+from rifr.errors import SettingError
+from rifr.settings import Ascending, Checked, Count, Fraction, NonNegative, Number, Positive, Size, Tuple
+
+Width = Annotated[int, Number, AfterValidator(check_width)]
+Widths = Annotated[tuple[Width, ...], Field(min_length=1), Tuple]
+Span = Annotated[tuple[Positive, Positive], Ascending]
 
 
 def choice(default: Any, reason: str) -> Any:
@@ -19,19 +29,19 @@ def choice(default: Any, reason: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Checked):
     """Everything that decides a run, but for its recipe, faces and seed. Defaults: section IV of the paper."""
 
-    network: str = "resnet34"
-    embedding: int = 512
-    epochs: int = 65
-    batch_size: int = 64
-    learning_rate: float = 0.1
-    milestones: tuple[float, ...] = (30 / 65, 45 / 65)
-    decay: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    dropout: float = choice(
+    network: Literal["resnet34", "thin"] = "resnet34"
+    embedding: Count = 512
+    epochs: Count = 65
+    batch_size: Count = 64
+    learning_rate: Positive = 0.1
+    milestones: Annotated[tuple[Fraction, ...], Ascending, Tuple] = (30 / 65, 45 / 65)
+    decay: Annotated[Positive, Field(le=1)] = 0.1
+    momentum: Annotated[NonNegative, Field(lt=1)] = 0.9
+    weight_decay: NonNegative = 1e-4
+    dropout: Annotated[NonNegative, Field(lt=1)] = choice(
         0.4,
         "The paper draws dropout before the last layer and gives no rate; 0.4 is usual for "
         "this layer in face recognition. Presets that train for a few epochs use none.",
@@ -42,77 +52,66 @@ class Training:
         "paper names no augmentation; mirroring keeps the teacher's outputs a table of two "
         "rows a photo.",
     )
-    low_per_photo: str = choice(
+    low_per_photo: Literal["one", "both"] = choice(
         "one",
         "`one`: each photo comes with one low-resolution version, its width drawn from "
         "20 and 16 px anew in each epoch. `both`: with both, at half as much again the "
         "cost. The paper says that both widths are used, not whether in each batch.",
     )
-    low_kind: str = choice(
+    low_kind: Literal["bicubic", "camera"] = choice(
         "bicubic",
         "`bicubic`: low-resolution versions are shrunk by bicubic interpolation, as the "
         "paper has it. `camera`: as a camera gives them (`rifr.camera`), which the paper "
         "does not try.",
     )
-    tight_crops: float = choice(
+    tight_crops: Fraction = choice(
         0.0,
         "The share of the student's images that are tight crops (`rifr.camera.tight`). "
         "The paper augments so for TinyFace and gives neither share nor shape; the "
         "teacher's outputs stay those of the whole photo.",
     )
-    student_start: str = choice(
+    student_start: Literal["random", "teacher"] = choice(
         "random",
         "`random`: the student starts from noise, as the baselines do, so that all "
         "six networks have had the same number of steps. `teacher`: from the "
         "teacher's weights. The paper does not say.",
     )
-    softmax_start: str = choice(
+    softmax_start: Literal["random", "teacher"] = choice(
         "random",
         "The shared softmax layer starts from noise. The paper says that w_k "
         "approaches w_pre,k in training, so it does not start there.",
     )
-    teacher_weight: float = choice(1.0, "The weight of the second term of eq. (3): the paper adds both as they are.")
-    temperature: float = choice(
+    teacher_weight: NonNegative = choice(
+        1.0, "The weight of the second term of eq. (3): the paper adds both as they are."
+    )
+    temperature: Positive = choice(
         1.0,
         "Eqs. (2) and (3) have no temperature. Other values divide both logits and "
         "multiply the loss by the square, after Hinton et al.",
     )
-    warmup: float = choice(
+    warmup: Fraction = choice(
         0.0,
         "The share of the steps over which the learning rate rises from zero; the paper "
         "mentions none. Presets of a few epochs need one at the same learning rate.",
     )
-    precision: str = choice("32-true", "Arithmetic of the network: full precision on a CPU, `bf16-mixed` on a GPU.")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = choice(
+        "32-true", "Arithmetic of the network: full precision on a CPU, `bf16-mixed` on a GPU."
+    )
 
-    micro_batch: int = 0
+    micro_batch: Size = 0
     """Photos that a device takes at a time, their gradients added up to the batch's; 0: its whole share of the batch. For
     memory alone, but batch normalisation then sees no more than these."""
 
     compile: bool = False
     """Whether `torch.compile` makes the network; where it does not work, a warning says so and training goes on."""
 
-    threads: int = 0
+    threads: Size = 0
     """Of a training on a CPU; 0: all. Presets for laptops take one: a run is then the same on any number of cores, and
     several are trained side by side."""
 
-    def __post_init__(self) -> None:
-        for name, allowed in {
-            "low_per_photo": ("one", "both"),
-            "student_start": ("random", "teacher"),
-            "softmax_start": ("random", "teacher"),
-            "low_kind": ("bicubic", "camera"),
-        }.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(allowed)}.")
-        for name in ("epochs", "batch_size", "embedding", "learning_rate", "temperature"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be above zero.")
-        if not 0 <= self.tight_crops <= 1:
-            raise ValueError(f"tight_crops is {self.tight_crops}: it is a share, 0 to 1.")
-
 
 @dataclass(frozen=True)
-class LandmarkTraining:
+class LandmarkTraining(Checked):
     """Everything that decides a landmark network, but for its faces and seed (chapter 6). Ours: the paper gives none.
 
     people, images      of the rendered pictures to train on, scene pixels wide
@@ -123,28 +122,28 @@ class LandmarkTraining:
     threads             of a training on a CPU; 0: all
     """
 
-    people: int
-    images: int
-    test_people: int
-    test_images: int = 4
-    scene: int = 160
-    test_scene: int = 224
-    test_widths: tuple[int, ...] = (60, 40, 30, 20, 16, 12, 8)
-    channels: int = 32
-    epochs: int = 60
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    loss: str = "wing"
+    people: Count
+    images: Count
+    test_people: Count
+    test_images: Count = 4
+    scene: Annotated[Count, Field(ge=32)] = 160
+    test_scene: Annotated[Count, Field(ge=32)] = 224
+    test_widths: Widths = (60, 40, 30, 20, 16, 12, 8)
+    channels: Count = 32
+    epochs: Count = 60
+    batch_size: Count = 32
+    learning_rate: Positive = 2e-3
+    loss: Literal["wing", "l2"] = "wing"
     low: bool = True
-    widths: tuple[float, float] = (6.0, 48.0)
-    loose: tuple[float, float] = (0.75, 1.9)
-    off: float = 0.12
-    turn: float = 0.12
-    threads: int = 0
+    widths: Span = (6.0, 48.0)
+    loose: Span = (0.75, 1.9)
+    off: NonNegative = 0.12
+    turn: NonNegative = 0.12
+    threads: Size = 0
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(Checked):
     """How many faces, which training, and at which face widths it is evaluated.
 
     people and images     of the rendered sets; folders of real faces give what they hold
@@ -157,23 +156,19 @@ class Preset:
     """
 
     name: str
-    train_people: int
-    train_images: int
-    probe_people: int
-    probe_images: int
-    distractor_people: int
-    training: Training
-    widths: tuple[int, ...] = (112, 100, 80, 60, 50, 40, 30, 25, 20, 16)
+    train_people: Count
+    train_images: Count
+    probe_people: Count
+    probe_images: Annotated[Count, Field(ge=2)]
+    distractor_people: Count
+    training: InstanceOf[Training]
+    widths: Widths = (112, 100, 80, 60, 50, 40, 30, 25, 20, 16)
     mirror: bool = True
-    resamples: int = 2000
-    tiny_people: int = 150
-    tiny_distractors: int = 1500
-    surveillance_people: int = 130
-    landmarks: LandmarkTraining = LandmarkTraining(5000, 10, 500)
-
-    def __post_init__(self) -> None:
-        for width in self.widths:
-            check_width(width)
+    resamples: Count = 2000
+    tiny_people: Count = 150
+    tiny_distractors: Count = 1500
+    surveillance_people: Count = 130
+    landmarks: InstanceOf[LandmarkTraining] = LandmarkTraining(5000, 10, 500)
 
 
 PRESETS = {
@@ -206,26 +201,45 @@ PRESETS = {
 }  # fmt: skip
 
 
-def get(name: str | Preset = "", **changes: Any) -> Preset:
-    """The preset of that name; an empty name is `$RIFR_PRESET`, else `mini`.
+def get(
+    preset: str | Preset | None = None, /, changes: str | Iterable[str] | Mapping[str, Any] | None = None, **values: Any
+) -> Preset:
+    """The preset of that name, with some fields of it or of its training changed.
 
-    `changes` replace fields of the preset, or of its training; falsy ones are passed over, so that an empty papermill
-    parameter means the preset's own value. Raises ValueError listing what is allowed.
+    Parameters
+    ----------
+    preset
+        A name, or a preset to change. None (or no text): `$RIFR_PRESET`, else `mini`.
+    changes
+        Fields by name: "flip=False dropout=0", a list of such pairs, or a mapping.
+    **values
+        The same as arguments. None is the preset's own value; any other is used. Texts are read as the shell's are
+        (`settings.parse`): what papermill was given.
+
+    Raises
+    ------
+    SettingError
+        For a name or a field that there is not, a field that is given twice, and a value that does not fit its field.
     """
-    if isinstance(name, Preset):
-        preset = name
-    else:
-        name = name or os.environ.get("RIFR_PRESET") or "mini"
+    if not isinstance(preset, Preset):
+        name = preset or os.environ.get("RIFR_PRESET") or "mini"
         if name not in PRESETS:
-            raise ValueError(f"no preset is called {name!r}: choose one of {', '.join(PRESETS)}.")
+            raise SettingError(f"no preset is called {name!r}: choose one of {', '.join(PRESETS)}.")
         preset = PRESETS[name]
-    changes = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items() if value}
-    ours, trainings = ({f.name for f in fields(kind)} for kind in (Preset, Training))
-    for key in changes:
-        if key not in ours | trainings:
-            raise ValueError(f"a preset has no field {key!r}: choose one of {', '.join(sorted(ours | trainings))}.")
-    training = replace(preset.training, **{key: value for key, value in changes.items() if key in trainings})
-    return replace(preset, training=training, **{key: value for key, value in changes.items() if key in ours})
+    values = {name: value for name, value in values.items() if value is not None}
+    given = settings.named(changes)
+    if twice := sorted(given.keys() & values):
+        raise SettingError(f"{', '.join(twice)} is given twice, by itself and among the changes: give it once.")
+    given = {
+        name: settings.parse(value) if isinstance(value, str) else value for name, value in (given | values).items()
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    sizes, trainings = ({f.name for f in fields(kind)} - {"training", "landmarks"} for kind in (Preset, Training))
+    for name in given:
+        if name not in sizes | trainings:
+            raise SettingError(f"a preset has no field {name!r}: choose one of {', '.join(sorted(sizes | trainings))}.")
+    training = replace(preset.training, **{name: value for name, value in given.items() if name in trainings})
+    return replace(preset, training=training, **{name: value for name, value in given.items() if name in sizes})
 
 
 def choices() -> list[tuple[str, Any, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rifr.errors import SettingError
+
 LR_WIDTHS = (20, 16)
 """The low-resolution face widths of section III-A, in pixels."""
 
@@ -48,7 +50,7 @@ BASELINES = ("hr-only", "lr-only", "hr+lr")
 
 
 def get(name: str) -> Recipe:
-    """The recipe of that name; ValueError lists the names there are."""
+    """The recipe of that name; SettingError lists the names there are."""
     if name not in RECIPES:
-        raise ValueError(f"no recipe is called {name!r}: choose one of {', '.join(RECIPES)}.")
+        raise SettingError(f"no recipe is called {name!r}: choose one of {', '.join(RECIPES)}.")
     return RECIPES[name]

@@ -228,7 +228,7 @@ def identify(
     embedders: dict[str, Embedder],
     faces: FaceSplits | tuple[FacePack, FacePack],
     preset: str | Preset = "",
-    widths: Sequence[int] = (),
+    widths: Sequence[int] | None = None,
     progress: bool = True,
     ranks: int = 1,
 ) -> Outcome:
@@ -237,7 +237,7 @@ def identify(
     `embedders` are runs, ONNX files or functions by name; `faces` the sets of an experiment, or (probes, distractors);
     `ranks` is how deep to count for the CMC.
     """
-    preset, parts, kept = presets.get(preset, widths=tuple(widths)), [], {}
+    preset, parts, kept = presets.get(preset, widths=widths), [], {}
     for side in _sides(embedders, faces, preset, progress):
         found = identification.evaluate(side.probes, side.gallery, side.identities, side.distractors, ranks=ranks)
         protocol, network, width = side.key
@@ -261,13 +261,13 @@ def verify(
     embedders: dict[str, Embedder],
     faces: FaceSplits | tuple[FacePack, FacePack],
     preset: str | Preset = "",
-    widths: Sequence[int] = (),
+    widths: Sequence[int] | None = None,
     progress: bool = True,
     pairs: str = "first",
 ) -> RocOutcome:
     """Verification under P1 and P2 (section IV, Figs. 7 and 8): arguments as in `identify`; `pairs` says which photo of
     a probe-probe pair is the degraded one under P2, see `protocols.verification`."""
-    preset = presets.get(preset, widths=tuple(widths))
+    preset = presets.get(preset, widths=widths)
     return RocOutcome(
         {
             side.key: verification.evaluate(side.probes, side.gallery, side.identities, side.distractors, pairs=pairs)
@@ -281,14 +281,14 @@ def watch(
     embedders: dict[str, Embedder],
     faces: FaceSplits | tuple[FacePack, FacePack],
     preset: str | Preset = "",
-    widths: Sequence[int] = (),
+    widths: Sequence[int] | None = None,
     progress: bool = True,
 ) -> WatchOutcome:
     """Open-set identification: a photo of each probe person is enrolled, the distractors are people nobody looks for.
 
     Arguments as in `identify`. The distractors are searches here, so they have the probes' width, not the gallery's.
     """
-    preset = presets.get(preset, widths=tuple(widths))
+    preset = presets.get(preset, widths=widths)
     return WatchOutcome(
         {
             side.key: open_set.evaluate(side.probes, side.gallery, side.identities, side.strangers)

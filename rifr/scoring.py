@@ -50,7 +50,7 @@ def score(
     images: str | Path = "",
     protocols: Iterable[str] = tuple(PROTOCOLS),
     measures: Iterable[str] = ("rank1",),
-    widths: Sequence[int] = (),
+    widths: Sequence[int] | None = None,
     ranks: int = 20,
     fprs: Sequence[float] = (1e-3, 1e-4),
     fpirs: Sequence[float] = (1e-2, 1e-3),
@@ -71,7 +71,7 @@ def score(
     """
     embedders = named(embedders)
     protocols, measures = _chosen("protocol", protocols, tuple(PROTOCOLS)), _chosen("measure", measures, MEASURES)
-    preset = presets.get(preset, widths=tuple(dict.fromkeys(widths)))
+    preset = presets.get(preset, widths=None if widths is None else tuple(dict.fromkeys(widths)))
     fprs, fpirs = _rates("FPR", fprs), _rates("FPIR", fpirs)
     if not isinstance(ranks, int) or ranks < 1:
         raise ValueError(f"ranks is a whole number from 1, not {ranks!r}")

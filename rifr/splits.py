@@ -92,9 +92,9 @@ class ProbeSplits:
 def face_splits(
     preset: str | Preset = "",
     seed: int = 0,
-    train_faces: str | Path = "",
-    probe_faces: str | Path = "",
-    distractor_faces: str | Path = "",
+    train_faces: str | Path | None = None,
+    probe_faces: str | Path | None = None,
+    distractor_faces: str | Path | None = None,
     progress: bool = True,
     exclude: str | Path | Iterable[str] = (),
 ) -> FaceSplits:

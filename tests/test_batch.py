@@ -1,5 +1,6 @@
 """Batches of chapters: what is run, what is found again, what a kill leaves, and the numbers over the seeds."""
 
+import contextlib
 import errno
 import json
 import os
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from rifr import batch, batch_book, batch_jobs, cli, storage
+from rifr.errors import DataError, SettingError
 from rifr.report.show import RECORDED, record
 
 pytestmark = pytest.mark.e2e
@@ -28,7 +30,7 @@ TEXT = """# 9 Tiny
 $$x = 1$$ (one)
 
 After {cite:t}`hinton2015`, {eq}`one`; see {doc}`errata` and [chapter 10](tinyface.ipynb)."""
-PARAMETERS = 'preset = ""      # empty: $RIFR_PRESET\nseed = 0\nscale = 1.0\nwidths = []\nfolder = ""'
+PARAMETERS = "preset = None  # None: $RIFR_PRESET\nseed = 0\nscale = 1.0\nwidths = None\nfolder = None"
 RECORD = """
 import pandas as pd
 from rifr.report.show import record
@@ -114,7 +116,7 @@ def test_values_are_typed_and_commas_in_brackets_do_not_split():
     [(["seed"], "NAME=VALUE"), (["a b=1"], "'a b=1'"), (["w=[1,"], "no list"), (["seed=0", "seed=1"], "twice")],
 )
 def test_a_grid_that_is_none_is_refused(pairs, said):
-    with pytest.raises(ValueError, match=re.escape(said)):
+    with pytest.raises(SettingError, match=re.escape(said)):
         batch.grid(pairs)
 
 
@@ -132,10 +134,10 @@ def test_every_combination_is_a_job_with_a_safe_name_of_its_own(tmp_path, monkey
 
 def test_a_parameter_that_the_chapter_lacks_is_refused_with_those_it_has(tmp_path):
     tiny = chapter(tmp_path / "tiny.ipynb", "1")
-    with pytest.raises(ValueError, match="no parameter 'seeds': choose among preset, seed, scale, widths, folder"):
+    with pytest.raises(SettingError, match="no parameter 'seeds': choose among preset, seed, scale, widths, folder"):
         batch.jobs(tiny, {"seeds": [1]}, tmp_path)
     (tmp_path / "text.ipynb").write_text("nothing")
-    with pytest.raises(ValueError, match="no notebook"):
+    with pytest.raises(DataError, match="no notebook"):
         batch.jobs(tmp_path / "text.ipynb", {}, tmp_path)
 
 
@@ -150,7 +152,7 @@ def test_the_chapters_of_the_book_can_be_run_as_a_batch(tmp_path):
     [(5, 0, 2, (2, 1, 500)), (1, 0, 8, (1, 8, 1000)), (9, 3, 8, (3, 2, 333)), (9, 4, 2, (4, 1, 250))],
 )
 def test_cores_and_memory_are_divided_among_the_workers(runs, workers, cores, expected):
-    assert batch.divide(runs, workers, cores, 1000) == batch.Share(*expected)
+    assert batch.divide(runs, workers, cores, 1000) == expected
 
 
 def test_a_run_is_told_its_share_and_this_library(monkeypatch):
@@ -275,6 +277,26 @@ def test_a_cluster_that_exists_is_used_by_its_address(tmp_path):
     assert [printed(path) for path in batch.finished(tmp_path / "out")] == [f"{worker} 3 True\n"] * 2
 
 
+def test_a_scheduler_without_workers_is_named_and_the_runs_start_when_one_comes(tmp_path, monkeypatch, capsys):
+    import distributed
+
+    monkeypatch.setattr(batch, "WORKER_PATIENCE", 0.5)
+    tiny = chapter(tmp_path / "tiny.ipynb", "print(seed)")
+    with distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as cluster:
+        wait_for_word = batch._cluster
+
+        @contextlib.contextmanager
+        def later(*arguments):
+            with wait_for_word(*arguments) as client:
+                cluster.scale(1)
+                yield client
+
+        monkeypatch.setattr(batch, "_cluster", later)
+        errors = batch.run(tiny, {"seed": [7]}, tmp_path / "out", scheduler=cluster.scheduler_address, progress=False)
+    said = capsys.readouterr().err
+    assert list(errors.values()) == [""] and "no worker" in said and f"dask worker {cluster.scheduler_address}" in said
+
+
 def test_a_process_ends_with_the_one_that_started_it():
     below = (
         "import os, time; from rifr import orphans; orphans.end_with(os.getppid()); "
@@ -296,6 +318,10 @@ def test_no_scheduler_no_folder_and_no_space_are_said(tmp_path, monkeypatch, cap
     monkeypatch.setattr(batch, "PATIENCE", 1)
     asked = ["batch", str(tiny), "--grid", "seed=1", "--out", str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:9"]
     assert cli.main(asked) == 1 and "tcp://127.0.0.1:9" in capsys.readouterr().err
+
+    for name in ("workers", "threads"):
+        with pytest.raises(SettingError, match=f"{name} is 0"):
+            batch.run(tiny, {"seed": [1]}, tmp_path / "out", **{name: 0})
 
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -394,5 +420,5 @@ def test_executed_notebooks_become_a_book_without_a_warning(tmp_path):
 
 
 def test_a_folder_without_runs_makes_no_book(tmp_path):
-    with pytest.raises(ValueError, match="holds no run"):
+    with pytest.raises(DataError, match="holds no run"):
         batch_book.write(tmp_path)

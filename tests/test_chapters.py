@@ -1,6 +1,7 @@
 """Chapters are stripped notebooks that run alone, with other parameters, and say what is wrong with bad ones."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -9,10 +10,13 @@ import pytest
 import yaml
 from papermill.exceptions import PapermillExecutionError
 
+from rifr import presets
+from rifr.errors import SettingError
 from tests.check_html import chapters
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
+LONGEST_LINE = 120
 LONGEST_CELL = 16  # lines; what is longer belongs in the library under a name
 
 if not NOTEBOOKS:
@@ -53,12 +57,53 @@ def test_a_chapter_runs_on_any_python_3(path):
 
 
 @each_chapter
-def test_a_chapter_has_one_cell_of_parameters_with_the_usual_defaults(path):
-    usual = {"preset": "", "seed": 0, "train_faces": "", "probe_faces": "", "distractor_faces": ""}
-    found = parameters(path)
-    assert {name: found[name] for name in usual if name in found} == {
-        name: usual[name] for name in usual if name in found
-    }
+def test_a_chapter_has_one_cell_of_parameters_and_what_is_unset_is_none(path):
+    defaults = parameters(path)
+    assert defaults["preset"] is None and defaults["seed"] == 0
+    faces = {"train_faces", "probe_faces", "distractor_faces"}
+    assert not faces & set(defaults) or faces < set(defaults), f"{path.name}: all three folders or none"
+    own = {("faces.ipynb", "width")}  # a parameter of a chapter itself has a value
+    unset = {name for name in defaults if name != "seed" and (path.name, name) not in own}
+    assert {name: defaults[name] for name in unset} == dict.fromkeys(unset)
+
+
+def test_every_chapter_that_takes_epochs_takes_any_field_of_the_preset():
+    takers = [path for path in NOTEBOOKS if "epochs" in parameters(path)]
+    assert len(takers) >= 8
+    for path in takers:
+        assert "changes" in parameters(path) and "epochs=epochs, changes=changes)" in path.read_text(), path.name
+
+
+def plan(path: Path, **values) -> presets.Preset:
+    """What a chapter makes of parameters that papermill gives it: its cell of parameters and the line `plan = ...`."""
+    (line,) = (
+        line for cell in code_cells(path) for line in cell.source.splitlines() if line.startswith("plan = presets.get(")
+    )
+    space = {"presets": presets, **parameters(path), "preset": "smoke", **values}
+    exec(line, space)
+    return space["plan"]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if "epochs" in parameters(path)], ids=lambda path: path.stem
+)
+def test_a_chapter_uses_or_refuses_what_it_is_given(path):
+    assert plan(path) == presets.get("smoke")
+    assert plan(path, changes="flip=False dropout=0.5").training == replace(
+        presets.get("smoke").training, flip=False, dropout=0.5
+    )
+    assert plan(path, epochs=5).training.epochs == 5
+    with pytest.raises(SettingError, match="epochs is 0"):
+        plan(path, epochs=0)
+    if "widths" in parameters(path):
+        assert plan(path, widths="[112]").widths == (112,)
+        with pytest.raises(SettingError, match="widths"):
+            plan(path, widths=[])
+
+
+def packed(source: str) -> int:
+    """The lines of a cell where each is as full as it can be: a formatter that breaks calls apart makes none longer."""
+    return sum(-(-len(line) // LONGEST_LINE) for line in ast.unparse(ast.parse(source)).splitlines() if line)
 
 
 @each_chapter
@@ -67,7 +112,7 @@ def test_the_cells_of_a_chapter_are_short(path):
     assert len(cells[0].source.splitlines()) <= 8, f"{path.name}: the first code cell is what a reader meets first"
     for cell in cells:
         lines = cell.source.splitlines()
-        assert len(lines) <= LONGEST_CELL, f"{path.name}: a cell of {len(lines)} lines begins with {lines[0]!r}"
+        assert packed(cell.source) <= LONGEST_CELL, f"{path.name}: the cell that begins with {lines[0]!r} is too long"
         assert not any(line.startswith(("def ", "class ", "async def ")) for line in lines), (
             f"{path.name}: a chapter imports, it does not define: {lines[0]!r}"
         )

@@ -141,7 +141,9 @@ def test_what_does_not_fit_is_one_line_too(my_folders, capsys, more, message):
             "no preset is called 'huge': choose one of smoke, mini, laptop, rendered, paper",
         ),
         (["train", "--recipe", "best", "--preset", "smoke"], "no recipe is called 'best'"),
-        (["train", "--preset", "smoke", "--set", "epochs"], "FIELD=VALUE"),
+        (["train", "--preset", "smoke", "--set", "epochs"], "NAME=VALUE"),
+        (["train", "--preset", "smoke", "--set", "epochs=0"], "epochs is 0"),
+        (["train", "--preset", "smoke", "--set", "flip=perhaps"], "flip is 'perhaps'"),
         (["evaluate", "--preset", "smoke"], "nothing to evaluate"),
         (["evaluate", "--recipe", "hr-only", "--widths", "-3"], "4 to 112"),
         (["prepare", "no-such-folder", "--out", "x"], "no-such-folder"),
@@ -152,6 +154,31 @@ def test_errors_are_one_line_that_says_what_to_do(arguments, message, store_fold
     assert cli.main(arguments) == 1
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in said and said.startswith(f"rifr {arguments[0]}: ")
+
+
+def test_a_programming_error_keeps_its_traceback(monkeypatch):
+    def broken(*_):
+        raise TypeError("a programming error")
+
+    monkeypatch.setattr(cli, "_runs", broken)
+    with pytest.raises(TypeError, match="programming"):
+        cli.main(["runs"])
+
+
+@pytest.mark.parametrize("option", ["--seed -1", "--seed x", "--seed 1.5"])
+def test_a_seed_is_a_whole_number(option, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", *option.split()])
+    assert "a whole number from 0" in capsys.readouterr().err
+
+
+def test_the_console_script_is_this_command():
+    import tomllib
+    from pathlib import Path
+
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    assert project["scripts"]["rifr"] == f"{cli.main.__module__}:{cli.main.__name__}"
+    assert cli._parser().prog == "rifr"
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch, capsys):

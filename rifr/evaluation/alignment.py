@@ -90,7 +90,7 @@ def landmark_errors(
     runs: Mapping[str, LandmarkRun],
     pack: FacePack,
     preset: str | Preset = "",
-    widths: Sequence[int] = (),
+    widths: Sequence[int] | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Errors:
@@ -100,7 +100,7 @@ def landmark_errors(
     for all networks and widths. Several faces of one photo ("x.jpg#2") count as one person's.
     """
     preset = presets.get(preset)
-    widths = tuple(widths) or preset.landmarks.test_widths
+    widths = preset.landmarks.test_widths if widths is None else tuple(widths)
     own = landmarks.boxes_of(pack.landmarks)[:, 2]
     share = {}
     for width in tqdm(
@@ -116,7 +116,7 @@ def landmark_errors(
 
 
 def detected(
-    model: str, pack: FacePack, preset: str | Preset = "", widths: Sequence[int] = (), least: float = 0.6
+    model: str, pack: FacePack, preset: str | Preset = "", widths: Sequence[int] | None = None, least: float = 0.6
 ) -> pd.DataFrame:
     """YuNet on pictures brought down to several face widths, and as they are.
 
@@ -126,7 +126,7 @@ def detected(
     preset, detector = presets.get(preset), Yunet(model, least)
     own = int(np.median(landmarks.boxes_of(pack.landmarks)[:, 2]))
     rows = []
-    for width in (WHOLE, *(tuple(widths) or preset.landmarks.test_widths)):
+    for width in (WHOLE, *(preset.landmarks.test_widths if widths is None else widths)):
         pictures, points = small_pictures(pack, width)
         as_is, enlarged, off = [], [], []
         for picture, truth, large in zip(pictures, points, pack.images):
@@ -204,7 +204,7 @@ def order_of_steps(
     pack: FacePack,
     distractors: FacePack,
     preset: str | Preset = "",
-    widths: Sequence[int] = (),
+    widths: Sequence[int] | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -216,7 +216,7 @@ def order_of_steps(
     network, large: a bias of its landmarks is then the same in probe and gallery.
     """
     preset = presets.get(preset)
-    widths = tuple(widths) or preset.landmarks.test_widths
+    widths = preset.landmarks.test_widths if widths is None else tuple(widths)
     large = finder.predict(list(pack.images), loose_boxes(pack.landmarks, seed))
     gallery = aligned_pack(pack.images, large, pack.identities)
     rates, apart = [], []

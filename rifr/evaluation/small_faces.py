@@ -270,12 +270,12 @@ def identify_native(
     embedders: dict[str, Embedder],
     faces: FaceSplits,
     preset: str | Preset = "",
-    widths: Sequence[int] = (),
+    widths: Sequence[int] | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Outcome:
     """P1 and P2 of several networks, every small face as a camera gives it: otherwise `results.identify`."""
-    preset, parts, kept = presets.get(preset, widths=tuple(widths)), [], {}
+    preset, parts, kept = presets.get(preset, widths=widths), [], {}
     loud = progress and _is_terminal()
     for width in preset.widths:
         small = [native_pack(pack, width, seed) for pack in (faces.probes, faces.distractors)]
