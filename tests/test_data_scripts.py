@@ -191,6 +191,28 @@ def test_an_archive_does_as_well_as_the_folder(name, ending, arguments, tmp_path
     assert [pack.checksum for pack in packs(name, tmp_path / "pack")] == checksums
 
 
+@pytest.mark.parametrize("beside", ["README.txt", "__MACOSX/set/Ada_Lee/._Ada_Lee_1.png", ".DS_Store"])
+def test_what_lies_beside_the_sets_folder_in_an_archive_does_not_matter(beside, arguments, tmp_path):
+    given = arguments("lfw")
+    (tmp_path / "both").mkdir()
+    shutil.move(tmp_path / "set", tmp_path / "both/set")
+    (tmp_path / "both" / beside).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "both" / beside).write_text("beside")
+    made = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "both")
+    assert script("lfw").main([made, *given[1:]]) == 0
+    assert FacePack.open(tmp_path / "pack").identities.tolist() == ["Ada_Lee", "Ada_Lee", "Bea_Orr"]
+
+
+def test_a_record_file_without_a_header_is_counted_by_its_labels(tmp_path, store_folder, capsys):
+    (tmp_path / "records").mkdir()
+    images = RNG.integers(0, 256, (3, 112, 112, 3), dtype=np.uint8)
+    write(tmp_path / "records/train.rec", images, [4, 4, 7], header=False)
+    assert script("casia_webface").main([str(tmp_path / "records"), "--out", str(tmp_path / "pack")]) == 0
+    said = capsys.readouterr().out
+    assert "images: 3, " in said and "people: 2, " in said
+    assert FacePack.open(tmp_path / "pack").identities.tolist() == ["000004", "000004", "000007"]
+
+
 def test_what_is_missing_and_extra_is_said_in_numbers(arguments, tmp_path, capsys, monkeypatch):
     module = script("lfw")
     monkeypatch.setattr(module, "EXPECTED", (2, 5))
