@@ -61,14 +61,28 @@ def test_hits_by_probe_are_the_loop_over_one_photos_trials():
     assert found.hits_by_probe.sum() == found.hits.sum() > 0
 
 
-def test_ties_are_hits():
+@pytest.mark.parametrize("ties, hits", [("miss", 0), ("hit", 1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("numbers, distractors", [(3, 5), (128, 700), (513, 4100)])
+def test_a_network_that_tells_nobody_apart_finds_nobody_however_its_products_are_rounded(
+    numbers, distractors, dtype, ties, hits
+):
+    one = np.random.default_rng(numbers).standard_normal(numbers).astype(dtype)
+    same = np.tile(one, (distractors, 1))
+    outcome = evaluate(same[:5], same[:5], np.array([0, 0, 1, 1, 1]), same, ranks=5, ties=ties)
+    assert outcome.cmc([1, 5]).tolist() == [hits, hits]
+
+
+def test_equal_scores_are_hits_where_the_public_evaluators_are_asked_for():
     # Signs in 16 dimensions: all norms are 4 and all cosines exact, so that equal scores are equal.
     rng = np.random.default_rng(1)
     identities = np.repeat([0, 1, 2], 6)
     probes = rng.choice([-1.0, 1.0], (18, 16))
     distractors = rng.choice([-1.0, 1.0], (40, 16))
     for dtype in (np.float32, np.float64):
-        found = evaluate(probes.astype(dtype), probes.astype(dtype), identities, distractors.astype(dtype), ranks=30)
+        found = evaluate(
+            probes.astype(dtype), probes.astype(dtype), identities, distractors.astype(dtype), ranks=30, ties="hit"
+        )
         for rank in range(1, 31):
             assert np.array_equal(
                 found.hits_at[:, rank - 1], by_definition(probes, probes, identities, distractors, rank)[1]

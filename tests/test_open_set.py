@@ -138,3 +138,12 @@ def test_two_networks_are_compared_in_pairs():
     assert (same.low, same.estimate, same.high) == (0, 0, 0)
     with pytest.raises(ValueError, match="same photos"):
         interval_at(good, 0.1, other=evaluate(*world(people=29)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("numbers", [3, 128, 513])
+def test_a_network_that_tells_nobody_apart_finds_nobody(numbers, dtype):
+    one = np.random.default_rng(numbers).standard_normal(numbers).astype(dtype)
+    same = np.tile(one, (700, 1))
+    outcome = evaluate(same, same, np.repeat(np.arange(350), 2), same)
+    assert outcome.fnir_at([0.1, 1]).tolist() == [1, 1]

@@ -1,9 +1,13 @@
 """Identification as the paper has it (P1 and P2; MegaFace's first challenge): one photo of a person among distractors.
 
 For each person with M photos, each photo in turn joins the distractors to make a gallery, and the person's other M - 1
-photos are probes: M (M - 1) ordered trials. A trial is a hit at rank N if the score of the probe and the joined photo
-is at least the N-th best score of the probe among the distractors; the person's remaining photos are never in the gallery.
-With fewer than N distractors every trial is a hit at rank N. The score is the cosine.
+photos are probes: M (M - 1) ordered trials. A trial is a hit at rank N if fewer than N distractors score as high as
+the joined photo; the person's remaining photos are never in the gallery. With fewer than N distractors every trial is a
+hit at rank N. The score is the cosine.
+
+Equal scores count against the network, here and in the other protocols, so that one that tells nobody apart finds
+nobody. The public MegaFace evaluators count them as hits, `ties="hit"`: there it scores 100 %. Products of equal
+embeddings differ by rounding, so scores within `tie_margin` of each other count as equal.
 
     P1   probes, gallery and distractors all embedded at the face width w
     P2   probes at the face width w, gallery and distractors as they are
@@ -19,7 +23,9 @@ import numba
 import numpy as np
 import torch
 
-__all__ = ["Identification", "evaluate"]
+from rifr.errors import SettingError
+
+__all__ = ["Identification", "evaluate", "tie_margin"]
 
 ROWS = 1024  # probes in a block of scores
 COLUMNS = 4096  # distractors in a block of scores
@@ -89,13 +95,20 @@ class Identification:
 
 
 def evaluate(
-    probes: np.ndarray, gallery: np.ndarray, identities: np.ndarray, distractors: np.ndarray, ranks: int = 20
+    probes: np.ndarray,
+    gallery: np.ndarray,
+    identities: np.ndarray,
+    distractors: np.ndarray,
+    ranks: int = 20,
+    ties: str = "miss",
 ) -> Identification:
     """Identify every photo by every other photo of the same person among the distractors.
 
     probes, gallery: (N, D), row i of both is the same photo, as a probe and as a member of the gallery (P1: the same
         array twice); identities: (N,) integers or strings; distractors: (K, D), may be a memory map of half precision,
         may be empty; ranks: how deep to count (rank 1 alone is a little quicker).
+    ties: whether a distractor that scores as high as the joined photo stands before it ("miss") or after it ("hit", as
+        in the public MegaFace evaluators).
     Arithmetic is in float64 if an input is, else in float32.
 
     Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where
@@ -103,7 +116,9 @@ def evaluate(
     """
     probes, gallery, identities, distractors, dtype = _checked(probes, gallery, identities, distractors)
     if isinstance(ranks, bool) or not isinstance(ranks, (int, np.integer)) or ranks < 1:
-        raise ValueError(f"ranks is a whole number from 1, not {ranks!r}")
+        raise SettingError(f"ranks is a whole number from 1, not {ranks!r}")
+    if ties not in ("miss", "hit"):
+        raise SettingError(f'ties is "miss" or "hit", not {ties!r}')
 
     probes, gallery = _unit("probes", probes, dtype), _unit("gallery", gallery, dtype)
     names, person, photos = np.unique(identities, return_inverse=True, return_counts=True)
@@ -120,7 +135,7 @@ def evaluate(
     first = 0
     for hits, count in zip(hits_at, counts):
         rows = slice(first, first + count)
-        hits[:], hits_by_probe[by_person[rows]] = _hits(probes[rows], gallery[rows], best[rows], int(ranks))
+        hits[:], hits_by_probe[by_person[rows]] = _hits(probes[rows], gallery[rows], best[rows], int(ranks), ties)
         first += count
     return Identification(
         people,
@@ -131,6 +146,14 @@ def evaluate(
         int((photos == 1).sum()),
         len(distractors),
     )
+
+
+def tie_margin(numbers: int, dtype: np.dtype) -> float:
+    """The most by which two cosines of unit vectors of so many numbers differ and still count as equal.
+
+    Rounding errors of a sum of D products grow as the root of D: twice that, 5e-6 at 512 numbers in float32.
+    """
+    return 2 * float(np.finfo(dtype).eps) * numbers**0.5
 
 
 def _checked(
@@ -168,7 +191,7 @@ def _matrix(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _unit(name: str, rows: np.ndarray, dtype: np.dtype, first: int = 0, remedy: str = "leave them out") -> torch.Tensor:
-    """Rows of length one. A zero row is refused: it ties with every distractor, and ties are hits."""
+    """Rows of length one. A zero row has no direction and is refused."""
     rows = torch.from_numpy(np.array(rows, dtype))
     length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     wrong = np.flatnonzero(~((length > 0) & torch.isfinite(length)).numpy().ravel()) + first
@@ -207,33 +230,38 @@ def _best_distractors(probes: torch.Tensor, distractors: np.ndarray, ranks: int,
     return best.sort(dim=1).values
 
 
-def _hits(probes: torch.Tensor, gallery: torch.Tensor, best: torch.Tensor, ranks: int) -> tuple[np.ndarray, np.ndarray]:
+def _hits(
+    probes: torch.Tensor, gallery: torch.Tensor, best: torch.Tensor, ranks: int, ties: str
+) -> tuple[np.ndarray, np.ndarray]:
     """How many of one person's M (M - 1) trials hit at rank 1, 2, ..., `ranks`; and (M,) at rank 1 with each probe."""
     beaten_by = np.zeros(ranks + 1, np.int64)
     first = np.zeros(len(probes), np.int64)
     for row in range(0, len(probes), ROWS):
         part, known = probes[row : row + ROWS], best[row : row + ROWS].numpy()
         for column in range(0, len(gallery), COLUMNS):
-            scores = part @ gallery[column : column + COLUMNS].T
-            _count_better(scores.numpy(), known, column - row, beaten_by, first[row : row + ROWS])
+            scores = (part @ gallery[column : column + COLUMNS].T).numpy()
+            margin = scores.dtype.type(tie_margin(part.shape[1], scores.dtype))
+            bar = scores - margin if ties == "miss" else scores + margin
+            _count_better(bar, known, column - row, beaten_by, first[row : row + ROWS])
     return beaten_by[:ranks].cumsum(), first
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_better(scores, known, ahead, beaten_by, first):
-    """Count the trials by how many distractors are strictly better: all in `beaten_by`, those without by row in `first`.
+def _count_better(bar, known, ahead, beaten_by, first):
+    """Count the trials by how many distractors reach their bar: all in `beaten_by`, those without by row in `first`.
 
+    bar: (rows, columns) the least score of a distractor that stands before the joined photo;
     known: (rows, K) ascending; a row's photo is the column that comes `ahead` columns before it: that is no trial.
     """
     size = known.shape[1]
-    for row in range(len(scores)):
-        for column in range(scores.shape[1]):
+    for row in range(len(bar)):
+        for column in range(bar.shape[1]):
             if column + ahead == row:
                 continue
-            score, low, high = scores[row, column], 0, size
-            while low < high:  # to the right of the last that is not better
+            score, low, high = bar[row, column], 0, size
+            while low < high:  # to the right of the last that does not reach it
                 middle = (low + high) // 2
-                if known[row, middle] <= score:
+                if known[row, middle] < score:
                     low = middle + 1
                 else:
                     high = middle

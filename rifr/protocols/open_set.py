@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from rifr.metrics import Interval
-from rifr.protocols.identification import _checked, _unit
+from rifr.protocols.identification import _checked, _unit, tie_margin
 
 __all__ = ["OpenSet", "evaluate", "interval_at"]
 
@@ -98,7 +98,7 @@ def evaluate(
     probes, gallery: (N, D), row i of both is the same photo, at the probe's and at the gallery's face width;
     identities: (N,) integers or strings; unknown: (K, D) at the PROBE's width, each a person of its own, may be empty.
     People with a single photo are not enrolled: they are unknown too. rank: how many of the list a search may return;
-    the right person counts as found among the first `rank` (ties to its favour).
+    the right person counts as found among the first `rank`, behind those who score as high.
 
     Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where
     nobody can be enrolled or nobody is unknown.
@@ -120,12 +120,13 @@ def evaluate(
     place = np.cumsum(listed) - 1  # of each of `names` on the list
     searches = np.flatnonzero(listed[person] & (np.arange(len(person)) != first[person]))
     whose, step = place[person[searches]], max(1, ROOM // len(watch))
+    margin = tie_margin(probes.shape[1], dtype)
     scores, best = [], []
     for start in range(0, len(searches), step):
         rows = slice(start, start + step)
         found = probes[searches[rows]] @ watch.T
         own = found[torch.arange(len(found)), torch.from_numpy(whose[rows])]
-        better = (found > own[:, None]).sum(dim=1)
+        better = (found >= own[:, None] - margin).sum(dim=1) - 1  # the person's own score is among them
         scores.append(torch.where(better < rank, own, -torch.inf).numpy())
     for start in range(0, len(unknown), step):
         part = _unit("unknown", unknown[start : start + step], dtype, first=start)

@@ -48,7 +48,7 @@ def make_widths(people: int, photos: int, distractors: int, widths: int, ranks: 
 def ours(sides: list, identities: np.ndarray, ranks: int) -> np.ndarray:
     """(sides, ranks) hits."""
     found = [
-        identification.evaluate(probes, gallery, identities, distractors, ranks=ranks)
+        identification.evaluate(probes, gallery, identities, distractors, ranks=ranks, ties="hit")
         for probes, gallery, distractors in sides
     ]
     return np.array([one.hits_at.sum(axis=0) for one in found])
@@ -124,7 +124,7 @@ def make_million(path: str, people: int, photos: int) -> tuple:
 
 def ours_million(probes: np.ndarray, identities: np.ndarray, distractors: np.ndarray) -> np.ndarray:
     """(people,) hits."""
-    return identification.evaluate(probes, probes, identities, distractors, ranks=1).hits
+    return identification.evaluate(probes, probes, identities, distractors, ranks=1, ties="hit").hits
 
 
 def product_million(probes: np.ndarray, identities: np.ndarray, distractors: np.ndarray) -> None:
