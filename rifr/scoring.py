@@ -224,7 +224,7 @@ def _over_pairs(
         for width in preset.widths:
             for protocol in protocols:
                 second = at[width if protocol == "P1" else HIGH][listed.second]
-                found = pairs_protocol.evaluate(at[width][listed.first], second, listed.same)
+                found = pairs_protocol.evaluate(at[width][listed.first], second, listed.same, listed.folds)
                 sure = found.interval()
                 rows.append(
                     {

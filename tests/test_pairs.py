@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from rifr.errors import SettingError
 from rifr.protocols.pairs import THRESHOLDS, Pairs, evaluate
 
 
@@ -88,7 +89,7 @@ def test_what_does_not_fit_is_refused():
         evaluate(first, second[:-1], same)
     with pytest.raises(ValueError, match="found shapes"):
         evaluate(first, second, same[:-1])
-    for folds in (1, 121, 2.0, True):
+    for folds in (0, 121, 2.0, True):
         with pytest.raises(ValueError, match="from 2 to the number of pairs, 120"):
             evaluate(first, second, same, folds=folds)
     with pytest.raises(ValueError, match="True and False"):
@@ -96,3 +97,30 @@ def test_what_does_not_fit_is_refused():
     second[[3, 7]] = [[np.nan] * 8, [0.0] * 8]
     with pytest.raises(ValueError, match="2 embeddings in second .* rows 3, 7"):
         evaluate(first, second, same)
+
+
+def test_folds_may_be_given_pair_by_pair():
+    first, second, same = pairs(60)
+    mixed = np.random.default_rng(1).permutation(60)
+    fold = np.repeat(np.arange(3), 20)
+    given = evaluate(first[mixed], second[mixed], same[mixed], folds=fold[mixed])
+    assert np.array_equal(given.correct, evaluate(first, second, same, folds=3).correct)
+    with pytest.raises(SettingError, match="fold"):
+        evaluate(first, second, same, folds=fold[1:])
+
+
+@pytest.mark.parametrize("folds", [1, 10])
+def test_a_list_with_all_same_person_pairs_first_is_divided_kind_by_kind(folds):
+    first, second, same = pairs(120)
+    order = np.argsort(~same, kind="stable")
+    first, second, same = first[order], second[order], same[order]
+    sure = evaluate(first, second, same, folds=folds)
+    fold = np.concatenate([np.array_split(np.flatnonzero(kind), 10)[i] for i in range(10) for kind in (same, ~same)])
+    sizes = [sum(len(np.array_split(np.flatnonzero(kind), 10)[i]) for kind in (same, ~same)) for i in range(10)]
+    number = np.empty(120, int)
+    number[fold] = np.repeat(np.arange(10), sizes)
+    assert sure.balanced and np.array_equal(sure.correct, evaluate(first, second, same, folds=number).correct)
+
+
+def test_a_list_whose_folds_are_mixed_keeps_them():
+    assert not evaluate(*pairs()).balanced

@@ -2,32 +2,35 @@
 
 Embeddings are normalised and a pair is accepted as the same person where its squared Euclidean distance, 2 - 2 cosine,
 is below a threshold. The threshold (of 0, 0.01, ..., 3.99; the first of those that do equally well) that does best on
-nine folds of the pairs is applied to the tenth, each fold in turn. Folds are consecutive pairs in the order given:
-LFW's list is 10 folds of 600 pairs. A number of pairs that the folds do not divide makes the first folds one pair
-longer, as scikit-learn's KFold does.
+nine folds of the pairs is applied to the tenth, each fold in turn. Folds are those that the list has, or consecutive
+pairs in the order given: LFW's list is 10 folds of 600 pairs. A number of pairs that the folds do not divide makes the
+first folds one pair longer, as scikit-learn's KFold does. Where consecutive pairs would leave a fold with one kind of
+pair alone, as in lists with all same-person pairs first, each kind is divided by itself: `Pairs.balanced` says so.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import ndtri
-
-from rifr.metrics import Interval
+from rifr.errors import SettingError
+from rifr.metrics import Interval, wilson_interval
 from rifr.protocols.identification import _unit
 
 __all__ = ["THRESHOLDS", "Pairs", "evaluate"]
 
 THRESHOLDS = np.arange(400) / 100  # squared distances, as the public evaluators have them
 
+DEFAULT_FOLDS = 10
+
 
 @dataclass(frozen=True)
 class Pairs:
     """The outcome fold by fold: correct: (folds,) pairs decided rightly; pairs: (folds,) how many there are;
-    thresholds: (folds,) squared distances, each learnt on the other folds."""
+    thresholds: (folds,) squared distances, each learnt on the other folds; balanced: whether each kind of pair was divided by itself."""
 
     correct: np.ndarray
     pairs: np.ndarray
     thresholds: np.ndarray = field(repr=False)
+    balanced: bool = False
 
     @property
     def accuracies(self) -> np.ndarray:
@@ -57,20 +60,15 @@ class Pairs:
 
         It takes pairs for independent. Pairs that share people or photos are not, and the interval is then too narrow.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level lies between 0 and 1, not {level}")
-        n = int(self.pairs.sum())
-        share, z = self.correct.sum() / n, ndtri((1 + level) / 2)
-        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-        return Interval(float(max(0, centre - half)), float(share), float(min(1, centre + half)))
+        return wilson_interval(int(self.correct.sum()), int(self.pairs.sum()), level)
 
 
-def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int = 10) -> Pairs:
+def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int | np.ndarray = 10) -> Pairs:
     """Accuracy over folds of deciding whether two photos show the same person.
 
     first, second: (N, D) embeddings, row i of both is pair i; same: (N,) whether it is one person (bool, or 0 and 1);
-    folds: how many runs of consecutive pairs.
+    folds: how many runs of consecutive pairs (1, a list without folds as LFW's View 1: at most ten, each kind
+        of pair divided by itself); or (N,) whole numbers, the fold of each pair.
 
     Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), for `same`
     with other values, and for fewer pairs than folds or fewer than two folds.
@@ -81,11 +79,10 @@ def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int
             "first and second hold a row, and same an entry, for each pair: found shapes "
             f"{first.shape}, {second.shape} and {same.shape}"
         )
-    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 2 <= folds <= len(same):
-        raise ValueError(f"folds is a whole number from 2 to the number of pairs, {len(same)}, not {folds!r}")
     if not np.isin(same, [0, 1]).all():
         raise ValueError("same says of each pair whether it is one person: True and False, or 1 and 0")
     same = same.astype(bool)
+    fold, balanced = _folds(folds, same)
 
     first, second = (
         _unit(name, rows, np.float64, remedy="leave their pairs out").numpy()
@@ -93,10 +90,41 @@ def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int
     )
     difference = first - second
     distances = np.einsum("nd,nd->n", difference, difference)
-    parts = np.array_split(np.arange(len(same)), folds)
+    parts = [np.flatnonzero(fold == number) for number in np.unique(fold)]
     correct = np.stack([_correct(distances[part], same[part]) for part in parts])  # (folds, thresholds)
     chosen = (correct.sum(axis=0) - correct).argmax(axis=1)  # argmax takes the first of equals
-    return Pairs(correct[np.arange(folds), chosen], np.array([len(part) for part in parts]), THRESHOLDS[chosen])
+    sizes = np.array([len(part) for part in parts])
+    return Pairs(correct[np.arange(len(parts)), chosen], sizes, THRESHOLDS[chosen], balanced)
+
+
+def _folds(folds: int | np.ndarray, same: np.ndarray) -> tuple[np.ndarray, bool]:
+    """(N,) the fold of each pair, and whether each kind of pair had to be divided by itself."""
+    if np.ndim(folds):
+        fold = np.asarray(folds)
+        if fold.shape != same.shape or fold.dtype.kind not in "iu" or len(np.unique(fold)) < 2:
+            raise SettingError(f"folds has a whole number for each of {len(same)} pairs, and at least two folds")
+        return fold, False
+    one_fold = not isinstance(folds, bool) and folds == 1
+    if one_fold:
+        folds = min(DEFAULT_FOLDS, same.sum(), (~same).sum())
+    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 2 <= folds <= len(same):
+        raise SettingError(
+            f"folds is a whole number from 2 to the number of pairs, {len(same)}, not {folds!r}: "
+            "ask for fewer folds, or give more pairs"
+        )
+    fold = _consecutive(len(same), folds)
+    kinds = [same, ~same]
+    one_kind = one_fold or any(len(np.unique(same[fold == number])) == 1 for number in range(folds))
+    if not one_kind or min(kind.sum() for kind in kinds) < folds:
+        return fold, False
+    for kind in kinds:
+        fold[kind] = _consecutive(int(kind.sum()), folds)
+    return fold, True
+
+
+def _consecutive(pairs: int, folds: int) -> np.ndarray:
+    """(pairs,) 0, 0, ..., 1, 1, ...: as equal runs as can be, the first ones longer."""
+    return np.repeat(np.arange(folds), [len(part) for part in np.array_split(np.arange(pairs), folds)])
 
 
 def _correct(distances: np.ndarray, same: np.ndarray) -> np.ndarray:
