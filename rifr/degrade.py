@@ -11,6 +11,8 @@ which breaks ties one way or the other by the processor it runs on. All sums are
 precision setting for matrix products (TF32, autocast) changes a pixel.
 """
 
+from __future__ import annotations
+
 import operator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -26,23 +28,36 @@ from rifr.align import FACE_SIZE
 __all__ = ["NARROWEST", "to_width"]
 
 NARROWEST = 4  # pixels: below this, bicubic interpolation reads the border more than the face
-SHARE = 64  # images a thread takes at a time
+IMAGES_PER_TASK = 64  # that a thread takes at a time
 CHUNK = 512  # images at a time on another device than the CPU, so that temporaries do not grow with the batch
 
 Images = TypeVar("Images", np.ndarray, torch.Tensor)
 
 
 def to_width(images: Images, width: int) -> Images:
-    """Return `images` as they look at a face width of `width` pixels, again 112x112.
+    """Bring aligned faces down to a face width and up again to 112x112.
 
-    images: an array (N, 112, 112, 3) or (112, 112, 3), uint8; or a tensor (N, 3, 112, 112) on any device, either uint8
-        or floating point in [-1, 1] (what the networks take: grey level / 127.5 - 1, rounded to the nearest level).
-        The answer is of the same kind, dtype and device. Nothing flows back through it to `images`.
-    width: 4 to 112 pixels. 112 returns `images` themselves.
+    Parameters
+    ----------
+    images
+        An array (N, 112, 112, 3) or (112, 112, 3) uint8; or a tensor (N, 3, 112, 112) on any device, uint8 or floating
+        point in [-1, 1] (what the networks take: grey level / 127.5 - 1, rounded to the nearest level). No gradient
+        flows back to it.
+    width
+        4 to 112 pixels; 112 returns `images` themselves.
 
-    Raises ValueError for a width or a shape or a floating-point value out of range, TypeError for a width that is not
-    an integer or for another dtype. Checking the range of a floating-point tensor waits for its device; uint8 tensors
-    are not checked.
+    Returns
+    -------
+    numpy.ndarray or torch.Tensor
+        Of the kind, shape, dtype and device of `images`.
+
+    Raises
+    ------
+    ValueError
+        For a width, a shape or a floating-point value out of range. Checking the range of a floating-point tensor
+        waits for its device; uint8 tensors are not checked.
+    TypeError
+        For a width that is not an integer, or for another dtype.
     """
     width = check_width(width)
     if isinstance(images, torch.Tensor):
@@ -131,8 +146,10 @@ def taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
 def _resize_on_device(images: torch.Tensor, size: int) -> torch.Tensor:
     """float32 (N, 3, a, a) with whole values -> (N, 3, size, size), whole values from 0 to 255."""
     index, weight = (torch.from_numpy(array).to(images.device) for array in taps(images.shape[-1], size))
-    rows = sum(images[:, :, index[:, k]] * weight[:, k, None] for k in range(4))  # (N, 3, size, a)
-    both = sum(rows[:, :, :, index[:, k]] * weight[:, k] for k in range(4))  # (N, 3, size, size)
+    first, second, third, fourth = (images[:, :, index[:, k]] * weight[:, k, None] for k in range(4))
+    rows = first + second + third + fourth  # (N, 3, size, a)
+    first, second, third, fourth = (rows[:, :, :, index[:, k]] * weight[:, k] for k in range(4))
+    both = first + second + third + fourth  # (N, 3, size, size)
     return both.round_().clamp_(0, 255)
 
 
@@ -144,11 +161,11 @@ def _resize_on_cpu(images: np.ndarray, width: int, channels_first: bool = False)
     columns = np.ascontiguousarray((index.repeat(3, axis=0) * 3 + np.tile(np.arange(3), FACE_SIZE)[:, None]).T)
     plan = (index, weight, columns.astype(np.uint32), np.ascontiguousarray(weight.repeat(3, axis=0).T))
 
-    def share(start: int) -> None:
-        target = result[start : start + SHARE]
+    def resize_part(start: int) -> None:
+        target = result[start : start + IMAGES_PER_TASK]
         faces = target.transpose(0, 2, 3, 1).copy() if channels_first else target
         small = np.empty((len(faces), width, width, 3), np.uint8)
-        for image, shrunk in zip(images[start : start + SHARE], small):
+        for image, shrunk in zip(images[start : start + IMAGES_PER_TASK], small):
             image = np.ascontiguousarray(image.transpose(1, 2, 0) if channels_first else image)
             cv2.resize(image, (width, width), dst=shrunk, interpolation=cv2.INTER_CUBIC)
         _enlarge(
@@ -157,22 +174,29 @@ def _resize_on_cpu(images: np.ndarray, width: int, channels_first: bool = False)
         if channels_first:
             target[...] = faces.transpose(0, 3, 1, 2)
 
-    starts = range(0, len(images), SHARE)
+    starts = range(0, len(images), IMAGES_PER_TASK)
     threads = min(torch.get_num_threads(), len(starts))
     if threads < 2:
         for start in starts:
-            share(start)
+            resize_part(start)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(share, starts))
+            list(pool.map(resize_part, starts))
     return result
 
 
 @numba.njit(nogil=True, cache=True)
-def _enlarge(small, faces, index, weight, columns, column_weights):
-    """Bicubic from uint8 (N, w, 3w) to uint8 (N, 112, 336): along the rows first, for there are fewest of them then.
+def _enlarge(
+    small: np.ndarray,
+    faces: np.ndarray,
+    index: np.ndarray,
+    weight: np.ndarray,
+    columns: np.ndarray,
+    column_weights: np.ndarray,
+) -> None:
+    """Bicubic from uint8 (N, w, 3w) to uint8 (N, 112, 336): along the rows first, while they are few.
 
-    Four one-dimensional arrays a sum, not one of two dimensions: so the compiler sees loops it can vectorise.
+    Each sum reads four one-dimensional arrays, not one of two dimensions: loops that the compiler can vectorise.
     """
     a, b, c, d = columns[0], columns[1], columns[2], columns[3]
     p, q, r, s = column_weights[0], column_weights[1], column_weights[2], column_weights[3]

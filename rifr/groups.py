@@ -11,6 +11,10 @@ bands, widths and networks at once, so that a difference of two of them is paire
 
 A change and a gain are measured twice, in percentage points and in odds (hits to misses; a ratio of two odds ratios).
 Where all rates fall towards zero, differences in points shrink whatever happens: one scale alone would mislead.
+The rendered camera exposes for the face: light is divided by the skin's brightness to the power 0.28
+(`rifr.faces.photograph`), as automatic exposure does in part. That weakens what dark skin would lose in a fixed exposure:
+a camera that does not adapt may show a larger effect of skin tone than is measured here.
+
 All comparisons are one family: with m of them each interval is at 1 - 0.05 / m (Bonferroni).
 """
 

@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from numba import config, njit
 
@@ -28,7 +29,7 @@ REORDER = {"contract", "reassoc", "arcp", "afn", "nsz"}
 """What the compiler may reorder, as it is the same in real numbers; infinities and NaN keep their meaning."""
 
 
-def compiled(function: Callable) -> Callable:
+def compiled(function: Callable[..., Any]) -> Any:
     """`function` as machine code that runs without Python's lock; compiled at its first call. Divisions by
     zero give infinities, as in numpy; sums and products may be taken in another order than written."""
     before = config.CACHE_DIR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import sys
@@ -129,7 +130,7 @@ def _render(
                 bar.update(spec.images_per_person)
             begun[n] = None
             arrays = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
-            storage.atomic_write(file, lambda target, arrays=arrays: np.savez(target, **arrays))
+            storage.atomic_write(file, functools.partial(np.savez, **arrays))  # type: ignore[arg-type]
     columns = [{name: values for name, values in _arrays(file).items() if name != "images"} for file in files]
     merged = {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
     identities, landmarks = merged.pop("identities"), merged.pop("landmarks")

@@ -106,3 +106,36 @@ def normals(vertices: np.ndarray, triangles: np.ndarray, out: np.ndarray) -> Non
         out[v, 0] /= length
         out[v, 1] /= length
         out[v, 2] /= length
+
+
+def open_sky(vertices: np.ndarray, triangles: np.ndarray, directions: int = 96, size: int = 320) -> np.ndarray:
+    """(V,) float32: fraction of the directions (weighted by the cosine) from which light reaches each vertex."""
+    points = vertices.astype(np.float32)
+    outwards = np.zeros_like(points)
+    normals(points, triangles, outwards)
+    index = np.arange(directions) + 0.5
+    polar, turn = np.arccos(1 - 2 * index / directions), np.pi * (1 + 5**0.5) * index
+    ways = np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1)
+    seen, total = np.zeros(len(points)), np.zeros(len(points))
+    for way in ways:
+        right = np.cross(way, [0.3, 0.2, 0.9])
+        right /= np.linalg.norm(right)
+        up = np.cross(right, way)
+        centred = points - points.mean(axis=0)
+        flat = np.stack([centred @ right, centred @ up], axis=1) * (size / 0.34) + size / 2
+        depth = (-centred @ way).astype(np.float32)
+        nearest = np.full((size, size), FAR, np.float32)
+        fill(
+            flat.astype(np.float32),
+            depth,
+            triangles,
+            True,
+            nearest,
+            np.full((size, size), -1, np.int32),
+            np.zeros((size, size, 2), np.float32),
+        )
+        column, row = np.clip(flat.astype(int), 0, size - 1).T
+        cosine = np.maximum(outwards @ way, 0)
+        seen += cosine * (depth < nearest[row, column] + 0.003)
+        total += cosine
+    return (seen / np.maximum(total, 1e-9)).astype(np.float32)

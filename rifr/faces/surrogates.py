@@ -227,7 +227,7 @@ def _tight_crop(picture: np.ndarray, landmarks: np.ndarray, draw: np.random.Gene
     """An upright box around the face, from hairline to chin, as a camera of no known kind gives it."""
     to_picture = np.linalg.inv(np.vstack([align.similarity(landmarks), [0, 0, 1]]))[:2]
     scale = np.hypot(*to_picture[:, 0])  # pixels of the picture in one of the aligned face
-    x, y = align.transform((align.FACE_SIZE / 2, 62.0), to_picture)
+    x, y = align.transform(np.array([align.FACE_SIZE / 2, 62.0]), to_picture)
     left, right, up, down = scale * draw.uniform((36, 36, 44, 40), (48, 48, 58, 52))
     rows, columns = (
         [max(0, round(middle - less)), min(len(picture), round(middle + more))]

@@ -7,6 +7,7 @@ the shape of the head below it. Lengths along the face are azimuth times RADIUS.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -286,7 +287,7 @@ def pack(texture, out):
                 out[row, column, channel] = np.uint8(np.sqrt(value) * 255.0 + 0.5)
 
 
-def textures(look: np.void) -> tuple[np.ndarray, np.ndarray]:
+def textures(look: Any) -> tuple[np.ndarray, np.ndarray]:
     """The skin (SKIN_SIZE, SKIN_SIZE, 4) and hair (HAIR_SIZE, HAIR_SIZE, 4) of a `LOOK` record, uint8 by `pack`."""
     packed = []
     for painter, size in ((paint_skin, SKIN_SIZE), (paint_hair, HAIR_SIZE)):
