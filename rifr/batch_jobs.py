@@ -131,7 +131,8 @@ def jobs(chapter: Path, values: dict[str, list[Any]], out: Path) -> list[Job]:
     known = defaults(notebook)
     for name in values:
         if name not in known:
-            raise SettingError(f"{chapter.name} has no parameter {name!r}: choose among {', '.join(known)}.")
+            hint = f", or write changes={name}=VALUE for a field of the preset" if "changes" in known else ""
+            raise SettingError(f"{chapter.name} has no parameter {name!r}: choose among {', '.join(known)}{hint}.")
     said = {name: [known[name]] for name in ("preset", "seed") if name in known} | values
     if "preset" in said:  # as the chapter will understand it: $RIFR_PRESET may be another the next time
         said["preset"] = [name or os.environ.get("RIFR_PRESET") or "mini" for name in said["preset"]]

@@ -14,6 +14,7 @@ rifr runs
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -272,6 +273,13 @@ def _render(options: argparse.Namespace) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     from rifr.readers import folder
 
+    people = {entry.name for entry in options.folder.iterdir() if entry.is_dir()}
+    if unknown := sorted(set(options.exclude) - people):
+        close = {match for name in unknown for match in difflib.get_close_matches(name, people)}
+        raise SettingError(
+            f"--exclude: {options.folder} has nobody called {', '.join(unknown)}"
+            + (f"; is {', '.join(sorted(close))} meant?" if close else ".")
+        )
     pack = folder.read(
         options.folder,
         options.out,

@@ -141,6 +141,15 @@ def test_a_parameter_that_the_chapter_lacks_is_refused_with_those_it_has(tmp_pat
         batch.jobs(tmp_path / "text.ipynb", {}, tmp_path)
 
 
+def test_a_field_of_the_preset_is_varied_through_the_changes_of_a_chapter(tmp_path):
+    ablation = ROOT / "book" / "ablation.ipynb"
+    made = batch.jobs(ablation, batch.grid(["preset=smoke", "changes=flip=False,flip=True dropout=0"]), tmp_path)
+    assert [job.parameters["changes"] for job in made] == ["flip=False", "flip=True dropout=0"]
+    assert len({job.path for job in made}) == 2
+    with pytest.raises(SettingError, match="changes=flip=VALUE"):
+        batch.jobs(ablation, batch.grid(["flip=False"]), tmp_path)
+
+
 def test_the_chapters_of_the_book_can_be_run_as_a_batch(tmp_path):
     for name in ("ablation", "identification", "verification"):
         (job,) = batch.jobs(ROOT / "book" / f"{name}.ipynb", {"preset": ["smoke"]}, tmp_path)

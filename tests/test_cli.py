@@ -36,6 +36,17 @@ def test_render_and_prepare_write_packs(tmp_path, capsys):
     assert "3 images of 1 people; 1 files skipped" in said and "broken.jpg" in said
 
 
+def test_who_is_to_be_left_out_has_to_be_there(tmp_path, capsys):
+    for name in ("plain", "other"):
+        person(tmp_path / "mine", name, 2)
+    arguments = ["prepare", str(tmp_path / "mine"), "--out", str(tmp_path / "pack"), "--exclude"]
+    assert cli.main([*arguments, "plian"]) == 1
+    said = capsys.readouterr().err
+    assert "plian" in said and "is plain meant?" in said and not (tmp_path / "pack").exists()
+    assert cli.main([*arguments, "plain"]) == 0
+    assert set(FacePack.open(tmp_path / "pack").people) == {"other"}
+
+
 def test_train_evaluate_and_list(tmp_path, store_folder, capsys):
     assert cli.main(["train", "--recipe", "hr-only", *SMALL]) == 0
     assert cli.main(["evaluate", "--recipe", "hr-only", *SMALL, "--out", str(tmp_path / "table.csv")]) == 0
