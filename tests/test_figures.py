@@ -28,6 +28,31 @@ def test_a_curve_a_network_with_its_band_and_the_papers_marks():
     assert (20, 25.0) in marks and (100, 77.64) in marks and (20, 50.65) not in marks
 
 
+def legend(figure) -> list[str]:
+    return [entry.get_text() for entry in figure.legends[0].get_texts()]
+
+
+def test_the_legend_speaks_of_the_paper_only_where_a_mark_of_the_paper_is_drawn():
+    paper = "the paper's, on its faces"
+    known, own = outcome(DILEMMA).table(), outcome({("mine", 112): 0.9, ("mine", 20): 0.5}).table()
+    assert paper in legend(figures.recognition.rank1_by_width(known, "P1"))
+    assert legend(figures.recognition.rank1_by_width(own, "P1")) == ["mine"]
+    rates = roc_table()
+    assert paper in legend(figures.recognition.tpr_by_width(rates, "P1"))
+    assert paper not in legend(figures.recognition.tpr_by_width(rates[rates.fpr == 1e-3], "P1"))
+    assert paper not in legend(figures.recognition.tpr_by_width(rates.assign(network="mine"), "P1"))
+    curve = pd.DataFrame({"fpr": [0, 1e-4, 1], "tpr": [0, 0.2, 1]})
+    for curves, least in (({"mine": curve}, 1e-5), ({"hr-only": curve}, 1e-3), ({"kl-only": curve}, 1e-5)):
+        assert paper not in legend(figures.recognition.roc(curves, least, "P2", 25))
+    assert paper in legend(figures.recognition.roc({"hr-only": curve}, 1e-5, "P2", 25))
+
+
+def test_a_mark_of_the_paper_that_one_panel_alone_has_is_in_the_legend():
+    table = roc_table()
+    reversed_order = pd.concat([table[table.fpr == 1e-4], table[table.fpr == 1e-3]])
+    assert "the paper's, on its faces" in legend(figures.recognition.tpr_by_width(reversed_order, "P1"))
+
+
 def test_differences_stand_at_their_values():
     compared = outcome(DILEMMA).difference("lr-only", "hr-only")
     axes = figures.recognition.differences({"lr-only": compared}, "P1", "hr-only").axes[0]

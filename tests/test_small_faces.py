@@ -245,10 +245,10 @@ def test_the_people_of_a_row_are_those_whose_probes_its_figures_can_be():
 
 
 def test_every_figure_of_the_tables_stands_in_the_papers_text(real_data):
-    paper = real_data.parent / "reference" / "paper.txt"
-    if not paper.exists():
+    printed_paper = real_data.parent / "reference" / "paper.txt"
+    if not printed_paper.exists():
         pytest.skip("needs the paper's sentence beside the real faces")
-    lines = [line.split("\t") for line in paper.read_text().splitlines()]
+    lines = [line.split("\t") for line in printed_paper.read_text().splitlines()]
     printed = {tuple(float(one) for one in line[1:]) for line in lines if len(line) == 5 and line[1][0].isdigit()}
     for row in paper.TABLE_1:
         assert (row.rank1, row.rank20, row.rank50, row.mean_ap) in printed
@@ -299,7 +299,7 @@ def differences(*values) -> pd.DataFrame:
 def test_what_is_lost_is_counted_by_what_its_intervals_decide(values, said):
     sentence = text.small_faces.lost(differences(*values), "proposed")
     assert (
-        sentence.startswith("**proposed**, camera less bicubic: " + said)
+        sentence.startswith("**proposed**, camera minus bicubic: " + said)
         and f"{values[0][1]:+.1f} at 20 px" in sentence
     )
 
@@ -315,9 +315,11 @@ def test_what_is_won_back_stands_beside_what_was_lost():
 
 def test_a_verdict_names_who_is_ahead_and_decides_nothing_across_zero():
     say = text.small_faces.against_by_distance
-    assert "at d1 proposed is ahead of HR+LR (" in say(differences((20, 5, 1, 9)), "proposed", "hr+lr")
-    assert "at d1 HR+LR is ahead of proposed (" in say(differences((20, -5, -9, -1)), "proposed", "hr+lr")
-    assert "nothing is decided (+5.0 points, -1.0 to +9.0)" in say(differences((20, 5, -1, 9)), "proposed", "hr+lr")
+    assert "at d1 proposed is ahead of HR+LR by 5.0 points" in say(differences((20, 5, 1, 9)), "proposed", "hr+lr")
+    assert "at d1 HR+LR is ahead of proposed by 5.0 points" in say(differences((20, -5, -9, -1)), "proposed", "hr+lr")
+    assert "does not decide between proposed and HR+LR (+5.0 points, -1.0 to +9.0)" in say(
+        differences((20, 5, -1, 9)), "proposed", "hr+lr"
+    )
 
 
 def film_table() -> pd.DataFrame:

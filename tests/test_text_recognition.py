@@ -92,9 +92,9 @@ def test_each_pair_and_width_is_decided_or_not():
     )
     cells = table.set_index("rank-1, points")
     assert cells.columns.tolist() == ["112 px", "20 px"] and len(cells) == 3
-    assert cells.loc["HR-only less LR-only", "112 px"].startswith("<strong>+30.")
-    assert cells.loc["HR-only less LR-only", "20 px"].startswith("<strong>-30.")
-    assert not cells.loc["LR-only less HR+LR", "20 px"].startswith("<strong>")
+    assert cells.loc["HR-only minus LR-only", "112 px"].startswith("<strong>+30.")
+    assert cells.loc["HR-only minus LR-only", "20 px"].startswith("<strong>-30.")
+    assert not cells.loc["LR-only minus HR+LR", "20 px"].startswith("<strong>")
     assert "5 of 6 comparisons are decided" in sentence
 
 
@@ -129,9 +129,9 @@ def roc_outcome(quality: dict[str, float], distractors: int = 60) -> RocOutcome:
 @pytest.mark.parametrize(
     "ours, said",
     [
-        (1.5, "The run agrees."),
+        (1.5, "The run agrees with the paper."),
         (1.0, "The run decides nothing here."),
-        (0.5, "The run contradicts it where it decides."),
+        (0.5, "The run contradicts the paper."),
     ],
 )
 def test_who_is_ahead_in_tpr_is_said_from_paired_intervals(ours, said):

@@ -18,6 +18,7 @@ from rifr.metrics import t_interval
 from rifr.report import paper, records
 from rifr.report.show import tabs
 from rifr.report.style import label
+from rifr.report.text import verdicts as verdict
 
 MECHANISMS = (
     ("kl-only", "hr+lr"),
@@ -84,7 +85,7 @@ class Large:
         return {name: self.difference(name, other) for name in networks if len(self._compared(name, other))}
 
     def on_average(self, network: str, other: str) -> pd.DataFrame:
-        """`network` less `other` in rank-1, the mean over all widths: a row a protocol, with low and high over seeds."""
+        """`network` minus `other` in rank-1, the mean over all widths: one row per protocol, with low and high over seeds."""
         rows, found = self._compared(network, other), []
         for protocol, part in rows.groupby("protocol", sort=False):
             seeds = (
@@ -170,11 +171,11 @@ def provenance(large: Large) -> str:
 
 
 def mechanisms(large: Large) -> pd.DataFrame:
-    """The ablation decided: a row a comparison, its mean difference over all widths under P1 and P2 with interval and the
+    """The ablation decided: one row per comparison, its mean difference over all widths under P1 and P2 with interval and the
     seeds that agree in sign, and the paper's gap at 20 px (P1)."""
     told, rows = {one.network: one.rank1 for one in paper.RANK1 if (one.protocol, one.width) == ("P1", 20)}, []
     for network, other in large.mechanisms():
-        row = {"rank-1, mean over widths (points)": f"{label(network)} less {label(other)}"}
+        row = {"rank-1, mean over widths (points)": f"{label(network)} minus {label(other)}"}
         for one in large.on_average(network, other).itertuples():
             row[one.protocol] = f"{one.difference:+.2f}" + (
                 f" ({one.low:+.2f} to {one.high:+.2f})" if one.seeds > 1 else ""
@@ -185,40 +186,27 @@ def mechanisms(large: Large) -> pd.DataFrame:
 
 
 def verdicts(large: Large) -> str:
-    """What the record says of the paper's claim that each mechanism helps and both help most, a line a comparison."""
-    lines, count = [], {"for": 0, "against": 0, "open": 0}
+    """What the record says of the paper's claim that each mechanism helps and both help most, one line per comparison."""
+    lines, decisions = [], []
     for network, other in large.mechanisms():
         parts = []
-        for one in large.on_average(network, other).itertuples():
-            kind = "open" if not (one.low > 0 or one.high < 0) else "for" if one.low > 0 else "against"
-            count[kind] += 1
-            said = {
-                "for": f"ahead by {one.difference:.2f} points",
-                "open": f"not decided ({one.difference:+.2f} points)",
-                "against": f"behind by {-one.difference:.2f} points",
-            }[kind]
-            parts.append(f"{said} under {one.protocol}")
+        for row in large.on_average(network, other).itertuples():
+            sign = verdict.sign(row)
+            decisions.append(sign)
+            words = {1: "ahead by {:.2f} points", 0: "not decided ({:+.2f} points)", -1: "behind by {:.2f} points"}[
+                sign
+            ]
+            parts.append(f"{words.format(row.difference * (sign or 1))} under {row.protocol}")
         lines.append(f"- **{label(network)}** against {label(other)}: {', '.join(parts)}.")
-    total = sum(count.values())
-    if not total:
+    if not decisions:
         return "The record holds none of these comparisons yet."
-    said = (
-        "It agrees with the paper throughout."
-        if count["for"] == total
-        else "Where it decides, it agrees with the paper."
-        if count["for"] and not count["against"]
-        else "It contradicts the paper where it decides."
-        if count["against"] and not count["for"]
-        else "It decides nothing."
-        if count["open"] == total
-        else "On some of them it contradicts the paper."
-    )
-    chance = f" If nothing differed, {0.05 * total:.1f} of {total} would come out decided by chance."
+    total, ahead, behind, undecided = len(decisions), *(decisions.count(sign) for sign in (1, -1, 0))
     return "\n".join(
         [
             f"The paper finds the first of each pair ahead. Averaged over widths, of these {total} comparisons the "
-            f"record decides {count['for']} for the paper's order and {count['against']} against it; {count['open']} "
-            f"stay open. {said}{chance}",
+            f"record decides {ahead} for the paper's order and {behind} against it; {undecided} stay open. "
+            f"{verdict.agreement(decisions, 'The record')} If nothing differed, {0.05 * total:.1f} of {total} would come "
+            "out decided by chance.",
             "",
             *lines,
         ]
@@ -226,7 +214,7 @@ def verdicts(large: Large) -> str:
 
 
 def tpr(large: Large, width: int) -> pd.DataFrame:
-    """TPR at a face width: a row a protocol and network, a column a FPR."""
+    """TPR at a face width: one row per protocol and network, one column per FPR."""
     table = large.over_seeds("tpr")
     table = table[table["at"].str.startswith(f"{width} px, ")]
     table["fpr"] = ["at FPR " + at.split(", ")[1] for at in table["at"]]
@@ -248,7 +236,7 @@ def scface(large: Large) -> pd.DataFrame:
 
 
 def pairs(large: Large) -> pd.DataFrame:
-    """Accuracy on LFW's pairs in per cent: a row a network, a column a face width."""
+    """Accuracy on LFW's pairs in per cent: one row per network, one column per face width."""
     table = large.over_seeds("pairs", ("network", "at"))
     table["width"] = [f"both photos at {at} px" for at in table["at"]]
     return _wide(table, ["network"], "width")
@@ -299,7 +287,7 @@ def synthetic_elsewhere() -> pd.DataFrame:
 
 
 def _wide(table: pd.DataFrame, keys: list[str], columns: str) -> pd.DataFrame:
-    """A row a combination of keys, a column for each value of `columns`: "51.2 (48.7–53.7)"."""
+    """One row per combination of keys, a column for each value of `columns`: "51.2 (48.7–53.7)"."""
     table = table.assign(
         text=[
             f"{row.value:.1f}" + (f" ({row.low:.1f}–{row.high:.1f})" if np.isfinite(row.low) else "")

@@ -31,7 +31,7 @@ def points_on_faces(
     truth: Sequence[np.ndarray],
     widths: Sequence[int],
 ) -> Figure:
-    """A row a face, a column a face width: the points that a network found (discs) and the true ones (crosses).
+    """One row per face, one column per face width: the points that a network found (discs) and the true ones (crosses).
 
     pictures[row][column] (h, w, 3), points[row][column] and truth[row][column] (5, 2) in its pixels.
     """
@@ -56,7 +56,7 @@ def points_on_faces(
 
 
 def errors_by_width(table: pd.DataFrame) -> Figure:
-    """Mean landmark error against face width, a curve a network with its interval over people.
+    """Mean landmark error against face width, one curve per network with its interval over people.
 
     `table` as `alignment.Errors.table()` gives it; the right scale is in pixels of the aligned face.
     """
@@ -87,7 +87,7 @@ def found_by_width(table: pd.DataFrame) -> Figure:
 
 
 def cost_of_errors(table: pd.DataFrame) -> Figure:
-    """Rank-1 against the size of landmark errors, a panel a network, a curve a face width."""
+    """Rank-1 against the size of landmark errors, one panel per network, one curve per face width."""
     figure, panels = _panels(list(dict.fromkeys(table.network)))
     for name, axes in panels.items():
         widths = sorted(table.width.unique(), reverse=True)
@@ -100,7 +100,7 @@ def cost_of_errors(table: pd.DataFrame) -> Figure:
 
 
 def orders_by_width(table: pd.DataFrame) -> Figure:
-    """Rank-1 against face width for the orders of `alignment.ORDERS`, a panel a network."""
+    """Rank-1 against face width for the orders of `alignment.ORDERS`, one panel per network."""
     figure, panels = _panels(list(dict.fromkeys(table.network)))
     for name, axes in panels.items():
         for order, look in zip(ORDERS, LINES):

@@ -1,4 +1,4 @@
-"""Results to figures: one pure function a figure, from a table or arrays to a matplotlib figure.
+"""Results to figures: one pure function per figure, from a table or arrays to a matplotlib figure.
 
 No function here opens a pack or a network. Style, colours and the light and dark variants are `rifr.report.show`'s.
 """
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,9 +17,12 @@ from rifr.report import paper
 from rifr.report.style import label, network_style, page_color, styles, text_color
 from rifr.results import PROTOCOLS
 
+HOLLOW = {"linestyle": "none", "markersize": 7, "clip_on": False, "zorder": 5}
+"""How figures of the paper are drawn beside ours."""
+
 
 def rank1_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = ()) -> Figure:
-    """Figs. 5, 6, 9 and 10: rank-1 against face width, a curve a network with its interval over people.
+    """Figs. 5, 6, 9 and 10: rank-1 against face width, one curve per network with its interval over people.
 
     `table` as `results.Outcome.table()` gives it. Hollow marks: what the paper's text reports for the same protocol on
     its own faces.
@@ -42,7 +44,7 @@ def rank1_of_both(table: pd.DataFrame, networks: Sequence[str] = ()) -> Figure:
 
 
 def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> Figure:
-    """Networks less `other`, paired by person, against face width: what lies across zero is not decided.
+    """Networks minus `other`, paired by person, against face width: what lies across zero is not decided.
 
     `tables` holds `results.Outcome.difference(network, other)` by network.
     """
@@ -65,7 +67,7 @@ def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> F
             label=label(network),
         )
     axes.set_xticks(range(len(widths)), widths)
-    axes.set(xlabel="face width (pixels)", title=PROTOCOLS[protocol], ylabel=f"rank-1 less {label(other)}'s (points)")
+    axes.set(xlabel="face width (pixels)", title=PROTOCOLS[protocol], ylabel=f"rank-1 minus {label(other)}'s (points)")
     _legend_below(figure, axes)
     return figure
 
@@ -74,7 +76,7 @@ def angles_by_width(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
     """Fig. 3 measured: the angle between features at 112 px and at a lower width, for pairs of photos.
 
     `table` has a row per network, width and kind ("same photo", "same person", "other people") with `angle`, `low`,
-    `high` in degrees; one panel a network.
+    `high` in degrees; one panel per network.
     """
     figure, panels = plt.subplots(1, len(networks), figsize=(3.1 * len(networks), 3.7), sharey=True, squeeze=False)
     dashes = {"same photo": "-", "same person": "--", "other people": ":"}
@@ -113,7 +115,7 @@ def angles_to_teacher(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
 
 
 def training_curves(histories: dict[str, list[dict[str, float]]]) -> Figure:
-    """Loss and accuracy on the training batches by epoch, a curve a network; `Run.history` by network."""
+    """Loss and accuracy on the training batches by epoch, one curve per network; `Run.history` by network."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.6))
     for network, history in histories.items():
         rows = pd.DataFrame(history)
@@ -129,12 +131,12 @@ def training_curves(histories: dict[str, list[dict[str, float]]]) -> Figure:
 
 
 def faces_at_widths(images: np.ndarray, widths: Sequence[int]) -> Figure:
-    """Fig. 1: a row a person, a column a face width. `images` (rows, len(widths), 112, 112, 3) uint8."""
+    """Fig. 1: one row per person, one column per face width. `images` (rows, len(widths), 112, 112, 3) uint8."""
     return _sheet(images, columns=[f"{width} px" for width in widths])
 
 
 def people(images: np.ndarray, rows: Sequence[str] = ()) -> Figure:
-    """A contact sheet: (rows, columns, 112, 112, 3) uint8, a row a person."""
+    """A contact sheet: (rows, columns, 112, 112, 3) uint8, one row per person."""
     return _sheet(images, rows=rows)
 
 
@@ -144,9 +146,9 @@ def attribute_histograms(attributes: dict[str, np.ndarray]) -> Figure:
     lines = -(-len(attributes) // columns)
     figure, panels = plt.subplots(lines, columns, figsize=(3.0 * columns, 2.4 * lines), squeeze=False)
     for axes, (name, values) in zip(panels.flat, attributes.items(), strict=False):
-        sns.histplot(
-            x=np.asarray(values, float), bins=24, stat="percent", color=network_style("hr-only")["color"], ax=axes
-        )
+        values = np.asarray(values, float)
+        share = np.full(len(values), 100 / len(values))
+        axes.hist(values, bins=24, weights=share, color=network_style("hr-only")["color"])
         axes.set(xlabel=name, ylabel="photos (%)" if axes is panels[0, 0] else "")
         axes.grid(False)
     for axes in panels.flat[len(attributes) :]:
@@ -181,32 +183,18 @@ def cmc(table: pd.DataFrame, width: int | None = None, networks: Sequence[str] =
 
 
 def roc(curves: dict[str, pd.DataFrame], least_fpr: float, protocol: str = "", width: int = 0) -> Figure:
-    """Figs. 7 and 8: TPR against FPR, a curve a network (`results.RocOutcome.curve`: shares), every threshold a step.
+    """Figs. 7 and 8: TPR against FPR, one curve per network (`results.RocOutcome.curve`: shares), every threshold a step.
 
     The axis begins at `least_fpr`, what the pairs can resolve. Hollow marks: what the paper's text reports for
     `protocol` at the face width `width`.
     """
     figure, axes = plt.subplots()
     looks = styles(curves)
-    told = [row for row in paper.TPR if (row.protocol, row.width) == (protocol, width)]
+    reported = [row for row in paper.TPR if (row.protocol, row.width) == (protocol, width) and row.fpr >= least_fpr]
     for network, curve in curves.items():
         style = looks[network] | {"marker": ""}
         axes.plot(curve.fpr, 100 * curve.tpr, drawstyle="steps-post", label=label(network), **style)
-        for row in told:
-            if row.network == network and row.fpr >= least_fpr:
-                axes.plot(
-                    row.fpr,
-                    row.tpr,
-                    linestyle="none",
-                    marker=looks[network]["marker"],
-                    clip_on=False,
-                    zorder=5,
-                    markerfacecolor=page_color(),
-                    markeredgecolor=style["color"],
-                    markersize=7,
-                )
-    if told:
-        _paper_mark(axes)
+    _paper_marks(axes, [(row.network, row.fpr, row.tpr) for row in reported if row.network in curves])
     axes.set(
         xscale="log",
         xlim=(least_fpr, 1),
@@ -220,23 +208,14 @@ def roc(curves: dict[str, pd.DataFrame], least_fpr: float, protocol: str = "", w
 
 
 def tpr_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = ()) -> Figure:
-    """TPR against face width at each FPR of `table` (`results.RocOutcome.table()`), a panel a FPR, one protocol."""
+    """TPR against face width at each FPR of `table` (`results.RocOutcome.table()`), one panel per FPR, one protocol."""
     part = table[table.protocol == protocol]
+    drawn = set(networks or part.network)
+    reported = [row for row in paper.TPR if row.protocol == protocol and row.network in drawn]
     figure, panels = _panels(list(dict.fromkeys(part.fpr)))
     for fpr, axes in panels.items():
         _curves(axes, part[part.fpr == fpr], "width", "tpr", networks)
-        for row in paper.TPR:
-            if (row.protocol, row.fpr) == (protocol, fpr) and row.network in set(part.network):
-                style = network_style(row.network)
-                axes.plot(
-                    row.width,
-                    row.tpr,
-                    linestyle="none",
-                    marker=style["marker"],
-                    markerfacecolor=page_color(),
-                    markeredgecolor=style["color"],
-                    markersize=7,
-                )
+        _paper_marks(axes, [(row.network, row.width, row.tpr) for row in reported if row.fpr == fpr])
         axes.set(
             xlabel="face width (pixels)",
             ylabel="true positive rate (%)",
@@ -245,8 +224,7 @@ def tpr_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = (
         )
         _width_axis(axes, part.width)
         axes.label_outer()
-    _paper_mark(axes)
-    _legend_below(figure, axes)
+    _legend_below(figure, *panels.values())
     return figure
 
 
@@ -259,7 +237,7 @@ def _panels(names: list) -> tuple[Figure, dict]:
 
 
 def _curves(axes: Axes, table: pd.DataFrame, x: str, y: str, networks: Sequence[str] = ()) -> None:
-    """A curve a network with its interval as a band."""
+    """One curve per network with its interval as a band."""
     looks = styles(table.network.unique())
     for network in networks or looks:
         rows, style = table[table.network == network].sort_values(x), looks[network]
@@ -267,44 +245,34 @@ def _curves(axes: Axes, table: pd.DataFrame, x: str, y: str, networks: Sequence[
         axes.fill_between(rows[x], rows.low, rows.high, color=style["color"], alpha=0.15, linewidth=0)
 
 
-def _paper_mark(axes: Axes) -> None:
-    axes.plot(
-        [],
-        [],
-        linestyle="none",
-        marker="o",
-        markerfacecolor=page_color(),
-        markeredgecolor=text_color(),
-        label="the paper's, on its faces",
-    )
+def _paper_marks(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+    """A hollow mark for each figure of the paper that lies on the axes: (network, x, y); one entry in the legend."""
+    for network, x, y in points:
+        look = network_style(network)
+        axes.plot(x, y, **HOLLOW, marker=look["marker"], markeredgecolor=look["color"], markerfacecolor=page_color())
+    if points:
+        entry = {"marker": "o", "markeredgecolor": text_color(), "markerfacecolor": page_color()}
+        axes.plot([], [], **HOLLOW, **entry, label="the paper's, on its faces")
 
 
 def _rank1_curves(axes: Axes, table: pd.DataFrame, protocol: str, networks: Sequence[str]) -> None:
     part = table[table.protocol == protocol]
     _curves(axes, part, "width", "rank1", networks)
-    told = [row for row in paper.RANK1 if row.protocol == protocol and row.network in set(networks or part.network)]
-    for row in told:
-        style = network_style(row.network)
-        axes.plot(
-            row.width,
-            row.rank1,
-            linestyle="none",
-            marker=style["marker"],
-            markerfacecolor=page_color(),
-            markeredgecolor=style["color"],
-            markersize=7,
-        )
-    if told:
-        _paper_mark(axes)
+    drawn = set(networks or part.network)
+    reported = [row for row in paper.RANK1 if row.protocol == protocol and row.network in drawn]
+    _paper_marks(axes, [(row.network, row.width, row.rank1) for row in reported])
     axes.set(xlabel="face width (pixels)", ylabel="rank-1 (%)", title=PROTOCOLS[protocol], ylim=(0, 100))
     _width_axis(axes, part.width)
 
 
-def _legend_below(figure: Figure, axes: Axes) -> None:
-    """One legend under all panels, where it covers no curve."""
-    handles, texts = axes.get_legend_handles_labels()
-    across = min(5 if figure.get_figwidth() > 8 else 4, len(texts))
-    figure.legend(handles, texts, loc="outside lower center", ncols=across, frameon=False)
+def _legend_below(figure: Figure, *panels: Axes) -> None:
+    """One legend under all panels, where it covers no curve; each entry of any panel stands in it once."""
+    entries = {}
+    for axes in panels:
+        handles, texts = axes.get_legend_handles_labels()
+        entries |= {name: handle for handle, name in zip(handles, texts, strict=True) if name not in entries}
+    across = min(5 if figure.get_figwidth() > 8 else 4, len(entries))
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=across, frameon=False)
 
 
 def _width_axis(axes: Axes, widths: pd.Series) -> None:

@@ -15,7 +15,7 @@ from rifr.results import PROTOCOLS
 
 
 def as_they_come(pictures: Sequence[np.ndarray], columns: int = 8) -> Figure:
-    """Pictures (h, w, 3) uint8 of any size on one scale, a pixel a square; each has its size above it."""
+    """Pictures (h, w, 3) uint8 of any size on one scale, one square per pixel; each has its size above it."""
     widest = max(picture.shape[1] for picture in pictures)
     lines = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     heights = [max(picture.shape[0] for picture in line) for line in lines]
@@ -38,7 +38,7 @@ def as_they_come(pictures: Sequence[np.ndarray], columns: int = 8) -> Figure:
 
 
 def rank1_by_network(table: pd.DataFrame) -> Figure:
-    """Rank-1 with its interval, a line a network; `table` as `small_faces.SearchOutcome.table()` gives it."""
+    """Rank-1 with its interval, one line per network; `table` as `small_faces.SearchOutcome.table()` gives it."""
     figure, axes = plt.subplots(figsize=(7.0, 0.9 + 0.32 * len(table)))
     looks = styles(table.network)
     for place, row in enumerate(table.itertuples()):
@@ -58,7 +58,7 @@ def rank1_by_network(table: pd.DataFrame) -> Figure:
 
 
 def rank1_by_distance(table: pd.DataFrame, networks: Sequence[str] = ()) -> Figure:
-    """Rank-1 by distance to the camera, a mark a network; `table` as `SurveillanceOutcome.table()` gives it."""
+    """Rank-1 by distance to the camera, one mark per network; `table` as `SurveillanceOutcome.table()` gives it."""
     networks = list(networks or dict.fromkeys(table.network))
     figure, axes = plt.subplots(figsize=(7.0, 4.2))
     distances, looks = sorted(table.distance.unique()), styles(networks)
@@ -131,7 +131,7 @@ def bicubic_and_native(bicubic: pd.DataFrame, native: pd.DataFrame) -> Figure:
 
 
 def differences(table: pd.DataFrame) -> Figure:
-    """Paired differences with their intervals, a line each: what lies across zero is not decided.
+    """Paired differences with their intervals, one line each: what lies across zero is not decided.
 
     `table` has a row each with `what` (the line's label), `difference`, `low` and `high` in percentage points.
     """

@@ -18,7 +18,7 @@ MARKS = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
 
 
 def rates_by_width(table: pd.DataFrame, network: str, protocol: str) -> Figure:
-    """A panel an attribute: rank-1 of one network against face width, a curve a band from the reference on.
+    """One panel per attribute: rank-1 of one network against face width, one curve per band from the reference on.
 
     `table` as `groups.rates` gives it. A curve without a shade around it is that of too few people for an interval.
     """
@@ -50,7 +50,7 @@ def rates_by_width(table: pd.DataFrame, network: str, protocol: str) -> Figure:
 
 
 def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
-    """Each band less its reference, a panel a network: hollow at the widest faces, filled at the narrowest.
+    """Each band minus its reference, one panel per network: hollow at the widest faces, filled at the narrowest.
 
     `effects` as `groups.effects` gives it; the bars are its corrected intervals: one that leaves out zero is decided. A
     mark without a bar has too few people with hits, or misses, for an interval.
@@ -90,7 +90,7 @@ def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
                 axes.axhline(place - 0.5, color=text_color(), linewidth=0.4, alpha=0.5)
         axes.grid(axis="y", visible=False)
         axes.set_title(recipes.get(network).label, pad=24)
-        axes.set_xlabel("rank-1 less the reference band's (points)")
+        axes.set_xlabel("rank-1 minus the reference band's (points)")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8, ncols=2, frameon=False)
     panels[0, 0].set_yticks(range(len(bands)), [f"{attribute} {band}" for attribute, band in bands])
     panels[0, 0].invert_yaxis()

@@ -11,6 +11,7 @@ from rifr.presets import Preset
 from rifr.report.figures.alignment import NAMES
 from rifr.report.records import Record
 from rifr.report.style import label
+from rifr.report.text import verdicts
 from rifr.report.text.recognition import source
 
 
@@ -27,18 +28,18 @@ def setting(preset: Preset, seed: int, pack: FacePack) -> str:
 def compared(errors: Errors, network: str, other: str) -> str:
     """Where one landmark network is more exact than another, paired by person, width by width."""
     table = errors.difference(network, other).sort_values("width", ascending=False)
-    better, worse = table[table.high < 0], table[table.low > 0]
+    signs = verdicts.signs(table)
+    better, worse, undecided = (table[signs == sign] for sign in (-1, 1, 0))
     said = []
     for rows, word in ((better, "smaller"), (worse, "larger")):
         if len(rows):
             most = rows.loc[rows.difference.abs().idxmax()]
             said.append(
                 f"its error is {word} at {_listed(rows.width)} (most at {most.width:.0f} px: "
-                f"{most.difference:+.2f} % of the face width, {most.low:+.2f} to {most.high:+.2f})"
+                f"{verdicts.span(most, ' % of the face width', 2)})"
             )
-    open_at = table[(table.low <= 0) & (table.high >= 0)]
-    if len(open_at):
-        said.append(f"not decided at {_listed(open_at.width)}")
+    if len(undecided):
+        said.append(f"not decided at {_listed(undecided.width)}")
     return f"**{NAMES[network]}** against *{NAMES[other]}*: {'; '.join(said)}."
 
 
@@ -100,7 +101,7 @@ def cost(table: pd.DataFrame, network: str) -> str:
 def optimism(table: pd.DataFrame, network: str) -> str:
     """How much rank-1 gains from aligning before shrinking, and how much of that the landmarks are to blame for."""
     rows = table[table.network == network].sort_values("width", ascending=False)
-    sure = rows[(rows.low > 0) | (rows.high < 0)]
+    sure = rows[verdicts.signs(rows) != 0]
     if sure.empty:
         return (
             f"**{label(network)}**: the run does not decide at any width whether aligning first is optimistic "
@@ -112,8 +113,8 @@ def optimism(table: pd.DataFrame, network: str) -> str:
         if len(part):
             most = part.loc[part.optimism.abs().idxmax()]
             said.append(
-                f"{word} at {_listed(part.width)} (most at {most.width:.0f} px: {most.optimism:+.1f} points, "
-                f"{most.low:+.1f} to {most.high:+.1f})"
+                f"{word} at {_listed(part.width)} (most at {most.width:.0f} px: "
+                f"{verdicts.span(most, column='optimism')})"
             )
     most = sure.loc[sure.optimism.abs().idxmax()]
     share = (

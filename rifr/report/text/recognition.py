@@ -11,6 +11,7 @@ from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.report import paper
 from rifr.report.style import label
+from rifr.report.text import verdicts
 from rifr.results import PROTOCOLS, Outcome, RocOutcome
 from rifr.splits import FaceSplits
 
@@ -31,18 +32,6 @@ def row_of(table: pd.DataFrame, protocol: str, network: str, width: int) -> pd.S
     return found.iloc[0]
 
 
-def verdict(row: pd.Series, first: str, second: str) -> str:
-    """One paired difference in words: which is ahead and whether its interval leaves out zero."""
-    ahead, behind = (first, second) if row.difference >= 0 else (second, first)
-    size, ends = abs(row.difference), sorted((abs(row.low), abs(row.high)))
-    if row.low <= 0 <= row.high:
-        return (
-            f"at {row.width:.0f} px the run does not decide between {first} and {second} "
-            f"({row.difference:+.1f} points, {row.low:+.1f} to {row.high:+.1f})"
-        )
-    return f"at {row.width:.0f} px {ahead} is ahead of {behind} by {size:.1f} points ({ends[0]:.1f} to {ends[1]:.1f})"
-
-
 def comparison(
     difference: pd.DataFrame, protocol: str, network: str, other: str, widths: list[int] | None = None
 ) -> str:
@@ -51,7 +40,8 @@ def comparison(
     rows = difference[difference.protocol == protocol]
     if widths is not None:
         rows = rows[rows.width.isin(widths)]
-    parts = [verdict(row, first, second) for _, row in rows.sort_values("width", ascending=False).iterrows()]
+    rows = rows.sort_values("width", ascending=False)
+    parts = [f"at {row.width} px {verdicts.compared(row, first, second)}" for row in rows.itertuples()]
     text = "; ".join(parts)
     return f"**{PROTOCOLS[protocol]}.** {text[0].upper()}{text[1:]}."
 
@@ -174,32 +164,21 @@ def tpr_bands(rates: pd.DataFrame) -> str:
 
 def tpr_verdicts(outcome: RocOutcome, width: int, fpr: float, network: str, others: list[str]) -> str:
     """Whether `network` is ahead of the others in TPR at one width, as the paper says, in paired comparisons."""
-    lines, ahead, behind = [], 0, 0
+    lines, decisions = [], []
     for protocol in PROTOCOLS:
         parts = []
         for other in others:
-            row = outcome.difference(network, other, fpr)
-            row = row[(row.protocol == protocol) & (row.width == width)].iloc[0]
-            ahead, behind = ahead + (row.low > 0), behind + (row.high < 0)
-            parts.append(verdict(row, label(network), label(other)).removeprefix(f"at {width} px "))
+            difference = outcome.difference(network, other, fpr)
+            row = difference[(difference.protocol == protocol) & (difference.width == width)].iloc[0]
+            decisions.append(verdicts.sign(row))
+            parts.append(verdicts.compared(row, label(network), label(other)))
         lines.append(f"- **{PROTOCOLS[protocol]}**: {'; '.join(parts)}.")
-    count = len(others) * len(PROTOCOLS)
-    said = (
-        "The run agrees."
-        if ahead == count
-        else "The run contradicts it where it decides."
-        if behind and not ahead
-        else "The run is divided."
-        if behind
-        else "The run agrees where it decides."
-        if ahead
-        else "The run decides nothing here."
-    )
+    ahead, behind, undecided = (decisions.count(sign) for sign in (1, -1, 0))
     return "\n".join(
         [
             f"The paper finds {label(network)} ahead of {', '.join(label(other) for other in others)} at {width} px. "
-            f"At a FPR of {fpr:g} this run has {count} paired comparisons: {ahead} decide for {label(network)}, "
-            f"{behind} against it, and {count - ahead - behind} stay open at 95 %. {said}",
+            f"At a FPR of {fpr:g} this run has {len(decisions)} paired comparisons: {ahead} decide for "
+            f"{label(network)}, {behind} against it, and {undecided} stay open at 95 %. {verdicts.agreement(decisions)}",
             "",
             *lines,
         ]
@@ -226,18 +205,18 @@ def averages(outcome: Outcome) -> str:
 def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.DataFrame, str]:
     """For each pair of networks and width, whether the run decides which is ahead: a table in HTML, and its sum in words.
 
-    A cell is the paired difference in rank-1, first less second, in points, with its 95 % interval; bold where the
+    A cell is the paired difference in rank-1, first minus second, in points, with its 95 % interval; bold where the
     interval leaves out zero.
     """
     rows, decided, count = {}, 0, 0
     for first, second in itertools.combinations(networks, 2):
         compared, cells = outcome.difference(first, second), {}
         for row in compared[compared.protocol == protocol].sort_values("width", ascending=False).itertuples():
-            sure = row.low > 0 or row.high < 0
+            sure = verdicts.sign(row) != 0
             text = f"{row.difference:+.1f}<br>({row.low:+.1f} to {row.high:+.1f})"
             cells[f"{row.width} px"] = f"<strong>{text}</strong>" if sure else text
             decided, count = decided + sure, count + 1
-        rows[f"{label(first)} less {label(second)}"] = cells
+        rows[f"{label(first)} minus {label(second)}"] = cells
     table = pd.DataFrame(rows).T.rename_axis("rank-1, points").reset_index()
     return table, (
         f"{PROTOCOLS[protocol]}: {decided} of {count} comparisons are decided. If no network were better than any "
@@ -247,7 +226,7 @@ def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.
 
 
 def rank1_table(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """A row a network, a column a width: rank-1 in per cent with its interval, for reading."""
+    """One row per network, one column per width: rank-1 in per cent with its interval, for reading."""
     part = table[table.protocol == protocol].copy()
     part["text"] = [f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})" for row in part.itertuples()]
     wide = part.pivot(index="network", columns="width", values="text")
@@ -308,19 +287,10 @@ def towards_teacher(table: pd.DataFrame, width: int) -> str:
 
 def against_the_paper(difference: pd.DataFrame, network: str, other: str) -> str:
     """How many of the run's paired comparisons say what the paper says: `network` ahead of `other` at every width."""
-    decided = difference[(difference.low > 0) | (difference.high < 0)]
-    ahead, behind = int((decided.difference > 0).sum()), int((decided.difference < 0).sum())
-    count = len(difference)
-    first, second = label(network), label(other)
-    text = (
-        f"The paper finds {first} ahead of {second} at every width. Of this run's {count} paired comparisons (P1 and P2, "
-        f"all widths), {ahead} decide for {first}, {behind} for {second}, and {count - ahead - behind} "
-        f"leave it open at 95 %. "
+    decisions = verdicts.signs(difference).tolist()
+    ahead, behind, undecided = (decisions.count(sign) for sign in (1, -1, 0))
+    return (
+        f"The paper finds {label(network)} ahead of {label(other)} at every width. Of this run's {len(decisions)} paired "
+        f"comparisons (P1 and P2, all widths), {ahead} decide for {label(network)}, {behind} for {label(other)}, and "
+        f"{undecided} leave it open at 95 %. {verdicts.agreement(decisions)}"
     )
-    if ahead and not behind:
-        return text + (
-            "The run agrees with the paper." if ahead == count else "The run agrees with the paper where it decides."
-        )
-    if behind and not ahead:
-        return text + "The run contradicts the paper where it decides."
-    return text + ("The run decides nothing here." if not ahead else "The run is divided.")

@@ -10,6 +10,7 @@ from rifr.readers.tinyface import TinyFaceSets, counts
 from rifr.report import errata, paper
 from rifr.report.paper import ReportedScface, ReportedTinyFace
 from rifr.report.style import label
+from rifr.report.text import verdicts
 from rifr.results import PROTOCOLS
 from rifr.splits import FaceSplits
 
@@ -136,24 +137,22 @@ def reported_scface(rows: list[ReportedScface], people: int | None) -> pd.DataFr
     return table.dropna(axis="columns", how="all")
 
 
-def verdict(row, first: str, second: str) -> str:
-    """One paired difference in words: which is ahead and by how much, or that it is not decided."""
-    span = f"{row.difference:+.1f} points, {row.low:+.1f} to {row.high:+.1f}"
-    if row.low <= 0 <= row.high:
-        return f"between {first} and {second} nothing is decided ({span})"
-    ahead, behind = (first, second) if row.difference > 0 else (second, first)
-    return f"{ahead} is ahead of {behind} ({first} less {second}: {span})"
+EFFECTS = {1: "helps", 0: "not decided", -1: "harms"}
 
 
 def against(differences: list[pd.DataFrame], network: str) -> str:
     """`network` against others on TinyFace, in paired comparisons, as one sentence."""
-    parts = [verdict(row, label(network), label(row.other)) for table in differences for row in table.itertuples()]
+    parts = [
+        verdicts.compared(row, label(network), label(row.other)) for table in differences for row in table.itertuples()
+    ]
     return f"Paired by person, {'; '.join(parts)}."
 
 
 def against_by_distance(difference: pd.DataFrame, network: str, other: str) -> str:
     """`network` against `other` on SCface, a part a distance."""
-    parts = [f"at d{row.distance} {verdict(row, label(network), label(other))}" for row in difference.itertuples()]
+    parts = [
+        f"at d{row.distance} {verdicts.compared(row, label(network), label(other))}" for row in difference.itertuples()
+    ]
     return f"Paired by person, {'; '.join(parts)}."
 
 
@@ -173,25 +172,23 @@ def lost(change: pd.DataFrame, network: str) -> str:
         f"{PROTOCOLS[protocol]}: " + ", ".join(_at(row) for row in part.sort_values("width").itertuples())
         for protocol, part in rows.groupby("protocol", sort=False)
     ]
-    worse, better = int((rows.high < 0).sum()), int((rows.low > 0).sum())
-    said = _count(worse, better, len(rows), "a loss", "a gain")
-    return f"**{label(network)}**, camera less bicubic: {said}. {'; '.join(parts)}."
+    said = verdicts.tally(verdicts.signs(rows))
+    return f"**{label(network)}**, camera minus bicubic: {said}. {'; '.join(parts)}."
 
 
 def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str) -> str:
     """What training with camera-like faces gives on camera-like faces, beside what was lost there.
 
-    gain: `network` less `other` on camera-like faces; change: of `other`, as `small_faces.change` gives it.
+    gain: `network` minus `other` on camera-like faces; change: of `other`, as `small_faces.change` gives it.
     """
-    better, worse = int((gain.low > 0).sum()), int((gain.high < 0).sum())
-    said = _count(worse, better, len(gain), "a loss", "a gain")
+    said = verdicts.tally(verdicts.signs(gain))
     before = change[change.network == other].set_index(["protocol", "width"]).difference
     parts = [
         f"{row.protocol} at {row.width} px {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f}), where "
         f"{label(other)} had changed by {before[row.protocol, row.width]:+.1f}"
         for row in gain.sort_values(["protocol", "width"]).itertuples()
     ]
-    return f"**{label(network)} less {label(other)}**, both on faces from a camera: {said}. {'; '.join(parts)}."
+    return f"**{label(network)} minus {label(other)}**, both on faces from a camera: {said}. {'; '.join(parts)}."
 
 
 def effects(table: pd.DataFrame) -> str:
@@ -201,7 +198,7 @@ def effects(table: pd.DataFrame) -> str:
     """
     lines = []
     for row in table.itertuples():
-        said = "not decided" if row.low <= 0 <= row.high else "helps" if row.difference > 0 else "harms"
+        said = EFFECTS[verdicts.sign(row)]
         lines.append(
             f"- **{row.what}:** {said} ({row.difference:+.1f} points in rank-1, {row.low:+.1f} to {row.high:+.1f})."
         )
@@ -262,9 +259,3 @@ def _fits(row: ReportedScface) -> str:
 
 def _at(row) -> str:
     return f"{row.difference:+.1f} at {row.width} px ({row.low:+.1f} to {row.high:+.1f})"
-
-
-def _count(worse: int, better: int, count: int, loss: str, gain: str) -> str:
-    """How many of some comparisons decide for a loss and for a gain."""
-    parts = [f"{number} for {name}" for number, name in ((worse, loss), (better, gain)) if number]
-    return f"of {count} comparisons {' and '.join(parts)}" if parts else f"none of {count} comparisons is decided"

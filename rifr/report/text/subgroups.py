@@ -58,7 +58,7 @@ def family(effects: pd.DataFrame) -> str:
 
 
 def real(effects: pd.DataFrame, width: int) -> str:
-    """Which bands are recognised less or more often than their reference at one width, a paragraph a network."""
+    """Which bands are recognised less or more often than their reference at one width, one paragraph per network."""
     rows = effects[(effects.kind == "effect") & (effects.width == width)]
     paragraphs = []
     for network, part in rows.groupby("network", sort=False):
@@ -69,7 +69,7 @@ def real(effects: pd.DataFrame, width: int) -> str:
 
 
 def differences(effects: pd.DataFrame, kind: str) -> str:
-    """Each "change" or "gain", a paragraph a network: what both scales say, or which of them decides alone."""
+    """Each "change" or "gain", one paragraph per network: what both scales say, or which of them decides alone."""
     rows, paragraphs = effects[effects.kind == kind], []
     if rows.empty:
         return ""

@@ -1,0 +1,62 @@
+"""The one verdict: a paired difference is decided where its 95 % interval leaves out zero.
+
+Rows are those of tables of differences: `difference`, `low` and `high` in percentage points, in favour of the first of
+the two that are compared where positive. An interval that is not known (NaN) decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from rifr.metrics import Interval
+
+
+def sign(row: Any) -> int:
+    """1 where the row's interval lies above zero, -1 where it lies below, 0 where it is not decided."""
+    return Interval(row.low, row.low, row.high).sign
+
+
+def signs(table: pd.DataFrame) -> pd.Series:
+    """The `sign` of each row of a table."""
+    return pd.Series([sign(row) for row in table.itertuples()], index=table.index, dtype=int)
+
+
+def span(row: Any, unit: str = " points", digits: int = 1, column: str = "difference") -> str:
+    """The difference with its interval: "+3.0 points, +1.0 to +5.0"."""
+    return f"{getattr(row, column):+.{digits}f}{unit}, {row.low:+.{digits}f} to {row.high:+.{digits}f}"
+
+
+def compared(row: Any, first: str, second: str) -> str:
+    """Which of the two is ahead and by how much, or that the run does not decide it."""
+    direction = sign(row)
+    if not direction:
+        return f"the run does not decide between {first} and {second} ({span(row)})"
+    ahead, behind = (first, second) if direction > 0 else (second, first)
+    low, high = sorted((abs(row.low), abs(row.high)))
+    return f"{ahead} is ahead of {behind} by {abs(row.difference):.1f} points ({low:.1f} to {high:.1f})"
+
+
+def agreement(decisions: Iterable[int], subject: str = "The run") -> str:
+    """Whether a run says what the paper says; `decisions` are signs, 1 where a comparison comes out as in the paper."""
+    decisions = list(decisions)
+    ahead, behind = decisions.count(1), decisions.count(-1)
+    if ahead and behind:
+        return f"{subject} is divided."
+    if not ahead and not behind:
+        return f"{subject} decides nothing here."
+    verb = "agrees with" if ahead else "contradicts"
+    where = "" if ahead + behind == len(decisions) else " where it decides"
+    return f"{subject} {verb} the paper{where}."
+
+
+def tally(decisions: Iterable[int], loss: str = "a loss", gain: str = "a gain") -> str:
+    """How many of some comparisons decide for a loss and for a gain."""
+    decisions = list(decisions)
+    numbers = ((decisions.count(-1), loss), (decisions.count(1), gain))
+    parts = [f"{number} for {name}" for number, name in numbers if number]
+    if not parts:
+        return f"none of {len(decisions)} comparisons is decided"
+    return f"of {len(decisions)} comparisons {' and '.join(parts)}"
