@@ -65,7 +65,7 @@ class Errors:
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
-        """`network` less `other`, paired by person: difference, low, high in % of the face width by width."""
+        """`network` minus `other`, paired by person: difference, low, high in % of the face width by width."""
         rows = []
         for (name, width), share in self.share.items():
             if name == network:
@@ -211,7 +211,7 @@ def order_of_steps(
     """Rank-1 under P2 for the three ways of `ORDERS`, and their differences, paired by person.
 
     The first table has a row per network, order and width: rank1, low, high; the second per network and width:
-    `optimism`, "aligned, then small" less "small, then aligned" in points, with low, high, and `landmarks`, the part of
+    `optimism`, "aligned, then small" minus "small, then aligned" in points, with low, high, and `landmarks`, the part of
     it that the large face's landmarks win back, with landmarks_low, landmarks_high. The gallery is aligned by the
     network, large: a bias of its landmarks is then the same in probe and gallery.
     """

@@ -73,12 +73,12 @@ class SearchOutcome:
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
-        """`network` less `other` in rank-1, paired by person, in percentage points: one row."""
+        """`network` minus `other` in rank-1, paired by person, in percentage points: one row."""
         rate = self.found[network].interval(1, other=self.found[other], resamples=self.resamples)
         return pd.DataFrame([{"network": network, "other": other, **_points(rate)}])
 
     def change(self, of: SearchOutcome) -> pd.DataFrame:
-        """Each network's rank-1 here less its rank-1 in another outcome for the same probes: a row a network."""
+        """Each network's rank-1 here minus its rank-1 in another outcome for the same probes: one row per network."""
         return pd.DataFrame(
             [
                 {"network": network, **_points(one.interval(1, other=of.found[network], resamples=self.resamples))}
@@ -117,7 +117,7 @@ class SurveillanceOutcome:
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
-        """`network` less `other` in rank-1, paired by person: a row a distance, in percentage points."""
+        """`network` minus `other` in rank-1, paired by person: one row per distance, in percentage points."""
         return pd.DataFrame(
             [
                 {
@@ -303,7 +303,7 @@ def identify_native(
 
 
 def change(to: Outcome, of: Outcome) -> pd.DataFrame:
-    """Rank-1 of each network in one outcome less its rank-1 in another, the same people: a row per protocol, network
+    """Rank-1 of each network in one outcome minus its rank-1 in another, the same people: a row per protocol, network
     and width, in percentage points, paired by person. Rows that only one outcome has are left out."""
     rows, before = [], dict(list(of.counts.groupby(["protocol", "network", "width"], sort=False)))
     for key, part in to.counts.groupby(["protocol", "network", "width"], sort=False):

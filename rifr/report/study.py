@@ -14,7 +14,7 @@ at any moment, the same command goes on, and what has been written is a true, sm
     provenance   date, rifr, commit, machine, versions, preset (all of its fields), seeds, networks, seconds of training
                  (by network, all seeds), faces (counts of one seed), pairs (what the list of pairs holds, if there was one)
     rows         each: seed, measure, protocol, network, at, value, low, high (per cent; over people), n; a difference
-                 also `other`. measure: "rank1" (at: face width), "rank1 difference" (network less other), "tpr" (at:
+                 also `other`. measure: "rank1" (at: face width), "rank1 difference" (network minus other), "tpr" (at:
                  "25 px, 0.001"), "tinyface", "tinyface map", "scface" (at: distance), "pairs" (at: face width)
 """
 

@@ -119,7 +119,7 @@ def angle(a: Tensor, b: Tensor) -> Tensor:
 
 
 def centred(w: Tensor) -> Tensor:
-    """Softmax weights less their mean over the classes, which no probability depends on."""
+    """Softmax weights minus their mean over the classes, which no probability depends on."""
     return w - w.mean(dim=-2, keepdim=True)
 
 
@@ -239,7 +239,7 @@ def plot_features(of: Teacher, students: list[Students], seed: int = 0) -> Figur
 
 
 def plot_angles(table: pd.DataFrame) -> Figure:
-    """Angles to the teacher, a dot a seed: features above, weights below; bars hold the middle 95 % of seeds."""
+    """Angles to the teacher, one dot per seed: features above, weights below; bars hold the middle 95 % of seeds."""
     figure, axes = plt.subplots(2, 1, figsize=(5.4, 5.0), sharex=True)
     names = [name for name in COMPARED if name in set(table.recipe)]
     for panel, column in zip(axes, ("features", "weights"), strict=True):

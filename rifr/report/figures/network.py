@@ -125,7 +125,7 @@ def run(module: nn.Module, watched: dict[str, nn.Module], x: Tensor) -> list[tup
 
 
 def table(network: FaceResNet) -> pd.DataFrame:
-    """`stages(network)` to read: a row a part, the last row their sum."""
+    """`stages(network)` to read: one row per part, the last row their sum."""
     parts = stages(network)
     rows = [
         {

@@ -77,7 +77,7 @@ def tinyface_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def scface_table(table: pd.DataFrame) -> pd.DataFrame:
-    """This run's rows in the form of Table II: a row a network, rank-1 in per cent at each distance, n (probes a distance,
+    """This run's rows in the form of Table II: one row per network, rank-1 in per cent at each distance, n (probes per distance,
     of how many people)."""
     rows = []
     for network, part in table.groupby("network", sort=False):
@@ -149,7 +149,7 @@ def against(differences: list[pd.DataFrame], network: str) -> str:
 
 
 def against_by_distance(difference: pd.DataFrame, network: str, other: str) -> str:
-    """`network` against `other` on SCface, a part a distance."""
+    """`network` against `other` on SCface, one part per distance."""
     parts = [
         f"at d{row.distance} {verdicts.compared(row, label(network), label(other))}" for row in difference.itertuples()
     ]
