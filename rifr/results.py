@@ -19,7 +19,7 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from tqdm import tqdm
 
-from rifr import degrade, geometry, metrics, presets, storage
+from rifr import degrade, geometry, metrics, networks, presets, storage
 from rifr.align import FACE_SIZE
 from rifr.evaluation import embed, onnx
 from rifr.packs import FacePack
@@ -210,18 +210,18 @@ def features(
     are not stored: nothing says whether it is the same function the next time.
     """
     if isinstance(embedder, (str, Path)):
-        name, made_by = Path(embedder).stem, storage.file_digest(embedder)
-    elif hasattr(embedder, "key"):  # a run, an ONNX file with its options
-        name, made_by = embedder.name, embedder.key
-    else:
+        embedder = onnx.Onnx(embedder)
+    if not hasattr(embedder, "key"):
         return embed.embed(embedder, pack.images, width, mirror=mirror, progress=progress)
-    key = storage.digest(made_by, pack.checksum, width, mirror, storage.sources_digest(embed, onnx, degrade, runs))
-    path = storage.root() / "features" / f"{name}-{width}px-{key[:16]}.npy"
-    with storage.lock(path):
-        if not path.exists():
-            found = embed.embed(embedder, pack.images, width, mirror=mirror, progress=progress)
-            storage.atomic_write(path, lambda file: np.save(file, found))
-    return np.load(path, allow_pickle=False)
+
+    def make(path: Path) -> None:
+        computed = embed.embed(embedder, pack.images, width, mirror=mirror, progress=progress)
+        storage.atomic_write(path, lambda file: np.save(file, computed))
+
+    sources = storage.sources_digest(embed, onnx, degrade, runs, networks)
+    key = storage.digest(embedder.key, pack.checksum, width, mirror, sources)
+    name = f"{embedder.name}-{width}px"
+    return storage.found_or_made("features", name, key, make, lambda path: np.load(path, allow_pickle=False), ".npy")
 
 
 def identify(

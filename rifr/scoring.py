@@ -248,7 +248,7 @@ def _made_by(embedders: dict[str, Embedder], preset: Preset) -> dict[str, Any]:
     for name, one in embedders.items():
         if isinstance(one, embed.Onnx):
             options = {key: getattr(one, key) for key in ("layout", "channels", "mean", "scale", "size")}
-            made[name] = {"file": one.path.name, "sha256": storage.file_digest(one.path), **options}
+            made[name] = {"file": one.path.name, "sha256": storage.file_digest(one.path), **_weights(one), **options}
         elif isinstance(one, Run):
             made[name] = {"recipe": one.recipe.name, "preset": one.preset, "seed": one.seed, "key": one.key}
         else:
@@ -274,3 +274,9 @@ def _described(pack: FacePack) -> dict[str, Any]:
         "images": len(pack),
         "people": len(pack.people),
     }
+
+
+def _weights(network: embed.Onnx) -> dict[str, dict[str, str]]:
+    """The SHA-256 of each file beside the graph that holds its weights; nothing where the graph holds them itself."""
+    checksums = {name: checksum for name, checksum in network.checksums().items() if name != network.path.name}
+    return {"weights_sha256": checksums} if checksums else {}

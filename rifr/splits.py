@@ -159,9 +159,13 @@ def probe_splits(
 
 def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
     """The pack of a rendering specification, found in the store or rendered."""
-    key = storage.digest(spec, storage.sources_digest(rendered))
-    path = storage.root() / "packs" / f"rendered-{spec.split}-{spec.people}x{spec.images_per_person}-{key[:12]}"
-    return rendered.render(spec, path, progress=progress and sys.stderr.isatty())  # a notebook is none
+    return storage.found_or_made(
+        "packs",
+        f"rendered-{spec.split}-{spec.people}x{spec.images_per_person}",
+        rendered.key(spec),
+        lambda path: rendered.render(spec, path, progress=progress and sys.stderr.isatty()),  # a notebook is none
+        FacePack.open,
+    )
 
 
 def _given_splits(

@@ -245,3 +245,80 @@ def test_a_folders_digest_changes_with_names_contents_and_depth(tmp_path):
     assert storage.folder_digest(tmp_path, contents=True) == full
     (tmp_path / "a" / "1.jpg").rename(tmp_path / "a" / "2.jpg")
     assert storage.folder_digest(tmp_path, contents=True) != full
+
+
+def test_a_measurement_is_made_anew_for_other_pictures_and_another_list(tmp_path, monkeypatch):
+    from rifr.report import study
+    from rifr.training import trainer
+
+    made_of: list[str] = []
+    monkeypatch.setattr(trainer, "fit", lambda name, *rest: type("Stored", (), {"key": name})())
+    monkeypatch.setattr(study.splits, "face_splits", lambda *rest, **options: FakeSplits)
+    for part in ("_identified", "_verified", "_native"):
+        monkeypatch.setattr(study, part, lambda *rest: [])
+    monkeypatch.setattr(study, "_paired", lambda trained, preset, pairs, images, progress: made_of.append(images) or [])
+    (tmp_path / "pairs.txt").write_text("one")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(name.encode())
+
+    def measured(images: str) -> None:
+        study.measured("smoke", 0, ["hr-only"], str(tmp_path / "pairs.txt"), str(tmp_path / images))
+
+    for images in ("a", "b", "a"):
+        measured(images)
+    assert [Path(images).name for images in made_of] == ["a", "b"]
+    (tmp_path / "a" / "1.jpg").write_bytes(b"c")
+    measured("a")
+    (tmp_path / "pairs.txt").write_text("two")
+    measured("a")
+    assert len(made_of) == 4
+
+
+class FakeSplits:
+    class train:
+        checksum = "the same"
+
+    probes = distractors = train
+
+
+@pytest.mark.slow
+def test_reading_the_head_model_leaves_nothing_in_the_users_home(tmp_path):
+    home, cache = tmp_path / "home", tmp_path / "cache"
+    home.mkdir()
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("ANNY_CACHE_DIR", "WARP_CACHE_PATH")
+    }
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(cache), "TQDM_DISABLE": "1"}
+    script = "from rifr.faces import head; head.load()"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stdout, done.stderr
+    left = [path for folder in (home, cache) for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert [path.parent for path in left] == [cache / "rifr" / "heads"] and left[0].suffix == ".npz"
+    assert left[0].stat().st_size < 60 * 2**20
+
+
+def test_a_commit_is_that_of_our_checkout_and_not_of_a_repository_around_an_installation(tmp_path, monkeypatch):
+    from rifr.report import records
+
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(
+        [
+            "git",
+            "-C",
+            tmp_path,
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            "x",
+        ],
+        check=True,
+    )
+    (tmp_path / "site-packages" / "rifr" / "report").mkdir(parents=True)
+    monkeypatch.setattr(records, "__file__", str(tmp_path / "site-packages" / "rifr" / "report" / "records.py"))
+    assert records.provenance()["commit"] == ""

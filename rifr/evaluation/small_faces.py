@@ -324,13 +324,9 @@ def _points(rate: metrics.Interval) -> dict[str, float]:
 
 def _packs_of(root: Path, name: str, aligner_key: str, reader: ModuleType) -> Path:
     """Where the packs of the set at `root` are kept: by its files, its aligner and the code that reads it."""
-    listing = sorted(
-        (str(file.relative_to(root)), file.stat().st_size, file.stat().st_mtime_ns)
-        for file in root.rglob("*")
-        if file.is_file()
-    )
-    key = storage.digest(str(root.resolve()), listing, aligner_key, storage.sources_digest(reader, align))
-    return storage.root() / "packs" / f"{name}-{root.name}-{key[:12]}"
+    sources = storage.sources_digest(reader, align)
+    key = storage.digest(str(root.resolve()), storage.folder_digest(root), aligner_key, sources)
+    return storage.place("packs", f"{name}-{root.name}", key)
 
 
 def _is_terminal() -> bool:

@@ -5,6 +5,6 @@ each photo (capture) and writes a `FacePack`. An image is a function of its iden
 streams of random numbers that belong to (seed, split, person[, photo]).
 """
 
-from rifr.faces.faceset import RenderSpec, photograph_person, render
+from rifr.faces.faceset import RenderSpec, key, photograph_person, render
 
-__all__ = ["RenderSpec", "photograph_person", "render"]
+__all__ = ["RenderSpec", "key", "photograph_person", "render"]

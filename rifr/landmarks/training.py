@@ -103,6 +103,7 @@ class LandmarkRun:
         def aligned(picture: np.ndarray) -> np.ndarray:
             return align.face(picture, find(picture))
 
+        aligned.key = self.key  # what its packs are found by
         return aligned
 
     def finder(self) -> Callable[[np.ndarray], np.ndarray]:

@@ -11,6 +11,7 @@ pair alone, as in lists with all same-person pairs first, each kind is divided b
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from rifr.errors import SettingError
 from rifr.metrics import Interval, wilson_interval
 from rifr.protocols.identification import _unit

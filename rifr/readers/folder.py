@@ -26,6 +26,9 @@ from rifr.readers.images import BadImages, Listing, Spool, first_few, list_peopl
 __all__ = ["read", "require_people"]
 
 
+LICENCE = "as the owner of the images states"
+
+
 def read(
     folder: str | Path,
     out: str | Path,
@@ -34,7 +37,7 @@ def read(
     max_people: int | None = None,
     exclude: Collection[str] = (),
     on_bad: str = "skip",
-    licence: str = "as the owner of the images states",
+    licence: str = LICENCE,
     progress: bool = True,
     overwrite: bool = False,
 ) -> FacePack:

@@ -261,9 +261,14 @@ def _pack(
 
 
 def aligner_name(aligner: Callable) -> str:
-    """What a manifest calls an aligner: the qualified name of the function, or of the class of an object."""
+    """What a manifest calls an aligner: the name of the function or class, and its `key`, which says what made it.
+
+    An aligner that depends on more than its name (a trained network, options) has a `key`: else another of the same
+    name opens the packs of the first.
+    """
     named = aligner if hasattr(aligner, "__qualname__") else type(aligner)
-    return f"{named.__module__}.{named.__qualname__}"
+    name = f"{named.__module__}.{named.__qualname__}"
+    return f"{name} {key}" if (key := getattr(aligner, "key", "")) else name
 
 
 def aligned(photo: np.ndarray, path: Path, aligner: align.Aligner) -> np.ndarray:

@@ -87,6 +87,8 @@ def _commit() -> str:
         return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root or not git("ls-files", "rifr/__init__.py"):
+            return ""  # installed into some other repository
         changed = git("status", "--porcelain", "--", "rifr", "tests/benchmarks")
         return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):

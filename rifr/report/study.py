@@ -27,15 +27,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import rifr
-from rifr import landmarks, presets, protocols, recipes, results, scoring, side_by_side, splits, storage
+from rifr import (
+    align,
+    camera,
+    degrade,
+    evaluation,
+    faces,
+    geometry,
+    landmarks,
+    metrics,
+    packs,
+    presets,
+    protocols,
+    readers,
+    recipes,
+    results,
+    scoring,
+    side_by_side,
+    splits,
+    storage,
+)
 from rifr.evaluation import small_faces
 from rifr.faces import surrogates
 from rifr.presets import Preset
 from rifr.report import records
 from rifr.side_by_side import Call
 from rifr.splits import FaceSplits
-from rifr.training import trainer
+from rifr.training import runs, trainer
 from rifr.training.runs import Run
 
 ORDER = ("hr-only", "hr+lr", "proposed", "lr-only", "kl-only", "shared-only")
@@ -51,6 +69,25 @@ COMPARED = (
     ("proposed", "lr-only"),
     ("hr-only", "lr-only"),
 )
+DECIDED_BY = (
+    align,
+    camera,
+    degrade,
+    evaluation,
+    faces,
+    geometry,
+    landmarks,
+    metrics,
+    packs,
+    protocols,
+    readers,
+    results,
+    runs,
+    scoring,
+    splits,
+)
+"""The code that decides what is measured, beside that which each network is found by; no text and no figure."""
+
 ROC_WIDTHS, FPRS = (112, 25, 16), (1e-3, 1e-4)
 PAIR_WIDTHS = (112, 16)
 
@@ -109,20 +146,22 @@ def measured(
     key = storage.digest(
         preset,
         [run.key for run in trained.values()],
-        str(pairs),
-        storage.sources_digest(rifr, protocols, sys.modules[__name__]),
+        [faces.train.checksum, faces.probes.checksum, faces.distractors.checksum],
+        [storage.file_digest(pairs), storage.folder_digest(images, contents=True)] if pairs else None,
+        storage.sources_digest(*DECIDED_BY, sys.modules[__name__]),
     )
-    path = storage.root() / "measured" / f"{preset.name}-s{seed}-{key[:12]}.json"
-    with storage.lock(path):
-        if not path.exists():
-            rows = [
-                *_identified(trained, faces, preset, progress),
-                *_verified(trained, faces, preset, progress),
-                *_native(trained, preset, seed, progress),
-                *(_paired(trained, preset, pairs, images, progress) if pairs else []),
-            ]
-            storage.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
-    return json.loads(path.read_text())
+
+    def make(path: Path) -> None:
+        rows = [
+            *_identified(trained, faces, preset, progress),
+            *_verified(trained, faces, preset, progress),
+            *_native(trained, preset, seed, progress),
+            *(_paired(trained, preset, pairs, images, progress) if pairs else []),
+        ]
+        storage.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
+
+    name = f"{preset.name}-s{seed}"
+    return storage.found_or_made("measured", name, key, make, lambda path: json.loads(path.read_text()), ".json")
 
 
 def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:

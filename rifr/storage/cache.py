@@ -55,7 +55,8 @@ def found_or_made(
     Parameters
     ----------
     kind, name, key, ending
-        Where it lies: `<root>/<kind>/<name>-<key[:12]><ending>`. `key` is a digest of all that decides the result.
+        Where it lies: `<root>/<kind>/<name>-<key[:12]><ending>`; an absolute `kind` is a folder outside of the root.
+        `key` is a digest of all that decides the result.
     make
         Writes the result to the path that it is given, atomically (`atomic_write`, `atomic_directory`,
         `FacePack.write`). A long one may keep what it has reached in `checkpoint_path(path)`, and go on from there.
