@@ -101,8 +101,8 @@ def read(path: str | Path, images: str | Path | None = None, on_missing: str = "
     if path.suffix.lower() == ".bin":
         stack, same = insightface_bin.read(path)
         digests = [hashlib.sha256(photo.tobytes()).hexdigest() for photo in stack]
-        _, kept, rows = np.unique(digests, return_index=True, return_inverse=True)
-        return PairList(_pack(stack[kept], path), rows[0::2], rows[1::2], same)
+        _, kept, row_of = np.unique(digests, return_index=True, return_inverse=True)
+        return PairList(_pack(stack[kept], path), row_of[0::2], row_of[1::2], same)
     if not images:
         raise SettingError(
             f"{path.name} lists names of photos: say where they lie (images=, --images), "
@@ -220,6 +220,6 @@ def _pack(stack: np.ndarray, path: Path) -> FacePack:
         np.arange(len(stack)).astype(str),
         manifest={
             "source": f"the photos of {path.name}",
-            "checksum": storage.digest(hashlib.sha256(stack).hexdigest()),
+            "checksum": storage.digest(hashlib.sha256(stack.tobytes()).hexdigest()),
         },
     )

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -139,7 +140,7 @@ def read(
         "on_bad": on_bad,
         "points": None if points_path is None else points_path.name,
     }
-    told = {"source": f"photos in SCface's tree at {root.resolve().name}", "licence": licence}
+    told: dict[str, Any] = {"source": f"photos in SCface's tree at {root.resolve().name}", "licence": licence}
     gallery = FacePack.write(
         out / "mugshots",
         faces,

@@ -72,11 +72,11 @@ def write_lists(
         path = Path(root) / TEST / name
         if not len(files):
             raise DataError(f"{path} would list no photo: give at least one")
-        ids = _ids(path, id_field, np.asarray(ids), len(files))
+        numbers = _ids(path, id_field, np.asarray(ids), len(files))
         cells = np.empty((len(files), 1), object)
         cells[:, 0] = [str(file) for file in files]
-        fits = ids.min() >= 0 and ids.max() <= np.iinfo(np.uint16).max  # the published ids are uint16
-        fields = {set_field: cells, id_field: ids.astype(np.uint16 if fits else np.int64)[:, None]}
+        fits = numbers.min() >= 0 and numbers.max() <= np.iinfo(np.uint16).max  # the published ids are uint16
+        fields = {set_field: cells, id_field: numbers.astype(np.uint16 if fits else np.int64)[:, None]}
         storage.atomic_write(path, lambda file, fields=fields: savemat(file, fields))
 
 
