@@ -211,7 +211,7 @@ def aligner(options: argparse.Namespace) -> Callable:
         return align.resized
     from rifr import landmarks
 
-    return landmarks.fit(options.preset, options.seed).aligner()
+    return landmarks.fit("wing+lr", options.preset, options.seed).aligner()
 
 
 def add_on_bad(parser: argparse.ArgumentParser, default: str = "skip") -> None:

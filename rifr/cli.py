@@ -302,7 +302,7 @@ def _align(options: argparse.Namespace) -> None:
 
     find: folder_alignment.Find
     if options.detector == "landmarks":
-        run = landmarks.fit(options.preset)
+        run = landmarks.fit(preset=options.preset)
         find, key = run.finder(), run.key
     elif options.model:
         yunet = detectors.Yunet(options.model, options.score)
@@ -324,7 +324,7 @@ def _train(options: argparse.Namespace) -> None:
     names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
     if options.dry_run:
         report = rehearsal.rehearse(preset, names, options.faces)
-        if not process_group.first():  # torchrun's other processes have measured, and say nothing
+        if not process_group.is_rank_zero():  # torchrun's other processes have measured, and say nothing
             return
         print(report)
         if report.wrong:
@@ -336,11 +336,11 @@ def _train(options: argparse.Namespace) -> None:
             [
                 *trainer.calls(names, preset, options.seed, faces.train),
                 *small_faces.calls(preset, options.seed, faces),
-                *landmarks.calls(preset, options.seed),
+                *landmarks.calls(preset=preset, seed=options.seed),
             ]
         )
     trained = results.fit_all(names, preset, options.seed, faces)
-    if not process_group.first():
+    if not process_group.is_rank_zero():
         return
     for name, run in trained.items():
         last = run.history[-1]

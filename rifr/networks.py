@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from rifr.errors import SettingError
 
 
 class BasicBlock(nn.Module):
@@ -115,6 +118,18 @@ def thin(embedding: int = 128, dropout: float = 0.0) -> FaceResNet:
 NETWORKS = {"resnet34": resnet34, "thin": thin}
 
 
+def build(network: str, embedding: int, dropout: float) -> FaceResNet:
+    """A new network by its name in `NETWORKS`; SettingError lists the names there are."""
+    if network not in NETWORKS:
+        raise SettingError(f"no network is called {network!r}: choose one of {', '.join(NETWORKS)}.")
+    return NETWORKS[network](embedding, dropout)
+
+
+def to_input(images: Tensor) -> Tensor:
+    """(N, side, side, 3) uint8 -> a network's input (N, 3, side, side) in [-1, 1], channels last in memory."""
+    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
 @dataclass(frozen=True)
 class Count:
     """What a network costs: trainable parameters, and multiplications for one image."""
@@ -126,19 +141,11 @@ class Count:
 @torch.no_grad()
 def count(network: nn.Module) -> Count:
     """Count the parameters, and the multiplications of the convolutions and FC for one 112x112 image."""
-    multiplies = 0
-
-    def tally(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
-        nonlocal multiplies
-        multiplies += module.weight.numel() * (out[0, 0].numel() if isinstance(module, nn.Conv2d) else 1)
-
-    hooks = [m.register_forward_hook(tally) for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     training = network.training
-    network.eval()(torch.zeros(1, 3, 112, 112, device=next(network.parameters()).device))
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(torch.zeros(1, 3, 112, 112, device=next(network.parameters()).device))
     network.train(training)
-    for hook in hooks:
-        hook.remove()
-    return Count(sum(p.numel() for p in network.parameters()), multiplies)
+    return Count(sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2)  # and as many additions
 
 
 def _initialise(module: nn.Module) -> None:

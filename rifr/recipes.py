@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from rifr.errors import SettingError
+
+if TYPE_CHECKING:
+    from rifr.presets import Training
 
 LR_WIDTHS = (20, 16)
 """The low-resolution face widths of section III-A, in pixels."""
@@ -15,15 +18,20 @@ LR_WIDTHS = (20, 16)
 class Recipe:
     """What a network is trained on, and towards.
 
-    high, low  whether a batch holds each photo at 112 px, and at one of the low widths
-    targets    "hard": the true class, eq. (1); "soft": the frozen teacher's softmax, eq. (2)
-    shared     whether the teacher's features go through the student's softmax layer too, eq. (3)
+    Attributes
+    ----------
+    uses_hr, uses_lr
+        Whether a batch holds each photo at 112 px, and at the low widths.
+    targets
+        "hard": the true class, eq. (1); "soft": the frozen teacher's softmax, eq. (2).
+    shared
+        Whether the teacher's features go through the student's softmax layer too, eq. (3).
     """
 
     name: str
     label: str
-    high: bool
-    low: bool
+    uses_hr: bool
+    uses_lr: bool
     targets: Literal["hard", "soft"]
     shared: bool
 
@@ -32,11 +40,25 @@ class Recipe:
         """Whether it learns from the HR-only network."""
         return self.targets == "soft" or self.shared
 
+    def relevant(self, training: Training) -> Training:
+        """The configuration with every field that this recipe does not use at its default.
+
+        It is what a run is trained with and found by: a sweep over a field retrains only the networks that use it.
+        """
+        unused: list[str] = []
+        if not self.uses_lr:
+            unused += ["low_per_photo", "low_kind"]
+        if not self.needs_teacher:
+            unused += ["temperature", "student_start", "softmax_start"]
+        if not self.shared:
+            unused += ["teacher_weight"]
+        return replace(training, **{name: getattr(type(training), name) for name in unused})
+
 
 RECIPES = {
     recipe.name: recipe
     for recipe in [
-        #       name           label                  high   low    targets shared
+        #       name           label                  hr     lr     targets shared
         Recipe("hr-only",     "HR-only",              True,  False, "hard", False),
         Recipe("lr-only",     "LR-only",              False, True,  "hard", False),
         Recipe("hr+lr",       "HR+LR",                True,  True,  "hard", False),

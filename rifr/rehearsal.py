@@ -16,14 +16,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rifr import machine, recipes, storage
+from rifr import devices, machine, networks, recipes, storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import archive
 from rifr.readers.images import ENDINGS
 from rifr.recipes import Recipe
-from rifr.training import batches, process_group, runs, trainer
+from rifr.training import process_group, trainer
+from rifr.training.batches import RankBatch
+from rifr.training.student import Student
 
 FACE_BYTES = FACE_SIZE**2 * 3
 """A face in a pack."""
@@ -125,33 +127,26 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
     share = training.batch_size // fabric.world_size
     photos = share if fabric.device.type == "cuda" else min(share, PROBE_BATCH)
     draw = np.random.default_rng(0)
-    student = trainer.Student(training, people)
-    optimiser = torch.optim.SGD(student.parameters(), training.learning_rate, training.momentum)
-    module, optimiser = fabric.setup(student.to(memory_format=torch.channels_last), optimiser)
-    pixels = torch.from_numpy(draw.integers(0, 256, (photos, FACE_SIZE, FACE_SIZE, 3), np.uint8)).to(fabric.device)
-    labels = torch.from_numpy(draw.integers(0, people, photos)).to(fabric.device)
-    q = torch.full((photos, people), 1 / people, device=fabric.device)
-    teacher = (torch.randn(photos, training.embedding, device=fabric.device), q) if recipe.needs_teacher else None
-    micro_batch = min(training.micro_batch or photos, photos)
+    pixels = torch.from_numpy(draw.integers(0, 256, (photos, FACE_SIZE, FACE_SIZE, 3), np.uint8))
+    labels = torch.from_numpy(draw.integers(0, people, photos))
     before = _peak(fabric.device)
+    with process_group.fast_arithmetic(fabric.device), torch.random.fork_rng(devices.generators(fabric.device)):
+        student = trainer.Trainer(recipe, training, people, fabric)
+        if recipe.needs_teacher:
+            z = torch.randn(photos, training.embedding, device=fabric.device)
+            q = torch.full((photos, people), 1 / people, device=fabric.device)
+            student.teacher_outputs = lambda which, mirrored: (z[which], q[which])
+        views = student.views
+        seeds, place = (np.arange(photos), torch.device("cpu")) if views.by_camera else (None, fabric.device)
 
-    def step() -> int:
-        for start in range(0, photos, micro_batch):
-            part = slice(start, start + micro_batch)
-            width_of = batches.widths_of(len(labels[part]), recipe, training, draw)
-            x = batches.batch_of(pixels[part], width_of, recipe, training, draw)
-            z = module(x).float()
-            images = len(x) // len(labels[part])
-            targets = teacher and (teacher[0][part], teacher[1][part])
-            weights = module.softmax.weight
-            fabric.backward(trainer.recipe_loss(recipe, training, z, weights, labels[part], targets, images))
-        optimiser.step()
-        optimiser.zero_grad()
-        return images
+        def step() -> None:
+            shown = views(pixels.to(place), views.widths(photos, draw), seeds)
+            batch = RankBatch(np.arange(photos), shown, torch.zeros(photos, dtype=torch.bool), labels)
+            student.step(batch.to(fabric.device))
 
-    images = step()
-    seconds = _fastest(step, fabric.device) * share / photos
-    return Step(seconds, before + (_peak(fabric.device) - before) * share // photos, images, photos)
+        step()
+        seconds = _fastest(step, fabric.device) * share / photos
+    return Step(seconds, before + (_peak(fabric.device) - before) * share // photos, views.count, photos)
 
 
 def measured_teacher(preset: Preset) -> float:
@@ -159,10 +154,10 @@ def measured_teacher(preset: Preset) -> float:
     training = preset.training
     fabric = process_group.fabric(training.precision)
     photos = 256 if fabric.device.type == "cuda" else PROBE_BATCH
-    network = trainer.Student(training, 2).network.to(fabric.device).eval()
+    network = Student(training, 2).network.to(fabric.device).eval()
     pixels = torch.zeros((photos, FACE_SIZE, FACE_SIZE, 3), dtype=torch.uint8, device=fabric.device)
     with torch.inference_mode():
-        x = runs.to_input(pixels)
+        x = networks.to_input(pixels)
         network(x)
         return 2 * _fastest(lambda: network(x), fabric.device) / photos / fabric.world_size
 
@@ -186,9 +181,9 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
     steps = photos // training.batch_size * training.epochs
     taken = {}
     for recipe in chosen:  # recipes that differ by their loss alone take as long
-        kind = (recipe.high, recipe.low, recipe.needs_teacher)
+        kind = (recipe.uses_hr, recipe.uses_lr, recipe.needs_teacher)
         taken[kind] = taken.get(kind) or measured_step(recipe, preset, people)
-    weights = sum(p.numel() for p in trainer.Student(training, people).parameters()) * 4
+    weights = sum(p.numel() for p in Student(training, people).parameters()) * 4
     writes = {
         "packs": sum(one.images * FACE_BYTES for one in faces if one.new),
         "runs, and one that is under way": weights * (len(chosen) + 2),
@@ -224,7 +219,7 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
         )
         total *= sum(recipe.needs_teacher for recipe in chosen)  # each student has them computed
     for recipe in chosen:
-        step = taken[recipe.high, recipe.low, recipe.needs_teacher]
+        step = taken[recipe.uses_hr, recipe.uses_lr, recipe.needs_teacher]
         rows = training.batch_size * step.images
         total += steps * step.seconds
         report.lines.append(

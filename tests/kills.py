@@ -325,7 +325,7 @@ def prepared(work: Path, names: list[str]) -> None:
         from rifr.evaluation import small_faces  # noqa: F401
         from rifr.training import trainer
 
-        trainer.WORTH_A_PROCESS = 10**9
+        trainer.MIN_IMAGES_FOR_SUBPROCESS = 10**9
         degrade.to_width(np.zeros((1, 112, 112, 3), np.uint8), 16)
         for seed, (name, people, images) in enumerate([("train", 4, 6), ("probes", 4, 5), ("distractors", 40, 1)]):
             easy_faces(inputs / name, people, images, seed)

@@ -12,7 +12,9 @@ import torch
 
 from rifr import metrics, presets, recipes
 from rifr.report import records
-from rifr.training import batches, process_group, trainer
+from rifr.training import process_group, trainer
+from rifr.training.student import Student, recipe_loss
+from rifr.training.teacher import TeacherOutputs
 from tests.helpers import easy_faces
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -158,24 +160,23 @@ def test_the_published_step_has_the_trainers_loss(tmp_path, store_folder):
     pack, recipe, mini = easy_faces(tmp_path / "pack", people=3, images=4), recipes.get("proposed"), presets.get("mini")
     training_of = presets.get("mini", batch_size=4, epochs=1)
     teacher = trainer.fit("hr-only", training_of, faces=pack, progress=False)
-    student = trainer.Student(mini.training, 3).eval()
+    student = Student(mini.training, 3).eval()
     loader = training.DataLoader(training.Photos(pack), 6)
     high, low, labels = next(iter(loader))
     assert high.shape == low.shape == (6, 3, 112, 112) and labels.tolist() == pack.labels[:6].tolist()
     assert high.abs().max() <= 1 and not torch.equal(high, low)
     theirs = training.loss_of(student, teacher.network(), teacher.softmax(), high, low)
-    looked_up = batches.TeacherOutputs(teacher, pack, mini.training, process_group.fabric(), progress=False)
+    looked_up = TeacherOutputs(teacher, pack, mini.training.temperature, process_group.fabric(), progress=False)
     mirrored = torch.tensor(
         [not torch.equal(image, training.as_input(plain)) for image, plain in zip(high, pack.images[:6])]
     )
-    ours = trainer.recipe_loss(
+    ours = recipe_loss(
         recipe,
         mini.training,
         student(torch.cat([high, low])),
         student.softmax.weight,
         labels,
         looked_up(np.arange(6), mirrored),
-        copies=2,
     )
     assert theirs.item() == pytest.approx(ours.item(), rel=1e-5)
 

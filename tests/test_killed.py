@@ -221,7 +221,7 @@ BESIDE = """
 import sys
 from rifr import cli
 from rifr.training import trainer
-trainer.WORTH_A_PROCESS = 0
+trainer.MIN_IMAGES_FOR_SUBPROCESS = 0
 sys.exit(cli.main(["train", "--recipe", "hr-only", "lr-only", "--preset", "smoke", "--set", "epochs=500", "--faces",
                    *sys.argv[1:]]))
 """

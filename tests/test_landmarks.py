@@ -11,6 +11,7 @@ from PIL import Image
 
 from rifr import align, landmarks, presets
 from rifr.align import TEMPLATE
+from rifr.errors import DataError, SettingError, TrainingError
 from rifr.packs import FacePack
 
 
@@ -132,7 +133,7 @@ def test_mirroring_swaps_left_and_right():
 def test_points_are_learnt_and_come_back_in_the_pictures_pixels(tmp_path, store_folder):
     pack = drawn_scenes(tmp_path / "pack", 96)
     plan = smoke(epochs=25, channels=8, batch_size=8, widths=(24.0, 48.0), loose=(1.3, 1.5), off=0.2, turn=0.02)
-    run = landmarks.fit(plan, 0, "wing+lr", pack, progress=False)
+    run = landmarks.fit("wing+lr", plan, 0, pack, progress=False)
     test = drawn_scenes(tmp_path / "test", 20, seed=5)
     boxes = landmarks.boxes_of(test.landmarks)
     boxes[:, :2] += np.random.default_rng(1).choice([-0.15, 0.15], (20, 2)) * boxes[:, 2:]
@@ -142,7 +143,7 @@ def test_points_are_learnt_and_come_back_in_the_pictures_pixels(tmp_path, store_
         np.linalg.norm(points - test.landmarks, axis=2).mean() / boxes[:, 2].mean() for points in (found, mean_face)
     )
     assert off < 0.4 * blind
-    again = landmarks.fit(plan, 0, "wing+lr", pack, progress=False)
+    again = landmarks.fit("wing+lr", plan, 0, pack, progress=False)
     assert again.path == run.path
     aligned = run.aligner()(test.images[0])
     assert aligned.shape == (112, 112, 3)
@@ -150,38 +151,38 @@ def test_points_are_learnt_and_come_back_in_the_pictures_pixels(tmp_path, store_
 
 def test_stopped_after_an_epoch_it_ends_with_the_same_weights(tmp_path, store_folder, monkeypatch):
     pack, plan = drawn_scenes(tmp_path / "pack", 32), smoke(epochs=3, channels=4, batch_size=16)
-    whole = landmarks.fit(plan, 1, "l2+lr", pack, progress=False).network().state_dict()
+    whole = landmarks.fit("l2+lr", plan, 1, pack, progress=False).network().state_dict()
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "other"))
-    real, calls = landmarks.training._epoch, []
+    real, calls = landmarks.training.Trainer.epoch, []
 
-    def stops(epoch, *rest):
-        if epoch == 1 and not calls:
-            calls.append(epoch)
+    def stops(self, number, *rest):
+        if number == 1 and not calls:
+            calls.append(number)
             raise KeyboardInterrupt
-        return real(epoch, *rest)
+        return real(self, number, *rest)
 
-    monkeypatch.setattr(landmarks.training, "_epoch", stops)
+    monkeypatch.setattr(landmarks.training.Trainer, "epoch", stops)
     with pytest.raises(KeyboardInterrupt):
-        landmarks.fit(plan, 1, "l2+lr", pack, progress=False)
-    resumed = landmarks.fit(plan, 1, "l2+lr", pack, progress=False).network().state_dict()
+        landmarks.fit("l2+lr", plan, 1, pack, progress=False)
+    resumed = landmarks.fit("l2+lr", plan, 1, pack, progress=False).network().state_dict()
     assert calls == [1] and all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
 def test_what_cannot_be_trained_is_refused_with_the_reason(tmp_path, store_folder, monkeypatch):
     pack = drawn_scenes(tmp_path / "pack", 16)
-    with pytest.raises(ValueError, match="wing\\+lr, l2\\+lr, wing-hr"):
-        landmarks.fit("smoke", 0, "wings", pack)
+    with pytest.raises(SettingError, match="wing-hr"):
+        landmarks.fit("wings", "smoke", 0, pack)
     bare = FacePack(pack.images, pack.identities, None, {}, pack.manifest)
-    with pytest.raises(ValueError, match="no landmarks"):
-        landmarks.fit("smoke", 0, faces=bare)
+    with pytest.raises(DataError, match="landmarks"):
+        landmarks.fit("wing+lr", "smoke", 0, faces=bare)
     monkeypatch.setattr(landmarks.training, "wing_loss", lambda found, target: (found * math.nan).mean())
-    with pytest.raises(FloatingPointError, match="step 1 of epoch 1.*learning_rate"):
-        landmarks.fit("smoke", 0, faces=pack, progress=False)
+    with pytest.raises(TrainingError, match="step 1 of epoch 1.*learning_rate"):
+        landmarks.fit("wing+lr", "smoke", 0, faces=pack, progress=False)
 
 
 def test_the_three_networks_differ_in_one_thing_each(tmp_path, store_folder):
     pack, plan = drawn_scenes(tmp_path / "pack", 16), smoke(epochs=1, channels=4, batch_size=16)
-    made = {name: landmarks.fit(plan, 0, name, pack, progress=False).record["training"] for name in landmarks.RECIPES}
+    made = {name: landmarks.fit(name, plan, 0, pack, progress=False).record["training"] for name in landmarks.RECIPES}
     assert [(one["loss"], one["low"]) for one in made.values()] == [("wing", True), ("l2", True), ("wing", False)]
     draw = np.random.default_rng(0)
     assert all(landmarks.View.draw(replace(plan.landmarks, low=False), draw).width == math.inf for _ in range(20))
@@ -209,8 +210,8 @@ def test_all_networks_are_the_same_trained_side_by_side(tmp_path, monkeypatch):
     plan, made = smoke(people=2, images=4, epochs=1, channels=4, batch_size=4), []
     for store, worth in (("apart", 0), ("here", 10**9)):
         monkeypatch.setenv("RIFR_STORE", str(tmp_path / store))
-        monkeypatch.setattr(landmarks.training.trainer, "WORTH_A_PROCESS", worth)
-        made.append(landmarks.fit_all(plan, 0, ("wing+lr", "l2+lr"), progress=False))
+        monkeypatch.setattr(landmarks.training.trainer, "MIN_IMAGES_FOR_SUBPROCESS", worth)
+        made.append(landmarks.fit_all(("wing+lr", "l2+lr"), plan, 0, progress=False))
     for name, run in made[0].items():
         ours, theirs = run.network().state_dict(), made[1][name].network().state_dict()
         assert all(torch.equal(value, theirs[part]) for part, value in ours.items())
@@ -229,5 +230,33 @@ def test_wider_face_is_learnt_from_and_a_tenth_of_its_photos_held_out(tmp_path, 
     photos = [{name.partition("#")[0] for name in pack.identities.tolist()} for pack in (learnt, measured)]
     assert not photos[0] & photos[1] and len(photos[0] | photos[1]) == 60 and 1 <= len(photos[1]) <= 15
     assert landmarks.boxes_of(learnt.landmarks)[:, 2] == pytest.approx(112 * 64 / 220, rel=0.01)
-    run = landmarks.fit(smoke(epochs=1, channels=4), 0, faces=learnt, progress=False)
+    run = landmarks.fit("wing+lr", smoke(epochs=1, channels=4), 0, faces=learnt, progress=False)
     assert run.record["faces"]["checksum"] == learnt.checksum
+
+
+def test_what_only_faces_or_tests_use_does_not_retrain_a_network(tmp_path, store_folder):
+    pack, plan = drawn_scenes(tmp_path / "pack", 16), {"epochs": 1, "channels": 4, "batch_size": 16}
+    run = landmarks.fit("wing+lr", smoke(**plan), 0, pack, progress=False)
+    other = landmarks.fit("wing+lr", smoke(**plan, test_widths=(12,), test_people=3, people=7), 0, pack, progress=False)
+    turned = landmarks.fit("wing+lr", smoke(**plan, turn=0.3), 0, pack, progress=False)
+    assert other.path == run.path != turned.path
+
+
+def test_several_processes_are_given_no_landmark_networks_to_train(tmp_path, store_folder, monkeypatch):
+    pack = drawn_scenes(tmp_path / "pack", 16)
+    monkeypatch.setattr(landmarks.training.trainer, "MIN_IMAGES_FOR_SUBPROCESS", 0)
+    assert len(landmarks.calls(preset=smoke(), faces=pack)) == 3
+    monkeypatch.setattr(landmarks.training.process_group, "size", lambda: 2)
+    assert landmarks.calls(preset=smoke(), faces=pack) == landmarks.calls(preset=smoke()) == []
+
+
+def test_training_and_prediction_happen_on_the_device_that_is_chosen(tmp_path, store_folder, monkeypatch):
+    pack, plan = drawn_scenes(tmp_path / "pack", 16), smoke(epochs=1, channels=4, batch_size=16)
+    run = landmarks.fit("wing+lr", plan, 0, pack, progress=False)
+    monkeypatch.setattr(landmarks.training.devices, "device", lambda: torch.device("meta"))  # holds no values: it shows
+    trainer = landmarks.training.Trainer(plan.landmarks, pack, 0, "meta")
+    assert {value.device.type for value in trainer.network.parameters()} == {"meta"}
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        run.predict(list(pack.images), landmarks.boxes_of(pack.landmarks))
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        run.finder()(pack.images[0])

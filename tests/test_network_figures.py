@@ -91,8 +91,8 @@ def test_the_training_diagram_holds_what_the_recipe_holds(name):
     assert ("softmax $w_{pre}$" in found) == (recipe.targets == "soft")
     assert ("shared softmax $w$" in found) == recipe.shared
     assert sum("$H(" in text for text in found) == 1 + recipe.shared
-    assert sum("112 px" in text for text in found) == recipe.high + recipe.needs_teacher
-    assert sum("20 or 16 px" in text for text in found) == recipe.low
+    assert sum("112 px" in text for text in found) == recipe.uses_hr + recipe.needs_teacher
+    assert sum("20 or 16 px" in text for text in found) == recipe.uses_lr
 
 
 @pytest.mark.parametrize("name", RECIPES)

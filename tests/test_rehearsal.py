@@ -31,7 +31,7 @@ def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_fold
         rehearsal,
         "measured_step",
         lambda recipe, preset, people: rehearsal.Step(
-            2.0 * (recipe.high + recipe.low), 5 * 2**30, 3 if recipe.low else 1, 8
+            2.0 * (recipe.uses_hr + recipe.uses_lr), 5 * 2**30, 3 if recipe.uses_lr else 1, 8
         ),
     )
     monkeypatch.setattr(rehearsal, "measured_teacher", lambda preset: 0.5)

@@ -19,7 +19,7 @@ def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(tmp
     made = []
     for store, worth in (("apart", 0), ("here", 10**9)):
         monkeypatch.setenv("RIFR_STORE", str(tmp_path / store))
-        monkeypatch.setattr(trainer, "WORTH_A_PROCESS", worth)
+        monkeypatch.setattr(trainer, "MIN_IMAGES_FOR_SUBPROCESS", worth)
         assert trainer.find("proposed", "smoke", 0, faces) is None
         made.append(trainer.fit_all(["proposed", "hr+lr", "hr-only"], "smoke", 0, faces, progress=False))
         assert list(made[-1]) == ["proposed", "hr+lr", "hr-only"] and len(runs.stored()) == 3

@@ -6,14 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from rifr import losses, presets
+from rifr import devices, losses, networks, presets
+from rifr.errors import DataError, TrainingError
 from rifr.recipes import RECIPES
 from rifr.training import batches, process_group, runs, trainer
+from rifr.training.batches import Views, epoch_order
+from rifr.training.student import Student, rate_factor, recipe_loss
+from rifr.training.teacher import TeacherOutputs
+from rifr.training.trainer import Trainer
 from tests.helpers import TINY, easy_faces
 
 
@@ -88,39 +95,47 @@ def test_killed_in_an_epoch_it_resumes_and_ends_with_the_same_weights(tmp_path, 
     assert not left.exists()
 
 
-def test_two_askers_train_once(tmp_path):
+COUNTED = """
+from rifr.training.trainer import Trainer
+real = Trainer.epoch
+def epoch(self, *rest):
+    print("an epoch", flush=True)
+    return real(self, *rest)
+Trainer.epoch = epoch
+"""
+
+
+def test_two_callers_train_once(tmp_path):
     easy_faces(tmp_path / "faces")
     environment = os.environ | {"RIFR_STORE": str(tmp_path / "store")}
-    script = KILLED.replace("proposed", "hr-only") + "\nprint(id(0))"
-    askers = [
+    script = COUNTED + KILLED.replace("proposed", "hr-only")
+    callers = [
         subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / "faces")], env=environment, stdout=subprocess.PIPE
+            [sys.executable, "-c", script, str(tmp_path / "faces")], env=environment, stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]
-    assert [asker.wait() for asker in askers] == [0, 0]
-    (record,) = (tmp_path / "store").glob("runs/*/record.json")
-    assert len(json.loads(record.read_text())["history"]) == 3
+    said = [caller.communicate()[0] for caller in callers]
+    assert [caller.returncode for caller in callers] == [0, 0]
+    assert sorted(text.count("an epoch") for text in said) == [0, 3]
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_rate_and_remedy(tmp_path, store_folder):
     wild = presets.get(TINY, learning_rate=1e12)
-    with pytest.raises(
-        FloatingPointError, match=r"step \d+ of epoch \d+, at learning rate 1e\+12.*lower learning_rate"
-    ):
+    with pytest.raises(TrainingError, match=r"step \d+ of epoch \d+.*learning_rate"):
         trainer.fit("hr-only", wild, 0, easy_faces(tmp_path / "faces"), progress=False)
     assert not list(store_folder.glob("runs/*/record.json"))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_loss_of_each_recipe_is_its_equation(name):
-    recipe, copies = RECIPES[name], RECIPES[name].high + RECIPES[name].low
+    recipe, copies = RECIPES[name], RECIPES[name].uses_hr + RECIPES[name].uses_lr
     draw = torch.Generator().manual_seed(3)
     z, w = torch.randn(4 * copies, 5, generator=draw), torch.randn(6, 5, generator=draw)
     z_teacher, q_pre = torch.randn(4, 5, generator=draw), torch.randn(4, 6, generator=draw).softmax(1)
     labels = torch.tensor([0, 5, 2, 2])
     teacher = (z_teacher, q_pre) if recipe.needs_teacher else None
-    loss = trainer.recipe_loss(recipe, TINY.training, z, w, labels, teacher, copies)
+    loss = recipe_loss(recipe, TINY.training, z, w, labels, teacher)
 
     q = q_pre if name in ("kl-only", "proposed") else torch.eye(6)[labels]
     student = torch.stack([-(q[i % 4] * (w @ z[i]).log_softmax(0)).sum() for i in range(len(z))]).mean()
@@ -130,9 +145,9 @@ def test_the_loss_of_each_recipe_is_its_equation(name):
 
 
 def made(photos: torch.Tensor, name: str, training: presets.Training, draw: np.random.Generator) -> torch.Tensor:
-    """(R, 3, 112, 112): what a step makes of photos, with the draws in a step's order."""
-    width_of = batches.widths_of(len(photos), RECIPES[name], training, draw)
-    return batches.batch_of(photos, width_of, RECIPES[name], training, draw)
+    """(R, 112, 112, 3): what a step is shown of photos, with the draws in a step's order; photo i has the seed i."""
+    views = Views(RECIPES[name], training)
+    return views(photos, views.widths(len(photos), draw), np.arange(len(photos))).flatten(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -150,9 +165,10 @@ def test_a_batch_holds_the_widths_of_its_recipe(name, low, rows):
 
     photos = np.random.default_rng(0).integers(0, 256, (6, 112, 112, 3), dtype=np.uint8)
     training = presets.get(TINY, low_per_photo=low).training
-    x = made(torch.from_numpy(photos), name, training, np.random.default_rng(1))
-    assert x.shape == (rows, 3, 112, 112)
-    shown = ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    shown = made(torch.from_numpy(photos), name, training, np.random.default_rng(1)).numpy()
+    assert shown.shape == (rows, 112, 112, 3)
+    restored = (networks.to_input(torch.from_numpy(shown)) + 1) * 127.5
+    assert np.array_equal(restored.round().permute(0, 2, 3, 1).numpy(), shown)
     versions = {width: to_width(photos, width) for width in (112, 20, 16)}
     found = [
         [width for width, images in versions.items() if np.array_equal(images[i % 6], image)][0]
@@ -169,8 +185,7 @@ def photos_of(count: int = 8) -> torch.Tensor:
 
 def batch(recipe: str, draw: np.random.Generator, **changes) -> np.ndarray:
     """(R, 112, 112, 3) uint8: what a step makes of eight photos."""
-    x = made(photos_of(), recipe, presets.get(TINY, **changes).training, draw)
-    return ((x + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return made(photos_of(), recipe, presets.get(TINY, **changes).training, draw).numpy()
 
 
 def test_without_cameras_and_tight_crops_a_batch_takes_the_draws_and_has_the_bytes_of_the_paper(monkeypatch):
@@ -191,26 +206,62 @@ def test_low_resolution_from_a_camera_changes_the_low_images_alone():
     from rifr.camera import simulate_camera
 
     shown = batch("proposed", np.random.default_rng(5), low_kind="camera")
-    draw, photos = np.random.default_rng(5), photos_of().numpy()
+    widths, photos = np.array([20, 16])[np.random.default_rng(5).permutation(8) % 2], photos_of().numpy()
     assert np.array_equal(shown[:8], photos)
-    of_20 = draw.permutation(8) % 2 == 0
-    assert np.array_equal(shown[8:][of_20], simulate_camera(photos[of_20], 20, draw))
-    assert np.array_equal(shown[8:][~of_20], simulate_camera(photos[~of_20], 16, draw))
+    for i, width in enumerate(widths):
+        assert np.array_equal(shown[8 + i], simulate_camera(photos[i : i + 1], width, np.random.default_rng(i))[0])
     both = batch("proposed", np.random.default_rng(5), low_kind="camera", low_per_photo="both")
-    assert np.array_equal(both[8:16], simulate_camera(photos, 20, np.random.default_rng(5)))
+    for i in range(8):
+        draw = np.random.default_rng(i)
+        for block, width in ((1, 20), (2, 16)):
+            assert np.array_equal(both[8 * block + i], simulate_camera(photos[i : i + 1], width, draw)[0])
 
 
 def test_the_share_of_tight_crops_is_the_one_asked_for_and_the_other_images_stay():
-    crops = 0
-    for seed in range(20):
-        shown = batch("hr+lr", np.random.default_rng(seed), tight_crops=0.25)
-        whole = batch("hr+lr", np.random.default_rng(seed))
-        changed = (shown != whole).any(axis=(1, 2, 3))
-        assert all((image.sum(axis=2) == 0).mean() > 0.03 for image in shown[changed])  # black outside the box
-        crops += changed.sum()
-    assert crops / (20 * 16) == pytest.approx(0.25, abs=0.08)
-    shown, whole = (batch("hr+lr", np.random.default_rng(0), tight_crops=share) for share in (1.0, 0.0))
-    assert (shown != whole).any(axis=(1, 2, 3)).all()
+    photos = photos_of(200)
+    whole, shown = (
+        made(photos, "hr+lr", presets.get(TINY, tight_crops=share).training, np.random.default_rng(0)).numpy()
+        for share in (0.0, 0.25)
+    )
+    changed = (shown != whole).any(axis=(1, 2, 3))
+    assert all((image.sum(axis=2) == 0).mean() > 0.03 for image in shown[changed])  # black outside the box
+    assert changed.mean() == pytest.approx(0.25, abs=0.08)
+    all_tight = batch("hr+lr", np.random.default_rng(0), tight_crops=1.0)
+    assert (all_tight != batch("hr+lr", np.random.default_rng(0))).any(axis=(1, 2, 3)).all()
+
+
+def seen(faces, views, ranks, **changes):
+    """What one process is shown of two batches: {photo: (views, mirrored)}."""
+    order, cpu = epoch_order(len(faces), 8, np.random.default_rng(1)), torch.device("cpu")
+    draws = np.random.default_rng(2), np.random.default_rng(3)
+    shown = {}
+    for batch in batches.batches(faces, order[:2], views, *draws, cpu, ranks):
+        for start in range(0, len(batch.labels), 3):
+            part = batch.part(start, 3)
+            shown |= {int(i): (part.views[:, n], bool(part.mirrored[n])) for n, i in enumerate(part.which)}
+    return shown
+
+
+@pytest.mark.parametrize("changes", [{}, {"low_kind": "camera"}, {"tight_crops": 0.5}])
+def test_what_a_photo_looks_like_does_not_depend_on_the_number_of_processes(tmp_path, changes):
+    faces = easy_faces(tmp_path / "faces", people=4, images=6)
+    views = Views(RECIPES["hr+lr"], presets.get(TINY, **changes).training)
+    whole, first, second = (seen(faces, views, ranks) for ranks in ((0, 1), (0, 2), (1, 2)))
+    assert len(whole) == 16 and not first.keys() & second.keys() and len(first) == len(second) == 8
+    assert {mirrored for _, mirrored in whole.values()} == {True, False}
+    for photo, (images, mirrored) in (first | second).items():
+        assert torch.equal(images, whole[photo][0]) and mirrored == whole[photo][1]
+
+
+def test_cameras_change_neither_mirroring_nor_widths(tmp_path):
+    faces = easy_faces(tmp_path / "faces", people=4, images=6)
+    plain, taken = (
+        seen(faces, Views(RECIPES["hr+lr"], presets.get(TINY, low_kind=kind).training), (0, 1))
+        for kind in ("bicubic", "camera")
+    )
+    for photo, (images, mirrored) in plain.items():
+        assert torch.equal(images[0], taken[photo][0][0]) and mirrored == taken[photo][1]
+        assert not torch.equal(images[1], taken[photo][0][1])
 
 
 def test_interrupted_with_cameras_and_tight_crops_it_ends_with_the_same_weights(tmp_path, monkeypatch):
@@ -219,15 +270,15 @@ def test_interrupted_with_cameras_and_tight_crops_it_ends_with_the_same_weights(
     expected = weights(trainer.fit("hr+lr", plan, 0, faces, progress=False))
 
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "interrupted"))
-    real, epochs = trainer._epoch, []
+    real, epochs = Trainer.epoch, []
 
-    def stopped(epoch, *rest):
-        if epoch == 2 and epochs.count(2) == 0:
-            epochs.append(epoch)
+    def stopped(self, number, *rest):
+        if number == 2 and epochs.count(2) == 0:
+            epochs.append(number)
             raise KeyboardInterrupt
-        return real(epoch, *rest)
+        return real(self, number, *rest)
 
-    monkeypatch.setattr(trainer, "_epoch", stopped)
+    monkeypatch.setattr(Trainer, "epoch", stopped)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit("hr+lr", plan, 0, faces, progress=False)
     assert_equal(weights(trainer.fit("hr+lr", plan, 0, faces, progress=False)), expected)
@@ -249,11 +300,11 @@ def test_a_student_of_tight_crops_has_the_teacher_of_whole_photos(tmp_path, stor
 def test_the_teachers_outputs_are_looked_up_for_photo_and_mirror_image(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
     teacher = trainer.fit("hr-only", TINY, 0, faces, progress=False)
-    outputs = batches.TeacherOutputs(teacher, faces, TINY.training, process_group.fabric(), progress=False)
+    outputs = TeacherOutputs(teacher, faces, 1.0, process_group.fabric(), progress=False)
     z, q = outputs(np.array([3, 7]), torch.tensor([True, False]))
     shown = np.stack([faces.images[3][:, ::-1], faces.images[7]])
     with torch.no_grad():
-        expected = teacher.network()(runs.to_input(torch.from_numpy(shown)))
+        expected = teacher.network()(networks.to_input(torch.from_numpy(shown)))
     torch.testing.assert_close(z, expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(q, (expected @ teacher.softmax().T).softmax(1), atol=1e-4, rtol=1e-3)
     assert losses.kl_divergence(z @ teacher.softmax().T, q).item() == pytest.approx(0, abs=1e-5)
@@ -261,7 +312,7 @@ def test_the_teachers_outputs_are_looked_up_for_photo_and_mirror_image(tmp_path,
 
 def test_the_step_schedule_is_the_papers():
     training = presets.PRESETS["paper"].training
-    rates = [0.1 * trainer._rate(epoch, 65, training) for epoch in range(65)]
+    rates = [0.1 * rate_factor(epoch, 65, training) for epoch in range(65)]
     assert rates[:30] == pytest.approx([0.1] * 30)
     assert rates[30:45] == pytest.approx([0.01] * 15) and rates[45:] == pytest.approx([0.001] * 20)
     assert (training.batch_size, training.momentum, training.weight_decay, training.epochs) == (64, 0.9, 1e-4, 65)
@@ -280,12 +331,12 @@ def test_students_start_alike_and_not_from_the_teachers_noise(tmp_path, store_fo
 def test_a_student_can_start_from_its_teacher(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
     teacher = trainer.fit("hr-only", TINY, 0, faces, progress=False)
-    student = trainer.Student(TINY.training, 4)
-    trainer._start_from(student, teacher, presets.get(TINY, student_start="teacher", softmax_start="teacher").training)
+    student = Student(TINY.training, 4)
+    student.start_from(teacher, presets.get(TINY, student_start="teacher", softmax_start="teacher").training)
     assert_equal(student.state_dict(), weights(teacher))
     torch.manual_seed(0)
-    student = trainer.Student(TINY.training, 4)
-    trainer._start_from(student, teacher, TINY.training)
+    student = Student(TINY.training, 4)
+    student.start_from(teacher, TINY.training)
     assert not torch.equal(student.softmax.weight, teacher.softmax())
 
 
@@ -304,5 +355,123 @@ def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
         presets.get("smoke", tight_crops=1.5)
     with pytest.raises(ValueError, match="4 to 112"):
         presets.get("smoke", widths=[112, -20])
-    with pytest.raises(ValueError, match="cannot fill a batch"):
+    with pytest.raises(DataError, match="batch"):
         trainer.fit("hr-only", TINY, 0, easy_faces(tmp_path / "few", people=2, images=2), progress=False)
+
+
+USES = {
+    "low_per_photo": {"lr-only", "hr+lr", "kl-only", "shared-only", "proposed"},
+    "low_kind": {"lr-only", "hr+lr", "kl-only", "shared-only", "proposed"},
+    "temperature": {"kl-only", "shared-only", "proposed"},
+    "student_start": {"kl-only", "shared-only", "proposed"},
+    "softmax_start": {"kl-only", "shared-only", "proposed"},
+    "teacher_weight": {"shared-only", "proposed"},
+}
+"""The recipes that use a field, by hand; every other field is used by all."""
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(presets.Training)])
+def test_a_network_is_keyed_by_the_fields_that_its_recipe_uses(tmp_path, field):
+    faces, plain = easy_faces(tmp_path / "faces", people=2, images=2), TINY.training
+    others = {"bicubic": "camera", "one": "both", "random": "teacher", "thin": "resnet34", "32-true": "bf16-mixed"}
+    value = getattr(plain, field)
+    if isinstance(value, bool):
+        other = not value
+    elif isinstance(value, str):
+        other = others[value]
+    elif isinstance(value, tuple):
+        other = (0.5,)
+    else:
+        other = value + 1 if isinstance(value, int) else value / 2 + 0.1
+    changed = replace(plain, **{field: other})
+    for name, recipe in RECIPES.items():
+        keys = {trainer.run_key(recipe, training, 0, faces, None) for training in (plain, changed)}
+        assert len(keys) == (2 if name in USES.get(field, RECIPES) else 1), name
+
+
+def test_a_sweep_over_options_of_distillation_has_one_teacher(tmp_path, store_folder):
+    faces, one = easy_faces(tmp_path / "faces", people=4), presets.get(TINY, epochs=1)
+    changes = [{}, {"temperature": 2.0}, {"teacher_weight": 0.5}, {"low_per_photo": "both"}, {"low_kind": "camera"}]
+    changes += [{"student_start": "teacher"}, {"softmax_start": "teacher"}, {"tight_crops": 0.5}]
+    found = [trainer.fit("proposed", presets.get(one, **change), 0, faces, progress=False) for change in changes]
+    assert len({run.key for run in found}) == len(changes)
+    assert len({run.record["teacher"] for run in found}) == 1
+    assert len(list(store_folder.glob("runs/hr-only*/record.json"))) == 1
+
+
+def test_a_temperature_divides_the_logits_and_multiplies_the_loss_by_its_square():
+    draw, hot = torch.Generator().manual_seed(3), presets.get(TINY, temperature=3.0, teacher_weight=0.5).training
+    z, w = torch.randn(4, 5, generator=draw), torch.randn(6, 5, generator=draw)
+    z_teacher, q = torch.randn(4, 5, generator=draw), torch.randn(4, 6, generator=draw).softmax(1)
+    labels = torch.tensor([0, 5, 2, 2])
+    student = 9 * torch.stack([-(q[i] * (w @ z[i] / 3).log_softmax(0)).sum() for i in range(4)]).mean()
+    second = 9 * torch.stack([-(q[i] * (w @ z_teacher[i] / 3).log_softmax(0)).sum() for i in range(4)]).mean()
+    for name, expected in {"kl-only": student, "proposed": student + 0.5 * second}.items():
+        torch.testing.assert_close(recipe_loss(RECIPES[name], hot, z, w, labels, (z_teacher, q)), expected)
+
+
+def test_the_teachers_probabilities_are_softened_by_the_temperature(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces", people=4)
+    teacher = trainer.fit("hr-only", TINY, 0, faces, progress=False)
+    z, q = TeacherOutputs(teacher, faces, 4.0, process_group.fabric(), False)(np.array([1]), torch.tensor([False]))
+    torch.testing.assert_close(q[0], (teacher.softmax() @ z[0] / 4).softmax(0))
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_by_the_decay():
+    training = presets.get(TINY, warmup=0.25, milestones=[0.5, 0.75], decay=0.2).training
+    rates = [rate_factor(step, 12, training) for step in range(12)]
+    assert rates == pytest.approx([0.25, 0.5, 0.75] + 3 * [1.0] + 3 * [0.2] + 3 * [0.04])
+
+
+def test_the_history_has_the_learning_rate_that_each_epoch_ended_with(tmp_path, store_folder):
+    plan = presets.get(TINY, milestones=[1 / 3, 2 / 3], decay=0.1)
+    run = trainer.fit("lr-only", plan, 0, easy_faces(tmp_path / "faces"), progress=False)
+    assert [row["learning_rate"] for row in run.history] == pytest.approx([0.05, 0.005, 0.0005])
+
+
+def test_both_low_widths_train_with_three_views_of_each_photo(tmp_path, store_folder, monkeypatch):
+    shown, real = [], Trainer.step
+    monkeypatch.setattr(Trainer, "step", lambda self, batch: (shown.append(batch.views.shape), real(self, batch))[1])
+    plan = presets.get(TINY, low_per_photo="both", temperature=2.0, epochs=4, warmup=0.2)
+    run = trainer.fit("proposed", plan, 0, easy_faces(tmp_path / "faces"), progress=False)
+    assert shown[-1] == (3, 16, 112, 112, 3) and run.history[-1]["loss"] < run.history[0]["loss"]
+
+
+def test_without_faces_the_rendered_people_of_the_seed_are_trained_on(tmp_path, store_folder, monkeypatch):
+    asked = []
+
+    def face_splits(preset, seed=0, **rest):
+        asked.append(seed)
+        return SimpleNamespace(train=easy_faces(tmp_path / f"faces-{seed}", seed=seed))
+
+    monkeypatch.setattr(trainer.splits, "face_splits", face_splits)
+    one = presets.get(TINY, epochs=1)
+    run = trainer.fit("lr-only", one, 3, progress=False)
+    assert trainer.fit_all(["lr-only"], one, 3, progress=False)["lr-only"] == run and asked == [3, 3]
+
+
+def test_training_leaves_the_callers_generators_and_threads_as_they_were(tmp_path, store_folder):
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    settings = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
+    trainer.fit("lr-only", presets.get(TINY, threads=1), 0, easy_faces(tmp_path / "faces"), progress=False)
+    assert torch.equal(torch.get_rng_state(), before) and torch.get_num_threads() == threads
+    assert (torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()) == settings
+    with process_group.fast_arithmetic(torch.device("cuda")):
+        assert torch.backends.cudnn.benchmark and torch.get_float32_matmul_precision() == "high"
+    assert (torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()) == settings
+
+
+def test_the_device_is_a_gpu_of_nvidia_or_the_cpu_and_never_apples(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices.device() == torch.device("cpu") and process_group.fabric().device == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert devices.device() == torch.device("cuda")
+
+
+def test_half_written_runs_are_not_listed(tmp_path, store_folder):
+    run = trainer.fit("lr-only", presets.get(TINY, epochs=1), 0, easy_faces(tmp_path / "faces"), progress=False)
+    half = store_folder / "runs" / f".{run.path.name}.12345678.tmp"
+    half.mkdir()
+    (half / "record.json").write_text((run.path / "record.json").read_text())
+    assert runs.stored() == [run]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,7 +52,3 @@ class Cnn6(nn.Module):
         for convolution, norm in zip(self.convolutions, self.norms):
             x = nn.functional.max_pool2d(nn.functional.relu(norm(convolution(x))), 2)
         return self.points(nn.functional.relu(self.hidden(x.flatten(1)))).view(-1, 5, 2)
-
-
-def to_input(squares: np.ndarray) -> Tensor:
-    return torch.from_numpy(squares).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)

@@ -89,10 +89,14 @@ class View:
     def draw(cls, training: LandmarkTraining, draw: np.random.Generator) -> View:
         loose, turn = draw.uniform(*training.loose), draw.normal(0, training.turn)
         off, mirrored, few = draw.uniform(-training.off, training.off, 2), draw.random() < 0.5, draw.random() < 0.5
-        width, camera = math.exp(draw.uniform(*np.log(training.widths))), int(draw.integers(2**32))
+        width, by_camera, seed = (
+            math.exp(draw.uniform(*np.log(training.widths))),
+            draw.random() < 0.5,
+            draw.integers(2**32),
+        )
         if not (training.low and few):
-            width = math.inf
-        return cls(loose, (off[0], off[1]), turn, mirrored, width, camera if camera % 2 and width < math.inf else None)
+            width, by_camera = math.inf, False
+        return cls(loose, (off[0], off[1]), turn, mirrored, width, int(seed) if by_camera else None)
 
     def of(self, picture: np.ndarray, landmarks: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The square (64, 64, 3) uint8 and the landmarks (5, 2) in it."""

@@ -1,6 +1,6 @@
 """Five landmarks on faces of any resolution: CNN-6 trained with the Wing loss (Feng et al., 2018), as section III has it.
 
-    run = landmarks.fit("mini")                  # finds or trains
+    run = landmarks.fit("wing+lr", "mini")       # finds or trains
     points = run.predict(pictures, boxes)        # (N, 5, 2) in the pictures' pixels
     aligned = run.aligner()(small_crop)          # (112, 112, 3), for sets that come unaligned
 
@@ -12,89 +12,84 @@ these as a camera does it (`rifr.camera`), for the paper's WIDER FACE holds smal
 
 from __future__ import annotations
 
-import datetime
-import json
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
-import rifr
-from rifr import align, camera, presets, side_by_side, splits, storage
+from rifr import align, camera, devices, networks, presets, side_by_side, splits, storage
 from rifr import faces as rendered
+from rifr.errors import DataError, SettingError, TrainingError
 from rifr.landmarks import cnn6, crops
-from rifr.landmarks.cnn6 import Cnn6, to_input, wing_loss
+from rifr.landmarks.cnn6 import Cnn6, wing_loss
 from rifr.landmarks.crops import View, boxes_of, cut, in_pictures
 from rifr.packs import FacePack
 from rifr.presets import LandmarkTraining, Preset
 from rifr.readers import wider_face
 from rifr.side_by_side import Call
-from rifr.training import trainer
+from rifr.training import process_group, trainer
+from rifr.training.runs import Progress, StoredRun
 
 BATCH = 256  # faces at a time when predicting
 
+
+@dataclass(frozen=True)
+class LandmarkRecipe:
+    """A landmark network: its loss, "wing" or "l2", and whether half of its faces are brought down to few pixels."""
+
+    label: str
+    loss: str
+    low: bool
+
+
 RECIPES = {
-    "wing+lr": "Wing loss, faces of all resolutions",
-    "l2+lr": "L2 loss, faces of all resolutions",
-    "wing-hr": "Wing loss, large faces only",
+    "wing+lr": LandmarkRecipe("Wing loss, faces of all resolutions", "wing", True),
+    "l2+lr": LandmarkRecipe("L2 loss, faces of all resolutions", "l2", True),
+    "wing-hr": LandmarkRecipe("Wing loss, large faces only", "wing", False),
 }
 """The networks of chapter 6: `wing+lr` is the paper's, each of the others takes one thing away."""
 
 
 @dataclass(frozen=True)
-class LandmarkRun:
-    """A trained landmark network on disk; `record` is its provenance."""
-
-    path: Path
-    record: dict[str, Any]
-
-    @classmethod
-    def open(cls, path: Path | str) -> LandmarkRun:
-        """Open a stored network; FileNotFoundError where there is none, ValueError for a damaged record."""
-        path = Path(path)
-        try:
-            return cls(path, json.loads((path / "record.json").read_text()))
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{path} holds no landmark network: train one with rifr.landmarks.fit") from None
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{path / 'record.json'} is damaged ({error}): delete the folder and train again"
-            ) from error
-
-    @property
-    def key(self) -> str:
-        """What made it: with it, stored things that it made are found again."""
-        return self.record["key"]
+class LandmarkRun(StoredRun):
+    """A trained landmark network on disk."""
 
     def network(self) -> Cnn6:
         """The network in evaluation mode, on the CPU."""
         network = Cnn6(self.record["training"]["channels"])
-        network.load_state_dict(load_file(self.path / "weights.safetensors"))
+        network.load_state_dict(self.weights())
         return network.eval()
 
     def predict(self, pictures: Sequence[np.ndarray], boxes: np.ndarray, loose: float = 1.4) -> np.ndarray:
-        """The landmarks of one face in each picture, (N, 5, 2) float64 in its pixels.
+        """The landmarks of one face in each picture, on a GPU where there is one.
 
-        pictures: N arrays (h, w, 3) uint8 RGB; boxes: (N, 3) as `boxes_of` has them, from a detector or the truth;
-        loose: the side of the square that is looked at, in face widths.
+        Parameters
+        ----------
+        pictures
+            N arrays (h, w, 3) uint8 RGB.
+        boxes
+            (N, 3) as `boxes_of` has them, from a detector or the truth.
+        loose
+            The side of the square that is looked at, in face widths.
+
+        Returns
+        -------
+        (N, 5, 2) float64, in the pictures' pixels.
         """
         if len(pictures) != len(boxes) or np.shape(boxes)[1:] != (3,):
-            raise ValueError(f"{len(pictures)} pictures need boxes ({len(pictures)}, 3), not {np.shape(boxes)}")
-        network, found = self.network(), np.empty((len(pictures), 5, 2))
+            raise DataError(f"{len(pictures)} pictures need boxes ({len(pictures)}, 3), not {np.shape(boxes)}")
+        points_in, points = self._points_in(), np.empty((len(pictures), 5, 2))
         for start in range(0, len(pictures), BATCH):
             part = range(start, min(start + BATCH, len(pictures)))
             squares, matrices = zip(*(cut(pictures[i], boxes[i, :2], loose * boxes[i, 2]) for i in part))
-            found[start : part.stop] = in_pictures(_points(network, np.stack(squares)), matrices)
-        return found
+            points[start : part.stop] = in_pictures(points_in(np.stack(squares)), matrices)
+        return points
 
     def aligner(self) -> align.Aligner:
         """A function from a picture that is one face, cut loosely or tightly, to the aligned face (112, 112, 3)."""
@@ -108,101 +103,136 @@ class LandmarkRun:
 
     def finder(self) -> Callable[[np.ndarray], np.ndarray]:
         """A function from a picture (h, w, 3) uint8 that is one face to its landmarks (5, 2)."""
-        network = self.network()
+        points_in = self._points_in()
 
         def landmarks(picture: np.ndarray) -> np.ndarray:
             height, width = picture.shape[:2]
             square, matrix = cut(picture, ((width - 1) / 2, (height - 1) / 2), max(height, width))
-            return in_pictures(_points(network, square[None]), [matrix])[0]
+            return in_pictures(points_in(square[None]), [matrix])[0]
 
         return landmarks
 
+    def _points_in(self) -> Callable[[np.ndarray], np.ndarray]:
+        """A function from squares (N, 64, 64, 3) uint8 to the points in them (N, 5, 2) float64."""
+        device = devices.device()
+        network = self.network().to(device)
+
+        @torch.inference_mode()
+        def points(squares: np.ndarray) -> np.ndarray:
+            return network(networks.to_input(torch.from_numpy(squares).to(device))).double().cpu().numpy()
+
+        return points
+
 
 def fit(
+    recipe: str = "wing+lr",
     preset: str | Preset = "",
     seed: int = 0,
-    recipe: str = "wing+lr",
     faces: FacePack | None = None,
     progress: bool = True,
 ) -> LandmarkRun:
-    """Find the landmark network that these arguments describe, or train it.
+    """Find the landmark network that these arguments describe, or train it, on a GPU where there is one.
 
-    recipe: one of `RECIPES`; faces: a pack of scenes with landmarks (`rifr.readers.wider_face` makes one of WIDER FACE);
-    None takes the preset's rendered scenes. Killed at any moment, the same call goes on from the last finished epoch.
+    Killed at any moment, the same call goes on from the last finished epoch.
 
-    Raises ValueError for an unknown recipe and for a pack without landmarks, FloatingPointError for a loss that is not
-    finite.
+    Parameters
+    ----------
+    recipe
+        The name of one of `RECIPES`.
+    preset, seed, progress
+        As in `rifr.training.trainer.fit`.
+    faces
+        A pack of scenes with landmarks (`rifr.readers.wider_face` makes one of WIDER FACE); None takes the preset's
+        rendered scenes of this seed.
+
+    Raises
+    ------
+    SettingError
+        For an unknown recipe or preset.
+    DataError
+        For a pack without landmarks.
+    TrainingError
+        When the loss is not finite.
     """
-    if recipe not in RECIPES:
-        raise ValueError(f"no landmark network is called {recipe!r}: choose one of {', '.join(RECIPES)}")
     preset = presets.get(preset)
-    training = _training(preset, recipe)
-    if faces is None:
-        faces = scenes("landmarks", training.people, training.images, training.scene, seed, progress)
+    training = _training(recipe, preset)
+    faces = _scenes_of(preset, seed, progress) if faces is None else faces
     if faces.landmarks is None:
-        raise ValueError("the pack has no landmarks to learn from: give rendered scenes, or WIDER FACE's")
-    path, key = _place(preset, seed, recipe, faces)
+        raise DataError("the pack has no landmarks to learn from: give rendered scenes, or WIDER FACE's")
+    path, key = _path_and_key(recipe, preset, seed, faces)
     with storage.lock(path):
         if not (path / "record.json").exists():
-            with side_by_side.threads(training.threads):
-                _train(path, key, recipe, training, seed, faces, progress)
+            with side_by_side.threads(training.threads), torch.random.fork_rng(devices.generators(devices.device())):
+                network = Trainer(training, faces, seed, f"landmarks {recipe}")
+                reached = network.train(path, progress)
+                record = {"recipe": recipe, "preset": preset.name, "seed": seed, "key": key}
+                record |= {"training": asdict(training), "device": str(network.device)}
+                reached.write_run(path, network.network.state_dict(), faces, record)
         else:  # killed in the moment between the run and the end of its checkpoint
             storage.checkpoint_path(path).unlink(missing_ok=True)
     return LandmarkRun.open(path)
 
 
-def _training(preset: Preset, recipe: str) -> LandmarkTraining:
-    if recipe not in RECIPES:
-        raise ValueError(f"no landmark network is called {recipe!r}: choose one of {', '.join(RECIPES)}")
-    return replace(preset.landmarks, loss=recipe[:-3], low=recipe.endswith("+lr"))
-
-
-def _place(preset: Preset, seed: int, recipe: str, faces: FacePack) -> tuple[Path, str]:
-    """Where the network lies, and the key of what makes it."""
-    import rifr.landmarks.training as this
-
-    key = storage.digest(
-        recipe,
-        _training(preset, recipe),
-        seed,
-        faces.checksum,
-        torch.__version__,
-        storage.sources_digest(this, cnn6, crops, align, camera),
-    )
-    return storage.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
-
-
 def fit_all(
+    names: Iterable[str] = tuple(RECIPES),
     preset: str | Preset = "",
     seed: int = 0,
-    names: Sequence[str] = tuple(RECIPES),
     faces: FacePack | None = None,
     progress: bool = True,
 ) -> dict[str, LandmarkRun]:
     """The networks of several recipes by name, found, or trained side by side where that is worth starting processes."""
-    side_by_side.run(calls(preset, seed, names, faces, progress))
-    return {name: fit(preset, seed, name, faces, progress) for name in names}
+    names = list(names)
+    side_by_side.run(calls(names, preset, seed, faces, progress))
+    return {name: fit(name, preset, seed, faces, progress) for name in names}
 
 
 def calls(
+    names: Iterable[str] = tuple(RECIPES),
     preset: str | Preset = "",
     seed: int = 0,
-    names: Sequence[str] = tuple(RECIPES),
     faces: FacePack | None = None,
     progress: bool = True,
 ) -> list[Call]:
-    """The trainings that `fit_all` still needs, with their pictures there; none where they are too short for processes."""
+    """The trainings that `fit_all` still needs, with their pictures there; none where they are too short for processes.
+
+    Of several processes that train one network none gets any: rank 0 would train them while the others wait.
+    """
     preset = presets.get(preset)
-    training = preset.landmarks
-    if faces is None:
-        faces = scenes("landmarks", training.people, training.images, training.scene, seed, progress)
-    if len(faces) * training.epochs < trainer.WORTH_A_PROCESS:
+    if process_group.size() > 1:
+        return []
+    faces = _scenes_of(preset, seed, progress) if faces is None else faces
+    if len(faces) * preset.landmarks.epochs < trainer.MIN_IMAGES_FOR_SUBPROCESS:
         return []
     return [
-        Call("rifr.landmarks", "fit", {"preset": preset, "seed": seed, "recipe": name, "progress": progress}, faces)
+        Call(__name__, "fit", {"recipe": name, "preset": preset, "seed": seed, "progress": progress}, faces)
         for name in names
-        if not (_place(preset, seed, name, faces)[0] / "record.json").exists()
+        if not (_path_and_key(name, preset, seed, faces)[0] / "record.json").exists()
     ]
+
+
+def _training(recipe: str, preset: Preset) -> LandmarkTraining:
+    if recipe not in RECIPES:
+        raise SettingError(f"no landmark network is called {recipe!r}: choose one of {', '.join(RECIPES)}")
+    return replace(preset.landmarks, loss=RECIPES[recipe].loss, low=RECIPES[recipe].low)
+
+
+def _path_and_key(recipe: str, preset: Preset, seed: int, faces: FacePack) -> tuple[Path, str]:
+    """Where the network lies, and the key of what makes it: of the preset, what its training uses."""
+    import rifr.landmarks.training as this
+
+    of_faces_and_tests = ("people", "images", "scene", "test_people", "test_images", "test_scene", "test_widths")
+    training = {
+        name: value for name, value in asdict(_training(recipe, preset)).items() if name not in of_faces_and_tests
+    }
+    sources = storage.sources_digest(this, cnn6, crops, align, camera, networks)
+    key = storage.digest(recipe, training, seed, faces.checksum, torch.__version__, sources)
+    return storage.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
+
+
+def _scenes_of(preset: Preset, seed: int, progress: bool) -> FacePack:
+    """The rendered pictures that a preset's networks learn from."""
+    size = preset.landmarks
+    return scenes("landmarks", size.people, size.images, size.scene, seed, progress)
 
 
 def scenes(split: str, people: int, images: int, side: int, seed: int = 0, progress: bool = True) -> FacePack:
@@ -219,10 +249,7 @@ def pictures(
     """
     preset = presets.get(preset)
     if not wider_root:
-        size = preset.landmarks
-        return scenes("landmarks", size.people, size.images, size.scene, seed, progress), held_out_scenes(
-            preset, seed, progress
-        )
+        return _scenes_of(preset, seed, progress), held_out_scenes(preset, seed, progress)
     key = storage.digest(
         str(Path(wider_root).resolve()), preset.landmarks.test_scene, storage.sources_digest(wider_face)
     )
@@ -242,107 +269,68 @@ def held_out_scenes(preset: str | Preset = "", seed: int = 0, progress: bool = T
     return scenes("landmark-test", size.test_people, size.test_images, size.test_scene, seed, progress)
 
 
-def _train(
-    path: Path, key: str, recipe: str, training: LandmarkTraining, seed: int, faces: FacePack, progress: bool
-) -> None:
-    torch.manual_seed(seed)
-    network = Cnn6(training.channels).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(network.parameters(), training.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.epochs)
-    checkpoint = storage.checkpoint_path(path)
-    state: dict[str, Any] = {"epoch": 0, "history": [], "seconds": 0.0}
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        for name, part in {"network": network, "optimiser": optimiser, "schedule": schedule}.items():
-            part.load_state_dict(saved[name])
-        state = {name: saved[name] for name in state}
-    boxes = boxes_of(faces.landmarks)
-    for epoch in range(state["epoch"], training.epochs):
-        began = time.perf_counter()
-        loss = _epoch(epoch, recipe, training, seed, faces, boxes, network, optimiser, progress)
-        schedule.step()
-        state["epoch"], state["seconds"] = epoch + 1, state["seconds"] + time.perf_counter() - began
-        state["history"].append({"epoch": epoch + 1, "loss": loss})
-        storage.atomic_write(
-            checkpoint,
-            lambda file: torch.save(
-                {
-                    "network": network.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    **state,
-                },
-                file,
-            ),
-        )
-    with storage.atomic_directory(path) as folder:
-        save_file(
-            {name: value.contiguous() for name, value in network.state_dict().items()}, folder / "weights.safetensors"
-        )
-        record = {
-            "recipe": recipe,
-            "seed": seed,
-            "key": key,
-            "training": asdict(training),
-            "history": state["history"],
-            "faces": {
-                name: faces.manifest[name] for name in ("source", "licence", "spec", "images", "people", "checksum")
-            },
-            "seconds": round(state["seconds"], 1),
-            "rifr": rifr.__version__,
-            "torch": torch.__version__,
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
-        storage.atomic_write(folder / "record.json", storage.readable_json(record))
-    checkpoint.unlink(missing_ok=True)
+class Trainer:
+    """A landmark network under training, with what it learns from; each epoch cuts every face out anew."""
 
+    def __init__(self, training: LandmarkTraining, faces: FacePack, seed: int, name: str):
+        self.training, self.faces, self.seed, self.name = training, faces, seed, name
+        self.device, self.boxes = devices.device(), boxes_of(faces.landmarks)
+        torch.manual_seed(seed)
+        self.network = Cnn6(training.channels).to(self.device, memory_format=torch.channels_last)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), training.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, training.epochs)
 
-def _epoch(
-    epoch: int,
-    recipe: str,
-    training: LandmarkTraining,
-    seed: int,
-    faces: FacePack,
-    boxes: np.ndarray,
-    network: Cnn6,
-    optimiser: torch.optim.Optimizer,
-    progress: bool,
-) -> float:
-    """Train for one pass over the pictures, each cut anew; returns the mean loss."""
-    draw = np.random.default_rng([seed, epoch])
-    size = min(training.batch_size, len(faces))
-    order = draw.permutation(len(faces))[: len(faces) // size * size].reshape(-1, size)
-    network.train()
-    total = 0.0
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+    def train(self, path: Path, progress: bool = True) -> Progress:
+        """Train to the end, from the last epoch that a training of `path` has finished."""
+        state = {"network": self.network, "optimiser": self.optimiser, "schedule": self.schedule}
+        reached = Progress(path, state)
+        reached.resume(reached.read())
+        while reached.epoch < self.training.epochs:
+            with reached.timed():
+                row = self.epoch(reached.epoch, progress)
+            reached.finish(row)
+            reached.write()
+        return reached
+
+    def epoch(self, number: int, progress: bool = True) -> dict[str, float]:
+        """Train for one pass over the pictures; the learning rate and the mean loss."""
+        draw = np.random.default_rng([self.seed, number])
+        size = min(self.training.batch_size, len(self.faces))
+        order = draw.permutation(len(self.faces))[: len(self.faces) // size * size].reshape(-1, size)
         bar = tqdm(
             order,
-            desc=f"landmarks {recipe} {epoch + 1}/{training.epochs}",
+            desc=f"{self.name} {number + 1}/{self.training.epochs}",
             unit_scale=size,
             unit="face",
             leave=False,
             disable=None if progress else True,
             position=side_by_side.line(),
         )
-        for step, which in enumerate(bar):
-            views = [View.draw(training, draw) for _ in which]
-            shown = pool.map(lambda i, view: view.of(faces.images[i], faces.landmarks[i], boxes[i]), which, views)
-            squares, points = (np.stack(arrays) for arrays in zip(*shown))
-            found, target = network(to_input(squares)), torch.from_numpy(points).float()
-            loss = wing_loss(found, target) if training.loss == "wing" else nn.functional.mse_loss(found, target)
-            optimiser.zero_grad()
-            loss.backward()
-            value = loss.item()
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"landmarks {recipe}: the loss is {value} at step {step + 1} of epoch "
-                    f"{epoch + 1}: try a lower learning_rate; the last finished epoch is kept"
-                )
-            optimiser.step()
-            total += value
-    return total / len(order)
+        self.network.train()
+        total, learning_rate = 0.0, self.schedule.get_last_lr()[0]
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            for step, which in enumerate(bar):
+                views = [View.draw(self.training, draw) for _ in which]
+                squares, points = zip(*pool.map(self._shown, which, views))
+                loss = self.step(np.stack(squares), np.stack(points))
+                if not math.isfinite(loss):
+                    raise TrainingError(
+                        f"{self.name}: the loss is {loss} at step {step + 1} of epoch {number + 1}: try a lower "
+                        f"learning_rate; the last finished epoch is kept"
+                    )
+                total += loss
+        self.schedule.step()
+        return {"learning_rate": learning_rate, "loss": total / len(order)}
 
+    def step(self, squares: np.ndarray, points: np.ndarray) -> float:
+        """Move down the loss of squares (n, 64, 64, 3) uint8 and the true points in them (n, 5, 2); returns it."""
+        found = self.network(networks.to_input(torch.from_numpy(squares).to(self.device)))
+        target = torch.from_numpy(points).float().to(self.device)
+        loss = wing_loss(found, target) if self.training.loss == "wing" else nn.functional.mse_loss(found, target)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.item()
 
-def _points(network: Cnn6, squares: np.ndarray) -> np.ndarray:
-    with torch.inference_mode():
-        return network(to_input(squares)).double().numpy()
+    def _shown(self, photo: int, view: View) -> tuple[np.ndarray, np.ndarray]:
+        return view.of(self.faces.images[photo], self.faces.landmarks[photo], self.boxes[photo])

@@ -117,7 +117,7 @@ def make(
     calls = [call for seed in seeds for call in trainer.calls(names, preset, seed, faces[seed].train, progress)]
     # Teachers first, so that no student waits for one; landmark networks, which are short, last.
     calls.sort(key=lambda call: call.keywords["recipe"] != recipes.TEACHER)
-    side_by_side.run(calls + [call for seed in seeds for call in landmarks.calls(preset, seed, ["wing+lr"])])
+    side_by_side.run(calls + [call for seed in seeds for call in landmarks.calls(["wing+lr"], preset, seed)])
     wanted = {"preset": preset, "pairs": str(pairs), "images": str(images), "progress": progress}
     trained = all(trainer.find(name, preset, seed, faces[seed].train) for name in names for seed in seeds)
     if trained:  # seeds are measured side by side
@@ -209,7 +209,7 @@ def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progre
 
 def _native(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
     """Both stand-ins: rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
-    points = landmarks.fit(preset, seed)
+    points = landmarks.fit("wing+lr", preset, seed)
     tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), points.key, progress)
     rows = []
     for row in small_faces.search(trained, tiny, preset, progress).table().itertuples():

@@ -1,163 +1,181 @@
-"""What a step of training is fed: photos read ahead from the pack, mirrored, at their widths, and what the teacher says.
+"""What a step of training sees: photos read ahead from the pack, mirrored, and brought to the widths of the recipe.
 
-Photos travel as uint8 and stay so on the device until the last moment: a face is 37 KiB then, and degradation has whole
-grey levels to work on. The pack is a memory map, read by one thread a batch ahead: however large it is, no process
-copies more of it than two batches.
+Photos travel as uint8: a face is 37 KiB then, and degradation has whole grey levels to work on. The pack is a memory
+map that a thread reads ahead. Bicubic versions are made on the device; what cameras and tight crops do (`rifr.camera`,
+on the CPU) is done in the thread, so that a GPU does not wait for it.
+
+Order, mirroring and widths are drawn for the whole batch from the epoch's generator; each photo's camera has a generator
+of its own. So what a photo looks like depends neither on the number of processes nor on `micro_batch`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
-from tqdm import tqdm
 
 from rifr import camera, degrade
 from rifr.packs import FacePack
 from rifr.presets import Training
 from rifr.recipes import LR_WIDTHS, Recipe
-from rifr.training.runs import Run, to_input
+
+READ_AHEAD = {"cpu": 1, "cuda": 4}
+"""Batches that are prepared while the device works, a thread each."""
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one process takes of a batch: n photos on its device.
+class RankBatch:
+    """What one process takes of a batch: n photos, V views of each.
 
-    which (n,) their numbers in the pack; images (n, 112, 112, 3) uint8, mirrored where `mirrored` (n,) says so; labels
-    (n,); width_of (n,) the place of each photo's low width in `LR_WIDTHS`, None where no single one is drawn.
+    Attributes
+    ----------
+    which
+        (n,) the photos' numbers in the pack.
+    views
+        (V, n, 112, 112, 3) uint8: at 112 px and/or at low widths, mirrored where `mirrored` says so.
+    mirrored
+        (n,) booleans.
+    labels
+        (n,) class numbers.
     """
 
     which: np.ndarray
-    images: Tensor
+    views: Tensor
     mirrored: Tensor
     labels: Tensor
-    width_of: np.ndarray | None
 
-    def part(self, start: int, count: int) -> Share:
+    def part(self, start: int, count: int) -> RankBatch:
         """`count` photos from `start` on."""
         cut = slice(start, start + count)
-        return Share(
-            self.which[cut],
-            self.images[cut],
-            self.mirrored[cut],
-            self.labels[cut],
-            None if self.width_of is None else self.width_of[cut],
-        )
+        return RankBatch(self.which[cut], self.views[:, cut], self.mirrored[cut], self.labels[cut])
+
+    def to(self, device: torch.device) -> RankBatch:
+        """The same on a device."""
+        on_device = {
+            name: getattr(self, name).to(device, non_blocking=True) for name in ("views", "mirrored", "labels")
+        }
+        return replace(self, **on_device)
+
+
+@dataclass(frozen=True)
+class Views:
+    """How a recipe shows each photo.
+
+    Called with `images` (n, 112, 112, 3) uint8 and what was drawn for them, gives (V, n, 112, 112, 3) uint8 on the same
+    device: the photos at 112 px where the recipe uses them, then their low-resolution versions.
+    """
+
+    recipe: Recipe
+    training: Training
+
+    @property
+    def count(self) -> int:
+        """V: how many images a photo gives."""
+        both = self.training.low_per_photo == "both"
+        return self.recipe.uses_hr + self.recipe.uses_lr * (len(LR_WIDTHS) if both else 1)
+
+    @property
+    def by_camera(self) -> bool:
+        """Whether `rifr.camera` is asked, which works on the CPU."""
+        return bool(self.training.tight_crops) or (self.recipe.uses_lr and self.training.low_kind != "bicubic")
+
+    def widths(self, photos: int, draw: np.random.Generator) -> np.ndarray | None:
+        """(photos,) the low width of each, in pixels: each width for half of them, to within one.
+
+        None where no single one is drawn: the recipe has no low widths, or each photo comes at both.
+        """
+        if not self.recipe.uses_lr or self.training.low_per_photo == "both":
+            return None
+        return np.asarray(LR_WIDTHS)[draw.permutation(photos) % len(LR_WIDTHS)]
+
+    def __call__(self, images: Tensor, widths: np.ndarray | None, seeds: np.ndarray | None = None) -> Tensor:
+        draws = [np.random.default_rng(seed) for seed in seeds] if seeds is not None else []
+        views = [images] if self.recipe.uses_hr else []
+        if self.recipe.uses_lr:
+            each = LR_WIDTHS if widths is None else [widths]
+            views += [self._low(images, np.broadcast_to(width, len(images)), draws) for width in each]
+        shown = torch.stack(views)  # (V, n, 112, 112, 3)
+        for photo, draw in enumerate(draws if self.training.tight_crops else []):
+            for view in np.flatnonzero(draw.random(len(shown)) < self.training.tight_crops):
+                shown[view, photo] = torch.from_numpy(camera.tight(shown[view, photo][None].numpy(), draw)[0])
+        return shown
+
+    def _low(self, images: Tensor, widths: np.ndarray, draws: list[np.random.Generator]) -> Tensor:
+        """(n, 112, 112, 3) uint8 at low widths (n,), bicubic or as a camera gives them."""
+        low = torch.empty_like(images)
+        if self.training.low_kind != "bicubic":
+            for image, width, draw, target in zip(images, widths, draws, low, strict=True):
+                target.copy_(torch.from_numpy(camera.simulate_camera(image[None].numpy(), int(width), draw)[0]))
+            return low
+        for width in np.unique(widths):
+            rows = torch.from_numpy(np.flatnonzero(widths == width)).to(images.device)
+            low[rows] = degrade.to_width(images[rows].permute(0, 3, 1, 2), int(width)).permute(0, 2, 3, 1)
+        return low
+
+
+def epoch_order(photos: int, batch_size: int, draw: np.random.Generator) -> np.ndarray:
+    """(steps, B) the photos of each batch, each sorted: neighbours on disk are read together."""
+    order = draw.permutation(photos)[: photos // batch_size * batch_size].reshape(-1, batch_size)
+    return np.sort(order, axis=1)
 
 
 def batches(
-    faces: FacePack, order: np.ndarray, recipe: Recipe, training: Training, draw: np.random.Generator, fabric: Fabric
-) -> Iterator[Share]:
-    """This process's share of each batch in `order` (steps, B), photo numbers; drawn for the whole batch."""
-    device, labels = fabric.device, torch.from_numpy(faces.labels)
-    ours = slice(fabric.global_rank, None, fabric.world_size)
+    faces: FacePack,
+    order: np.ndarray,
+    views: Views,
+    draw: np.random.Generator,
+    camera_draw: np.random.Generator,
+    device: torch.device,
+    ranks: tuple[int, int] = (0, 1),
+) -> Iterator[RankBatch]:
+    """This process's photos of each batch, on its device.
 
-    def read(which: np.ndarray) -> Tensor:
-        photos = torch.from_numpy(faces.images[which])
-        return photos.pin_memory() if device.type == "cuda" else photos
-
-    with ThreadPoolExecutor(1) as pool:
-        order = np.sort(order, axis=1)[:, ours] if len(order) else order  # neighbours on disk are read together
-        coming = pool.submit(read, order[0])
-        for step, which in enumerate(order):
-            images = coming.result()
-            if step + 1 < len(order):
-                coming = pool.submit(read, order[step + 1])
-            images = images.to(device, non_blocking=True)
-            mirrored = torch.from_numpy(draw.random(training.batch_size) < (0.5 if training.flip else 0.0))[ours].to(
-                device
-            )
-            width_of = widths_of(training.batch_size, recipe, training, draw)
-            yield Share(
-                which,
-                torch.where(mirrored[:, None, None, None], images.flip(2), images),
-                mirrored,
-                labels[which].to(device, non_blocking=True),
-                None if width_of is None else width_of[ours],
-            )
-
-
-def widths_of(photos: int, recipe: Recipe, training: Training, draw: np.random.Generator) -> np.ndarray | None:
-    """(B,) the place in `LR_WIDTHS` of the width to which each photo is brought: each for half of them, to within one.
-
-    None where the recipe has no low widths, or each photo comes at both.
+    Parameters
+    ----------
+    faces
+        The training pack.
+    order
+        (steps, B) photo numbers, from `epoch_order`.
+    views
+        How each photo is shown.
+    draw, camera_draw
+        The epoch's generators: of mirroring and widths, and of what cameras and tight crops do.
+    device
+        Where the photos go.
+    ranks
+        This process's number, and how many there are.
     """
-    one_each = recipe.low and training.low_per_photo == "one"
-    return draw.permutation(photos) % len(LR_WIDTHS) if one_each else None
+    labels, size = torch.from_numpy(faces.labels), order.shape[1]
+    ours = slice(ranks[0], None, ranks[1])
 
+    def read(
+        which: np.ndarray, mirrored: np.ndarray, widths: np.ndarray | None, seeds: np.ndarray | None
+    ) -> tuple[RankBatch, np.ndarray | None]:
+        images = np.array(faces.images[which])
+        images[mirrored] = images[mirrored][:, :, ::-1]
+        shown = torch.from_numpy(images)
+        if views.by_camera:
+            shown = views(shown, widths, seeds)
+        batch = RankBatch(which, shown, torch.from_numpy(mirrored), labels[which])
+        return (replace(batch, views=shown.pin_memory()) if device.type == "cuda" else batch), widths
 
-def batch_of(
-    images: Tensor, width_of: np.ndarray | None, recipe: Recipe, training: Training, draw: np.random.Generator
-) -> Tensor:
-    """The student's batch: the photos at 112 px and/or their low-resolution versions, one after the other.
+    def drawn(which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+        mirrored = draw.random(size) < (0.5 if views.training.flip else 0.0)
+        widths = views.widths(size, draw)
+        seeds = camera_draw.integers(2**63, size=size)[ours] if views.by_camera else None
+        return which[ours], mirrored[ours], None if widths is None else widths[ours], seeds
 
-    (B, 112, 112, 3) uint8 -> (R, 3, 112, 112) in [-1, 1]. `width_of` as from `widths_of`. `low_kind` says how photos are
-    brought down; `tight_crops` is the share of the rows that are tight crops; `draw` is for these two.
-    """
-    photos = images.permute(0, 3, 1, 2)
-    parts = [photos] if recipe.high else []
-    if recipe.low and width_of is None:
-        parts += [_low(photos, width, training, draw) for width in LR_WIDTHS]
-    elif recipe.low:
-        low = torch.empty_like(photos)
-        for number, width in enumerate(LR_WIDTHS):
-            rows = torch.from_numpy(np.flatnonzero(width_of == number)).to(images.device)
-            if len(rows):
-                low[rows] = _low(photos[rows], width, training, draw)
-        parts.append(low)
-    batch = torch.cat(parts).permute(0, 2, 3, 1)  # (R, 112, 112, 3)
-    if training.tight_crops:  # no draw where there are none: the other draws stay as they were
-        rows = torch.from_numpy(np.flatnonzero(draw.random(len(batch)) < training.tight_crops)).to(batch.device)
-        batch[rows] = _by_camera(camera.tight, batch[rows], draw)
-    return to_input(batch)
-
-
-def _low(photos: Tensor, width: int, training: Training, draw: np.random.Generator) -> Tensor:
-    """(n, 3, 112, 112) uint8 at a low width, bicubic or as a camera gives them."""
-    if training.low_kind == "bicubic":
-        return degrade.to_width(photos, width)
-    return _by_camera(camera.simulate_camera, photos.permute(0, 2, 3, 1), width, draw).permute(0, 3, 1, 2)
-
-
-def _by_camera(change: Callable[..., np.ndarray], images: Tensor, *arguments: Any) -> Tensor:
-    """A change of `rifr.camera`, which works on the CPU, to (n, 112, 112, 3) uint8 on any device."""
-    return torch.from_numpy(change(images.cpu().numpy(), *arguments)).to(images.device)
-
-
-class TeacherOutputs:
-    """The frozen teacher's features of every photo and of its mirror image, computed once, a share by each process.
-
-    Called with photo numbers (B,) and which of them are mirrored (B,), gives z_teacher (B, D) and q_pre (B, K).
-    """
-
-    def __init__(self, teacher: Run, faces: FacePack, training: Training, fabric: Fabric, progress: bool):
-        embedder = teacher.embedder(str(fabric.device))
-        size, share = 256, -(-len(faces) // fabric.world_size)
-        ours = np.arange(fabric.global_rank * share, (fabric.global_rank + 1) * share).clip(max=len(faces) - 1)
-        parts = []
-        for start in tqdm(
-            range(0, share, size),
-            desc="teacher's outputs",
-            unit_scale=size,
-            unit="image",
-            leave=False,
-            disable=None if progress else True,
-        ):
-            images = np.asarray(faces.images[ours[start : start + size]])
-            parts.append(np.stack([embedder(images), embedder(images[:, :, ::-1])]))
-        features = torch.from_numpy(np.concatenate(parts, axis=1)).to(fabric.device)  # (2, N / processes, D)
-        if fabric.world_size > 1:
-            features = torch.cat(list(fabric.all_gather(features)), dim=1)[:, : len(faces)]
-        self.features = features  # (2, N, D)
-        self.softmax = teacher.softmax().to(fabric.device)  # (K, D)
-        self.temperature = training.temperature
-
-    def __call__(self, which: np.ndarray, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        z_teacher = self.features[mirrored.long(), torch.from_numpy(which).to(mirrored.device)]
-        return z_teacher, (z_teacher @ self.softmax.T / self.temperature).softmax(dim=1)
+    ahead = READ_AHEAD[device.type]
+    with ThreadPoolExecutor(ahead) as pool:
+        coming = deque(pool.submit(read, *drawn(which)) for which in order[:ahead])
+        for step in range(len(order)):
+            batch, widths = coming.popleft().result()
+            if step + ahead < len(order):
+                coming.append(pool.submit(read, *drawn(order[step + ahead])))
+            batch = batch.to(device)
+            yield batch if views.by_camera else replace(batch, views=views(batch.views, widths))

@@ -24,14 +24,24 @@ from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from rifr import storage
+from rifr import devices, storage
+from rifr.errors import StorageError
 
-__all__ = ["BatchNormOfAll", "fabric", "first", "one_makes", "rank", "size", "synchronised"]
+__all__ = [
+    "CPUSyncBatchNorm",
+    "convert_sync_batchnorm",
+    "fabric",
+    "fast_arithmetic",
+    "is_rank_zero",
+    "rank",
+    "rank_zero_creates",
+    "size",
+]
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says at every start which precision it uses
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 
-PATIENCE = timedelta(days=1)
+COLLECTIVE_TIMEOUT = timedelta(days=1)
 """How long processes wait for one another: the first may wait for a lock, render, or evaluate."""
 
 
@@ -45,52 +55,65 @@ def rank() -> int:
     return int(os.environ["RANK"]) if size() > 1 else 0
 
 
-def first() -> bool:
-    """Whether this process is the one that writes and speaks for all."""
+def is_rank_zero() -> bool:
+    """Whether this process is the one that writes and reports."""
     return rank() == 0
 
 
 def fabric(precision: str = "32-true") -> Fabric:
     """Lightning Fabric on this process's device, connected with the other processes where there are any."""
+    accelerator = devices.device().type
     if size() == 1:  # whatever scheduler started it
-        made = Fabric(accelerator="auto", devices=1, precision=precision, plugins=[LightningEnvironment()])
-    else:
-        each = int(os.environ["LOCAL_WORLD_SIZE"])
-        environment = TorchElasticEnvironment()
-        made = Fabric(
-            accelerator="auto",
-            devices=each,
-            num_nodes=size() // each,
-            precision=precision,
-            strategy=DDPStrategy(
-                cluster_environment=environment, timeout=PATIENCE, broadcast_buffers=False, gradient_as_bucket_view=True
-            ),
-        )
-        made.launch()
-    if made.device.type == "cuda":  # shapes never change, and float32 products outside autocast are the softmax layer's
-        torch.backends.cudnn.benchmark = True
-        torch.set_float32_matmul_precision("high")
-    return made
+        return Fabric(accelerator=accelerator, devices=1, precision=precision, plugins=[LightningEnvironment()])
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    strategy = DDPStrategy(
+        cluster_environment=TorchElasticEnvironment(),
+        timeout=COLLECTIVE_TIMEOUT,
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
+    )
+    connected = Fabric(
+        accelerator=accelerator, strategy=strategy, devices=local, num_nodes=size() // local, precision=precision
+    )
+    connected.launch()
+    return connected
 
 
 @contextlib.contextmanager
-def one_makes(path: Path, together: Fabric) -> Iterator[bool]:
-    """Whether `path` is still to be made, the same answer in every process; the first holds its lock in the block.
+def fast_arithmetic(device: torch.device) -> Iterator[None]:
+    """On a GPU within the block: cuDNN's fastest kernels, for shapes never change, and TF32 for float32 products.
 
-    Raises RuntimeError where the processes do not see one store.
+    Outside autocast these are the softmax layer's. After the block both settings are as they were.
     """
-    with storage.lock(path) if first() else contextlib.nullcontext():
-        there = together.broadcast(path.exists())
-        if there and not path.exists():
-            raise RuntimeError(
+    benchmark, precision = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = benchmark
+        torch.set_float32_matmul_precision(precision)
+
+
+@contextlib.contextmanager
+def rank_zero_creates(path: Path, together: Fabric) -> Iterator[bool]:
+    """Whether `path` is still to be made, the same answer in every process; rank 0 holds its lock in the block.
+
+    Raises StorageError where the processes do not see one store.
+    """
+    with storage.lock(path) if is_rank_zero() else contextlib.nullcontext():
+        exists = together.broadcast(path.exists())
+        if exists and not path.exists():
+            raise StorageError(
                 f"{path} is there for the first process and not for process {rank()}: the store must lie "
                 f"where all machines see it; set RIFR_STORE to such a folder."
             )
-        yield not there
+        yield not exists
         together.barrier()
 
 
-def synchronised(module: nn.Module, device: torch.device) -> nn.Module:
+def convert_sync_batchnorm(module: nn.Module, device: torch.device) -> nn.Module:
     """The module with batch normalisation over all processes' rows; unchanged for a single process."""
     if size() == 1:
         return module
@@ -98,15 +121,15 @@ def synchronised(module: nn.Module, device: torch.device) -> nn.Module:
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            ours = BatchNormOfAll(child.num_features, child.eps, child.momentum)
-            ours.load_state_dict(child.state_dict())
-            setattr(module, name, ours)
+            norm = CPUSyncBatchNorm(child.num_features, child.eps, child.momentum)
+            norm.load_state_dict(child.state_dict())
+            setattr(module, name, norm)
         else:
-            synchronised(child, device)
+            convert_sync_batchnorm(child, device)
     return module
 
 
-class BatchNormOfAll(nn.BatchNorm2d):
+class CPUSyncBatchNorm(nn.BatchNorm2d):
     """`nn.SyncBatchNorm` for processes on CPUs, which PyTorch's own refuses; every process has as many rows."""
 
     def forward(self, x: Tensor) -> Tensor:

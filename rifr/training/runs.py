@@ -3,54 +3,63 @@
 store/runs/<recipe>-<preset>-s<seed>-<key>/
     weights.safetensors    network.* and softmax.weight (K, D)
     record.json            configuration, faces, history by epoch, versions, time
+
+While it is trained, `<folder>.partial.pt` beside it holds what the last finished epoch left.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Callable
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rifr import networks, recipes, storage
+import rifr
+from rifr import devices, networks, recipes, storage
+from rifr.errors import DataError
+from rifr.packs import FacePack
 from rifr.recipes import Recipe
 
 
 @dataclass(frozen=True)
-class Run:
-    """A trained network on disk. `record` is its provenance; `history` its epochs, each a dictionary."""
+class StoredRun:
+    """A trained network on disk. `record` is its provenance."""
 
     path: Path
     record: dict[str, Any]
 
     @classmethod
-    def open(cls, path: Path | str) -> Run:
-        """Open a stored run; FileNotFoundError where there is none, ValueError where the record cannot be read."""
+    def open(cls, path: Path | str) -> Self:
+        """Open a stored run; FileNotFoundError where there is none, DataError where its record cannot be read."""
         path = Path(path)
         try:
-            record = json.loads((path / "record.json").read_text())
+            return cls(path, json.loads((path / "record.json").read_text()))
         except FileNotFoundError:
-            raise FileNotFoundError(f"{path} holds no finished run: train it with `python -m rifr train`.") from None
+            raise FileNotFoundError(f"{path} holds no finished run: train it first.") from None
         except json.JSONDecodeError as error:
-            raise ValueError(
+            raise DataError(
                 f"{path / 'record.json'} is damaged ({error}): delete the folder and train again."
             ) from error
-        return cls(path, record)
-
-    @property
-    def recipe(self) -> Recipe:
-        return recipes.get(self.record["recipe"])
 
     @property
     def name(self) -> str:
         """The recipe's name: with `key`, what stored features are found by."""
-        return self.recipe.name
+        return self.record["recipe"]
+
+    @property
+    def key(self) -> str:
+        """What made it: with it, stored things that it made are found again."""
+        return self.record["key"]
 
     @property
     def seed(self) -> int:
@@ -61,11 +70,8 @@ class Run:
         return self.record["preset"]
 
     @property
-    def key(self) -> str:
-        return self.record["key"]
-
-    @property
     def history(self) -> list[dict[str, float]]:
+        """One row per epoch."""
         return self.record["history"]
 
     def weights(self) -> dict[str, Tensor]:
@@ -73,9 +79,18 @@ class Run:
         try:
             return load_file(self.path / "weights.safetensors")
         except Exception as error:
-            raise ValueError(
+            raise DataError(
                 f"{self.path / 'weights.safetensors'} cannot be read ({error}): delete the folder and train again."
             ) from error
+
+
+@dataclass(frozen=True)
+class Run(StoredRun):
+    """A trained face network on disk."""
+
+    @property
+    def recipe(self) -> Recipe:
+        return recipes.get(self.record["recipe"])
 
     def softmax(self) -> Tensor:
         """The softmax layer `w` (K, D)."""
@@ -83,35 +98,86 @@ class Run:
 
     def network(self) -> nn.Module:
         """The trained network in evaluation mode, on the CPU."""
-        network = build(self.record["training"])
-        prefix = "network."
-        state = {name.removeprefix(prefix): value for name, value in self.weights().items() if name.startswith(prefix)}
-        network.load_state_dict(state)
+        training, prefix = self.record["training"], "network."
+        network = networks.build(training["network"], training["embedding"], training["dropout"])
+        network.load_state_dict(
+            {name.removeprefix(prefix): value for name, value in self.weights().items() if name.startswith(prefix)}
+        )
         return network.eval()
 
-    def embedder(self, device: str | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    def embedder(self, device: torch.device | str | None = None) -> Callable[[np.ndarray], np.ndarray]:
         """A function from (N, 112, 112, 3) uint8 RGB to features (N, D) float32, on a GPU where there is one."""
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or devices.device()
         network = self.network().to(device, memory_format=torch.channels_last)
 
         @torch.inference_mode()
         def features(images: np.ndarray) -> np.ndarray:
-            return network(to_input(torch.from_numpy(np.array(images)).to(device))).cpu().numpy()
+            return network(networks.to_input(torch.from_numpy(np.array(images)).to(device))).cpu().numpy()
 
         return features
 
 
-def build(training: dict[str, Any]) -> nn.Module:
-    """The network that a training configuration describes."""
-    name = training["network"]
-    if name not in networks.NETWORKS:
-        raise ValueError(f"no network is called {name!r}: choose one of {', '.join(networks.NETWORKS)}.")
-    return networks.NETWORKS[name](embedding=training["embedding"], dropout=training["dropout"])
+class Progress:
+    """The finished epochs of a run that is being trained, kept on disk: the same training goes on from the last one.
 
+    Parameters
+    ----------
+    path
+        Where the run will lie.
+    parts
+        What an epoch changes, by name: each has `state_dict` and `load_state_dict`.
+    """
 
-def to_input(images: Tensor) -> Tensor:
-    """(N, 112, 112, 3) uint8 -> the network's input (N, 3, 112, 112) in [-1, 1], channels last in memory."""
-    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    def __init__(self, path: Path, parts: Mapping[str, Any]):
+        self.file, self.parts = storage.checkpoint_path(path), parts
+        self.epoch, self.seconds, self.history = 0, 0.0, list[dict[str, float]]()
+
+    def read(self) -> dict[str, Any] | None:
+        """What the last finished epoch left, on the CPU; None where none has been finished."""
+        return torch.load(self.file, map_location="cpu", weights_only=True) if self.file.exists() else None
+
+    def resume(self, saved: dict[str, Any] | None) -> None:
+        """Go on from what `read` gave."""
+        if saved:
+            for name, part in self.parts.items():
+                part.load_state_dict(saved[name])
+            self.epoch, self.seconds, self.history = saved["epoch"], saved["seconds"], saved["history"]
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Adds the seconds that the block takes."""
+        began = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - began
+
+    def finish(self, row: dict[str, float]) -> None:
+        """An epoch is finished; `row` is its line of the history."""
+        self.epoch += 1
+        self.history.append({"epoch": self.epoch, **row})
+
+    def write(self) -> None:
+        """Keep what has been reached."""
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        states |= {"epoch": self.epoch, "seconds": self.seconds, "history": self.history}
+        storage.atomic_write(self.file, lambda file: torch.save(states, file))
+
+    def write_run(self, path: Path, weights: Mapping[str, Tensor], faces: FacePack, record: dict[str, Any]) -> None:
+        """Write the finished run: its weights, and its record with what is the same for every kind of network."""
+        manifest = ("source", "licence", "spec", "images", "people", "checksum")
+        record = record | {
+            "faces": {name: faces.manifest[name] for name in manifest},
+            "history": self.history,
+            "seconds": round(self.seconds, 1),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "threads": torch.get_num_threads(),
+            "versions": {"rifr": rifr.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        }
+        with storage.atomic_directory(path) as folder:
+            save_file(
+                {name: value.cpu().contiguous() for name, value in weights.items()}, folder / "weights.safetensors"
+            )
+            storage.atomic_write(folder / "record.json", storage.readable_json(record))
+        self.file.unlink(missing_ok=True)
 
 
 def folder() -> Path:
@@ -121,4 +187,5 @@ def folder() -> Path:
 
 def stored() -> list[Run]:
     """Every finished run in the store, oldest first."""
-    return [Run.open(path) for path in storage.stored("runs") if (path / "record.json").exists()]
+    records = [path for path in folder().glob("*/record.json") if not path.parent.name.startswith(".")]
+    return [Run.open(path.parent) for path in sorted(records, key=lambda path: path.stat().st_mtime)]

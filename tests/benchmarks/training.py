@@ -32,6 +32,7 @@ from rifr.recipes import LR_WIDTHS, TEACHER
 from rifr.side_by_side import Call
 from rifr.training import trainer
 from rifr.training.runs import Run
+from rifr.training.student import Student, rate_factor
 
 
 class Photos(Dataset):
@@ -135,12 +136,12 @@ def two_networks(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> 
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network, w_pre = teacher.network().to(device), teacher.softmax().to(device)
-    student = trainer.Student(training, len(pack.people)).to(device).train()
+    student = Student(training, len(pack.people)).to(device).train()
     optimiser = torch.optim.SGD(
         student.parameters(), training.learning_rate, training.momentum, weight_decay=training.weight_decay
     )
     steps = len(loader) * training.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: trainer._rate(step, steps, training))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, steps, training))
     values = []
     for _ in range(training.epochs):
         for high, low, _ in loader:
@@ -154,7 +155,7 @@ def two_networks(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> 
 
 
 def loss_of(
-    student: trainer.Student, teacher: torch.nn.Module, w_pre: torch.Tensor, high: torch.Tensor, low: torch.Tensor
+    student: Student, teacher: torch.nn.Module, w_pre: torch.Tensor, high: torch.Tensor, low: torch.Tensor
 ) -> torch.Tensor:
     """Eq. (3) of a batch: high and low (B, 3, 112, 112)."""
     with torch.no_grad():

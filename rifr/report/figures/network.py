@@ -247,7 +247,7 @@ def training(recipe: Recipe) -> Figure:
     top, nets, softmaxes, outputs, losses = 0.05, 1.1, 2.1, 3.25, 4.15  # the y of each row
     canvas = Canvas(WIDTH, losses + tall + 0.05)
 
-    widths = ["112 px"] * recipe.high + ["20 or 16 px"] * recipe.low
+    widths = ["112 px"] * recipe.uses_hr + ["20 or 16 px"] * recipe.uses_lr
     photos = [(student, ("same photo,\n" if recipe.needs_teacher else "photo,\n") + " and\n".join(widths))]
     canvas.box(student, nets, single, "student" if recipe.needs_teacher else "network", "convolution", "trains")
     if recipe.needs_teacher:

@@ -1,0 +1,77 @@
+"""The student: a network with the softmax layer it is trained through, its first weights, its loss and learning rate."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rifr import losses, networks, recipes
+from rifr.presets import Training
+from rifr.recipes import Recipe
+from rifr.training.runs import Run
+
+
+class Student(nn.Module):
+    """A network and the softmax layer `w_shared` (K, D) that is thrown away after training."""
+
+    def __init__(self, training: Training, classes: int):
+        super().__init__()
+        self.network = networks.build(training.network, training.embedding, training.dropout)
+        self.softmax = nn.Linear(training.embedding, classes, bias=False)
+        nn.init.normal_(self.softmax.weight, std=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x)
+
+    def start_from(self, teacher_run: Run, training: Training) -> None:
+        """Copy the teacher's weights where the configuration says so."""
+        starts = {"network.": training.student_start, "softmax.": training.softmax_start}
+        copied = tuple(part for part, start in starts.items() if start == "teacher")
+        weights = {name: value for name, value in teacher_run.weights().items() if name.startswith(copied)}
+        self.load_state_dict(weights, strict=False)
+
+
+def recipe_loss(
+    recipe: Recipe,
+    training: Training,
+    z_student: Tensor,
+    w: Tensor,
+    labels: Tensor,
+    teacher_of: tuple[Tensor, Tensor] | None,
+) -> Tensor:
+    """The loss of a recipe: eq. (1), (2) or (3).
+
+    z_student (V B, D) holds V views of the B photos, one block per view; w (K, D); labels (B,); teacher_of: z_teacher
+    (B, D) and its softmax q_pre (B, K).
+    """
+    views = len(z_student) // len(labels)
+    if teacher_of is None:
+        return losses.softmax_cross_entropy(z_student @ w.T, labels.repeat(views))
+    z_teacher, q_pre = teacher_of
+    q = q_pre if recipe.targets == "soft" else F.one_hot(labels, len(w)).float()  # (B, K)
+    q, temperature = q.repeat(views, 1), training.temperature
+    if recipe.shared:
+        loss = losses.shared_softmax_loss(
+            z_student / temperature, z_teacher.repeat(views, 1) / temperature, w, q, training.teacher_weight
+        )
+    else:
+        loss = losses.soft_cross_entropy(z_student @ w.T / temperature, q)
+    return loss * temperature**2
+
+
+def initial_seed(recipe: Recipe, seed: int) -> int:
+    """The seed of a network's first weights: one for the teacher, another for all others of the same seed.
+
+    From the teacher's own noise a student's axes would lie near the teacher's before any lesson, and sharing the
+    softmax layer would seem to do less than it does. The others start alike, so that they differ by their recipes alone.
+    """
+    return int(np.random.default_rng([seed, recipe.name == recipes.TEACHER]).integers(2**31))
+
+
+def rate_factor(step: int, steps: int, training: Training) -> float:
+    """The learning rate's factor at a step: a rise over the warm-up, then a fall by `decay` at each milestone."""
+    rise = training.warmup * steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return training.decay ** sum(step >= milestone * steps for milestone in training.milestones)
