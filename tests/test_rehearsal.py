@@ -12,7 +12,7 @@ from PIL import Image
 
 from rifr import cli, presets, rehearsal
 from rifr.errors import SettingError
-from rifr.training import trainer
+from rifr.training import student
 from tests.helpers import easy_faces
 
 SMOKE = presets.get("smoke")
@@ -89,7 +89,7 @@ def test_a_photo_counts_as_often_as_the_network_sees_it(recipe, low, images):
 
 def test_the_teachers_outputs_take_two_forward_passes_for_a_photo():
     seconds = rehearsal.measured_teacher(SMOKE)
-    network = trainer.Student(SMOKE.training, 2).network.eval()
+    network = student.Student(SMOKE.training, 2).network.eval()
     x = torch.zeros(64, 3, 112, 112)
     with torch.inference_mode():
         network(x)
@@ -101,7 +101,7 @@ def test_the_teachers_outputs_take_two_forward_passes_for_a_photo():
 
 def test_of_many_processes_one_speaks(monkeypatch, capsys):
     for first in (True, False):
-        monkeypatch.setattr(rehearsal.process_group, "first", lambda first=first: first)
+        monkeypatch.setattr(rehearsal.process_group, "is_rank_zero", lambda first=first: first)
         assert cli.main(["train", "--preset", "smoke", "--recipe", "lr-only", "--dry-run"]) == 0
         assert ("LR-only" in capsys.readouterr().out) is first
 
