@@ -190,7 +190,7 @@ def test_pairs_are_scored_at_each_width_with_the_first_photo_alone_degraded_unde
     read = pair_list.read(listed / "pairs.txt", listed / "probes")
     high, low = by_hand(read.photos, 112), by_hand(read.photos, 12)
     for protocol, second in (("P1", low), ("P2", high)):
-        expected = pairs.evaluate(low[read.first], second[read.second], read.same)
+        expected = pairs.evaluate(low[read.first], second[read.second], read.same, read.folds)
         row = score.table[(score.table.protocol == protocol) & (score.table.width == 12)].iloc[0]
         assert (row.value, row["std"]) == pytest.approx((100 * expected.accuracy, 100 * expected.std))
         assert row.low <= row.value <= row.high and row.trials == 12 and row.measure == "pairs"
