@@ -191,6 +191,13 @@ def _scoring(evaluate: argparse.ArgumentParser) -> None:
         "pairs.txt with --images; alone, unless --probes or --measure is given too",
     )
     faces.add_argument("--images", default="", metavar="DIR", help="the folder per person that the list names")
+    faces.add_argument("--folds", type=int, default=0, help="of the list of pairs (default: what its first line says)")
+    faces.add_argument(
+        "--on-missing",
+        choices=("refuse", "leave-out"),
+        default="refuse",
+        help="pairs of which a photo is missing: refuse the list (default), or leave them out and name them",
+    )
     what = evaluate.add_argument_group("what is measured")
     what.add_argument(
         "--protocol",
@@ -390,6 +397,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         distractors,
         pairs=options.pairs,
         images=options.images,
+        folds=options.folds,
+        on_missing=options.on_missing.replace("-", " "),
         protocols=options.protocol,
         measures=options.measure or ["rank1"],
         ranks=options.ranks,

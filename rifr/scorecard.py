@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from rifr import storage
-from rifr.report import figures
-from rifr.report.style import DPI, style
+from rifr.splits import LeftOut
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["COLUMNS", "Score", "check_ending"]
 
@@ -72,19 +72,18 @@ class Score:
         return "\n\n".join(blocks)
 
     def faces(self) -> str:
-        """A sentence: on how many photos and people, and who was left out of the distractors."""
+        """On how many photos and people, whether their names could be compared, and what was left out, with names."""
         made, said = self.provenance, []
         if "probes" in made:
             probes, others = made["probes"], made["distractors"]
             said.append(f"{probes['images']:,} probes of {probes['people']} people, {others['images']:,} distractors")
-            if others["excluded"]:
-                said.append(
-                    f"{len(others['excluded'])} probe people left out of the distractors: "
-                    + ", ".join(others["excluded"][:10])
-                    + (", ..." if len(others["excluded"]) > 10 else "")
-                )
+            said.append(made["people compared"].rstrip("."))
+            said += [str(LeftOut(**entry)) for entry in made["left out"]]
         if "pairs" in made:
             said.append(f"{made['pairs']['pairs']:,} pairs of {made['pairs']['images']:,} photos")
+            if left_out := made["pairs"]["left out"]:
+                more = f" and {len(left_out) - 10} more" if len(left_out) > 10 else ""
+                said.append(f"{len(left_out)} pairs left out: {'; '.join(left_out[:10])}{more}")
         return "; ".join(said)
 
     def save(self, path: str | Path) -> None:
@@ -102,6 +101,11 @@ class Score:
         By default: what was measured first, the first protocol, the narrowest width.
         Raises ValueError for a measure that was not taken or that has no figure.
         """
+        import matplotlib.pyplot as plt  # a score that is not drawn needs no figures
+
+        from rifr.report import figures
+        from rifr.report.style import style
+
         measure = measure or self.measures[0]
         if measure not in self.measures or measure not in DRAWN:
             drawn = [name for name in self.measures if name in DRAWN]
@@ -121,6 +125,10 @@ class Score:
 
     def save_figures(self, path: str | Path) -> list[Path]:
         """Draw each measure that has a figure into `path`; of several, a file each: out-rank1.png, out-roc.png."""
+        import matplotlib.pyplot as plt
+
+        from rifr.report.style import DPI, style
+
         path = check_ending(path, figure=True)
         drawn = [measure for measure in self.measures if measure in DRAWN]
         written = []

@@ -15,6 +15,7 @@ What is measured, at each face width, under P1 (all photos at the width) and P2 
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,11 +23,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 import rifr
-from rifr import packs, presets, results, splits, storage
+from rifr import presets, results, splits
 from rifr.evaluation import embed
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -48,6 +48,8 @@ def score(
     *,
     pairs: str | Path = "",
     images: str | Path = "",
+    folds: int = 0,
+    on_missing: str = "refuse",
     protocols: Iterable[str] = tuple(PROTOCOLS),
     measures: Iterable[str] = ("rank1",),
     widths: Sequence[int] | None = None,
@@ -61,9 +63,12 @@ def score(
 
     embedders: one or several, or by name: ONNX files (a path, or `embed.Onnx` with options), stored runs, functions
         (N, 112, 112, 3) uint8 -> (N, D). The features of files and runs are stored, those of functions are not.
-    probes, distractors: packs, or folders that hold a folder a person of aligned 112x112 images: probe people have at
-        least two, distractors (in a folder) a single one. Probe people are left out of the distractors, and named.
-    pairs: an InsightFace .bin file, or a list as LFW's pairs.txt with `images`, the folder of the people's folders.
+    probes, distractors: packs, or folders that hold a folder per person of aligned 112x112 images: probe people have at
+        least two, and of each distractor the first is taken. Probe people are left out of the distractors. Whom and
+        what is left out is named, in the provenance and in `Score.faces()`.
+    pairs: an InsightFace .bin file, or a list as LFW's pairs.txt with `images`, the folder of the people's folders;
+        folds: into how many parts it is divided (default: what its first line says); on_missing: "refuse", or
+        "leave out" the pairs of which a photo is missing, and name them.
     protocols: "P1", "P2"; measures: of MEASURES; widths: in pixels (default: the preset's); ranks: depth of the CMC;
     fprs, fpirs: the rates to read the curves at. A rate that so few impostors cannot resolve gives no value.
 
@@ -84,10 +89,16 @@ def score(
             one.embedder()  # a file that does not fit is said now, not when all faces are read
     provenance = _made_by(embedders, preset)
     tables, curves = [], {}
-    listed = pair_list.read(pairs, images) if pairs else None
+    listed = pair_list.read(pairs, images, on_missing) if pairs else None
     if probes:
-        faces, excluded = _faces(probes, distractors, progress)
-        provenance |= {"probes": _described(faces[0]), "distractors": {**_described(faces[1]), "excluded": excluded}}
+        found = splits.probe_splits(probes, distractors, progress)
+        faces = found.probes, found.distractors
+        provenance |= {
+            "probes": _described(found.probes),
+            "distractors": {**_described(found.distractors), "excluded": list(found.excluded)},
+            "people compared": found.comparison,
+            "left out": [dataclasses.asdict(entry) for entry in found.left_out],
+        }
         for found, drawn in _measured(embedders, faces, measures, preset, ranks, fprs, fpirs, progress):
             tables.append(found[found.protocol.isin(protocols)])
             curves |= {key: curve for key, curve in drawn.items() if key[0] in protocols}
@@ -98,8 +109,10 @@ def score(
             "images": len(listed.photos),
             "pairs": len(listed.same),
             "same": int(listed.same.sum()),
+            "folds": folds or listed.folds,
+            "left out": list(listed.left_out),
         }
-        tables.append(_over_pairs(embedders, listed, protocols, preset, progress))
+        tables.append(_over_pairs(embedders, listed, folds or listed.folds, protocols, preset, progress))
     return Score(pd.concat(tables, ignore_index=True).reindex(columns=COLUMNS), provenance, curves)
 
 
@@ -142,41 +155,6 @@ def _rates(name: str, asked: Sequence[float]) -> tuple[float, ...]:
     return tuple(asked)
 
 
-def _faces(
-    probes: FacePack | str | Path, distractors: FacePack | str | Path, progress: bool
-) -> tuple[tuple[FacePack, FacePack], list[str]]:
-    """Probes and distractors of whom nobody is a probe, and the names of those who were left out for it."""
-    if isinstance(probes, FacePack) != isinstance(distractors, FacePack):
-        raise ValueError("probes and distractors are both folders or both packs: open both with FacePack.open")
-    if isinstance(probes, FacePack):
-        known, people = set(probes.people), set(distractors.people)
-    else:
-        known, people = _names(probes), _names(distractors)
-        if Path(probes).resolve() == Path(distractors).resolve():
-            raise ValueError(
-                f"{Path(probes).name} is given as probes and as distractors, who are other people: name "
-                "their folder, or divide this one by `python -m rifr prepare` with --fewest 2, --most 1"
-            )
-    if people and not people - known:
-        raise ValueError(f"all {len(people)} distractors are probes too: give a folder of other people")
-    if isinstance(probes, FacePack):
-        keep = np.array([name not in known for name in distractors.identities])
-        pair = probes, distractors if keep.all() else distractors.take(keep)
-    else:
-        found = splits.probe_splits(probes, distractors, progress)
-        pair = found.probes, found.distractors
-    packs.require_disjoint(probes=pair[0], distractors=pair[1])
-    return pair, sorted(people & set(pair[0].people))
-
-
-def _names(folder: str | Path) -> set[str]:
-    """Who is in a folder or a pack; nobody where it cannot be read, which its reader then says."""
-    folder = Path(folder)
-    if (folder / "manifest.json").exists():
-        return set(FacePack.open(folder).people)
-    return {person.name for person in folder.iterdir() if person.is_dir()} if folder.is_dir() else set()
-
-
 def _measured(
     embedders: dict[str, Embedder],
     faces: tuple[FacePack, FacePack],
@@ -212,7 +190,12 @@ def _measured(
 
 
 def _over_pairs(
-    embedders: dict[str, Embedder], listed: pair_list.PairList, protocols: list[str], preset: Preset, progress: bool
+    embedders: dict[str, Embedder],
+    listed: pair_list.PairList,
+    folds: int,
+    protocols: list[str],
+    preset: Preset,
+    progress: bool,
 ) -> pd.DataFrame:
     """Accuracy on a list of pairs: under P1 both photos are at the width, under P2 the first of each pair alone."""
     rows = []
@@ -224,7 +207,7 @@ def _over_pairs(
         for width in preset.widths:
             for protocol in protocols:
                 second = at[width if protocol == "P1" else HIGH][listed.second]
-                found = pairs_protocol.evaluate(at[width][listed.first], second, listed.same, listed.folds)
+                found = pairs_protocol.evaluate(at[width][listed.first], second, listed.same, folds)
                 sure = found.interval()
                 rows.append(
                     {

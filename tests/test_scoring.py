@@ -111,7 +111,24 @@ def test_several_embedders_stand_side_by_side_and_the_table_is_that_of_results(f
     table = expected.table().rename(columns={"rank1": "value"})
     pd.testing.assert_frame_equal(score.table[table.columns], table, check_dtype=False)
     assert len(score.table) == 8 and set(score.table.impostors) == {12}
-    assert score.faces() == "16 probes of 4 people, 12 distractors; 1 probe people left out of the distractors: probe2"
+    assert score.faces() == (
+        "16 probes of 4 people, 12 distractors; No name is in both probes and distractors; "
+        "distractors: 1 images left out (people who are probes): probe2"
+    )
+
+
+def test_what_is_left_out_is_counted_and_named_in_print_and_in_the_file(folders):
+    (folders / "probes" / "probe0" / "bad.png").write_bytes(b"no image")
+    photos(folders / "probes", "lonely", 1)
+    photos(folders / "crowd", "often", 3)
+    score = scoring.score(mine, folders / "probes", folders / "crowd", widths=(112,), preset=PLAN, progress=False)
+    score.save(folders / "found.json")
+    entries = json.loads((folders / "found.json").read_text())["provenance"]["left out"]
+    left_out = {(entry["split"], entry["images"]): entry["names"] for entry in entries}
+    assert left_out["distractors", 2] == ["often"]
+    for word in ("probe0/bad.png", "lonely", "often", "probe2"):
+        assert word in score.faces() and word in str(entries)
+    assert set(score.table.impostors) == {13}, "the first photo of a distractor is taken"
 
 
 def test_one_protocol_at_ones_own_widths(folders):
@@ -197,6 +214,16 @@ def test_pairs_are_scored_at_each_width_with_the_first_photo_alone_degraded_unde
     assert score.faces() == "12 pairs of 14 photos" and "accuracy on pairs" in str(score)
 
 
+def test_pairs_whose_photo_is_missing_are_left_out_and_named_when_asked(listed):
+    (listed / "probes" / "probe0" / "probe0_0001.png").unlink()
+    given = {"pairs": listed / "pairs.txt", "images": listed / "probes", "widths": (112,), "preset": PLAN}
+    with pytest.raises(OSError, match="missing"):
+        scoring.score(mine, **given, progress=False)
+    score = scoring.score(mine, **given, on_missing="leave out", folds=5, progress=False)
+    assert set(score.table.trials) == {10} and len(score.provenance["pairs"]["left out"]) == 2
+    assert score.provenance["pairs"]["folds"] == 5 and "2 pairs left out" in score.faces()
+
+
 def test_figures_are_written_one_a_measure(folders):
     score = scoring.score(
         mine,
@@ -236,9 +263,9 @@ def score_side(folders, width):
         ({"ranks": 0}, "ranks is a whole number from 1"),
         ({"distractors": ""}, "belong together"),
         ({"probes": "", "distractors": ""}, "nothing to score on"),
-        ({"probes": "probes", "distractors": "probes"}, "as probes and as distractors, who are other people"),
+        ({"probes": "probes", "distractors": "probes"}, "(?s)nobody is left .* distractors"),
         ({"probes": "empty"}, "empty .*should hold a folder for each person"),
-        ({"distractors": "known"}, "all 1 distractors are probes too"),
+        ({"distractors": "known"}, "(?s)nobody is left .* distractors"),
         ({"probes": "nowhere"}, "nowhere does not exist"),
         ({"embedders": []}, "there is no embedder"),
         ({"embedders": [mine, mine]}, "two embedders are called 'mine'"),

@@ -17,14 +17,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
 from rifr.report.style import CSS_PIXELS, DPI, INK, style
+
+if TYPE_CHECKING:  # IPython comes with the extra "book" alone: what shows something imports it
+    from IPython.display import HTML, Markdown
 
 RECORDED = "rifr.record"  # in an output's metadata: numbers kept for programs
 
@@ -95,6 +97,8 @@ def show(
 
 def markdown(text: str) -> Markdown | None:
     """Text of a cell that is read like the chapter's own: `markdown(text.recognition.dilemma(table))`; nothing for no text."""
+    from IPython.display import Markdown
+
     return Markdown(text) if text.strip() else None  # an empty one would show as the name of its class
 
 
@@ -103,6 +107,8 @@ def html_table(frame: pd.DataFrame, markup: bool = False) -> HTML:
 
     `markup`: whether cells are HTML already.
     """
+    from IPython.display import HTML
+
     return HTML(frame.to_html(index=False, border=0, escape=not markup))
 
 
@@ -111,6 +117,8 @@ def tabs(contents: dict[str, Any]) -> HTML:
 
     In sphinx-design's markup, whose style sheet the book's pages have: in plain Jupyter they stand one below the other.
     """
+    from IPython.display import HTML
+
     shown = [(html.escape(title), content._repr_html_()) for title, content in contents.items()]
     if len(shown) == 1:
         return HTML(shown[0][1])
@@ -128,6 +136,8 @@ def record(frame: pd.DataFrame, name: str, by: Sequence[str]) -> None:
 
     frame   has a row for each number: the columns `by` say of what it is, the column `name` holds it
     """
+    from IPython.display import display
+
     cells = [*by, name]
     rows = [
         [None if pd.isna(value) else getattr(value, "item", lambda value=value: value)() for value in row]

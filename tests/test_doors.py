@@ -1,0 +1,32 @@
+"""The public names of the package."""
+
+import inspect
+import subprocess
+import sys
+
+import rifr
+
+
+def test_every_door_opens_is_documented_and_keeps_its_name():
+    for name in rifr.__all__:
+        door = getattr(rifr, name)
+        assert inspect.getdoc(door), name
+        assert door.__name__.rpartition(".")[2] == name and name in dir(rifr)
+
+
+def test_rifr_alone_loads_nothing_heavy():
+    code = "import rifr, sys; print(sorted({'torch', 'numpy', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_scoring_and_training_need_none_of_the_books_packages():
+    code = """
+import sys
+for name in ("IPython", "seaborn", "torchvision", "papermill", "distributed", "sklearn"):
+    sys.modules[name] = None
+import rifr, rifr.cli, rifr.rehearsal, rifr.report.figures, rifr.report.study, rifr.scorecard
+for name in rifr.__all__:
+    getattr(rifr, name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
