@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -244,6 +245,7 @@ def test_figures_are_written_one_a_measure(folders):
     assert axes.get_title() == "P2: LR-HR, 112 px"
     curve = verification.evaluate(*[score_side(folders, 112)[i] for i in (0, 0, 1, 2)])
     assert np.allclose(score.curves["P2", "mine", 112].tpr, curve.tpr)
+    plt.close("all")
 
 
 def score_side(folders, width):
