@@ -26,7 +26,7 @@ from typing import Any
 import pandas as pd
 
 import rifr
-from rifr import presets, results, splits
+from rifr import presets, results, splits, storage
 from rifr.evaluation import embed
 from rifr.packs import FacePack
 from rifr.presets import Preset
