@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
-import docutils.core
 import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "book" / "_ext" / "rifr_book.py"
@@ -95,24 +94,6 @@ def test_old_outputs_are_not_kept_for_ever(book):
         os.utime(newest, (version, version))
     kept = list((book.CHECKOUT / "book" / "_cache").iterdir())
     assert len(kept) == book.KEPT_CACHES and Path(newest) in kept
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "The loss of eq. (3): sum_k q_k log p_k, |z| < 1, w_ and *args, **options; 2 * 3 * 4.",
-        "`w`: (K, D), `z_`: (N, D)\n\n    logits = z @ w.T      # (N, K)\n\nThen `q`.",
-        "Args:\n    a: one\n        two\n  b: three\nRaises `ValueError`: never.",
-        "- a list\n- another: `x`::\n\n1. one\n=====\n..  note",
-    ],
-)
-def test_no_docstring_can_break_the_page(book, text):
-    lines = text.splitlines()
-    book.plain_docstring(None, "function", "f", None, None, lines)
-    tree = docutils.core.publish_doctree("\n".join(lines), settings_overrides={"report_level": 5})
-    assert [node.astext() for node in tree.findall() if node.tagname in ("system_message", "problematic")] == []
-    words = [word for word in text.replace("`", " ").split() if word.isalnum()]
-    assert all(word in tree.astext() for word in words)
 
 
 def test_a_caption_links_to_the_function_and_an_undocumented_one_warns(book):

@@ -8,7 +8,7 @@
 3. Pages ask no other host for anything: MathJax is copied beside them, the address of thebe is taken out.
 4. All pages are read again when one has changed, so that numbers glued from another page are never stale,
    and after a build that failed, so that its warnings are seen until they are mended.
-5. The API page documents every module, and the captions of figures link to the function that drew them.
+5. The captions of figures link to the documentation of the function that drew them.
 """
 
 from __future__ import annotations
@@ -17,22 +17,19 @@ import importlib
 import importlib.util
 import json
 import os
-import pkgutil
 import re
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import joblib
 import nbformat
-from docutils import nodes
-from docutils.statemachine import StringList
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
 
 import rifr
 from rifr import storage
@@ -137,7 +134,7 @@ def execute_side_by_side(app: Sphinx, env, pages: list[str]) -> None:
     One that fails is left: it is executed again when its page is read, and fails the build there. Two that ask for one
     network train it once.
     """
-    cores = os.cpu_count() or 1
+    cores = joblib.cpu_count()  # of those that this process may use
     if app.config.nb_execution_mode != "cache" or cores < 2:
         return
     cache = get_cache(app.config.nb_execution_cache_path)
@@ -203,44 +200,7 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) ->
     ]
 
 
-# --- 5. The API page and the links to it -------------------------------------------------------------------------
-
-
-class Api(SphinxDirective):
-    """One section for each module of the library, with all that it documents."""
-
-    def run(self) -> list[nodes.Node]:
-        modules = [item.name for item in pkgutil.walk_packages(rifr.__path__, "rifr.")]
-        sections = []
-        for name in sorted(name for name in modules if not name.rpartition(".")[2].startswith("_")):
-            section = nodes.section("", nodes.title("", "", nodes.literal("", name)), ids=[f"api-{name}"], names=[name])
-            lines = [
-                "```{eval-rst}",
-                f".. automodule:: {name}",
-                "   :members:",
-                "   :member-order: bysource",
-                "   :ignore-module-all:",
-                "```",
-            ]  # a package re-exports what its modules already document
-            self.state.nested_parse(StringList(lines, source=self.get_source_info()[0]), 0, section)
-            sections.append(section)
-        return sections
-
-
-def plain_docstring(app: Sphinx, what: str, name: str, obj, options, lines: list[str]) -> None:
-    """Docstrings are plain text with code in backticks: paragraphs stay paragraphs, laid-out blocks stay as typed."""
-    source, lines[:] = "\n".join(lines).strip("\n"), []
-    for block in filter(None, re.split(r"\n\s*\n", source)):
-        rows = block.splitlines()
-        if any(re.match(r"\s|[-+*#] |\W+$", row) or "    " in row for row in rows):
-            lines += ["::", "", *("    " + row for row in rows), ""]
-        else:
-            parts = re.split(r"`+([^`]+)`+", block)  # text, code, text, code, ...
-            text = "".join(
-                f"``{part}``\\ " if place % 2 else re.sub(r"([\\*_|<>:.])", r"\\\1", part)
-                for place, part in enumerate(parts)
-            )
-            lines += [*text.splitlines(), ""]
+# --- 5. Links to what drew a figure ------------------------------------------------------------------------------
 
 
 def link_sources(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
@@ -251,14 +211,14 @@ def link_sources(app: Sphinx, page: str, template: str, context: dict, doctree) 
         name = match[1]
         if name not in documented:
             log.warning(
-                "a caption names %s, which the API page does not document (has it a docstring?)", name, location=page
+                "a caption names %s, which no page documents", name, location=page
             )
             return match[0]
         entry = documented[name]
         address = f"{app.builder.get_relative_uri(page, entry.docname)}#{entry.node_id}"
         return f'<a class="reference internal" href="{address}">{match[0]}</a>'
 
-    if "body" in context and documented:  # the book of a batch has no API page
+    if "body" in context and documented:  # the book of a batch documents nothing
         context["body"] = re.sub(r'<code class="rifr-source">([\w.]+)</code>', link, context["body"])
 
 
@@ -273,6 +233,4 @@ def setup(app: Sphinx) -> dict:
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", remember_packs)
     app.connect("build-finished", forget_failed_build)
-    app.connect("autodoc-process-docstring", plain_docstring)
-    app.add_directive("rifr-api", Api)
     return {"version": rifr.__version__, "parallel_read_safe": False, "parallel_write_safe": True}
