@@ -40,7 +40,7 @@ $(READY): pyproject.toml constraints.txt
 book: export OMP_WAIT_POLICY ?= PASSIVE
 book: $(READY)
 ifdef BATCH
-	$(BIN)/python -m rifr.batch_book "$(BATCH)"
+	$(BIN)/python -m rifr.batch.pages "$(BATCH)"
 	$(BIN)/jupyter-book build "$(BATCH)/_build/pages" --path-output "$(BATCH)" -W --keep-going
 	@echo
 	@echo "The batch's book is ready: open $(BATCH)/_build/html/index.html"

@@ -305,32 +305,33 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _align(options: argparse.Namespace) -> None:
-    from rifr import detectors, folder_alignment, landmarks
+    from rifr import landmarks
+    from rifr.landmarks import align_folder, yunet
 
-    find: folder_alignment.Find
+    find: align_folder.Find
     if options.detector == "landmarks":
         run = landmarks.fit(preset=options.preset)
         find, key = run.finder(), run.key
     elif options.model:
-        yunet = detectors.Yunet(options.model, options.score)
+        yunet = yunet.Yunet(options.model, options.score)
         find, key = yunet.main_landmarks, yunet.key
     else:
         raise SettingError(
             "--detector yunet needs its ONNX file: give --model FILE, or take --detector landmarks for "
             "pictures that are one face each."
         )
-    print(folder_alignment.align_folder(options.folder, options.out, find, key, options.on_missing))
+    print(align_folder.align_folder(options.folder, options.out, find, key, options.on_missing))
 
 
 def _train(options: argparse.Namespace) -> None:
-    from rifr import landmarks, recipes, rehearsal, results, side_by_side, splits
+    from rifr import landmarks, recipes, results, splits
     from rifr.evaluation import small_faces
-    from rifr.training import process_group, trainer
+    from rifr.training import dry_run, parallel, process_group, trainer
 
     preset = _preset(options)
     names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
     if options.dry_run:
-        report = rehearsal.rehearse(preset, names, options.faces)
+        report = dry_run.rehearse(preset, names, options.faces)
         if not process_group.is_rank_zero():  # torchrun's other processes have measured, and say nothing
             return
         print(report)
@@ -339,7 +340,7 @@ def _train(options: argparse.Namespace) -> None:
         return
     faces = splits.face_splits(preset, options.seed, *options.faces)
     if options.all:  # one queue for all that the chapters ask for: no core waits
-        side_by_side.run(
+        parallel.run(
             [
                 *trainer.calls(names, preset, options.seed, faces.train),
                 *small_faces.calls(preset, options.seed, faces),
@@ -417,16 +418,16 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _batch(options: argparse.Namespace) -> None:
     try:
-        from rifr import batch
+        from rifr.batch import grid
     except ImportError as error:
         raise SettingError(f"a batch needs the packages of the book: pip install 'rifr[book]' ({error})") from None
 
-    errors = batch.run(
-        options.chapter, batch.grid(options.grid), options.out, options.scheduler, options.workers, options.threads
+    errors = grid.run(
+        options.chapter, grid.grid(options.grid), options.out, options.scheduler, options.workers, options.threads
     )
     failed = {name: error for name, error in errors.items() if error}
     print(f"{len(errors) - len(failed)} of {len(errors)} runs are finished in {options.out}")
-    print(f"their numbers over the seeds: {batch.write_summary(options.out)}")
+    print(f"their numbers over the seeds: {grid.write_summary(options.out)}")
     print(f"a book of them: make book BATCH={options.out}")
     if failed:
         lines = "".join(f"\n  {name}: {error}" for name, error in failed.items())

@@ -111,7 +111,7 @@ def test_the_order_of_the_steps_is_compared_on_the_same_pictures(scenes, tmp_pat
 
 
 def test_a_detection_counts_where_its_centre_lies_in_the_face():
-    from rifr.detectors import Detection
+    from rifr.landmarks.yunet import Detection
 
     truth = TEMPLATE.astype(float)
     inside = Detection(np.array([30.0, 30, 50, 50]), truth + [1.12, 0], 0.9)
@@ -126,7 +126,7 @@ def test_yunet_finds_rendered_or_real_faces_less_often_when_they_are_small(real_
     files = sorted((real_data / "lfw_raw").glob("*/*.jpg"))[:12]
     pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
     model = str(real_data / "models" / "yunet_n_dynamic.onnx")
-    from rifr.detectors import Yunet
+    from rifr.landmarks.yunet import Yunet
 
     points = np.stack([Yunet(model).main_landmarks(picture) for picture in pictures])
     pack = FacePack(pictures, np.array([file.parent.name for file in files]), points)

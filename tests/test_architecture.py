@@ -24,7 +24,9 @@ def test_rooms_are_counted_with_all_their_files():
     assert rooms.what.str.len().min() > 10
 
 
-@pytest.mark.parametrize("importer, imported", [("losses", "training"), ("evaluation", "report"), ("readers", "evaluation")])
+@pytest.mark.parametrize(
+    "importer, imported", [("losses", "training"), ("evaluation", "report"), ("readers", "evaluation")]
+)
 def test_imports_go_down(importer, imported):
     table = architecture.imports()
     assert table[(table.importer == importer) & (table.imported == imported)].empty

@@ -18,7 +18,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from rifr import batch, batch_book, batch_jobs, cli, storage
+from rifr import cli, storage
+from rifr.batch import grid, jobs, pages
 from rifr.errors import DataError, SettingError
 from rifr.report.show import RECORDED, record
 
@@ -99,7 +100,7 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 
 def test_values_are_typed_and_commas_in_brackets_do_not_split():
-    found = batch.grid(["seed=0,1", "scale=0.5,1e-3", "widths=[112,16],[]", "flip=True,false", "preset=mini", "x=None"])
+    found = grid.grid(["seed=0,1", "scale=0.5,1e-3", "widths=[112,16],[]", "flip=True,false", "preset=mini", "x=None"])
     assert found == {
         "seed": [0, 1],
         "scale": [0.5, 1e-3],
@@ -117,42 +118,42 @@ def test_values_are_typed_and_commas_in_brackets_do_not_split():
 )
 def test_a_grid_that_is_none_is_refused(pairs, said):
     with pytest.raises(SettingError, match=re.escape(said)):
-        batch.grid(pairs)
+        grid.grid(pairs)
 
 
 def test_every_combination_is_a_job_with_a_safe_name_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("RIFR_PRESET", "smoke")
     tiny = chapter(tmp_path / "tiny.ipynb", "1")
-    made = batch.jobs(tiny, {"seed": [3, 4], "folder": ["a/b", "a_b"], "widths": [[112, 16]]}, tmp_path / "out")
+    made = grid.jobs(tiny, {"seed": [3, 4], "folder": ["a/b", "a_b"], "widths": [[112, 16]]}, tmp_path / "out")
     drawn = [(job.parameters["seed"], job.parameters["folder"]) for job in made]
     assert drawn == [(3, "a/b"), (3, "a_b"), (4, "a/b"), (4, "a_b")]
     assert all(job.parameters["preset"] == "smoke" and job.parameters["widths"] == [112, 16] for job in made)
     assert len({job.path for job in made}) == 4 and all(job.path.parent == tmp_path / "out" for job in made)
-    plain = batch.jobs(tiny, {"scale": [2]}, tmp_path / "out")[0]
+    plain = grid.jobs(tiny, {"scale": [2]}, tmp_path / "out")[0]
     assert plain.name == "tiny-preset=smoke-seed=0-scale=2"
 
 
 def test_a_parameter_that_the_chapter_lacks_is_refused_with_those_it_has(tmp_path):
     tiny = chapter(tmp_path / "tiny.ipynb", "1")
     with pytest.raises(SettingError, match="no parameter 'seeds': choose among preset, seed, scale, widths, folder"):
-        batch.jobs(tiny, {"seeds": [1]}, tmp_path)
+        grid.jobs(tiny, {"seeds": [1]}, tmp_path)
     (tmp_path / "text.ipynb").write_text("nothing")
     with pytest.raises(DataError, match="no notebook"):
-        batch.jobs(tmp_path / "text.ipynb", {}, tmp_path)
+        grid.jobs(tmp_path / "text.ipynb", {}, tmp_path)
 
 
 def test_a_field_of_the_preset_is_varied_through_the_changes_of_a_chapter(tmp_path):
     ablation = ROOT / "book" / "ablation.ipynb"
-    made = batch.jobs(ablation, batch.grid(["preset=smoke", "changes=flip=False,flip=True dropout=0"]), tmp_path)
+    made = grid.jobs(ablation, grid.grid(["preset=smoke", "changes=flip=False,flip=True dropout=0"]), tmp_path)
     assert [job.parameters["changes"] for job in made] == ["flip=False", "flip=True dropout=0"]
     assert len({job.path for job in made}) == 2
     with pytest.raises(SettingError, match="changes=flip=VALUE"):
-        batch.jobs(ablation, batch.grid(["flip=False"]), tmp_path)
+        grid.jobs(ablation, grid.grid(["flip=False"]), tmp_path)
 
 
 def test_the_chapters_of_the_book_can_be_run_as_a_batch(tmp_path):
     for name in ("ablation", "identification", "verification"):
-        (job,) = batch.jobs(ROOT / "book" / f"{name}.ipynb", {"preset": ["smoke"]}, tmp_path)
+        (job,) = grid.jobs(ROOT / "book" / f"{name}.ipynb", {"preset": ["smoke"]}, tmp_path)
         assert "record(" in job.notebook and job.parameters == {"preset": "smoke", "seed": 0}
 
 
@@ -161,13 +162,13 @@ def test_the_chapters_of_the_book_can_be_run_as_a_batch(tmp_path):
     [(5, 0, 2, (2, 1, 500)), (1, 0, 8, (1, 8, 1000)), (9, 3, 8, (3, 2, 333)), (9, 4, 2, (4, 1, 250))],
 )
 def test_cores_and_memory_are_divided_among_the_workers(runs, workers, cores, expected):
-    assert batch.divide(runs, workers, cores, 1000) == expected
+    assert grid.divide(runs, workers, cores, 1000) == expected
 
 
 def test_a_run_is_told_its_share_and_this_library(monkeypatch):
     monkeypatch.setenv("RIFR_STORE", "elsewhere")
     monkeypatch.setenv("PYTHONPATH", "other")
-    found = batch.environment(3, "batch")
+    found = grid.environment(3, "batch")
     assert {found[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RIFR_WORKERS")} == {"3"}
     assert found["PYTHONPATH"].split(os.pathsep) == [str(ROOT), "other"] and found["RIFR_STORE"] == "elsewhere"
     assert found["TQDM_DISABLE"] == found["JUPYTER_PREFER_ENV_PATH"] == "1"
@@ -205,15 +206,15 @@ def test_a_failed_run_is_kept_the_rest_goes_on_and_only_what_is_missing_is_done_
     table = pd.read_csv(out / "summary.csv")
     assert table["mean"].tolist() == pytest.approx([1.0, 0.1]) and table.seeds.tolist() == [3, 3]
 
-    monkeypatch.setattr(batch, "_cluster", lambda *rest: pytest.fail("everything is there"))
+    monkeypatch.setattr(grid, "_cluster", lambda *rest: pytest.fail("everything is there"))
     assert cli.main(arguments) == 0
     chapter(tiny, code + "\n# changed")
-    assert not any(job.done() for job in batch.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
+    assert not any(job.done() for job in grid.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
     chapter(tiny, code)
-    assert all(job.done() for job in batch.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
+    assert all(job.done() for job in grid.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
     (tmp_path / "library" / "rifr").mkdir(parents=True)
-    monkeypatch.setattr(batch_jobs, "CHECKOUT", tmp_path / "library")
-    assert not any(job.done() for job in batch.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
+    monkeypatch.setattr(jobs, "CHECKOUT", tmp_path / "library")
+    assert not any(job.done() for job in grid.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
 
 
 def test_killed_at_any_moment_and_started_twice_at_once_it_ends_the_same(tmp_path):
@@ -257,10 +258,10 @@ def test_a_killed_worker_is_replaced_and_a_kernel_that_is_always_killed_is_repor
         "if seed == 1: os.kill(os.getpid(), signal.SIGKILL)\n" + NUMBER
     )
     tiny = chapter(tmp_path / "tiny.ipynb", code)
-    errors = batch.run(tiny, {"seed": [0, 1], "folder": [str(tmp_path)]}, tmp_path / "out", progress=False)
+    errors = grid.run(tiny, {"seed": [0, 1], "folder": [str(tmp_path)]}, tmp_path / "out", progress=False)
     assert list(errors.values()) == ["", "its kernel was killed 3 times (out of memory?)"]
     kernels = [(tmp_path / f"log-{seed}").read_text().split() for seed in (0, 1)]
-    assert [len(kernel) for kernel in kernels] == [2, batch.TRIES] and gone(int(kernels[0][0]))
+    assert [len(kernel) for kernel in kernels] == [2, grid.TRIES] and gone(int(kernels[0][0]))
     assert sorted(path.name.endswith(".failed.ipynb") for path in (tmp_path / "out").glob("*.ipynb")) == [False, True]
 
 
@@ -273,7 +274,7 @@ def test_a_cluster_that_exists_is_used_by_its_address(tmp_path):
         "print(os.getppid(), os.environ['OMP_NUM_THREADS'], 'parent' in names)",
     )
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
-        errors = batch.run(
+        errors = grid.run(
             tiny,
             {"seed": [0, 1], "folder": [str(tmp_path)]},
             tmp_path / "out",
@@ -283,16 +284,16 @@ def test_a_cluster_that_exists_is_used_by_its_address(tmp_path):
         )
         worker = cluster.workers[0].process.process.pid
     assert list(errors.values()) == ["", ""]
-    assert [printed(path) for path in batch.finished(tmp_path / "out")] == [f"{worker} 3 True\n"] * 2
+    assert [printed(path) for path in grid.finished(tmp_path / "out")] == [f"{worker} 3 True\n"] * 2
 
 
 def test_a_scheduler_without_workers_is_named_and_the_runs_start_when_one_comes(tmp_path, monkeypatch, capsys):
     import distributed
 
-    monkeypatch.setattr(batch, "WORKER_PATIENCE", 0.5)
+    monkeypatch.setattr(grid, "WORKER_PATIENCE", 0.5)
     tiny = chapter(tmp_path / "tiny.ipynb", "print(seed)")
     with distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as cluster:
-        wait_for_word = batch._cluster
+        wait_for_word = grid._cluster
 
         @contextlib.contextmanager
         def later(*arguments):
@@ -300,15 +301,15 @@ def test_a_scheduler_without_workers_is_named_and_the_runs_start_when_one_comes(
                 cluster.scale(1)
                 yield client
 
-        monkeypatch.setattr(batch, "_cluster", later)
-        errors = batch.run(tiny, {"seed": [7]}, tmp_path / "out", scheduler=cluster.scheduler_address, progress=False)
+        monkeypatch.setattr(grid, "_cluster", later)
+        errors = grid.run(tiny, {"seed": [7]}, tmp_path / "out", scheduler=cluster.scheduler_address, progress=False)
     said = capsys.readouterr().err
     assert list(errors.values()) == [""] and "no worker" in said and f"dask worker {cluster.scheduler_address}" in said
 
 
 def test_a_process_ends_with_the_one_that_started_it():
     below = (
-        "import os, time; from rifr import orphans; orphans.end_with(os.getppid()); "
+        "import os, time; from rifr.training import orphans; orphans.end_with(os.getppid()); "
         "print(os.getpid(), flush=True); time.sleep(60)"
     )
     above = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {below!r}])"
@@ -324,22 +325,22 @@ def test_no_scheduler_no_folder_and_no_space_are_said(tmp_path, monkeypatch, cap
     (tmp_path / "file").touch()
     assert cli.main(["batch", str(tiny), "--grid", "seed=1", "--out", str(tmp_path / "file" / "out")]) == 1
     assert f"{tmp_path / 'file' / 'out'} cannot be written" in capsys.readouterr().err
-    monkeypatch.setattr(batch, "PATIENCE", 1)
+    monkeypatch.setattr(grid, "PATIENCE", 1)
     asked = ["batch", str(tiny), "--grid", "seed=1", "--out", str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:9"]
     assert cli.main(asked) == 1 and "tcp://127.0.0.1:9" in capsys.readouterr().err
 
     for name in ("workers", "threads"):
         with pytest.raises(SettingError, match=f"{name} is 0"):
-            batch.run(tiny, {"seed": [1]}, tmp_path / "out", **{name: 0})
+            grid.run(tiny, {"seed": [1]}, tmp_path / "out", **{name: 0})
 
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "environ", dict(os.environ))  # what a worker changes in its own process
     monkeypatch.setattr(storage, "atomic_write", full)
-    (job,) = batch.jobs(tiny, {"seed": [1]}, tmp_path / "out")
+    (job,) = grid.jobs(tiny, {"seed": [1]}, tmp_path / "out")
     with pytest.raises(OSError, match=rf"{tmp_path}/out: No space left on device"):
-        batch.execute(job, batch.environment(1, "batch"), str(tmp_path))
+        grid.execute(job, grid.environment(1, "batch"), str(tmp_path))
 
 
 # --- Numbers and pages -------------------------------------------------------------------------------------------
@@ -370,7 +371,7 @@ def test_the_summary_is_the_mean_over_seeds_with_a_t_interval(tmp_path):
     for seed, value in enumerate([1.0, 2.0, 4.0]):
         finished(tmp_path, {"preset": "x", "seed": seed, "widths": [112, 16]}, [value, None if seed == 1 else 5.0])
     finished(tmp_path, {"preset": "y", "seed": 0, "widths": [112, 16]}, [7.0, None])
-    table = batch.summary(tmp_path)
+    table = grid.summary(tmp_path)
     settings, keys = ["chapter", "preset", "widths", "measure"], ["protocol", "network", "width"]
     assert list(table.columns) == [*settings, *keys, "mean", "low", "high", "seeds"]
     by = table.set_index(["preset", "network"])
@@ -388,9 +389,9 @@ def test_the_summary_is_the_mean_over_seeds_with_a_t_interval(tmp_path):
 def test_runs_of_two_versions_are_not_averaged(tmp_path):
     finished(tmp_path, {"seed": 0}, [1, 1])
     finished(tmp_path, {"seed": 1}, [3, 3], library="newer")
-    table = batch.summary(tmp_path)
+    table = grid.summary(tmp_path)
     assert table["mean"].tolist() == [1, 1, 3, 3] and table.version.nunique() == 2 and set(table.seeds) == {1}
-    assert batch.summary(tmp_path / "nothing").empty
+    assert grid.summary(tmp_path / "nothing").empty
 
 
 def test_numbers_are_kept_as_they_are(capsys):
@@ -409,9 +410,9 @@ def test_executed_notebooks_become_a_book_without_a_warning(tmp_path):
         finished(tmp_path, {"preset": "x", "seed": seed}, [10.0 + seed, 4.5])
     failed = finished(tmp_path, {"preset": "x", "seed": 2}, [0, 0], error="ValueError: a | `b`")
     failed.rename(failed.with_suffix(".failed.ipynb"))
-    pages = batch_book.write(tmp_path)
+    written = pages.write(tmp_path)
     run = "from jupyter_book.cli.main import main; main()"
-    arguments = ["build", str(pages), "--path-output", str(tmp_path), "-W", "--keep-going"]
+    arguments = ["build", str(written), "--path-output", str(tmp_path), "-W", "--keep-going"]
     done = subprocess.run([sys.executable, "-c", run, *arguments], text=True, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     html = tmp_path / "_build" / "html"
@@ -425,9 +426,9 @@ def test_executed_notebooks_become_a_book_without_a_warning(tmp_path):
         assert f'href="tiny-preset=x-seed={seed}.html"' in unquote((html / "index.html").read_text())
         assert "chapter 10" in page and "tinyface" not in page and "errata." not in page and "A warning." in page
         assert "hinton" in page.lower() and f"one-{seed}" in page
-    assert not (pages / failed.name).exists()
+    assert not (written / failed.name).exists()
 
 
 def test_a_folder_without_runs_makes_no_book(tmp_path):
     with pytest.raises(DataError, match="holds no run"):
-        batch_book.write(tmp_path)
+        pages.write(tmp_path)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rifr import batch, cli, machine, networks, presets, settings, storage
+from rifr import cli, machine, networks, presets, settings, storage
+from rifr.batch import grid
 from rifr.errors import SettingError
 
 SMOKE = presets.get("smoke")
@@ -190,7 +191,7 @@ def test_any_text_is_read_or_refused(text):
 def test_shell_batch_and_papermill_read_a_text_alike(text):
     expected = settings.parse(text)
     assert settings.named(f"x={text}".replace(", ", ",")) == {"x": expected}
-    assert batch.grid([f"x={text}"]) == {"x": [expected]}
+    assert grid.grid([f"x={text}"]) == {"x": [expected]}
 
 
 @pytest.mark.parametrize("pair", ["epochs", "=3", "epochs=", "a b=3", "3=4"])

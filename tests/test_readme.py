@@ -12,8 +12,9 @@ import nbformat
 import numpy as np
 import pytest
 
-from rifr import batch, cli
-from rifr.batch_jobs import defaults
+from rifr import cli
+from rifr.batch import grid
+from rifr.batch.jobs import defaults
 from tests.helpers import onnx_file, person, photos
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,12 +91,12 @@ def test_an_onnx_file_is_scored_from_python_and_from_the_shell(folders, capsys):
 def test_the_batches_are_of_a_chapter_that_has_these_parameters(tmp_path):
     for line in rifr("batch", count=2):
         options = cli._parser().parse_args(line)
-        jobs = batch.jobs(ROOT / options.chapter, batch.grid(options.grid), tmp_path / options.out)
+        jobs = grid.jobs(ROOT / options.chapter, grid.grid(options.grid), tmp_path / options.out)
         assert [job.parameters for job in jobs] == [{"preset": "mini", "seed": seed} for seed in range(5)]
         assert options.scheduler in (None, "tcp://host:8786")
     (line,) = [line for line in commands("make", "book", count=2) if line and line[0].startswith("BATCH=")]
     said = subprocess.check_output(["make", "-n", "book", *line], cwd=ROOT, text=True)
-    assert line == [f"BATCH={options.out}"] and f'rifr.batch_book "{options.out}"' in said and "rifr train" not in said
+    assert line == [f"BATCH={options.out}"] and f'rifr.batch.pages "{options.out}"' in said and "rifr train" not in said
 
 
 def test_papermill_runs_a_chapter_on_the_readers_own_faces(folders):

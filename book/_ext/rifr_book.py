@@ -210,9 +210,7 @@ def link_sources(app: Sphinx, page: str, template: str, context: dict, doctree) 
     def link(match: re.Match) -> str:
         name = match[1]
         if name not in documented:
-            log.warning(
-                "a caption names %s, which no page documents", name, location=page
-            )
+            log.warning("a caption names %s, which no page documents", name, location=page)
             return match[0]
         entry = documented[name]
         address = f"{app.builder.get_relative_uri(page, entry.docname)}#{entry.node_id}"

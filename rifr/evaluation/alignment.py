@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from rifr import align, landmarks, metrics, presets, results, storage
 from rifr.align import FACE_SIZE, TEMPLATE
-from rifr.detectors import Yunet
 from rifr.landmarks import LandmarkRun
+from rifr.landmarks.yunet import Yunet
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.protocols import identification

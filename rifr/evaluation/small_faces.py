@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from rifr import align, camera, metrics, presets, side_by_side, storage
+from rifr import align, camera, metrics, presets, storage
 from rifr.align import Aligner
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -29,9 +29,9 @@ from rifr.readers import tinyface as tinyface_reader
 from rifr.readers.scface import METRES, ScfaceSets
 from rifr.readers.tinyface import TinyFaceSets
 from rifr.results import HIGH, Embedder, Outcome, features
-from rifr.side_by_side import Call
 from rifr.splits import FaceSplits
-from rifr.training import trainer
+from rifr.training import parallel, trainer
+from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
 VARIANTS = {
@@ -164,7 +164,7 @@ def fit_variants(
     preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True, names: Sequence[str] = tuple(VARIANTS)
 ) -> dict[str, Run]:
     """The runs of `VARIANTS` by name, found or trained; all learn from the proposed student's own teacher."""
-    side_by_side.run(calls(preset, seed, faces, progress, names))
+    parallel.run(calls(preset, seed, faces, progress, names))
     return {
         name: trainer.fit("proposed", presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
         for name in names

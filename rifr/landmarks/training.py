@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from rifr import align, camera, devices, networks, presets, side_by_side, splits, storage
+from rifr import align, camera, devices, networks, presets, splits, storage
 from rifr import faces as rendered
 from rifr.errors import DataError, SettingError, TrainingError
 from rifr.landmarks import cnn6, crops
@@ -32,8 +32,8 @@ from rifr.landmarks.crops import View, boxes_of, cut, in_pictures
 from rifr.packs import FacePack
 from rifr.presets import LandmarkTraining, Preset
 from rifr.readers import wider_face
-from rifr.side_by_side import Call
-from rifr.training import process_group, trainer
+from rifr.training import parallel, process_group, trainer
+from rifr.training.parallel import Call
 from rifr.training.runs import Progress, StoredRun
 
 BATCH = 256  # faces at a time when predicting
@@ -162,7 +162,7 @@ def fit(
     path, key = _path_and_key(recipe, preset, seed, faces)
     with storage.lock(path):
         if not (path / "record.json").exists():
-            with side_by_side.threads(training.threads), torch.random.fork_rng(devices.generators(devices.device())):
+            with parallel.threads(training.threads), torch.random.fork_rng(devices.generators(devices.device())):
                 network = Trainer(training, faces, seed, f"landmarks {recipe}")
                 reached = network.train(path, progress)
                 record = {"recipe": recipe, "preset": preset.name, "seed": seed, "key": key}
@@ -182,7 +182,7 @@ def fit_all(
 ) -> dict[str, LandmarkRun]:
     """The networks of several recipes by name, found, or trained side by side where that is worth starting processes."""
     names = list(names)
-    side_by_side.run(calls(names, preset, seed, faces, progress))
+    parallel.run(calls(names, preset, seed, faces, progress))
     return {name: fit(name, preset, seed, faces, progress) for name in names}
 
 
@@ -304,7 +304,7 @@ class Trainer:
             unit="face",
             leave=False,
             disable=None if progress else True,
-            position=side_by_side.line(),
+            position=parallel.line(),
         )
         self.network.train()
         total, learning_rate = 0.0, self.schedule.get_last_lr()[0]

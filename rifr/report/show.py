@@ -132,7 +132,7 @@ def tabs(contents: dict[str, Any]) -> HTML:
 
 
 def record(frame: pd.DataFrame, name: str, by: Sequence[str]) -> None:
-    """Keep numbers in the executed notebook, in an output's metadata, for a batch to gather (`rifr.batch.summary`).
+    """Keep numbers in the executed notebook, in an output's metadata, for a batch to gather (`rifr.batch.grid.summary`).
 
     frame   has a row for each number: the columns `by` say of what it is, the column `name` holds it
     """

@@ -43,7 +43,6 @@ from rifr import (
     recipes,
     results,
     scoring,
-    side_by_side,
     splits,
     storage,
 )
@@ -51,9 +50,9 @@ from rifr.evaluation import small_faces
 from rifr.faces import surrogates
 from rifr.presets import Preset
 from rifr.report import records
-from rifr.side_by_side import Call
 from rifr.splits import FaceSplits
-from rifr.training import runs, trainer
+from rifr.training import parallel, runs, trainer
+from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
 ORDER = ("hr-only", "hr+lr", "proposed", "lr-only", "kl-only", "shared-only")
@@ -117,11 +116,11 @@ def make(
     calls = [call for seed in seeds for call in trainer.calls(names, preset, seed, faces[seed].train, progress)]
     # Teachers first, so that no student waits for one; landmark networks, which are short, last.
     calls.sort(key=lambda call: call.keywords["recipe"] != recipes.TEACHER)
-    side_by_side.run(calls + [call for seed in seeds for call in landmarks.calls(["wing+lr"], preset, seed)])
+    parallel.run(calls + [call for seed in seeds for call in landmarks.calls(["wing+lr"], preset, seed)])
     wanted = {"preset": preset, "pairs": str(pairs), "images": str(images), "progress": progress}
     trained = all(trainer.find(name, preset, seed, faces[seed].train) for name in names for seed in seeds)
     if trained:  # seeds are measured side by side
-        side_by_side.run(
+        parallel.run(
             [Call("rifr.report.study", "measured", {**wanted, "seed": seed, "networks": names}) for seed in seeds]
         )
     rows: dict[int, list[dict]] = {}

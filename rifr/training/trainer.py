@@ -28,14 +28,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rifr import camera, degrade, devices, losses, networks, presets, recipes, side_by_side, splits, storage
+from rifr import camera, degrade, devices, losses, networks, presets, recipes, splits, storage
 from rifr.errors import DataError, SettingError, TrainingError
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.recipes import Recipe
-from rifr.side_by_side import Call
-from rifr.training import batches, process_group, runs, student, teacher
+from rifr.training import batches, parallel, process_group, runs, student, teacher
 from rifr.training.batches import RankBatch, Views
+from rifr.training.parallel import Call
 from rifr.training.runs import Progress, Run
 from rifr.training.student import Student, initial_seed, rate_factor, recipe_loss
 from rifr.training.teacher import TeacherOutputs
@@ -87,7 +87,7 @@ def fit(
         if missing:
             record = {"preset": preset.name, "key": key}
             with (
-                side_by_side.threads(training.threads),
+                parallel.threads(training.threads),
                 torch.random.fork_rng(devices.generators(fabric.device)),
                 process_group.fast_arithmetic(fabric.device),
             ):
@@ -106,7 +106,7 @@ def fit_all(
     """
     names, preset = [recipes.get(name).name for name in names], presets.get(preset)
     faces = splits.face_splits(preset, seed, progress=progress).train if faces is None else faces
-    side_by_side.run(calls(names, preset, seed, faces, progress))
+    parallel.run(calls(names, preset, seed, faces, progress))
     return {name: fit(name, preset, seed, faces, progress) for name in names}
 
 
@@ -263,7 +263,7 @@ class Trainer:
             leave=False,
             disable=None if progress else True,
             mininterval=0.5,
-            position=side_by_side.line(),
+            position=parallel.line(),
         )
         self.student.train()
         total = torch.zeros(2, dtype=torch.float64, device=fabric.device)

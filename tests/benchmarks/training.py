@@ -25,12 +25,12 @@ import torch
 from harness import SEED, Row, Side, main, measure
 from torch.utils.data import DataLoader, Dataset
 
-from rifr import losses, networks, presets, side_by_side
+from rifr import losses, networks, presets
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.recipes import LR_WIDTHS, TEACHER
-from rifr.side_by_side import Call
-from rifr.training import trainer
+from rifr.training import parallel, trainer
+from rifr.training.parallel import Call
 from rifr.training.runs import Run
 from rifr.training.student import Student, rate_factor
 
@@ -102,7 +102,7 @@ def ours(preset: Preset, pack: FacePack, teacher: Run, workers: int) -> list[Run
     ]
     made = []
     for _ in range(2):
-        made.append(side_by_side.run(calls))
+        made.append(parallel.run(calls))
         for run in made[-1]:
             shutil.rmtree(run.path)  # or the next time finds it
     return min(made, key=slowest)

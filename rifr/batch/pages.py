@@ -18,8 +18,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from rifr import batch, storage
-from rifr.batch_jobs import CHECKOUT, made_by
+from rifr import storage
+from rifr.batch import grid
+from rifr.batch.jobs import CHECKOUT, made_by
 from rifr.errors import DataError, RifrError
 
 BOOK = CHECKOUT / "book"
@@ -30,7 +31,7 @@ LABEL = re.compile(r"(\$\$\s*\()([\w:-]+)(\))")
 
 def write(out: Path) -> Path:
     """Write the sources of the batch's book; returns their folder, `out/_build/pages`."""
-    runs = batch.finished(out)
+    runs = grid.finished(out)
     if not runs and not list(Path(out).glob("*.failed.ipynb")):
         raise DataError(f"{out} holds no run: make some with `rifr batch CHAPTER --grid ... --out {out}`.")
     pages = Path(out) / "_build" / "pages"
@@ -53,7 +54,7 @@ def write(out: Path) -> Path:
 
 def front_page(out: Path) -> str:
     """The first page in Markdown: what was run, its numbers with intervals across seeds, what failed."""
-    runs, titles = batch.finished(out), _titles(batch.finished(out))
+    runs, titles = grid.finished(out), _titles(grid.finished(out))
     failed = {path: made_by(path) for path in sorted(Path(out).glob("*.failed.ipynb"))}
     failed = {path: source for path, source in failed.items() if source}
     chapters = dict.fromkeys(made_by(path)["chapter"] for path in [*runs, *failed])
@@ -64,7 +65,7 @@ def front_page(out: Path) -> str:
     ]
     if rows:
         parts += ["## The runs", _markdown(pd.DataFrame(rows).fillna(""))]
-    parts += _numbers(batch.summary(out))
+    parts += _numbers(grid.summary(out))
     if failed:
         parts += ["## Runs that failed", "The same command tries them again."]
         rows = [{"notebook": f"`{path.name}`", "error": _code(source["error"])} for path, source in failed.items()]
@@ -182,4 +183,4 @@ if __name__ == "__main__":
     try:
         print(write(Path(sys.argv[1])))
     except (RifrError, OSError) as problem:
-        sys.exit(f"rifr.batch_book: {problem}")
+        sys.exit(f"rifr.batch.pages: {problem}")

@@ -67,7 +67,7 @@ class Step:
 
 @dataclass
 class Report:
-    """The lines of a rehearsal, and what is in the way of the training."""
+    """The lines of a dry run, and what is in the way of the training."""
 
     lines: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """Faces found in pictures by OpenCV's YuNet.
 
 YuNet's model is a file of its own (`face_detection_yunet_*.onnx` in OpenCV's zoo of models): nothing here fetches it.
-`rifr.folder_alignment` aligns whole folders by it.
+`rifr.landmarks.align_folder` aligns whole folders by it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rehearsal of a training: roots are counted, what is in the way is said, and nothing is trained."""
+"""The dry run of a training: roots are counted, what is in the way is said, and nothing is trained."""
 
 import shutil
 import time
@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from rifr import cli, presets, rehearsal
+from rifr import cli, presets
 from rifr.errors import SettingError
-from rifr.training import student
+from rifr.training import dry_run, student
 from tests.helpers import easy_faces
 
 SMOKE = presets.get("smoke")
@@ -28,18 +28,18 @@ def folder(path, people, images):
 
 def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_folder, monkeypatch):
     monkeypatch.setattr(
-        rehearsal,
+        dry_run,
         "measured_step",
-        lambda recipe, preset, people: rehearsal.Step(
+        lambda recipe, preset, people: dry_run.Step(
             2.0 * (recipe.uses_hr + recipe.uses_lr), 5 * 2**30, 3 if recipe.uses_lr else 1, 8
         ),
     )
-    monkeypatch.setattr(rehearsal, "measured_teacher", lambda preset: 0.5)
+    monkeypatch.setattr(dry_run, "measured_teacher", lambda preset: 0.5)
     easy_faces(tmp_path / "pack", people=8, images=12)
     roots = [str(tmp_path / "pack"), folder(tmp_path / "probes", 3, 2), folder(tmp_path / "others", 5, 1)]
-    report = rehearsal.rehearse(SMOKE, ["proposed"], roots)
+    report = dry_run.rehearse(SMOKE, ["proposed"], roots)
     assert not report.wrong and "ready" in str(report)
-    counted = [[one.images, one.people, one.new] for one in (rehearsal.faces_at("", root) for root in roots)]
+    counted = [[one.images, one.people, one.new] for one in (dry_run.faces_at("", root) for root in roots)]
     assert counted == [[96, 8, False], [6, 3, True], [5, 5, True]]
     # 96 images: 3 steps an epoch, 2 epochs; the teacher comes first: 6 x 2 s and 6 x 4 s; its outputs 96 x 0.5 s
     text = str(report)
@@ -51,10 +51,10 @@ def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_fold
 
 
 def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys):
-    monkeypatch.setattr(rehearsal, "measured_step", lambda *_: rehearsal.Step(1.0, 2**60, 1, 8))
+    monkeypatch.setattr(dry_run, "measured_step", lambda *_: dry_run.Step(1.0, 2**60, 1, 8))
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 10, 0))
-    report = rehearsal.rehearse(SMOKE, ["hr-only"])
+    report = dry_run.rehearse(SMOKE, ["hr-only"])
     assert ["the disk is" in text or "GiB of memory" in text for text in report.wrong] == [True, True]
     assert "RIFR_STORE" in report.wrong[0] and "micro_batch=16" in report.wrong[1]
 
@@ -67,15 +67,15 @@ def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys)
     assert "none is no folder" in told.out and "holds no images" in told.out and "would not work" in told.err
     assert any(
         "the paper's faces are not given" in text
-        for text in rehearsal.rehearse(replace(presets.get("paper"), training=SMOKE.training), ["hr-only"]).wrong
+        for text in dry_run.rehearse(replace(presets.get("paper"), training=SMOKE.training), ["hr-only"]).wrong
     )
 
 
 def test_an_estimate_from_a_few_photos_comes_near_a_whole_measured_step(monkeypatch):
-    plan, recipe = presets.get("smoke", batch_size=96), rehearsal.recipes.get("proposed")
-    few = rehearsal.measured_step(recipe, plan, 10)
-    monkeypatch.setattr(rehearsal, "PROBE_BATCH", 96)
-    whole = rehearsal.measured_step(recipe, plan, 10)
+    plan, recipe = presets.get("smoke", batch_size=96), dry_run.recipes.get("proposed")
+    few = dry_run.measured_step(recipe, plan, 10)
+    monkeypatch.setattr(dry_run, "PROBE_BATCH", 96)
+    whole = dry_run.measured_step(recipe, plan, 10)
     assert (few.photos, whole.photos) == (8, 96)
     assert 1 / 4 < few.seconds / whole.seconds < 4  # twelve times too little, were it not scaled
     assert few.peak > 2**27 and whole.peak > 2**27
@@ -83,12 +83,12 @@ def test_an_estimate_from_a_few_photos_comes_near_a_whole_measured_step(monkeypa
 
 @pytest.mark.parametrize("recipe, low, images", [("hr-only", "one", 1), ("hr+lr", "one", 2), ("hr+lr", "both", 3)])
 def test_a_photo_counts_as_often_as_the_network_sees_it(recipe, low, images):
-    step = rehearsal.measured_step(rehearsal.recipes.get(recipe), presets.get("smoke", low_per_photo=low), 10)
+    step = dry_run.measured_step(dry_run.recipes.get(recipe), presets.get("smoke", low_per_photo=low), 10)
     assert step.images == images
 
 
 def test_the_teachers_outputs_take_two_forward_passes_for_a_photo():
-    seconds = rehearsal.measured_teacher(SMOKE)
+    seconds = dry_run.measured_teacher(SMOKE)
     network = student.Student(SMOKE.training, 2).network.eval()
     x = torch.zeros(64, 3, 112, 112)
     with torch.inference_mode():
@@ -101,7 +101,7 @@ def test_the_teachers_outputs_take_two_forward_passes_for_a_photo():
 
 def test_of_many_processes_one_speaks(monkeypatch, capsys):
     for first in (True, False):
-        monkeypatch.setattr(rehearsal.process_group, "is_rank_zero", lambda first=first: first)
+        monkeypatch.setattr(dry_run.process_group, "is_rank_zero", lambda first=first: first)
         assert cli.main(["train", "--preset", "smoke", "--recipe", "lr-only", "--dry-run"]) == 0
         assert ("LR-only" in capsys.readouterr().out) is first
 
@@ -110,4 +110,4 @@ def test_the_shell_measures_and_trains_nothing(store_folder, capsys):
     assert cli.main(["train", "--preset", "smoke", "--recipe", "lr-only", "--dry-run"]) == 0
     assert "LR-only" in capsys.readouterr().out and not store_folder.exists()
     with pytest.raises(SettingError, match="hr-only, lr-only"):
-        rehearsal.rehearse(SMOKE, ["hr"])
+        dry_run.rehearse(SMOKE, ["hr"])

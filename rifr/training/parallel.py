@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from rifr import orphans
 from rifr.packs import FacePack
 from rifr.storage import interrupts
+from rifr.training import orphans
 
 __all__ = ["Call", "line", "run", "threads"]
 

@@ -2,7 +2,7 @@
 
     rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
 
-Each combination of values is a run (`rifr.batch_jobs`): papermill executes the chapter into a notebook of its own in
+Each combination of values is a run (`rifr.batch.jobs`): papermill executes the chapter into a notebook of its own in
 the folder `out`, which appears there whole or not at all and says in its metadata what made it. So the same command
 does what is missing, and a changed chapter or library does all of it again. A run that fails leaves NAME.failed.ipynb, and
 the others go on.
@@ -26,7 +26,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from rifr import settings, storage
-from rifr.batch_jobs import TRIES, Job, end_kernels, environment, execute, jobs, made_by
+from rifr.batch.jobs import TRIES, Job, end_kernels, environment, execute, jobs, made_by
 from rifr.errors import SettingError, StorageError
 
 PATIENCE = 20  # seconds for a scheduler to answer

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from rifr import presets, side_by_side
-from rifr.side_by_side import Call
-from rifr.training import runs, trainer
+from rifr import presets
+from rifr.training import parallel, runs, trainer
+from rifr.training.parallel import Call
 from tests.helpers import easy_faces
 
 
@@ -45,26 +45,24 @@ def test_a_call_that_fails_elsewhere_shows_its_error_here(tmp_path, store_folder
         for name in ("lr-only", "hr-only")
     ]
     with pytest.raises(ValueError, match="8 images cannot fill a batch of 32"):
-        side_by_side.run(calls, workers=2)
+        parallel.run(calls, workers=2)
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_faces_in_memory_stay_here(tmp_path, monkeypatch):
     faces = easy_faces(tmp_path / "pack", people=2, images=2)
-    monkeypatch.setattr(
-        side_by_side, "_elsewhere", lambda *rest: pytest.fail("another process cannot open these faces")
-    )
+    monkeypatch.setattr(parallel, "_elsewhere", lambda *rest: pytest.fail("another process cannot open these faces"))
     part = faces.take(np.arange(3))
     calls = [Call("rifr.packs", "require_disjoint_of_one", {}, part)] * 2
     assert Call("rifr.training.trainer", "fit", {}, faces).pack == tmp_path / "pack" and calls[0].pack is None
     with pytest.raises(AttributeError):
-        side_by_side.run(calls, workers=2)
+        parallel.run(calls, workers=2)
 
 
 def test_an_interrupt_ends_the_other_processes(tmp_path, monkeypatch):
     faces = easy_faces(tmp_path / "pack", people=2, images=2)
     started = []
-    real = side_by_side._start
+    real = parallel._start
 
     def start(call, place):
         started.append(real(call, place))
@@ -74,10 +72,10 @@ def test_an_interrupt_ends_the_other_processes(tmp_path, monkeypatch):
         if len(started) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(side_by_side, "_start", start)
-    monkeypatch.setattr(side_by_side.time, "sleep", interrupted)
+    monkeypatch.setattr(parallel, "_start", start)
+    monkeypatch.setattr(parallel.time, "sleep", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        side_by_side.run(
+        parallel.run(
             [Call("rifr.training.trainer", "fit", {"recipe": "hr-only", "preset": "smoke"}, faces)] * 3, workers=2
         )
     assert len(started) == 2 and all(process.poll() is not None for process in started)
@@ -85,7 +83,7 @@ def test_an_interrupt_ends_the_other_processes(tmp_path, monkeypatch):
 
 def test_threads_are_given_back():
     before = torch.get_num_threads()
-    with pytest.raises(KeyError), side_by_side.threads(1):
+    with pytest.raises(KeyError), parallel.threads(1):
         assert torch.get_num_threads() == 1
         raise KeyError
     assert torch.get_num_threads() == before

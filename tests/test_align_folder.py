@@ -11,7 +11,7 @@ from PIL import Image
 from rifr import align, cli
 from rifr.align import TEMPLATE
 from rifr.errors import DataError, SettingError
-from rifr.folder_alignment import align_folder
+from rifr.landmarks.align_folder import align_folder
 from rifr.readers import folder
 
 
