@@ -7,6 +7,7 @@ The doors, each loaded when it is first asked for:
     fit                               a network of the paper, found or trained: a Run
     embed                             features of faces by a Run, a callable or an ONNX file
     identify, verify, score           P1 and P2 of several embedders; any embedder on one's own faces
+    evaluation                        protocols as pure functions of arrays, metrics with intervals
     presets, recipes, losses, networks    sizes; the networks as rows; eqs. (1) to (4); Fig. 2
 """
 
@@ -16,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rifr import losses, networks, presets, recipes
+    from rifr import evaluation, losses, networks, presets, recipes
     from rifr.degrade import to_width
     from rifr.evaluation.embed import embed
+    from rifr.evaluation.evaluate import identify, verify
+    from rifr.evaluation.score import score
     from rifr.faces import RenderSpec, render
     from rifr.packs import FacePack
-    from rifr.results import identify, verify
-    from rifr.scoring import score
     from rifr.training.trainer import fit
 
 _DOORS = {
@@ -30,18 +31,19 @@ _DOORS = {
     "RenderSpec": "rifr.faces",
     "embed": "rifr.evaluation.embed",
     "fit": "rifr.training.trainer",
-    "identify": "rifr.results",
+    "identify": "rifr.evaluation.evaluate",
     "render": "rifr.faces",
-    "score": "rifr.scoring",
+    "score": "rifr.evaluation.score",
     "to_width": "rifr.degrade",
-    "verify": "rifr.results",
+    "verify": "rifr.evaluation.evaluate",
 }
-_MODULES = ("losses", "networks", "presets", "recipes")
+_MODULES = ("evaluation", "losses", "networks", "presets", "recipes")
 
 __all__ = [
     "FacePack",
     "RenderSpec",
     "embed",
+    "evaluation",
     "fit",
     "identify",
     "losses",

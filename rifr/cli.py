@@ -324,8 +324,8 @@ def _align(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from rifr import landmarks, recipes, results, splits
-    from rifr.evaluation import small_faces
+    from rifr import landmarks, recipes, splits
+    from rifr.evaluation import evaluate, small_faces
     from rifr.training import dry_run, parallel, process_group, trainer
 
     preset = _preset(options)
@@ -347,7 +347,7 @@ def _train(options: argparse.Namespace) -> None:
                 *landmarks.calls(preset=preset, seed=options.seed),
             ]
         )
-    trained = results.fit_all(names, preset, options.seed, faces)
+    trained = evaluate.fit_all(names, preset, options.seed, faces)
     if not process_group.is_rank_zero():
         return
     for name, run in trained.items():
@@ -357,7 +357,7 @@ def _train(options: argparse.Namespace) -> None:
             f"{run.record['seconds']:.0f} s"
         )
     if options.all:
-        results.identify(trained, faces, preset)
+        evaluate.identify(trained, faces, preset)
 
 
 def _record(options: argparse.Namespace) -> None:
@@ -368,8 +368,8 @@ def _record(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from rifr import recipes, results, scorecard, scoring, splits
-    from rifr.evaluation import embed
+    from rifr import recipes, splits
+    from rifr.evaluation import embed, evaluate, score, scorecard
 
     preset = _preset(options)
     names = [recipes.get(name).name for name in options.recipe]
@@ -389,10 +389,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     probes, distractors, trained = options.probes, options.distractors, []
     if names or not (probes or pairs_alone):
         faces = splits.face_splits(preset, options.seed, *options.faces)
-        trained = list(results.fit_all(names, preset, options.seed, faces).values())
+        trained = list(evaluate.fit_all(names, preset, options.seed, faces).values())
         if not pairs_alone:
             probes, distractors = faces.probes, faces.distractors
-    score = scoring.score(
+    score = score.score(
         [*trained, *files],
         probes,
         distractors,

@@ -321,8 +321,11 @@ def prepared(work: Path, names: list[str]) -> None:
                 Image.fromarray(pixels).save(inputs / "photos" / f"person-{person}" / f"{n}.png")
         from rifr.readers import folder  # noqa: F401
     if {"train", "embed"} & set(names):
-        from rifr import degrade, landmarks, scoring  # noqa: F401
-        from rifr.evaluation import small_faces  # noqa: F401
+        from rifr import degrade
+        from rifr.evaluation import (
+            score,  # noqa: F401
+            small_faces,  # noqa: F401
+        )
         from rifr.training import trainer
 
         trainer.MIN_IMAGES_FOR_SUBPROCESS = 10**9

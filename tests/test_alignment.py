@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import align, landmarks, presets, results
+from rifr import align, landmarks, presets
 from rifr.align import TEMPLATE
-from rifr.evaluation import alignment
+from rifr.evaluation import alignment, evaluate
 from rifr.evaluation.alignment import Errors
 from rifr.packs import FacePack
 from rifr.report import figures, text
@@ -94,7 +94,7 @@ def test_larger_errors_cost_more_and_none_cost_nothing(scenes, tmp_path, store_f
     assert wide[0] > wide[30]
     plan = presets.get("smoke", widths=(112,))
     gallery = alignment.aligned_pack(scenes.images, scenes.landmarks, scenes.identities)
-    direct = results.identify({"mine": colours}, (gallery, far), plan, progress=False).table()
+    direct = evaluate.identify({"mine": colours}, (gallery, far), plan, progress=False).table()
     assert wide[0] == pytest.approx(direct[direct.protocol == "P2"].rank1.iloc[0])
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from rifr import metrics, presets, recipes
+from rifr import presets, recipes
+from rifr.evaluation import metrics
 from rifr.report import records
 from rifr.training import process_group, trainer
 from rifr.training.student import Student, recipe_loss

@@ -24,7 +24,7 @@ def test_scoring_and_training_need_none_of_the_books_packages():
 import sys
 for name in ("IPython", "seaborn", "torchvision", "papermill", "distributed", "sklearn"):
     sys.modules[name] = None
-import rifr, rifr.cli, rifr.rehearsal, rifr.report.figures, rifr.report.study, rifr.scorecard
+import rifr, rifr.cli, rifr.training.dry_run, rifr.report.figures, rifr.report.study, rifr.evaluation.scorecard
 for name in rifr.__all__:
     getattr(rifr, name)
 """

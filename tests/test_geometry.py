@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rifr import geometry
+from rifr.evaluation import geometry
 
 
 def angle(a, b) -> float:

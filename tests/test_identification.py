@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from rifr.protocols import identification
-from rifr.protocols.identification import evaluate
+from rifr.evaluation.protocols import identification
+from rifr.evaluation.protocols.identification import evaluate
 
 
 def by_definition(probes, gallery, identities, distractors, rank):

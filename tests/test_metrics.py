@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rifr import metrics
 from rifr.errors import DataError, SettingError
-from rifr.metrics import (
+from rifr.evaluation import metrics
+from rifr.evaluation.metrics import (
     Interval,
     average_precision,
     average_precision_of_ranks,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rifr.protocols import open_set
-from rifr.protocols.open_set import evaluate, interval_at
+from rifr.evaluation.protocols import open_set
+from rifr.evaluation.protocols.open_set import evaluate, interval_at
 
 
 def world(seed=0, people=30, photos=4, unknown=50, quality=1.0, dtype=np.float64):

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binomtest
 
 from rifr.errors import SettingError
-from rifr.protocols.pairs import THRESHOLDS, Pairs, evaluate
+from rifr.evaluation.protocols.pairs import THRESHOLDS, Pairs, evaluate
 
 
 def pairs(count=120, seed=0, noise=1.0):

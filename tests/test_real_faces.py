@@ -6,7 +6,8 @@ Only where RIFR_REAL_DATA names the faces; `tests/benchmarks/real_faces.py` meas
 from dataclasses import replace
 from itertools import islice
 
-from rifr import presets, scoring
+from rifr import presets
+from rifr.evaluation import score as scoring
 
 PEOPLE_IN_BOTH = {
     "Alec_Baldwin",

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from rifr.metrics import interval
-from rifr.protocols.scface import evaluate
+from rifr.evaluation.metrics import interval
+from rifr.evaluation.protocols.scface import evaluate
 
 
 def literally(probes, probe_ids, gallery, gallery_ids):

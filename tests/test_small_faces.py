@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rifr import camera, metrics, presets, recipes, results
-from rifr.evaluation import small_faces
+from rifr import camera, presets, recipes
+from rifr.evaluation import evaluate, metrics, small_faces
+from rifr.evaluation.protocols import identification
 from rifr.faces import surrogates
-from rifr.protocols import identification
 from rifr.report import errata, figures, paper, text
 from rifr.report.show import show
 from rifr.splits import FaceSplits
@@ -164,7 +164,7 @@ def test_a_change_pairs_the_same_people_of_two_outcomes():
                 }
             )
         )
-    to, of = (results.Outcome(counts, 200) for counts in rows)
+    to, of = (evaluate.Outcome(counts, 200) for counts in rows)
     row = small_faces.change(to, of).iloc[0]
     expected = metrics.interval(
         rows[0].hits.to_numpy(), rows[0].trials.to_numpy(), other_hits=rows[1].hits.to_numpy(), resamples=200
@@ -172,7 +172,7 @@ def test_a_change_pairs_the_same_people_of_two_outcomes():
     assert (row.difference, row.low, row.high) == pytest.approx(
         [100 * one for one in (expected.estimate, expected.low, expected.high)]
     )
-    narrow = results.Outcome(rows[1].assign(width=16), 200)
+    narrow = evaluate.Outcome(rows[1].assign(width=16), 200)
     assert small_faces.change(to, narrow).empty
 
 

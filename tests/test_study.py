@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rifr import cli, presets, results, splits
+from rifr import cli, presets, splits
+from rifr.evaluation import evaluate
 from rifr.report import study, study_tables
 from rifr.report.show import html_table, tabs
 from rifr.report.study_tables import Large
@@ -63,7 +64,7 @@ def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, s
 
     faces = splits.face_splits(TINY, 1, progress=False)
     trained = trainer.fit_all(["hr-only", "proposed"], TINY, 1, faces.train, progress=False)
-    outcome = results.identify(trained, faces, TINY, progress=False)
+    outcome = evaluate.identify(trained, faces, TINY, progress=False)
     of_one = rows[rows.seed == 1]
     for told in outcome.table().itertuples():
         (row,) = of_one[
@@ -87,7 +88,7 @@ def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, s
         )
     )
 
-    monkeypatch.setattr(results, "identify", None)  # whatever would measure again fails
+    monkeypatch.setattr(evaluate, "identify", None)  # whatever would measure again fails
     study.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)
     again = json.loads(out.read_text())
     assert again["rows"] == record["rows"]

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr.protocols import verification
+from rifr.evaluation.evaluate import Outcome, RocOutcome
+from rifr.evaluation.protocols import verification
 from rifr.report import text
-from rifr.results import Outcome, RocOutcome
 
 
 def outcome(shares: dict[tuple[str, int], float], people: int = 60) -> Outcome:

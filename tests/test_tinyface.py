@@ -5,9 +5,9 @@ import pytest
 from scipy.io import loadmat
 from scipy.spatial.distance import cdist
 
-from rifr.metrics import average_precision, interval
-from rifr.protocols import tinyface
-from rifr.protocols.tinyface import evaluate
+from rifr.evaluation.metrics import average_precision, interval
+from rifr.evaluation.protocols import tinyface
+from rifr.evaluation.protocols.tinyface import evaluate
 
 
 def literally(probes, probe_ids, gallery, gallery_ids, metric="euclidean"):

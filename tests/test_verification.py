@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from rifr.protocols import _impostors, verification
-from rifr.protocols.verification import evaluate, interval_at
+from rifr.evaluation.protocols import _impostors, verification
+from rifr.evaluation.protocols.verification import evaluate, interval_at
 
 
 def all_scores(probes, gallery, identities, distractors, pairs):

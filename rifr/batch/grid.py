@@ -207,7 +207,7 @@ def summary(out: Path) -> pd.DataFrame:
     different versions of a chapter or of the library are not averaged: a column `version` tells them apart.
     `attrs["by"]` says what a measure's numbers are of, in the order in which the chapter names it.
     """
-    from rifr import metrics  # not at the top: workers import this module too
+    from rifr.evaluation import metrics  # not at the top: workers import this module too
     from rifr.report.show import RECORDED
 
     rows: list[dict[str, Any]] = []

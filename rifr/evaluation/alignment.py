@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rifr import align, landmarks, metrics, presets, results, storage
+from rifr import align, landmarks, presets, storage
 from rifr.align import FACE_SIZE, TEMPLATE
+from rifr.evaluation import evaluate, metrics
+from rifr.evaluation.protocols import identification
 from rifr.landmarks import LandmarkRun
 from rifr.landmarks.yunet import Yunet
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.protocols import identification
 from rifr.training.runs import Run
 
 __all__ = ["Errors", "cost_of_errors", "detected", "landmark_errors", "order_of_steps"]
@@ -312,9 +313,9 @@ def _scaled(points: np.ndarray, pictures: Sequence[np.ndarray], smaller: Sequenc
 def _identify(
     run: Run, probes: FacePack, width: int, gallery: FacePack, distractors: FacePack, preset: Preset, progress: bool
 ) -> identification.Identification:
-    at = results.features(run, probes, width, preset.mirror, progress)
-    high = results.features(run, gallery, FACE_SIZE, preset.mirror, progress)
-    far = results.features(run, distractors, FACE_SIZE, preset.mirror, progress)
+    at = evaluate.features(run, probes, width, preset.mirror, progress)
+    high = evaluate.features(run, gallery, FACE_SIZE, preset.mirror, progress)
+    far = evaluate.features(run, distractors, FACE_SIZE, preset.mirror, progress)
     return identification.evaluate(at, high, gallery.identities, far)
 
 

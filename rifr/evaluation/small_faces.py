@@ -3,7 +3,7 @@
 tiny_faces, filmed_faces   the sets, or their stand-ins (`rifr.faces.surrogates`), read into packs of the store
 search                     TinyFace's protocol for several networks (Table I)
 surveillance               SCface's protocol, a distance at a time (Table II)
-identify_native            P1 and P2 as in `results.identify`, the small faces made by a camera, not bicubic
+identify_native            P1 and P2 as in `evaluate.identify`, the small faces made by a camera, not bicubic
 VARIANTS                   the proposed student trained with camera-like faces, and with tight crops too
 """
 
@@ -19,16 +19,17 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from rifr import align, camera, metrics, presets, storage
+from rifr import align, camera, presets, storage
 from rifr.align import Aligner
+from rifr.evaluation import metrics
+from rifr.evaluation.evaluate import HIGH, Embedder, Outcome, features
+from rifr.evaluation.protocols import identification, scface, tinyface
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.protocols import identification, scface, tinyface
 from rifr.readers import scface as scface_reader
 from rifr.readers import tinyface as tinyface_reader
 from rifr.readers.scface import METRES, ScfaceSets
 from rifr.readers.tinyface import TinyFaceSets
-from rifr.results import HIGH, Embedder, Outcome, features
 from rifr.splits import FaceSplits
 from rifr.training import parallel, trainer
 from rifr.training.parallel import Call
@@ -274,7 +275,7 @@ def identify_native(
     seed: int = 0,
     progress: bool = True,
 ) -> Outcome:
-    """P1 and P2 of several networks, every small face as a camera gives it: otherwise `results.identify`."""
+    """P1 and P2 of several networks, every small face as a camera gives it: otherwise `evaluate.identify`."""
     preset, parts, kept = presets.get(preset, widths=widths), [], {}
     loud = progress and _is_terminal()
     for width in preset.widths:

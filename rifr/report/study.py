@@ -27,26 +27,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rifr import (
-    align,
-    camera,
-    degrade,
-    evaluation,
-    faces,
-    geometry,
-    landmarks,
-    metrics,
-    packs,
-    presets,
-    protocols,
-    readers,
-    recipes,
-    results,
-    scoring,
-    splits,
-    storage,
-)
-from rifr.evaluation import small_faces
+from rifr import align, camera, degrade, evaluation, faces, landmarks, packs, presets, readers, recipes, splits, storage
+from rifr.evaluation import evaluate, score, small_faces
 from rifr.faces import surrogates
 from rifr.presets import Preset
 from rifr.report import records
@@ -68,23 +50,7 @@ COMPARED = (
     ("proposed", "lr-only"),
     ("hr-only", "lr-only"),
 )
-DECIDED_BY = (
-    align,
-    camera,
-    degrade,
-    evaluation,
-    faces,
-    geometry,
-    landmarks,
-    metrics,
-    packs,
-    protocols,
-    readers,
-    results,
-    runs,
-    scoring,
-    splits,
-)
+DECIDED_BY = (align, camera, degrade, evaluation, faces, landmarks, packs, readers, runs, splits)
 """The code that decides what is measured, beside that which each network is found by; no text and no figure."""
 
 ROC_WIDTHS, FPRS = (112, 25, 16), (1e-3, 1e-4)
@@ -164,7 +130,7 @@ def measured(
 
 
 def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
-    outcome = results.identify(trained, faces, preset, progress=progress)
+    outcome = evaluate.identify(trained, faces, preset, progress=progress)
     rows = [
         _row("rank1", row.network, row.width, row.rank1, row.low, row.high, row.trials, protocol=row.protocol)
         for row in outcome.table().itertuples()
@@ -190,7 +156,7 @@ def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, prog
 
 def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
     widths = [width for width in ROC_WIDTHS if width in preset.widths] or [min(preset.widths)]
-    table = results.verify(trained, faces, preset, widths, progress=progress).table(FPRS)
+    table = evaluate.verify(trained, faces, preset, widths, progress=progress).table(FPRS)
     return [
         _row(
             "tpr",
@@ -223,7 +189,7 @@ def _native(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) 
 
 
 def _paired(trained: dict[str, Run], preset: Preset, pairs: str, images: str, progress: bool) -> list[dict]:
-    table = scoring.score(
+    table = score.score(
         trained, pairs=pairs, images=images, protocols=["P1"], widths=PAIR_WIDTHS, preset=preset, progress=progress
     ).table
     return [

@@ -1,7 +1,7 @@
 """The large record for the book: its numbers over seeds as tables, and sentences that follow from them.
 
 large = study_tables.read()                         None where no record has been made
-large.rank1(), large.difference("proposed", "hr+lr")       as `results.Outcome` gives them, so that its figures draw them
+large.rank1(), large.difference("proposed", "hr+lr")       as `evaluate.Outcome` gives them, so that its figures draw them
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rifr.evaluation.metrics import t_interval
 from rifr.evaluation.small_faces import METRES
-from rifr.metrics import t_interval
 from rifr.report import paper, records
 from rifr.report.show import tabs
 from rifr.report.style import label
@@ -66,13 +66,13 @@ class Large:
         return pd.DataFrame(rows)
 
     def rank1(self, networks: Sequence[str] = ()) -> pd.DataFrame:
-        """As `results.Outcome.table()`, with intervals over seeds."""
+        """As `evaluate.Outcome.table()`, with intervals over seeds."""
         table = self.over_seeds("rank1").rename(columns={"at": "width", "value": "rank1", "n": "trials"})
         table["people"] = self.provenance["faces"]["probe_people"] * table.seeds
         return table[table.network.isin(networks)] if networks else table
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
-        """As `results.Outcome.difference`, paired by seed: both networks saw the same faces."""
+        """As `evaluate.Outcome.difference`, paired by seed: both networks saw the same faces."""
         rows = self._compared(network, other)
         return (
             Large(self.provenance, rows)

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 from harness import SEED, Row, Side, main, measure
 
-from rifr import metrics
+from rifr.evaluation import metrics
 
 
 def make(people: int, photos: int, resamples: int) -> tuple:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from harness import SEED, Row, Side, main, measure
 
-from rifr.protocols import identification
+from rifr.evaluation.protocols import identification
 
 NEAR = 1 / 1.3  # of the bare product's time
 AGREE = 1e-5  # share of trials that rounding may decide otherwise: two libraries' products differ in the last bits

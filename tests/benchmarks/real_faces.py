@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from rifr import scoring
+from rifr.evaluation import score
 
 WIDTHS = (112, 60, 40, 30, 20, 16, 14)
 PUBLISHED, TOLERANCE = 99.32, 0.1  # per cent of LFW's pairs at 112 px; six pairs
@@ -28,11 +28,11 @@ def main() -> int:
     if not network.is_file():
         print("skipped: RIFR_REAL_DATA names no folder with facescrub12, lfw112, lists and models/mobilefacenet.onnx")
         return 0
-    faces = scoring.score(
+    faces = score.score(
         network, data / "facescrub12", data / "lfw112", measures=("rank1", "roc"), widths=WIDTHS, preset="mini"
     )
     print(f"{faces}\n\n{faces.faces()}\n")
-    pairs = scoring.score(
+    pairs = score.score(
         network, pairs=data / "lists" / "lfw_pairs.txt", images=data / "lfw112", widths=(112, 14), preset="mini"
     )
     print(f"{pairs}\n\n{pairs.faces()}")

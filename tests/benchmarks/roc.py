@@ -6,7 +6,7 @@ import numpy as np
 from harness import Row, Side, main, measure
 from identification import at_width, photos_of, sizes
 
-from rifr.protocols import verification
+from rifr.evaluation.protocols import verification
 
 FPRS = np.geomspace(1e-6, 1, 200)
 

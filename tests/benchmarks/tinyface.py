@@ -5,7 +5,7 @@ import sys
 import numpy as np
 from harness import SEED, Row, Side, main, measure
 
-from rifr.protocols import tinyface
+from rifr.evaluation.protocols import tinyface
 
 RANKS = np.array([1, 5, 10, 20, 50])
 ROOM = 14 * 2**30  # bytes that the rival needs for all probes at once

@@ -13,9 +13,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.report import paper
 from rifr.report.style import label, network_style, page_color, styles, text_color
-from rifr.results import PROTOCOLS
 
 HOLLOW = {"linestyle": "none", "markersize": 7, "clip_on": False, "zorder": 5}
 """How figures of the paper are drawn beside ours."""
@@ -24,7 +24,7 @@ HOLLOW = {"linestyle": "none", "markersize": 7, "clip_on": False, "zorder": 5}
 def rank1_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = ()) -> Figure:
     """Figs. 5, 6, 9 and 10: rank-1 against face width, one curve per network with its interval over people.
 
-    `table` as `results.Outcome.table()` gives it. Hollow marks: what the paper's text reports for the same protocol on
+    `table` as `evaluate.Outcome.table()` gives it. Hollow marks: what the paper's text reports for the same protocol on
     its own faces.
     """
     figure, axes = plt.subplots()
@@ -46,7 +46,7 @@ def rank1_of_both(table: pd.DataFrame, networks: Sequence[str] = ()) -> Figure:
 def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> Figure:
     """Networks minus `other`, paired by person, against face width: what lies across zero is not decided.
 
-    `tables` holds `results.Outcome.difference(network, other)` by network.
+    `tables` holds `evaluate.Outcome.difference(network, other)` by network.
     """
     figure, axes = plt.subplots(figsize=(7.0, 3.6))
     axes.axhline(0, color=text_color(), linewidth=1)
@@ -159,7 +159,7 @@ def attribute_histograms(attributes: dict[str, np.ndarray]) -> Figure:
 def cmc(table: pd.DataFrame, width: int | None = None, networks: Sequence[str] = ()) -> Figure:
     """Cumulative match characteristics at one face width (default: the narrowest), P1 and P2 side by side.
 
-    `table` as `results.Outcome.cmc()` gives it.
+    `table` as `evaluate.Outcome.cmc()` gives it.
     """
     width = table.width.min() if width is None else width
     table = table[table.width == width]
@@ -183,7 +183,7 @@ def cmc(table: pd.DataFrame, width: int | None = None, networks: Sequence[str] =
 
 
 def roc(curves: dict[str, pd.DataFrame], least_fpr: float, protocol: str = "", width: int = 0) -> Figure:
-    """Figs. 7 and 8: TPR against FPR, one curve per network (`results.RocOutcome.curve`: shares), every threshold a step.
+    """Figs. 7 and 8: TPR against FPR, one curve per network (`evaluate.RocOutcome.curve`: shares), every threshold a step.
 
     The axis begins at `least_fpr`, what the pairs can resolve. Hollow marks: what the paper's text reports for
     `protocol` at the face width `width`.
@@ -208,7 +208,7 @@ def roc(curves: dict[str, pd.DataFrame], least_fpr: float, protocol: str = "", w
 
 
 def tpr_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = ()) -> Figure:
-    """TPR against face width at each FPR of `table` (`results.RocOutcome.table()`), one panel per FPR, one protocol."""
+    """TPR against face width at each FPR of `table` (`evaluate.RocOutcome.table()`), one panel per FPR, one protocol."""
     part = table[table.protocol == protocol]
     drawn = set(networks or part.network)
     reported = [row for row in paper.TPR if row.protocol == protocol and row.network in drawn]

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.report.figures.recognition import _legend_below, _panels, _width_axis
 from rifr.report.style import label, page_color, styles, text_color
-from rifr.results import PROTOCOLS
 
 
 def as_they_come(pictures: Sequence[np.ndarray], columns: int = 8) -> Figure:
@@ -91,7 +91,7 @@ def rank1_by_distance(table: pd.DataFrame, networks: Sequence[str] = ()) -> Figu
 
 def bicubic_and_native(bicubic: pd.DataFrame, native: pd.DataFrame) -> Figure:
     """Rank-1 against face width on faces shrunk by bicubic interpolation (filled, solid) and on the same faces as a
-    camera gives them (hollow, dotted), P1 and P2 side by side. Tables as `results.Outcome.table()` gives them."""
+    camera gives them (hollow, dotted), P1 and P2 side by side. Tables as `evaluate.Outcome.table()` gives them."""
     figure, panels = _panels(list(dict.fromkeys(native.protocol)))
     looks, widths = styles(native.network.unique()), sorted(native.width.unique())
     shift = 1 + 0.012 * (np.arange(len(looks)) - (len(looks) - 1) / 2)  # or the bars would hide one another

@@ -1,4 +1,4 @@
-"""Figures of what resolution does to whom: pure functions of the tables that `rifr.groups` makes."""
+"""Figures of what resolution does to whom: pure functions of the tables that `rifr.evaluation.subgroups` makes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from rifr import recipes
-from rifr.groups import CUTS
+from rifr.evaluation.evaluate import PROTOCOLS
+from rifr.evaluation.subgroups import CUTS
 from rifr.report.figures.recognition import _width_axis
 from rifr.report.style import network_style, page_color, text_color
-from rifr.results import PROTOCOLS
 
 MARKS = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
 

@@ -7,12 +7,12 @@ import itertools
 import pandas as pd
 
 from rifr import recipes
+from rifr.evaluation.evaluate import PROTOCOLS, Outcome, RocOutcome
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.report import paper
 from rifr.report.style import label
 from rifr.report.text import verdicts
-from rifr.results import PROTOCOLS, Outcome, RocOutcome
 from rifr.splits import FaceSplits
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.presets import Preset
 from rifr.readers.scface import ScfaceSets
 from rifr.readers.tinyface import TinyFaceSets, counts
@@ -11,7 +12,6 @@ from rifr.report import errata, paper
 from rifr.report.paper import ReportedScface, ReportedTinyFace
 from rifr.report.style import label
 from rifr.report.text import verdicts
-from rifr.results import PROTOCOLS
 from rifr.splits import FaceSplits
 
 NOT_SHOWN = "Pictures of the set itself are not printed here: its agreement leaves them with those who signed it."

@@ -1,4 +1,4 @@
-"""What `rifr.groups` found, in sentences chosen by its tables: what is real, what is not decided, what went unseen."""
+"""What `rifr.evaluation.subgroups` found, in sentences chosen by its tables: what is real, what is not decided, what went unseen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rifr import recipes
-from rifr.groups import FEWEST, OF_THE_PERSON, Bands
+from rifr.evaluation.subgroups import FEWEST, OF_THE_PERSON, Bands
 
 WORDS = {
     "change": ("loses more than the reference", "loses less than the reference"),

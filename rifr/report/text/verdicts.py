@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from rifr.metrics import Interval
+from rifr.evaluation.metrics import Interval
 
 
 def sign(row: Any) -> int:

@@ -1,8 +1,8 @@
 """Score any embedder: your folders in, a tidy table with intervals and its provenance out.
 
     score = scoring.score("model.onnx", "my_probes", "my_distractors", measures=("rank1", "roc"), widths=(112, 30, 16))
-    print(score)                        # a rifr.scorecard.Score
-    score.save("results.json")
+    print(score)                        # a rifr.evaluation.scorecard.Score
+    score.save("evaluate.json")
 
 What is measured, at each face width, under P1 (all photos at the width) and P2 (the probe alone):
 
@@ -26,14 +26,14 @@ from typing import Any
 import pandas as pd
 
 import rifr
-from rifr import presets, results, splits, storage
-from rifr.evaluation import embed
+from rifr import presets, splits, storage
+from rifr.evaluation import embed, evaluate
+from rifr.evaluation.evaluate import HIGH, PROTOCOLS, Embedder
+from rifr.evaluation.protocols import pairs as pairs_protocol
+from rifr.evaluation.scorecard import COLUMNS, Score
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.protocols import pairs as pairs_protocol
 from rifr.readers import pairs as pair_list
-from rifr.results import HIGH, PROTOCOLS, Embedder
-from rifr.scorecard import COLUMNS, Score
 from rifr.training.runs import Run
 
 __all__ = ["MEASURES", "named", "score"]
@@ -169,7 +169,9 @@ def _measured(
     keys = ["protocol", "network", "width"]
     outcome = None
     if {"rank1", "cmc"} & set(measures):
-        outcome = results.identify(embedders, faces, preset, progress=progress, ranks=ranks if "cmc" in measures else 1)
+        outcome = evaluate.identify(
+            embedders, faces, preset, progress=progress, ranks=ranks if "cmc" in measures else 1
+        )
         rank1 = outcome.table().assign(measure="rank1", at=1, impostors=len(faces[1]))
     for measure in measures:
         if measure == "rank1":
@@ -178,13 +180,13 @@ def _measured(
             whole = outcome.cmc().merge(rank1[[*keys, "people", "trials", "impostors"]], on=keys)
             yield whole.rename(columns={"rank": "at", "rate": "value"}).assign(measure="cmc"), {}
         elif measure == "roc":
-            found = results.verify(embedders, faces, preset, progress=progress)
+            found = evaluate.verify(embedders, faces, preset, progress=progress)
             table = found.table(fprs).assign(measure="roc")
             drawn = {key: found.curve(*key) for key in table[keys].drop_duplicates().itertuples(index=False, name=None)}
             names = {"fpr": "at", "tpr": "value", "genuine": "trials", "impostor": "impostors"}
             yield table.rename(columns=names), drawn
         else:
-            table = results.watch(embedders, faces, preset, progress=progress).table(fpirs)
+            table = evaluate.watch(embedders, faces, preset, progress=progress).table(fpirs)
             names = {"fpir": "at", "fnir": "value", "enrolled": "people", "mated": "trials", "unknown": "impostors"}
             yield table.rename(columns=names).assign(measure="open-set"), {}
 
@@ -201,7 +203,7 @@ def _over_pairs(
     rows = []
     for name, one in embedders.items():
         at = {
-            width: results.features(one, listed.photos, width, preset.mirror, progress)
+            width: evaluate.features(one, listed.photos, width, preset.mirror, progress)
             for width in sorted({HIGH, *preset.widths})
         }
         for width in preset.widths:

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rifr.metrics import ROOM
-from rifr.results import Outcome
+from rifr.evaluation.evaluate import Outcome
+from rifr.evaluation.metrics import ROOM
 
 Contrast = list[tuple[int, int]]
 
@@ -199,7 +199,7 @@ def _cells(
     if protocol not in protocols:
         raise ValueError(
             f"the outcome holds no counts by photo under {protocol!r}, but under {protocols}: take it "
-            "from rifr.results.identify"
+            "from rifr.evaluation.evaluate.identify"
         )
     person = np.unique(identities, return_inverse=True)[1]
     people = person.max() + 1

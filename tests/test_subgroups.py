@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import groups, metrics
-from rifr.protocols.identification import Identification, evaluate
+from rifr.evaluation import metrics, subgroups
+from rifr.evaluation.evaluate import Outcome
+from rifr.evaluation.protocols.identification import Identification, evaluate
 from rifr.report import figures, text
-from rifr.results import Outcome
 
 NAMES = ("under 15°", "15° to 30°", "from 30°")
 
@@ -54,38 +54,38 @@ def turned_away(attributes, wide: float, narrow: float, base: float = 0.6):
 
 def test_every_photo_is_in_one_band_of_each_attribute_and_edges_belong_above():
     attributes = ground_truth(30, 6)
-    cuts = groups.bands(attributes)
-    assert list(cuts) == list(groups.CUTS)
+    cuts = subgroups.bands(attributes)
+    assert list(cuts) == list(subgroups.CUTS)
     for name, cut in cuts.items():
-        assert len(cut.names) == len(groups.CUTS[name].edges) + 1
+        assert len(cut.names) == len(subgroups.CUTS[name].edges) + 1
         assert set(cut.index) == set(range(len(cut.names)))
-    yaw = groups.bands({"yaw": np.array([0, -14.9, 15, -15, 29.9, 30, -52])})["yaw"]
+    yaw = subgroups.bands({"yaw": np.array([0, -14.9, 15, -15, 29.9, 30, -52])})["yaw"]
     assert [yaw.names[i] for i in yaw.index] == [NAMES[i] for i in (0, 0, 1, 1, 1, 2, 2)]
 
 
 def test_the_lamp_is_measured_from_the_camera_to_either_side():
     degrees = np.deg2rad([0, 29, -29, 45, -59, 61, -90, 179])
     lamp = np.stack([np.sin(degrees), np.full(8, -0.7), np.cos(degrees)], axis=1)  # x right, y down, z to the camera
-    assert groups.bands({"light": lamp})["light angle"].index.tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+    assert subgroups.bands({"light": lamp})["light angle"].index.tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
 
 
 def test_the_reference_is_the_easiest_photo():
     easiest = {"yaw": [0.0], "light": [[0, -0.5, 0.8]], "ambient": [1.0], "expression": [0.0], "occlusion": [0.0]}
-    cuts = groups.bands({name: np.array(values) for name, values in easiest.items()})
+    cuts = subgroups.bands({name: np.array(values) for name, values in easiest.items()})
     assert len(cuts) == 5 and all(cut.index.tolist() == [0] for cut in cuts.values())
 
 
 def test_photos_without_ground_truth_have_no_bands_and_unknown_values_are_in_none():
-    assert groups.bands({}) == {}
-    assert list(groups.bands({"age": np.array([20.0, np.nan, 70.0]), "camera": np.zeros(3)})) == ["age"]
-    assert groups.bands({"age": np.array([20.0, np.nan, 70.0])})["age"].index.tolist() == [0, -1, 2]
+    assert subgroups.bands({}) == {}
+    assert list(subgroups.bands({"age": np.array([20.0, np.nan, 70.0]), "camera": np.zeros(3)})) == ["age"]
+    assert subgroups.bands({"age": np.array([20.0, np.nan, 70.0])})["age"].index.tolist() == [0, -1, 2]
 
 
 def test_an_attribute_of_another_shape_is_refused_by_name():
     with pytest.raises(ValueError, match=r"'light' has the shape \(4,\), wanted \(N, 3\)"):
-        groups.bands({"light": np.zeros(4)})
+        subgroups.bands({"light": np.zeros(4)})
     with pytest.raises(ValueError, match=r"'yaw' has the shape \(4, 3\)"):
-        groups.bands({"yaw": np.zeros((4, 3))})
+        subgroups.bands({"yaw": np.zeros((4, 3))})
 
 
 # Rates
@@ -110,7 +110,7 @@ def test_rates_are_those_of_a_loop_over_the_trials_of_each_bands_probes():
                 band[1] += 1
                 band[3].add(person)
             band[2] += person not in ("p4", "p5")
-        table = groups.rates(Outcome(pd.DataFrame(), 50, found), identities, groups.bands({"yaw": yaw}))
+        table = subgroups.rates(Outcome(pd.DataFrame(), 50, found), identities, subgroups.bands({"yaw": yaw}))
         for row in table[table.network == network].itertuples():
             hits, trials, photos, people = counts[row.band]
             assert (row.trials, row.photos, row.people) == (trials, photos, len(people)), row
@@ -122,7 +122,7 @@ def test_rates_are_those_of_a_loop_over_the_trials_of_each_bands_probes():
 def test_the_interval_of_a_band_that_everyone_is_in_is_that_of_the_metrics():
     attributes = {"yaw": np.zeros(240)}
     outcome, identities = simulated(lambda network, width: 0.3)
-    row = groups.rates(outcome, identities, groups.bands(attributes)).iloc[0]
+    row = subgroups.rates(outcome, identities, subgroups.bands(attributes)).iloc[0]
     counts = outcome.found["P2", "hr-only", 112]
     expected = metrics.interval(counts.hits, counts.trials_per_person, resamples=200)
     np.testing.assert_allclose(
@@ -133,17 +133,17 @@ def test_the_interval_of_a_band_that_everyone_is_in_is_that_of_the_metrics():
 def test_bands_that_are_empty_have_no_rate_and_are_not_compared():
     attributes = {"yaw": np.resize([0.0, 20.0], 240)}
     outcome, identities = simulated(lambda network, width: 0.5)
-    table = groups.rates(outcome, identities, groups.bands(attributes))
+    table = subgroups.rates(outcome, identities, subgroups.bands(attributes))
     assert table[table.band == "from 30°"].rank1.isna().all() and table[table.band == "from 30°"].people.eq(0).all()
-    assert set(groups.effects(outcome, identities, groups.bands(attributes)).band) == {"15° to 30°"}
+    assert set(subgroups.effects(outcome, identities, subgroups.bands(attributes)).band) == {"15° to 30°"}
 
 
 def test_attributes_of_other_photos_and_an_unknown_protocol_are_refused():
     outcome, identities = simulated(lambda network, width: 0.5)
     with pytest.raises(ValueError, match="240 identities, but bands and outcome of .12, 240. photos"):
-        groups.rates(outcome, identities, groups.bands({"yaw": np.zeros(12)}))
+        subgroups.rates(outcome, identities, subgroups.bands({"yaw": np.zeros(12)}))
     with pytest.raises(ValueError, match=r"'P3', but under \['P2'\]"):
-        groups.effects(outcome, identities, groups.bands({"yaw": np.zeros(240)}), protocol="P3")
+        subgroups.effects(outcome, identities, subgroups.bands({"yaw": np.zeros(240)}), protocol="P3")
 
 
 # Effects
@@ -199,10 +199,10 @@ def literally(outcome, identities, cut, level, resamples, seed=0):
 def test_effects_are_those_of_a_literal_loop_over_resampled_people(attribute):
     attributes = ground_truth(40, 6)
     outcome, identities = simulated(turned_away(attributes, 0.3, 0.1))
-    cuts = {attribute: groups.bands(attributes)[attribute]}
-    table = groups.effects(outcome, identities, cuts, family=0.4)
+    cuts = {attribute: subgroups.bands(attributes)[attribute]}
+    table = subgroups.effects(outcome, identities, cuts, family=0.4)
     assert len(table) == 2 * (2 * 2 + 2 * 2 + 2) and table.level.unique() == pytest.approx(1 - 0.6 / 20)
-    resamples = max(200, int(np.ceil(2 * groups.BEYOND / (1 - table.level[0]))))
+    resamples = max(200, int(np.ceil(2 * subgroups.BEYOND / (1 - table.level[0]))))
     expected = literally(outcome, identities, cuts[attribute], table.level[0], resamples)
     assert len(expected) == len(table)
     for row in table.itertuples():
@@ -221,7 +221,7 @@ def test_an_effect_by_hand():
         )
         for width, count in hits.items()
     }
-    table = groups.effects(Outcome(pd.DataFrame(), 100, found), np.arange(12).repeat(2), groups.bands(attributes))
+    table = subgroups.effects(Outcome(pd.DataFrame(), 100, found), np.arange(12).repeat(2), subgroups.bands(attributes))
     effect = table[table.kind == "effect"].set_index("width")
     assert effect.estimate[112] == pytest.approx(-200 / 3) and effect.estimate[16] == pytest.approx(-200 / 3)
     change = table[table.kind == "change"].set_index("scale")
@@ -235,7 +235,7 @@ def test_an_effect_by_hand():
 def test_a_band_in_which_hardly_anyone_is_ever_found_is_not_decided():
     attributes = ground_truth(40, 6)
     outcome, identities = simulated(turned_away(attributes, 0.2, 0.6))  # at 16 px nobody who looks away is found
-    table = groups.effects(outcome, identities, {"yaw": groups.bands(attributes)["yaw"]})
+    table = subgroups.effects(outcome, identities, {"yaw": subgroups.bands(attributes)["yaw"]})
     away = table[(table.band == "from 30°") & (table.kind == "effect")].set_index(["network", "width"])
     assert away.estimate["proposed", 16] < -50
     assert away.low.isna().tolist() == away.high.isna().tolist() == [False, True, False, True]
@@ -250,11 +250,11 @@ def test_a_band_in_which_hardly_anyone_is_ever_found_is_not_decided():
 def test_the_level_is_shared_among_all_comparisons_and_its_ends_are_well_sampled():
     attributes = ground_truth(40, 6)
     outcome, identities = simulated(turned_away(attributes, 0.3, 0.3))
-    table = groups.effects(outcome, identities, groups.bands(attributes), family=0.6)
+    table = subgroups.effects(outcome, identities, subgroups.bands(attributes), family=0.6)
     assert len(table) == 7 * 2 * (4 + 4 + 2) and np.allclose(table.level, 1 - 0.4 / len(table))
     assert table[table.decided].attribute.unique().tolist() == ["yaw"]
-    alone = {"yaw": groups.bands(attributes)["yaw"]}
-    one, other = (groups.effects(outcome, identities, alone, seed=seed) for seed in (0, 1))
+    alone = {"yaw": subgroups.bands(attributes)["yaw"]}
+    one, other = (subgroups.effects(outcome, identities, alone, seed=seed) for seed in (0, 1))
     assert (one.low - other.low)[one.scale == "points"].abs().max() < 4
 
 
@@ -262,7 +262,7 @@ def test_one_width_alone_has_effects_and_no_change():
     attributes = ground_truth(40, 6)
     outcome, identities = simulated(turned_away(attributes, 0.3, 0.3))
     one = Outcome(pd.DataFrame(), 200, {key: found for key, found in outcome.found.items() if key[2] == 40})
-    table = groups.effects(one, identities, groups.bands(attributes))
+    table = subgroups.effects(one, identities, subgroups.bands(attributes))
     assert set(table.kind) == {"effect", "gain"} and set(table.width) == {40}
     assert text.subgroups.differences(table, "change") == ""
 
@@ -273,7 +273,7 @@ def test_one_width_alone_has_effects_and_no_change():
 def said(wide: float, narrow: float, base: float = 0.6, people: int = 150):
     attributes = ground_truth(people, 6)
     outcome, identities = simulated(turned_away(attributes, wide, narrow, base), people)
-    return groups.effects(outcome, identities, {"yaw": groups.bands(attributes)["yaw"]})
+    return subgroups.effects(outcome, identities, {"yaw": subgroups.bands(attributes)["yaw"]})
 
 
 def test_what_is_decided_is_named_with_its_size_and_the_rest_is_not_decided():
@@ -319,11 +319,11 @@ def test_the_number_of_comparisons_and_what_went_unseen_are_those_of_the_table()
 
 def test_without_ground_truth_or_people_the_sentences_say_so_and_nothing_more():
     outcome, identities = simulated(lambda network, width: 0.5, people=4)
-    rates, table = (make(outcome, identities, {}) for make in (groups.rates, groups.effects))
+    rates, table = (make(outcome, identities, {}) for make in (subgroups.rates, subgroups.effects))
     assert rates.empty and table.empty
     assert "Nothing is known of these photos" in text.subgroups.known({}, rates)
-    cuts = groups.bands(ground_truth(4, 6))
-    rates, table = (make(outcome, identities, cuts) for make in (groups.rates, groups.effects))
+    cuts = subgroups.bands(ground_truth(4, 6))
+    rates, table = (make(outcome, identities, cuts) for make in (subgroups.rates, subgroups.effects))
     assert len(rates) and table.empty
     counted = len(set(identities[cuts["yaw"].index == 0]))
     assert (
@@ -341,8 +341,8 @@ def test_without_ground_truth_or_people_the_sentences_say_so_and_nothing_more():
 def test_figures_stand_at_the_tables_values():
     attributes = ground_truth(40, 6)
     outcome, identities = simulated(turned_away(attributes, 0.3, 0.1))
-    cuts = {name: cut for name, cut in groups.bands(attributes).items() if name in ("yaw", "age")}
-    rates, table = (make(outcome, identities, cuts) for make in (groups.rates, groups.effects))
+    cuts = {name: cut for name, cut in subgroups.bands(attributes).items() if name in ("yaw", "age")}
+    rates, table = (make(outcome, identities, cuts) for make in (subgroups.rates, subgroups.effects))
     panel = figures.subgroups.rates_by_width(rates, "proposed", "P2").axes[0]
     rows = rates[(rates.network == "proposed") & (rates.attribute == "yaw") & (rates.band == "from 30°")]
     (curve,) = (line for line in panel.lines if line.get_label() == "from 30°")

@@ -18,8 +18,8 @@ import numba
 import numpy as np
 import torch
 
-from rifr import metrics
-from rifr.protocols.identification import _matrix
+from rifr.evaluation import metrics
+from rifr.evaluation.protocols.identification import _matrix
 from rifr.readers.tinyface import DISTRACTOR
 
 __all__ = ["DISTRACTOR", "TinyFace", "evaluate"]
@@ -67,7 +67,7 @@ class TinyFace:
         return float(self.average_precisions("step").mean())
 
     def average_precisions(self, kind: str = "trapezoid") -> np.ndarray:
-        """(N,) the average precision of each probe; kind as in `rifr.metrics.average_precision`."""
+        """(N,) the average precision of each probe; kind as in `rifr.evaluation.metrics.average_precision`."""
         return np.array(
             [
                 metrics.average_precision_of_ranks(ranks, kind)

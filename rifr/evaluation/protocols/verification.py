@@ -19,9 +19,9 @@ import numba
 import numpy as np
 import torch
 
-from rifr.metrics import Interval
-from rifr.protocols._impostors import TAIL, count_impostors, estimate_cut
-from rifr.protocols.identification import _checked, _unit
+from rifr.evaluation.metrics import Interval
+from rifr.evaluation.protocols._impostors import TAIL, count_impostors, estimate_cut
+from rifr.evaluation.protocols.identification import _checked, _unit
 
 __all__ = ["Verification", "evaluate", "interval_at"]
 

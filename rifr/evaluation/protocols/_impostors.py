@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import torch
 
-from rifr.protocols.identification import _unit
+from rifr.evaluation.protocols.identification import _unit
 
 __all__ = ["TAIL", "count_impostors", "estimate_cut"]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rifr import metrics
-from rifr.protocols.identification import _matrix, _unit
+from rifr.evaluation import metrics
+from rifr.evaluation.protocols.identification import _matrix, _unit
 
 __all__ = ["Scface", "evaluate"]
 

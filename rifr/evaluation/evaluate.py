@@ -19,12 +19,12 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from tqdm import tqdm
 
-from rifr import degrade, geometry, metrics, networks, presets, storage
+from rifr import degrade, networks, presets, storage
 from rifr.align import FACE_SIZE
-from rifr.evaluation import embed, onnx
+from rifr.evaluation import embed, geometry, metrics, onnx
+from rifr.evaluation.protocols import identification, open_set, verification
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.protocols import identification, open_set, verification
 from rifr.splits import FaceSplits
 from rifr.training import runs, trainer
 from rifr.training.runs import Run

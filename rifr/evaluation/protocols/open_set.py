@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from rifr.metrics import Interval
-from rifr.protocols.identification import _checked, _unit, tie_margin
+from rifr.evaluation.metrics import Interval
+from rifr.evaluation.protocols.identification import _checked, _unit, tie_margin
 
 __all__ = ["OpenSet", "evaluate", "interval_at"]
 

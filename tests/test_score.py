@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr import presets, results, scoring, splits, storage
-from rifr.evaluation import embed
-from rifr.protocols import identification, open_set, pairs, verification
+from rifr import presets, splits, storage
+from rifr.evaluation import embed, evaluate
+from rifr.evaluation import score as scoring
+from rifr.evaluation.protocols import identification, open_set, pairs, verification
+from rifr.evaluation.scorecard import COLUMNS
 from rifr.readers import pairs as pair_list
-from rifr.scorecard import COLUMNS
 from tests.helpers import easy_faces, onnx_file, photos
 
 PLAN = presets.get("smoke", resamples=50)
@@ -108,7 +109,7 @@ def test_several_embedders_stand_side_by_side_and_the_table_is_that_of_results(f
     )
     found = splits.probe_splits(folders / "probes", folders / "crowd", progress=False)
     pair = found.probes, found.distractors
-    expected = results.identify({"mine": mine, "net": embed.Onnx(folders / "net.onnx")}, pair, PLAN, (112, 16), False)
+    expected = evaluate.identify({"mine": mine, "net": embed.Onnx(folders / "net.onnx")}, pair, PLAN, (112, 16), False)
     table = expected.table().rename(columns={"rank1": "value"})
     pd.testing.assert_frame_equal(score.table[table.columns], table, check_dtype=False)
     assert len(score.table) == 8 and set(score.table.impostors) == {12}

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rifr.errors import SettingError
-from rifr.metrics import Interval, wilson_interval
-from rifr.protocols.identification import _unit
+from rifr.evaluation.metrics import Interval, wilson_interval
+from rifr.evaluation.protocols.identification import _unit
 
 __all__ = ["THRESHOLDS", "Pairs", "evaluate"]
 

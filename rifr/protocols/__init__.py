@@ -1,1 +1,0 @@
-"""The paper's protocols: pure functions, embeddings and identities in, a small frozen dataclass of counts out."""
