@@ -382,7 +382,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.out:
         scorecard.check_ending(options.out)
     if options.figure:
-        scorecard.check_ending(options.figure, figure=True)
+        from rifr.report.figures import scores
+
+        scorecard.check_ending(options.figure, scores.FORMATS)
     mean, scale = (values[0] if len(values) == 1 else tuple(values) for values in (options.mean, options.scale))
     files = [embed.Onnx(path, options.layout, options.channels, mean, scale, options.size) for path in options.embedder]
     pairs_alone = options.pairs and not options.probes and not options.measure
@@ -412,7 +414,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.out:
         score.save(options.out)
     if options.figure:
-        for path in score.save_figures(options.figure):
+        for path in scores.save(score, options.figure):
             print(f"figure in {path}")
 
 

@@ -14,6 +14,7 @@ from rifr.evaluation import score as scoring
 from rifr.evaluation.protocols import identification, open_set, pairs, verification
 from rifr.evaluation.scorecard import COLUMNS
 from rifr.readers import pairs as pair_list
+from rifr.report.figures import scores
 from tests.helpers import easy_faces, onnx_file, photos
 
 PLAN = presets.get("smoke", resamples=50)
@@ -80,7 +81,7 @@ def test_each_measure_is_its_protocol(tmp_path, store_folder):
     low_gallery = identification.evaluate(low, low, who, by_hand(crowd, 16), ranks=3)
     assert row("cmc", 2, "P1").value == pytest.approx(100 * low_gallery.cmc(2))
     with pytest.raises(ValueError, match="no figure of 'rank1': choose one of cmc, roc"):
-        score.figure("rank1")
+        scores.draw(score, "rank1")
 
 
 def test_the_watch_list_is_its_protocol(tmp_path, store_folder):
@@ -238,11 +239,11 @@ def test_figures_are_written_one_a_measure(folders):
         preset=PLAN,
         progress=False,
     )
-    written = score.save_figures(folders / "drawn.png")
+    written = scores.save(score, folders / "drawn.png")
     assert [path.name for path in written] == ["drawn-rank1.png", "drawn-cmc.png", "drawn-roc.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
-    assert [axes.get_title() for axes in score.figure("rank1").axes] == ["P1: LR-LR", "P2: LR-HR"]
-    (axes,) = score.figure("roc", protocol="P2", width=112).axes
+    assert [axes.get_title() for axes in scores.draw(score, "rank1").axes] == ["P1: LR-LR", "P2: LR-HR"]
+    (axes,) = scores.draw(score, "roc", protocol="P2", width=112).axes
     assert axes.get_title() == "P2: LR-HR, 112 px"
     curve = verification.evaluate(*[score_side(folders, 112)[i] for i in (0, 0, 1, 2)])
     assert np.allclose(score.curves["P2", "mine", 112].tpr, curve.tpr)
@@ -310,4 +311,4 @@ def test_endings_name_what_can_be_written(folders):
     with pytest.raises(ValueError, match="one of .json, .csv"):
         score.save(folders / "found.xlsx")
     with pytest.raises(ValueError, match="one of .png, .svg, .pdf"):
-        score.save_figures(folders / "found.json")
+        scores.save(score, folders / "found.json")

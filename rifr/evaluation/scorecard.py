@@ -1,22 +1,22 @@
-"""What a scoring gave: a tidy table, what made it, and how both are printed, drawn and written."""
+"""What a scoring gave: a tidy table, what made it, and how both are printed and written."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rifr import storage
+from rifr.errors import SettingError
 from rifr.splits import LeftOut
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["COLUMNS", "Score", "check_ending"]
 
+FORMATS = (".json", ".csv")
 COLUMNS = [
     "protocol",
     "network",
@@ -32,7 +32,6 @@ COLUMNS = [
     "std",
 ]
 AT = {"rank1": "", "cmc": "rank", "roc": "FPR", "open-set": "FPIR", "pairs": ""}
-DRAWN = ("rank1", "cmc", "roc")
 VALUE = {"rank1": "rank-1", "cmc": "identified", "roc": "TPR", "open-set": "FNIR", "pairs": "accuracy on pairs"}
 
 
@@ -95,63 +94,16 @@ class Score:
             rows = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
             storage.atomic_write(path, storage.readable_json({"provenance": self.provenance, "results": rows}))
 
-    def figure(self, measure: str = "", protocol: str = "", width: int = 0) -> Figure:
-        """Rank-1 by face width, the CMC at one width, or the ROC of one protocol at one width.
 
-        By default: what was measured first, the first protocol, the narrowest width.
-        Raises ValueError for a measure that was not taken or that has no figure.
-        """
-        import matplotlib.pyplot as plt  # a score that is not drawn needs no figures
-
-        from rifr.report import figures
-        from rifr.report.style import style
-
-        measure = measure or self.measures[0]
-        if measure not in self.measures or measure not in DRAWN:
-            drawn = [name for name in self.measures if name in DRAWN]
-            raise ValueError(f"there is no figure of {measure!r}: choose one of {', '.join(drawn) or 'none, here'}")
-        part = self.table[self.table.measure == measure]
-        width = width or int(part.width.min())
-        with plt.rc_context(style()):
-            if measure == "rank1":
-                return figures.recognition.rank1_of_both(part.rename(columns={"value": "rank1"}))
-            if measure == "cmc":
-                return figures.recognition.cmc(
-                    part.rename(columns={"at": "rank", "value": "rate"}).astype({"rank": int}), width
-                )
-            protocol = protocol or part.protocol.iloc[0]
-            curves = {key[1]: curve for key, curve in self.curves.items() if (key[0], key[2]) == (protocol, width)}
-            return figures.recognition.roc(curves, 1 / part.impostors.max(), protocol, width)
-
-    def save_figures(self, path: str | Path) -> list[Path]:
-        """Draw each measure that has a figure into `path`; of several, a file each: out-rank1.png, out-roc.png."""
-        import matplotlib.pyplot as plt
-
-        from rifr.report.style import DPI, style
-
-        path = check_ending(path, figure=True)
-        drawn = [measure for measure in self.measures if measure in DRAWN]
-        written = []
-        for measure in drawn:
-            file = path if len(drawn) == 1 else path.with_name(f"{path.stem}-{measure}{path.suffix}")
-            figure = self.figure(measure)
-            with plt.rc_context(style()):
-                storage.atomic_write(file, lambda out: figure.savefig(out, format=file.suffix[1:], dpi=DPI))
-            plt.close(figure)
-            written.append(file)
-        return written
-
-
-def check_ending(path: str | Path, figure: bool = False) -> Path:
-    """The path, if its ending names a format that can be written; ValueError naming those that can."""
+def check_ending(path: str | Path, formats: Sequence[str] = FORMATS) -> Path:
+    """The path, if its ending names one of the formats; else a SettingError that names them."""
     path = Path(path)
-    allowed = (".png", ".svg", ".pdf") if figure else (".json", ".csv")
-    if path.suffix not in allowed:
-        raise ValueError(f"{path.name}: the ending names the format, one of {', '.join(allowed)}")
+    if path.suffix not in formats:
+        raise SettingError(f"{path.name}: the ending names the format, one of {', '.join(formats)}")
     return path
 
 
-def _cell(row) -> str:
+def _cell(row: Any) -> str:
     if not np.isfinite(row.value):
         return "too few pairs" if row.measure == "roc" else "too few searches"
     return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
