@@ -1,8 +1,10 @@
 """The public names of the package."""
 
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import rifr
 
@@ -30,3 +32,9 @@ for name in rifr.__all__:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_door_is_documented_on_the_page_of_the_library():
+    page = (Path(__file__).resolve().parent.parent / "book" / "appendices" / "api.md").read_text()
+    missing = [name for name in rifr.__all__ if not re.search(rf":: rifr[\w.]*\.{name}\b", page)]
+    assert missing == []
