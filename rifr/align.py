@@ -60,19 +60,17 @@ def similarity(points: np.ndarray, target: np.ndarray | None = None) -> np.ndarr
     Raises
     ------
     DataError
-        For points that are not finite, and for degenerate ones: all in one place, or such that every turn fits them
-        equally badly.
-    ValueError
-        For a wrong shape.
+        For another shape, for points that are not finite, and for degenerate ones: all in one place, or such that every
+        turn fits them equally badly.
     """
     points = np.asarray(points, np.float64)
     if target is None:
         if points.shape not in ((5, 2), (4, 2)):
-            raise ValueError(f"landmarks are (5, 2), or (4, 2) with the mouth's centre last, not {points.shape}")
+            raise DataError(f"landmarks are (5, 2), or (4, 2) with the mouth's centre last, not {points.shape}")
         target = TEMPLATE if len(points) == 5 else FOUR
     target = np.asarray(target, np.float64)
     if points.ndim != 2 or points.shape != target.shape or points.shape[1] != 2 or len(points) < 2:
-        raise ValueError(
+        raise DataError(
             f"points and target are both (K, 2) with K of at least 2, not {points.shape} and {target.shape}"
         )
     if not (np.isfinite(points).all() and np.isfinite(target).all()):
@@ -116,11 +114,9 @@ def face(image: np.ndarray, landmarks: np.ndarray, side: int = FACE_SIZE) -> np.
     Raises
     ------
     DataError
-        For landmarks that `similarity` refuses.
-    ValueError
-        For another shape or dtype.
+        For an image of another shape or dtype, and for landmarks that `similarity` refuses.
     """
-    image = _checked(image)
+    image = _check_image(image)
     matrix = similarity(landmarks)
     if side != FACE_SIZE:  # the template's pixel centres, scaled with the picture
         matrix = _scaled(matrix, side / FACE_SIZE)
@@ -135,9 +131,24 @@ def resized(image: np.ndarray) -> np.ndarray:
     """Resize the whole picture to 112x112 whatever its proportions: the aligner that does not align.
 
     Averaged over area where both sides become less than half as long, else bicubic.
+
+    Parameters
+    ----------
+    image
+        (h, w, 3) uint8 of any size.
+
+    Returns
+    -------
+    numpy.ndarray
+        (112, 112, 3) uint8.
+
+    Raises
+    ------
+    DataError
+        For another shape or dtype.
     """
-    image = _checked(image)
-    reduces = FACE_SIZE < AREA_BELOW * min(image.shape[:2])
+    image = _check_image(image)
+    reduces = min(image.shape[:2]) * AREA_BELOW > FACE_SIZE
     return cv2.resize(image, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA if reduces else cv2.INTER_CUBIC)
 
 
@@ -158,8 +169,8 @@ def _reduced(image: np.ndarray, matrix: np.ndarray, scale: float) -> tuple[np.nd
     return cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.column_stack([linear, offset])
 
 
-def _checked(image: np.ndarray) -> np.ndarray:
+def _check_image(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(f"a picture is (h, w, 3) uint8, not {image.shape} {image.dtype}: read it as RGB")
+        raise DataError(f"a picture is (h, w, 3) uint8, not {image.shape} {image.dtype}: read it as RGB")
     return np.ascontiguousarray(image)

@@ -4,9 +4,9 @@ Light, in this order: the optics and the movement blur it, each pixel of the sen
 there is little of it and it has a colour, and it is counted with noise. All of this is computed on linear light; the
 picture's gamma is undone first. Then the display curve is applied and the small picture is compressed as a JPEG.
 
-Every parameter is drawn for each picture from the ranges of a `Camera`; the same generator gives the same bytes. `tight`
-is what a tightly cropped face looks like once it is aligned. The paper (section IV-A) names both effects and gives no
-numbers: the ranges are ours. A *native* low-resolution image comes from a real camera; these are simulated.
+Every parameter is drawn for each picture from the ranges of a `Camera`; the same generator gives the same bytes.
+`tight` is what a tightly cropped face looks like once it is aligned. The paper (section IV-A) names both effects and
+gives no numbers: the ranges are ours. A *native* low-resolution image comes from a real camera; these are simulated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rifr.align import FACE_SIZE
 from rifr.degrade import check_width
 from rifr.errors import DataError, SettingError
 
-__all__ = ["ANY_CAMERA", "Camera", "degraded", "simulate_camera", "tight"]
+__all__ = ["ANY_CAMERA", "Camera", "degrade_picture", "simulate_camera", "tight"]
 
 Range = tuple[float, float]
 GAMMA = 2.2  # of the pictures that come in
@@ -70,7 +70,7 @@ class Camera:
     quality: Range = (40, 92)
 
     def __post_init__(self) -> None:
-        for name, (low, high) in ((one.name, getattr(self, one.name)) for one in fields(self)):
+        for name, low, high in ((field.name, *getattr(self, field.name)) for field in fields(self)):
             least = {"gamma": 0.5, "quality": 1}.get(name, 0)
             if not least <= low <= high or (name == "quality" and high > 100):
                 raise SettingError(
@@ -78,14 +78,11 @@ class Camera:
                     f"{', up to 100' if name == 'quality' else ''}."
                 )
 
-    def drawn(self, draw: np.random.Generator) -> dict[str, float]:
-        """The parameters of one picture, by name."""
-        values = draw.random(len(fields(self)))
-        return {
-            one.name: low + (high - low) * value
-            for one, value in zip(fields(self), values, strict=True)
-            for low, high in [getattr(self, one.name)]
-        }
+    def sample(self, rng: np.random.Generator) -> dict[str, float]:
+        """Draw the parameters of one picture, by name."""
+        ranges = [(field.name, *getattr(self, field.name)) for field in fields(self)]
+        values = rng.random(len(ranges))
+        return {name: low + (high - low) * value for (name, low, high), value in zip(ranges, values, strict=True)}
 
 
 ANY_CAMERA = Camera()
@@ -93,7 +90,7 @@ ANY_CAMERA = Camera()
 
 
 def simulate_camera(
-    images: np.ndarray, width: int | np.ndarray, draw: np.random.Generator, camera: Camera = ANY_CAMERA
+    images: np.ndarray, width: int | np.ndarray, rng: np.random.Generator, camera: Camera = ANY_CAMERA
 ) -> np.ndarray:
     """Make aligned faces small as a camera would, and bicubic 112x112 again.
 
@@ -103,7 +100,7 @@ def simulate_camera(
         (N, 112, 112, 3) uint8 RGB.
     width
         Face width in pixels, 4 to 112: one for all or (N,).
-    draw
+    rng
         Generator of the parameters.
     camera
         Ranges that they are drawn from.
@@ -117,18 +114,18 @@ def simulate_camera(
     ------
     DataError
         For another shape or dtype.
-    ValueError
+    SettingError
         For a width out of range, or another number of widths than images.
     """
-    _faces(images)
+    _check_faces(images)
     widths = np.broadcast_to(width, len(images)) if np.ndim(width) == 0 else np.asarray(width)
     if widths.shape != (len(images),):
-        raise ValueError(f"width is one number or one for each of {len(images)} images, not {widths.shape}")
+        raise SettingError(f"width is one number or one for each of {len(images)} images, not {widths.shape}")
     result = np.empty_like(images)
     for image, side, target in zip(images, widths, result, strict=True):
         side = check_width(side)
         cv2.resize(
-            degraded(image, (side, side), draw, camera),
+            degrade_picture(image, (side, side), rng, camera),
             (FACE_SIZE, FACE_SIZE),
             dst=target,
             interpolation=cv2.INTER_CUBIC,
@@ -136,8 +133,8 @@ def simulate_camera(
     return result
 
 
-def degraded(
-    picture: np.ndarray, size: tuple[int, int], draw: np.random.Generator, camera: Camera = ANY_CAMERA
+def degrade_picture(
+    picture: np.ndarray, size: tuple[int, int], rng: np.random.Generator, camera: Camera = ANY_CAMERA
 ) -> np.ndarray:
     """Photograph a large picture with a coarse sensor.
 
@@ -147,7 +144,7 @@ def degraded(
         (h, w, 3) uint8 RGB.
     size
         (height, width) of the result in pixels, neither larger than the picture's.
-    draw
+    rng
         Generator of the parameters.
     camera
         Ranges that they are drawn from.
@@ -167,16 +164,18 @@ def degraded(
     height, width = size
     if not (1 <= height <= picture.shape[0] and 1 <= width <= picture.shape[1]):
         raise DataError(f"a camera makes pictures smaller: {picture.shape[:2]} does not become {size}")
-    taken = camera.drawn(draw)
-    light = _exposed(LINEAR[picture], height, width, taken, draw.uniform(0, np.pi))
-    light = light * taken["gain"] * np.array([taken["red"], taken["green"], taken["blue"]], np.float32)
-    noise = np.sqrt(taken["shot"] * light + taken["read"] ** 2, dtype=np.float32)
-    light += noise * draw.standard_normal(light.shape, np.float32)
-    shown = np.clip(light, 0, 1) ** np.float32(1 / taken["gamma"]) * 255 + 0.5
-    return _compressed(shown.astype(np.uint8), round(taken["quality"]))
+    parameters = camera.sample(rng)
+    light = _exposed(LINEAR[picture], height, width, parameters, rng.uniform(0, np.pi))
+    light = (
+        light * parameters["gain"] * np.array([parameters["red"], parameters["green"], parameters["blue"]], np.float32)
+    )
+    noise = np.sqrt(parameters["shot"] * light + parameters["read"] ** 2, dtype=np.float32)
+    light += noise * rng.standard_normal(light.shape, np.float32)
+    shown = np.clip(light, 0, 1) ** np.float32(1 / parameters["gamma"]) * 255 + 0.5
+    return _compressed(shown.astype(np.uint8), round(parameters["quality"]))
 
 
-def tight(images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def tight(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Make aligned faces look as if they had been cropped tightly and then aligned: black outside a turned box.
 
     The box leaves 32 to 58 px to each side of the face's middle, its upper edge lies at -4 to 28 px, its lower one at
@@ -187,7 +186,7 @@ def tight(images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     ----------
     images
         (N, 112, 112, 3) uint8.
-    draw
+    rng
         Generator of the boxes and errors.
 
     Returns
@@ -200,27 +199,27 @@ def tight(images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     DataError
         For another shape or dtype.
     """
-    _faces(images)
+    _check_faces(images)
     result = np.empty_like(images)
     for image, target in zip(images, result, strict=True):
-        left, right = (FACE_SIZE - 1) / 2 - draw.uniform(32, 58), (FACE_SIZE - 1) / 2 + draw.uniform(32, 58)
-        top, bottom = draw.uniform(-4, 28), draw.uniform(92, 118)
-        corners = _turned(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), draw.normal(0, 8))
+        left, right = (FACE_SIZE - 1) / 2 - rng.uniform(32, 58), (FACE_SIZE - 1) / 2 + rng.uniform(32, 58)
+        top, bottom = rng.uniform(-4, 28), rng.uniform(92, 118)
+        corners = _turned(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), rng.normal(0, 8))
         inside = np.zeros((FACE_SIZE, FACE_SIZE), np.uint8)
         cv2.fillConvexPoly(inside, np.rint(corners).astype(np.int32), 1)
-        middle, turn, size = ((FACE_SIZE - 1) / 2, (FACE_SIZE - 1) / 2), draw.normal(0, 3), np.exp(draw.normal(0, 0.04))
+        middle, turn, size = ((FACE_SIZE - 1) / 2, (FACE_SIZE - 1) / 2), rng.normal(0, 3), np.exp(rng.normal(0, 0.04))
         matrix = np.asarray(cv2.getRotationMatrix2D(middle, turn, size))
-        matrix[:, 2] = matrix[:, 2] + draw.normal(0, 2.5, 2)
+        matrix[:, 2] = matrix[:, 2] + rng.normal(0, 2.5, 2)
         cv2.warpAffine(image * inside[..., None], matrix, (FACE_SIZE, FACE_SIZE), dst=target, flags=cv2.INTER_LINEAR)
     return result
 
 
-def _exposed(light: np.ndarray, height: int, width: int, taken: dict[str, float], direction: float) -> np.ndarray:
+def _exposed(light: np.ndarray, height: int, width: int, parameters: dict[str, float], direction: float) -> np.ndarray:
     """Linear light (h, w, 3) float32, blurred, then averaged over each pixel's area: (height, width, 3) float32."""
     # Blur is a few small pixels wide: where the picture is much finer, it is averaged some way down first.
     rows, columns = min(light.shape[0], SAMPLES * height), min(light.shape[1], SAMPLES * width)
     light = cv2.resize(light, (columns, rows), interpolation=cv2.INTER_AREA)
-    kernel = _kernel(taken["blur"] * rows / height, taken["motion"] * rows / height, direction)
+    kernel = _kernel(parameters["blur"] * rows / height, parameters["motion"] * rows / height, direction)
     blurred = cv2.filter2D(light, -1, kernel, borderType=cv2.BORDER_REPLICATE)
     return cv2.resize(blurred, (width, height), interpolation=cv2.INTER_AREA)
 
@@ -248,6 +247,6 @@ def _turned(points: np.ndarray, degrees: float) -> np.ndarray:
     return (points - middle) @ turn.T + middle
 
 
-def _faces(images: np.ndarray) -> None:
+def _check_faces(images: np.ndarray) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (FACE_SIZE, FACE_SIZE, 3):
         raise DataError(f"images are (N, 112, 112, 3) uint8, not {images.shape} {images.dtype}")

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from rifr.align import FACE_SIZE
+from rifr.errors import DataError, SettingError
 
 __all__ = ["NARROWEST", "to_width"]
 
@@ -35,7 +36,7 @@ Images = TypeVar("Images", np.ndarray, torch.Tensor)
 
 
 def to_width(images: Images, width: int) -> Images:
-    """Bring aligned faces down to a face width and up again to 112x112.
+    """Bring aligned faces down to a face width and back up to 112x112, both times bicubic, as section III-A has it.
 
     Parameters
     ----------
@@ -53,11 +54,13 @@ def to_width(images: Images, width: int) -> Images:
 
     Raises
     ------
-    ValueError
-        For a width, a shape or a floating-point value out of range. Checking the range of a floating-point tensor
-        waits for its device; uint8 tensors are not checked.
+    SettingError
+        For a width out of range.
+    DataError
+        For another shape, or floating-point values out of range. Checking these waits for the tensor's device; uint8
+        tensors are not checked.
     TypeError
-        For a width that is not an integer, or for another dtype.
+        For a width that is no integer, or for another dtype.
     """
     width = check_width(width)
     if isinstance(images, torch.Tensor):
@@ -73,14 +76,14 @@ def to_width(images: Images, width: int) -> Images:
             "floating-point tensor (N, 3, 112, 112) in [-1, 1]"
         )
     if images.ndim not in (3, 4) or images.shape[-3:] != (FACE_SIZE, FACE_SIZE, 3):
-        raise ValueError(f"an array of images is (N, 112, 112, 3) or (112, 112, 3), not {images.shape}")
+        raise DataError(f"an array of images is (N, 112, 112, 3) or (112, 112, 3), not {images.shape}")
     if width == FACE_SIZE:
         return images
     return _resize_on_cpu(images.reshape(-1, FACE_SIZE, FACE_SIZE, 3), width).reshape(images.shape)
 
 
 def check_width(width: int) -> int:
-    """Return the face width as an int, or say what is wrong with it."""
+    """Return the face width as an int. Raises TypeError for no whole number, and SettingError for one out of range."""
     try:
         if isinstance(width, (bool, np.bool_)):
             raise TypeError
@@ -90,14 +93,14 @@ def check_width(width: int) -> int:
             f"a face width is a whole number of pixels from {NARROWEST} to {FACE_SIZE}, not {width!r}"
         ) from None
     if not NARROWEST <= width <= FACE_SIZE:
-        raise ValueError(f"a face width is {NARROWEST} to {FACE_SIZE} pixels, not {width}")
+        raise SettingError(f"a face width is {NARROWEST} to {FACE_SIZE} pixels, not {width}")
     return width
 
 
 @torch.no_grad()
 def _tensor_to_width(images: torch.Tensor, width: int) -> torch.Tensor:
     if images.ndim != 4 or tuple(images.shape[1:]) != (3, FACE_SIZE, FACE_SIZE):
-        raise ValueError(f"a tensor of images is (N, 3, 112, 112), not {tuple(images.shape)}")
+        raise DataError(f"a tensor of images is (N, 3, 112, 112), not {tuple(images.shape)}")
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise TypeError(f"a tensor of images is uint8 (0 to 255) or floating point in [-1, 1], not {images.dtype}")
     if width == FACE_SIZE:
@@ -106,8 +109,8 @@ def _tensor_to_width(images: torch.Tensor, width: int) -> torch.Tensor:
         return _resize_planes(images, width)
     # A little beyond the range is rounding in a narrower floating-point type; more is another scale. NaN fails too.
     if images.numel() and not bool(images.abs().amax() <= 1.01):
-        raise ValueError(
-            f"floating-point images lie in [-1, 1], found {images.min().item():g} to "
+        raise DataError(
+            f"floating-point images lie in [-1, 1], not from {images.min().item():g} to "
             f"{images.max().item():g}: use grey level / 127.5 - 1, or hand uint8"
         )
     grey = images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

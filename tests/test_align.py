@@ -68,7 +68,7 @@ def test_a_face_at_the_template_stays_as_it_is_and_a_moved_one_moves_back():
     assert np.array_equal(align.face(image, TEMPLATE), image)
     wide = np.zeros((150, 180, 3), np.uint8)
     wide[20:132, 31:143] = image
-    assert np.array_equal(align.face(wide, TEMPLATE + [31, 20]), image)
+    assert np.array_equal(align.face(wide, TEMPLATE + np.array([31, 20])), image)
 
 
 def test_a_quarter_turn_is_undone():

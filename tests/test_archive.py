@@ -86,13 +86,13 @@ def test_links_and_devices_are_refused(tmp_path, kind):
     with tarfile.open(tmp_path / "set.tar", "w") as file:
         add(file, "a", b"1")
         add(file, "b", type=kind, linkname="/etc/passwd")
-    with pytest.raises(ValueError, match="set.tar: entry 'b' is a link or a device"):
+    with pytest.raises(ValueError, match=r"set.tar: entry 'b' is a link or a device"):
         unpack(tmp_path / "set.tar", tmp_path / "out", progress=False)
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
         info = zipfile.ZipInfo("b")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         file.writestr(info, "/etc/passwd")
-    with pytest.raises(ValueError, match="set.zip: entry 'b' is a link or a device"):
+    with pytest.raises(ValueError, match=r"set.zip: entry 'b' is a link or a device"):
         unpack(tmp_path / "set.zip", tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
 
@@ -105,7 +105,7 @@ def test_a_tar_that_sends_the_reader_back_does_not_hang_it(tmp_path):
     damaged[148:156] = b"        "
     damaged[148:156] = b"%06o\0 " % sum(damaged[:512])
     (tmp_path / "set.tar").write_bytes(damaged)
-    with pytest.raises(ValueError, match="set.tar is damaged"):
+    with pytest.raises(ValueError, match=r"set.tar is damaged"):
         contents(tmp_path / "set.tar")
 
 
@@ -115,7 +115,7 @@ def test_a_zip_that_lists_fewer_files_than_it_says_is_refused(tmp_path):
     before = whole.rindex(b"PK\x01\x02", 0, last)
     whole[before + 32 : before + 34] = (whole.rindex(b"PK\x05\x06") - last).to_bytes(2, "little")  # a comment, as long
     (tmp_path / "set.zip").write_bytes(whole)
-    with pytest.raises(DataError, match="set.zip is damaged.*lists 3 entries, and its end says 4"):
+    with pytest.raises(DataError, match=r"set.zip is damaged.*lists 3 entries, and its end says 4"):
         contents(tmp_path / "set.zip")
 
 
@@ -124,15 +124,15 @@ def test_an_encrypted_file_says_what_to_do(tmp_path):
     for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         whole[whole.index(magic) + flags] |= 1
     (tmp_path / "set.zip").write_bytes(whole)
-    with pytest.raises(ValueError, match="encrypted.*unpack it yourself"):
+    with pytest.raises(ValueError, match=r"encrypted.*unpack it yourself"):
         unpack(tmp_path / "set.zip", tmp_path / "out", progress=False)
 
 
 def test_what_is_no_archive_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no.zip is no file"):
+    with pytest.raises(FileNotFoundError, match=r"no.zip is no file"):
         unpack(tmp_path / "no.zip", tmp_path / "out")
     (tmp_path / "set.rar").write_bytes(b"Rar!")
-    with pytest.raises(ValueError, match="set.rar is in no known format: .*unpack it yourself"):
+    with pytest.raises(ValueError, match=r"set.rar is in no known format: .*unpack it yourself"):
         unpack(tmp_path / "set.rar", tmp_path / "out")
     for ending in archive.ENDINGS:
         (tmp_path / f"set{ending}").write_bytes(b"something else" * 99)
@@ -154,7 +154,7 @@ def test_an_archive_cut_off_anywhere_is_refused_or_whole(tmp_path, ending):
         try:
             unpack(path, tmp_path / f"out{length}", progress=False)
         except ValueError as error:
-            assert f"cut{ending}" in str(error) and "get the archive again" in str(error)
+            assert f"cut{ending}" in str(error) and "get the archive again" in str(error)  # noqa: PT017
         else:
             assert found(tmp_path / f"out{length}") == FILES  # of a tar, zeros after its end may be missing
             assert ending == ".tar" and not any(whole[length:])
@@ -174,7 +174,7 @@ def test_a_damaged_archive_is_refused_or_whole_and_writes_nowhere_else(ending, d
         try:
             unpack(path, Path(folder) / "out", progress=False)
         except ValueError as error:
-            assert str(path) in str(error)
+            assert str(path) in str(error)  # noqa: PT017
             assert os.listdir(folder) == [path.name]
         else:
             assert sorted(os.listdir(folder)) == ["out", path.name]

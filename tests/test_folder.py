@@ -111,7 +111,7 @@ def test_what_a_pack_does_not_hold_is_all_counted_and_named(faces, tmp_path):
 def test_where_nobody_is_left_the_error_names_what_was_there(tmp_path):
     (tmp_path / "faces/Ada").mkdir(parents=True)
     (tmp_path / "faces/Ada/1.heic").write_text("x")
-    with pytest.raises(DataError, match="nobody is left.*Ada/1.heic.*ends in .heic"):
+    with pytest.raises(DataError, match=r"nobody is left.*Ada/1.heic.*ends in .heic"):
         read(tmp_path / "faces", tmp_path / "pack", progress=False)
 
 
@@ -133,7 +133,7 @@ def test_a_bad_file_does_not_count_towards_the_fewest(faces, tmp_path):
 
 def test_a_bad_file_is_refused_on_demand_and_leaves_no_pack(faces, tmp_path):
     save(faces[0] / "Bea/small.jpg", side=96)
-    with pytest.raises(ValueError, match="small.jpg: 96x96"):
+    with pytest.raises(ValueError, match=r"small.jpg: 96x96"):
         read(faces[0], tmp_path / "pack", on_bad="refuse", progress=False)
     assert [entry.name for entry in tmp_path.iterdir() if entry.suffix != ".lock"] == ["faces"]
 
@@ -149,14 +149,14 @@ def test_a_folder_that_is_not_one_of_people_is_refused(faces, tmp_path):
         read(tmp_path / "nowhere", out)
     with pytest.raises(NotADirectoryError, match="is a file"):
         read(folder / "Ada/1.png", out)
-    with pytest.raises(ValueError, match="lie in .*Ada itself"):
+    with pytest.raises(ValueError, match=r"lie in .*Ada itself"):
         read(folder / "Ada", out)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no folder"):
         read(tmp_path / "empty", out)
-    with pytest.raises(ValueError, match="nobody is left of the 3 people .* 3 excluded"):
+    with pytest.raises(ValueError, match=r"nobody is left of the 3 people .* 3 excluded"):
         read(folder, out, exclude=["Ada", "Bea", "Cyd"], progress=False)
-    with pytest.raises(ValueError, match="nobody is left .* fewer than 9"):
+    with pytest.raises(ValueError, match=r"nobody is left .* fewer than 9"):
         read(folder, out, min_images=9, progress=False)
     with pytest.raises(ValueError, match="on_bad"):
         read(folder, out, on_bad="ignore")

@@ -122,7 +122,7 @@ def test_what_is_no_whole_image_is_refused_by_name_and_reason(tmp_path, content,
 
 
 def test_a_file_that_is_not_there_and_one_of_another_size_are_refused_by_name(tmp_path):
-    with pytest.raises(DataError, match="gone.png: no such file"):
+    with pytest.raises(DataError, match=r"gone.png: no such file"):
         images.decode(tmp_path / "gone.png")
     with pytest.raises(DataError, match="30x20 pixels, not 112x112"):
         images.decode(encoded(Image.fromarray(PHOTO)), side=112)
@@ -170,7 +170,7 @@ def test_bad_images_are_skipped_and_named_or_refused():
     assert np.array_equal(bad.decode(encoded(Image.fromarray(PHOTO)), "Ada/2.png"), PHOTO)
     assert bad.spec()["skipped"] == 1 and bad.spec()["skipped_files"] == ["Ada/1.jpg: the file is empty"]
     assert "Ada/1.jpg" in bad.first()
-    with pytest.raises(DataError, match="Ada/1.jpg.*empty"):
+    with pytest.raises(DataError, match=r"Ada/1.jpg.*empty"):
         images.BadImages("refuse").decode(b"", "Ada/1.jpg")
     with pytest.raises(SettingError, match="on_bad"):
         images.BadImages("ignore")

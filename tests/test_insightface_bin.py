@@ -103,7 +103,7 @@ def test_other_ways_to_name_a_function_are_refused_too(tmp_path):
     }
     for program in programs.values():
         (tmp_path / "evil.bin").write_bytes(program)
-        with pytest.raises(ValueError, match="evil.bin .*which no list of images needs: it was not run"):
+        with pytest.raises(ValueError, match=r"evil.bin .*which no list of images needs: it was not run"):
             read(tmp_path / "evil.bin")
     assert not mark.exists()
 
@@ -149,12 +149,12 @@ def test_images_that_are_cut_short_are_named(tmp_path):
 
 
 def test_a_missing_file_and_a_cut_one_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no.bin does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"no.bin does not exist"):
         read(tmp_path / "no.bin")
     whole = save(tmp_path / "x.bin", (encoded(2)[0], [True])).read_bytes()
     for length in range(0, len(whole), 97):
         (tmp_path / "x.bin").write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="x.bin is no whole pickle .*get the file again"):
+        with pytest.raises(ValueError, match=r"x.bin is no whole pickle .*get the file again"):
             read(tmp_path / "x.bin")
 
 
@@ -176,7 +176,7 @@ def test_a_damaged_file_is_refused_or_read_and_never_anything_else(tmp_path, pro
         try:
             images, same = read(tmp_path / "x.bin", size=16)
         except ValueError as error:
-            assert "x.bin" in str(error)
+            assert "x.bin" in str(error)  # noqa: PT017
         else:
             read_anyway += 1
             assert images.shape == (2, 16, 16, 3) and same.shape == (1,)
@@ -220,7 +220,7 @@ def test_damaged_pairs_are_read_or_refused_and_nothing_runs(case, data):
         try:
             images, answers = read(path, size=16)
         except ValueError as error:
-            assert "x.bin" in str(error)
+            assert "x.bin" in str(error)  # noqa: PT017
         else:
             assert images.shape == (2 * len(answers), 16, 16, 3) and answers.dtype == bool
             assert len(images) <= len(expected)

@@ -83,7 +83,7 @@ def test_records_are_found_by_key_with_their_labels(by_hand):
     assert [data for _, data in file] == images
     assert file.people == 2
     assert file.record(0)[0].tolist() == [5, 7] and file.record(0)[1] == b""
-    with pytest.raises(ValueError, match="train.rec has no record 9 in its .idx file, which lists 7"):
+    with pytest.raises(ValueError, match=r"train.rec has no record 9 in its .idx file, which lists 7"):
         file.record(9)
 
 
@@ -168,14 +168,14 @@ def test_bad_images_are_skipped_counted_and_named_by_key(tmp_path):
     reasons = ["label 2.5", "no image of a known format", "truncated", "96x96 pixels"]
     assert all(reason in line.lower() for line, reason in zip(spec["skipped_files"], reasons))
     with pytest.raises(
-        ValueError, match="nobody is left of the 2 people .* 4 records bad.*first that is bad: record 6"
+        ValueError, match=r"nobody is left of the 2 people .* 4 records bad.*first that is bad: record 6"
     ):
         read(path, tmp_path / "two", min_images=2, progress=False)
 
 
 def test_a_bad_image_is_refused_on_demand_and_leaves_no_pack(tmp_path):
     path = spoiled(tmp_path / "x.rec")
-    with pytest.raises(ValueError, match="record 6 has the label 2.5"):
+    with pytest.raises(ValueError, match=r"record 6 has the label 2.5"):
         read(path, tmp_path / "pack", on_bad="refuse", progress=False)
     write(path, [jpeg(faces(1)[0]), b"no image"], [1, 1])
     with pytest.raises(ValueError, match="record 2: no image"):
@@ -207,7 +207,7 @@ def test_options_that_make_no_sense_are_refused(by_hand, tmp_path):
         read(path, out, exclude="000007")
     with pytest.raises(ValueError, match="people have numbers"):
         read(path, out, exclude=["Ada"])
-    with pytest.raises(ValueError, match="nobody is left of the 2 people .* 2 excluded"):
+    with pytest.raises(ValueError, match=r"nobody is left of the 2 people .* 2 excluded"):
         read(path, out, exclude=[7, 31], progress=False)
 
 
@@ -220,16 +220,16 @@ def test_a_record_in_parts_gets_back_the_magic_that_parted_it(tmp_path):
 
 def test_missing_and_empty_files_are_named(by_hand, tmp_path):
     path, _ = by_hand
-    with pytest.raises(FileNotFoundError, match="no.rec does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"no.rec does not exist"):
         RecordFile(tmp_path / "no.rec")
     (tmp_path / "empty.rec").touch()
-    with pytest.raises(ValueError, match="empty.rec is empty"):
+    with pytest.raises(ValueError, match=r"empty.rec is empty"):
         RecordFile(tmp_path / "empty.rec")
     path.with_suffix(".idx").write_text("\n")
-    with pytest.raises(ValueError, match="train.idx is empty"):
+    with pytest.raises(ValueError, match=r"train.idx is empty"):
         RecordFile(path)
     path.with_suffix(".idx").unlink()
-    with pytest.raises(FileNotFoundError, match="train.idx does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"train.idx does not exist"):
         RecordFile(path)
 
 
@@ -282,7 +282,7 @@ def test_a_record_that_is_cut_short_is_named(tmp_path):
     whole = (tmp_path / "x.rec").read_bytes()
     for length in range(len(several([2, 2])) + 8, len(whole)):
         (tmp_path / "x.rec").write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="x.rec: record 1 .at byte 40. is cut short"):
+        with pytest.raises(ValueError, match=r"x.rec: record 1 .at byte 40. is cut short"):
             RecordFile(tmp_path / "x.rec").record(1)
 
 
@@ -368,7 +368,7 @@ def test_a_file_that_is_cut_short_gives_the_right_records_or_a_clear_error(draw,
                 try:
                     assert same(RecordFile(path).record(key), label, data)
                 except ValueError as error:
-                    assert "x.rec" in str(error) or "x.idx" in str(error)
+                    assert "x.rec" in str(error) or "x.idx" in str(error)  # noqa: PT017
 
 
 @FAST
@@ -387,7 +387,7 @@ def test_a_changed_byte_spoils_at_most_its_own_record(draw, records):
         try:
             file = RecordFile(path)
         except ValueError as error:
-            assert "x.rec: record 0" in str(error) and place < offsets[1]
+            assert "x.rec: record 0" in str(error) and place < offsets[1]  # noqa: PT017
             return
         framing = {offset + byte for offset in offsets for byte in (0, 1, 2, 3, 5, 6, 7)}
         for key, (label, data) in enumerate(records, start=1):
@@ -397,7 +397,7 @@ def test_a_changed_byte_spoils_at_most_its_own_record(draw, records):
             try:
                 found = file.record(key)
             except ValueError as error:
-                assert f"x.rec: record {key} " in str(error)
+                assert f"x.rec: record {key} " in str(error)  # noqa: PT017
                 assert own
             else:
                 assert own or same(found, label, data)
@@ -418,7 +418,7 @@ def test_a_changed_index_gives_a_record_or_a_clear_error(draw, records):
             content[draw.draw(st.integers(0, len(content) - 1))] = draw.draw(st.sampled_from(b"0123456789\t\n\r x\xff"))
         index.write_bytes(content)
         try:
-            for label, data in RecordFile(path):
+            for _, data in RecordFile(path):
                 assert isinstance(data, bytes)
         except ValueError as error:
-            assert "x.rec" in str(error) or "x.idx" in str(error)
+            assert "x.rec" in str(error) or "x.idx" in str(error)  # noqa: PT017

@@ -110,11 +110,11 @@ def test_a_list_given_by_its_path_takes_the_place_of_the_sets_own(tree, tmp_path
     assert read(root, tmp_path / "a", progress=False).probes.attributes["by_points"].sum() == 1
     found = read(root, tmp_path / "b", points_path=tmp_path / "mine.txt", progress=False)
     assert found.probes.attributes["by_points"].sum() == 2
-    with pytest.raises(FileNotFoundError, match="none.txt does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"none.txt does not exist"):
         read(root, tmp_path / "c", points_path=tmp_path / "none.txt")
     (root / "copy").mkdir()
     (root / "copy/all.txt").write_text(f"001_cam1_1 {FOUR}\n")
-    with pytest.raises(ValueError, match="holds 2 lists of points .*points_path="):
+    with pytest.raises(ValueError, match=r"holds 2 lists of points .*points_path="):
         read(root, tmp_path / "c", progress=False)
 
 
@@ -138,7 +138,7 @@ def test_people_are_chosen_by_number(tree, tmp_path):
     sets = read(tree[0], tmp_path / "out", people=(7, np.int64(1), 7), progress=False)
     assert sets.mugshots.identities.tolist() == ["001", "007"] and len(sets.probes) == 30
     assert sets.probes.manifest["spec"]["people"] == [1, 7]
-    with pytest.raises(FileNotFoundError, match="2 people have no mugshot in .*: 003, 130"):
+    with pytest.raises(FileNotFoundError, match=r"2 people have no mugshot in .*: 003, 130"):
         read(tree[0], tmp_path / "out", people=[1, 3, 130])
     with pytest.raises(ValueError, match="nobody is left of the 3 people"):
         read(tree[0], tmp_path / "out", people=[])
@@ -148,7 +148,7 @@ def test_people_are_chosen_by_number(tree, tmp_path):
 
 def test_a_person_with_probes_but_without_a_mugshot_is_an_error(tree, tmp_path):
     (tree[0] / "mugshot_frontal_cropped_all/007_frontal.JPG").unlink()
-    with pytest.raises(FileNotFoundError, match="1 people have no mugshot in .*: 007"):
+    with pytest.raises(FileNotFoundError, match=r"1 people have no mugshot in .*: 007"):
         read(tree[0], tmp_path / "out", progress=False)
     assert len(read(tree[0], tmp_path / "out", people=[1, 2], progress=False).probes) == 30
 
@@ -171,10 +171,10 @@ def test_corrupt_probes_are_left_out_and_corrupt_mugshots_refused(tree, tmp_path
     assert probes.manifest["spec"]["skipped_files"][0].startswith(f"{bad}: ")
     assert (probes.attributes["camera"][0], probes.attributes["distance"][0], probes.identities[0]) == (2, 1, "001")
     assert np.array_equal(probes.images[0], align.resized(pixels[str(probes.attributes["file"][0])]))
-    with pytest.raises(ValueError, match="001_cam1_1.jpg: .*on_bad"):
+    with pytest.raises(ValueError, match=r"001_cam1_1.jpg: .*on_bad"):
         read(root, tmp_path / "refused", on_bad="refuse", progress=False)
     (root / "mugshot_frontal_cropped_all/002_frontal.JPG").write_text("no image")
-    with pytest.raises(ValueError, match="1 mugshots in .* are corrupt, the first: mugshot.*002_frontal.JPG.*people="):
+    with pytest.raises(ValueError, match=r"1 mugshots in .* are corrupt, the first: mugshot.*002_frontal.JPG.*people="):
         read(root, tmp_path / "refused", progress=False)
     assert not (tmp_path / "refused").exists()
     with pytest.raises(ValueError, match="on_bad"):
@@ -189,11 +189,11 @@ def test_photos_in_the_wrong_place_are_refused(tree, tmp_path):
         read(root.parent, tmp_path / "out")
     double = root / "mugshot_frontal_cropped_all/001_FRONTAL.png"
     save(double)
-    with pytest.raises(ValueError, match="001_FRONTAL.png and .*001_frontal.JPG are two photos of one name"):
+    with pytest.raises(ValueError, match=r"001_FRONTAL.png and .*001_frontal.JPG are two photos of one name"):
         read(root, tmp_path / "out")
     double.unlink()
     save(root / "surveillance_cameras_distance_1/cam_1/001_cam1_2.jpg")
-    with pytest.raises(ValueError, match="001_cam1_2.jpg is named as a photo at distance 2 .* distance 1"):
+    with pytest.raises(ValueError, match=r"001_cam1_2.jpg is named as a photo at distance 2 .* distance 1"):
         read(root, tmp_path / "out")
 
 
@@ -216,7 +216,7 @@ def test_people_without_any_probe_are_refused(tree, tmp_path):
 )
 def test_a_wrong_line_is_named_by_its_number(tmp_path, line):
     (tmp_path / "all.txt").write_text(f"001_cam1_1 {FOUR}\n\n{line}\n")
-    with pytest.raises(ValueError, match="all.txt, line 3: '001_cam1_2.*' is not a photo's name and eight numbers"):
+    with pytest.raises(ValueError, match=r"all.txt, line 3: '001_cam1_2.*' is not a photo's name and eight numbers"):
         points(tmp_path / "all.txt")
 
 
@@ -229,10 +229,10 @@ def test_a_photo_listed_twice_is_named_with_both_lines(tmp_path):
 def test_points_of_other_photos_are_refused_with_the_file(tree, tmp_path):
     root, _ = tree
     (root / "all.txt").write_text("001_cam1_1 1500 900 1800 900 1650 1100 1650 1300\n")
-    with pytest.raises(ValueError, match="001_cam1_1.jpg is 30x40 pixels, and all of its listed points lie outside"):
+    with pytest.raises(ValueError, match=r"001_cam1_1.jpg is 30x40 pixels, and all of its listed points lie outside"):
         read(root, tmp_path / "out", progress=False)
     (root / "all.txt").write_text("001_cam1_1 5 5 5 5 5 5 5 5\n")
-    with pytest.raises(ValueError, match="001_cam1_1.jpg cannot be aligned by its listed points: .*degenerate"):
+    with pytest.raises(ValueError, match=r"001_cam1_1.jpg cannot be aligned by its listed points: .*degenerate"):
         read(root, tmp_path / "out", progress=False)
 
 

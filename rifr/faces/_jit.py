@@ -15,6 +15,9 @@ from typing import Any
 
 from numba import config, njit
 
+Attributes = tuple[Any, ...]
+"""Seven numbers of a point of the surface, as a tuple stays in registers: normal (3), azimuth, height, two more."""
+
 
 def folder() -> Path:
     """Where compiled code is kept: in the user's cache, by a digest of these files."""
@@ -25,6 +28,7 @@ def folder() -> Path:
 
 
 _FOLDER = str(folder())
+settings: Any = config  # numba gives it its names as the program begins
 REORDER = {"contract", "reassoc", "arcp", "afn", "nsz"}
 """What the compiler may reorder, as it is the same in real numbers; infinities and NaN keep their meaning."""
 
@@ -32,9 +36,9 @@ REORDER = {"contract", "reassoc", "arcp", "afn", "nsz"}
 def compiled(function: Callable[..., Any]) -> Any:
     """`function` as machine code that runs without Python's lock; compiled at its first call. Divisions by
     zero give infinities, as in numpy; sums and products may be taken in another order than written."""
-    before = config.CACHE_DIR
-    config.CACHE_DIR = _FOLDER
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = _FOLDER
     try:
         return njit(cache=True, nogil=True, error_model="numpy", fastmath=REORDER)(function)
     finally:
-        config.CACHE_DIR = before
+        settings.CACHE_DIR = before

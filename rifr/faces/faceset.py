@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import shutil
 import sys
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from rifr import packs, similarity, storage
+from rifr import machine, packs, similarity, storage
 from rifr.align import FACE_SIZE, TEMPLATE
+from rifr.errors import SettingError
 from rifr.faces import (
     capture,
     hair_mesh,
@@ -42,11 +45,27 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class RenderSpec:
-    """What to render: `people` people of a split with `images_per_person` photos each.
+    """What to render.
 
-    split              any word; people of different splits are different people
-    size               side of a picture in pixels (112, unless `scenes`)
-    scenes             the face loose in a larger picture instead of aligned
+    Parameters
+    ----------
+    split
+        Any word of letters, digits, - and _; people of different splits are different people.
+    people
+        How many; the first ones stay the same when there are more.
+    images_per_person
+        Photos of each.
+    seed
+        Of the people and of the photos, from 0.
+    size
+        Side of a picture in pixels: 112, unless `scenes`.
+    scenes
+        Whether the face lies loose in a larger picture (25 to 60 % of its side) instead of aligned.
+
+    Raises
+    ------
+    SettingError
+        For a field out of range.
     """
 
     split: str
@@ -58,13 +77,13 @@ class RenderSpec:
 
     def __post_init__(self) -> None:
         if not self.split or not self.split.replace("-", "").replace("_", "").isalnum():
-            raise ValueError(f"RenderSpec.split is {self.split!r}: give a word of letters, digits, - and _.")
+            raise SettingError(f"RenderSpec.split is {self.split!r}: give a word of letters, digits, - and _.")
         for name, least in (("people", 1), ("images_per_person", 1), ("seed", 0), ("size", 32)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
-                raise ValueError(f"RenderSpec.{name} is {value!r}: give a whole number of at least {least}.")
+                raise SettingError(f"RenderSpec.{name} is {value!r}: give a whole number of at least {least}.")
         if self.size != FACE_SIZE and not self.scenes:
-            raise ValueError(
+            raise SettingError(
                 f"RenderSpec.size is {self.size}: aligned faces are {FACE_SIZE} x {FACE_SIZE}; "
                 f"other sizes are for scenes=True."
             )
@@ -73,13 +92,36 @@ class RenderSpec:
 def render(
     spec: RenderSpec, out: Path | str, workers: int | None = None, progress: bool = True, again: bool = False
 ) -> packs.FacePack:
-    """Render a face set into the pack `out`, or find it there, unless it is to be made `again`.
+    """Render people that never lived into a face pack, or open the pack that is there.
 
-    `workers` threads (default: one a core) draw the people; the bytes are the same for any number of them. Chunks go to
-    "<out>.partial"; a second call with the same spec goes on from there, one with another spec or other code begins
-    anew. Of two askers at once the second waits and finds the pack.
-    Shows a progress bar unless `progress` is False or TQDM_DISABLE is set. Raises FileExistsError where something that
-    is no pack is in the way, and what `storage.explain_os_error` says of a disk that is full.
+    The same spec gives the same bytes, whatever the number of threads. An interrupted call goes on where it left off
+    (from "<out>.partial"), unless spec or code have changed; of two calls at once the second waits and opens the pack.
+
+    Parameters
+    ----------
+    spec
+        What to render.
+    out
+        The folder of the pack.
+    workers
+        Threads; by default as many as the process has cores.
+    progress
+        Whether to show a progress bar; TQDM_DISABLE hides it, too.
+    again
+        Render it also where it is there.
+
+    Returns
+    -------
+    FacePack
+        Images (N, size, size, 3) uint8 RGB; five landmarks (N, 5, 2) in pixels; and as attributes the truth about each
+        photo, with the units that `photograph_person` names.
+
+    Raises
+    ------
+    FileExistsError
+        Where something that is no pack is at `out`.
+    StorageError
+        For a disk that is full or closed to writing.
     """
     out = Path(out)
     packs.require_place(out)
@@ -96,60 +138,50 @@ def render(
 def _render(
     spec: RenderSpec, out: Path, partial: Path, workers: int | None, progress: bool, made_by: dict[str, object]
 ) -> packs.FacePack:
-    if ((partial / "key").exists() and (partial / "key").read_text() != key(spec)) or (
-        partial.exists() and not (partial / "key").exists()
-    ):
+    stored = partial / "key"
+    if partial.exists() and (not stored.exists() or stored.read_text() != key(spec)):
         shutil.rmtree(partial)
-    storage.atomic_write(partial / "key", key(spec))
+    storage.atomic_write(stored, key(spec))
     model = head.load(progress)
     people = max(1, CHUNK // spec.images_per_person)
     chunks = [range(first, min(first + people, spec.people)) for first in range(0, spec.people, people)]
-    files = [partial / f"{chunk.start:08d}.npz" for chunk in chunks]
-    done = sum(len(chunk) for chunk, file in zip(chunks, files, strict=True) if file.exists()) * spec.images_per_person
-    hidden = not progress or bool(os.environ.get("TQDM_DISABLE"))
-    with (
-        tqdm(
-            total=spec.people * spec.images_per_person,
-            initial=done,
-            unit="image",
-            desc=f"rendering {spec.split}",
-            disable=hidden,
-            file=sys.stderr,
-        ) as bar,
-        _threads(workers) as pool,
-    ):
-        waiting = [(chunk, file) for chunk, file in zip(chunks, files, strict=True) if not file.exists()]
-        begun: list = []
-        for n, (_, file) in enumerate(waiting):
-            for chunk, _ in waiting[len(begun) : n + 2]:  # the next people are drawn while these are written
+    files = {partial / f"{chunk.start:08d}.npz": chunk for chunk in chunks}
+    waiting = {file: chunk for file, chunk in files.items() if not file.exists()}
+    left = sum(len(chunk) for chunk in waiting.values())
+    bar = tqdm(
+        total=spec.people * spec.images_per_person,
+        initial=(spec.people - left) * spec.images_per_person,
+        unit="image",
+        desc=f"rendering {spec.split}",
+        disable=not progress or bool(os.environ.get("TQDM_DISABLE")),
+        file=sys.stderr,
+    )
+    with bar, _threads(workers) as pool:
+        coming = iter(waiting.values())
+        begun: deque[Iterator[dict[str, np.ndarray]]] = deque()
+        for file in waiting:
+            for chunk in itertools.islice(coming, 2 - len(begun)):  # the next people are drawn while these are written
                 begun.append(pool.map(lambda index: _photograph_index(model, spec, index), chunk))
-            results = []
-            for result in begun[n]:
-                results.append(result)
+            photos = []
+            for person in begun.popleft():
+                photos.append(person)
                 bar.update(spec.images_per_person)
-            begun[n] = None
-            arrays = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+            arrays = {name: np.concatenate([person[name] for person in photos]) for name in photos[0]}
             storage.atomic_write(file, functools.partial(np.savez, **arrays))  # type: ignore[arg-type]
-    columns = [{name: values for name, values in _arrays(file).items() if name != "images"} for file in files]
+    columns = [_columns(file) for file in files]
     merged = {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
     identities, landmarks = merged.pop("identities"), merged.pop("landmarks")
+    versions = {"anny": head.version()}
+    images = (_images(file) for file in files)
     return packs.FacePack.write(
-        out,
-        _images(files),
-        identities,
-        landmarks,
-        merged,
-        source=SOURCE,
-        licence=LICENCE,
-        spec=made_by,
-        versions={"anny": head.version()},
+        out, images, identities, landmarks, merged, source=SOURCE, licence=LICENCE, spec=made_by, versions=versions
     )
 
 
 @contextlib.contextmanager
 def _threads(number: int | None) -> Iterator[ThreadPoolExecutor]:
     """Threads, by default one a core; an interrupt waits for the people that are being drawn, not for those in line."""
-    with ThreadPoolExecutor(number or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(number or machine.available_cores()) as pool:
         try:
             yield pool
         except BaseException:
@@ -183,11 +215,27 @@ def sources() -> str:
 def photograph_person(
     model: Head, person: Identity, captures: list[Capture], size: int = FACE_SIZE, scenes: bool = False
 ) -> dict[str, np.ndarray]:
-    """Photos of one person: images (n, size, size, 3) uint8, landmarks (n, 5, 2), and the ground truth of each photo.
+    """Take photos of one person.
 
-    Angles are in degrees; `light` points towards the lamp with x right, y down and z to the camera; `age` is in years;
-    `tone` runs from 0 (light) to 1 (dark); `gender` from 0 (male) to 1 (female); `occluder` counts in
-    `capture.OCCLUDERS` and `occlusion` is the share of the visible face that it covers.
+    Parameters
+    ----------
+    model
+        The head that `head.load` gives.
+    person
+        Who is photographed.
+    captures
+        How each of n photos is taken.
+    size, scenes
+        As in `RenderSpec`.
+
+    Returns
+    -------
+    dict
+        `images` (n, size, size, 3) uint8 RGB, `landmarks` (n, 5, 2) float32 in pixels, `identities` (n,), and the truth
+        about each photo: `yaw`, `pitch` and `roll` in degrees; `light` (n, 3), which points towards the lamp with x
+        right, y down and z to the camera; `ambient` and the strength of the `expression` from 0 to 1; `occluder`, a
+        place in `capture.OCCLUDERS`, and `occlusion`, the fraction of the visible face that it covers; `tone` from 0
+        (light) to 1 (dark), `age` in years and `gender` from 0 (male) to 1 (female).
     """
     layers = textures.noise()
     surface = np.column_stack([model.canonical, model.occlusion, model.margin])
@@ -256,12 +304,12 @@ def _photograph_index(model: Head, spec: RenderSpec, index: int) -> dict[str, np
     return photograph_person(model, person, captures, spec.size, spec.scenes)
 
 
-def _arrays(file: Path) -> dict[str, np.ndarray]:
+def _columns(file: Path) -> dict[str, np.ndarray]:
+    """All arrays of a chunk but the images."""
     with np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files if name != "images"}
 
 
-def _images(files: list[Path]) -> Iterator[np.ndarray]:
-    for file in files:
-        with np.load(file) as arrays:
-            yield arrays["images"]
+def _images(file: Path) -> np.ndarray:
+    with np.load(file) as arrays:
+        return arrays["images"]

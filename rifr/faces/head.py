@@ -168,7 +168,7 @@ def load(progress: bool = True) -> Head:
 
 @contextlib.contextmanager
 def _caches_in(place: Path) -> Iterator[None]:
-    """Let anny and its engine keep what they read (770 MB) in a folder that goes afterwards, and not in the user's home.
+    """Let anny and its engine keep what they read (770 MB) in a folder that goes afterwards, not in the user's home.
 
     A killed process leaves the folder; the next one removes it, as only one at a time makes the head.
     """

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from rifr.faces._jit import compiled
+from rifr.faces._jit import Attributes, compiled
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 from rifr.faces.occluders import cover_surface
 from rifr.faces.textures import HAIR_BOTTOM, HAIR_TOP, step
 
 
 @compiled
-def sample_texture(texture, x, y, out):
+def sample_texture(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
     """The four channels of a texture at 0..1 coordinates, interpolated and clamped at its edges, written to `out`.
 
     Textures hold square roots in 8 bits (see `textures.pack`), so that one fits into a processor's cache.
@@ -35,7 +37,7 @@ def sample_texture(texture, x, y, out):
 
 
 @compiled
-def backdrop(shot, layers, x, y, out):
+def backdrop(shot: Any, layers: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
     """The background at picture coordinates in 0..1: two colours that run into each other unevenly."""
     broad = layers[0, int(shot.occluder_a * 200 + y * 67) & 255, int(shot.occluder_b * 200 + x * 67) & 255]
     mix = min(max(y + 0.35 * shot.background_mix * broad, 0.0), 1.0)
@@ -44,7 +46,7 @@ def backdrop(shot, layers, x, y, out):
 
 
 @compiled
-def clothes(shot, x, z, out):
+def clothes(shot: Any, x: float, z: float, out: np.ndarray) -> None:
     """Shoulders below the neck, for the line of sight that meets the plane of the body at (x, z) in metres."""
     a = abs(x)
     if a < 0.23 and z < 0.800 - 0.40 * max(a - 0.06, 0.0) - 5.0 * max(a - 0.13, 0.0) ** 2 and z < 0.785 + 2.0 * a * a:
@@ -54,7 +56,9 @@ def clothes(shot, x, z, out):
 
 
 @compiled
-def light_skin(point, skin, look, shot, half, key, out):
+def light_skin(
+    point: Attributes, skin: np.ndarray, look: Any, shot: Any, half: np.ndarray, key: float, out: np.ndarray
+) -> bool:
     """Linear colour of skin at a point (normal, azimuth, height, open sky, rim); True where cloth covers it."""
     length = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2) + 1e-9
     nx, ny, nz = point[0] / length, point[1] / length, point[2] / length
@@ -84,7 +88,9 @@ def light_skin(point, skin, look, shot, half, key, out):
 
 
 @compiled
-def light_hair(point, hair, shot, half, key, out):
+def light_hair(
+    point: Attributes, hair: np.ndarray, shot: Any, half: np.ndarray, key: float, out: np.ndarray
+) -> tuple[float, float]:
     """Linear colour of the hair at a point (normal, azimuth, height) to out[:3]; returns its coverage, and the coverage
     where nothing but the background is behind: beside the temples one sees no daylight under the edge of the hair."""
     azimuth, z = point[3], point[4]
@@ -111,13 +117,13 @@ def light_hair(point, hair, shot, half, key, out):
 
 
 @compiled
-def light_tongue(shot, key, out):
+def light_tongue(shot: Any, key: float, out: np.ndarray) -> None:
     out[0] = 0.30 * (0.25 * key + 0.3 * shot.ambient)
     out[1] = out[2] = 0.32 * out[0]
 
 
 @compiled
-def look_direction(shot, turn, eyes):
+def look_direction(shot: Any, turn: np.ndarray, eyes: np.ndarray) -> np.ndarray:
     """(2, 3) float32: where the two eyes look, in camera coordinates."""
     gaze = np.empty((2, 3), np.float32)
     for e in range(2):
@@ -128,7 +134,16 @@ def look_direction(shot, turn, eyes):
 
 
 @compiled
-def light_eye(point, gaze, turn, look, shot, half, key, out):
+def light_eye(
+    point: np.ndarray,
+    gaze: np.ndarray,
+    turn: np.ndarray,
+    look: Any,
+    shot: Any,
+    half: np.ndarray,
+    key: float,
+    out: np.ndarray,
+) -> None:
     """Linear colour of an eyeball at a point given from its centre: white, iris, pupil, the lid's shadow, glint."""
     length = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2) + 1e-9
     nx, ny, nz = point[0] / length, point[1] / length, point[2] / length

@@ -6,6 +6,8 @@ of sight is cut with that plane.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rifr.faces._jit import compiled
@@ -15,11 +17,11 @@ DARK_GLASSES, CLEAR_GLASSES, MASK, SCARF, HAND, CAP = 1, 2, 3, 4, 5, 6
 
 
 @compiled
-def cover_surface(shot, azimuth, z, colour):
+def cover_surface(shot: Any, azimuth: float, z: float, colour: np.ndarray) -> bool:
     """Paint cloth over the surface point at these canonical coordinates; True where it did."""
     kind = int(shot.occluder)
     a = abs(azimuth)
-    if kind == DARK_GLASSES or kind == CLEAR_GLASSES:  # their arms
+    if kind in (DARK_GLASSES, CLEAR_GLASSES):  # their arms
         arm = a > 0.66 and abs(z - 0.907) < 0.0017
         if arm:
             for channel in range(3):
@@ -45,13 +47,13 @@ def cover_surface(shot, azimuth, z, colour):
 
 
 @compiled
-def stands_before(shot):
+def stands_before(shot: Any) -> bool:
     """Whether the occluder of a photo stands before the face instead of lying on it."""
     return shot.occluder == DARK_GLASSES or shot.occluder == CLEAR_GLASSES or shot.occluder == HAND
 
 
 @compiled
-def plane_point(shot, turn, points):
+def plane_point(shot: Any, turn: np.ndarray, points: np.ndarray) -> np.ndarray:
     """A point (3,) in camera coordinates of the plane in which glasses or a hand lie; points (5, 3) are the landmarks
     there."""
     p = np.empty(3)
@@ -64,7 +66,17 @@ def plane_point(shot, turn, points):
 
 
 @compiled
-def cover_view(shot, look, turn, p, rx, ry, front, key, colour):
+def cover_view(
+    shot: Any,
+    look: Any,
+    turn: np.ndarray,
+    p: np.ndarray,
+    rx: float,
+    ry: float,
+    front: float,
+    key: float,
+    colour: np.ndarray,
+) -> bool:
     """Lay glasses or a hand over a line of sight (rx, 1, -ry); True where the view is hidden.
 
     The plane through p (3,) has the head's own axes: right (x), forward (-y), up (z); `front` is the depth of what the
@@ -86,7 +98,7 @@ def cover_view(shot, look, turn, p, rx, ry, front, key, colour):
 
 
 @compiled
-def _glasses(shot, x, z, kind, colour):
+def _glasses(shot: Any, x: float, z: float, kind: int, colour: np.ndarray) -> bool:
     a = abs(x)
     wide, high = 0.024 + 0.005 * shot.occluder_a, 0.017 + 0.007 * shot.occluder_b
     power = 2.0 + 2.5 * shot.occluder_c
@@ -109,7 +121,7 @@ def _glasses(shot, x, z, kind, colour):
 
 
 @compiled
-def _hand(shot, look, x, z, key, colour):
+def _hand(shot: Any, look: Any, x: float, z: float, key: float, colour: np.ndarray) -> bool:
     """Four fingers and a palm that reach in from below or from a side."""
     tilt = (shot.occluder_a - 0.5) * 1.8
     c, s = np.cos(tilt), np.sin(tilt)

@@ -7,11 +7,12 @@ lit, occluders are laid over them, and the samples are averaged, exposed and giv
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
 from rifr.align import FACE_SIZE
-from rifr.faces._jit import compiled
+from rifr.faces._jit import Attributes, compiled
 from rifr.faces.lighting import backdrop, clothes, light_eye, light_hair, light_skin, light_tongue, look_direction
 from rifr.faces.occluders import cover_view, plane_point, stands_before
 from rifr.faces.projection import PIVOT, SAMPLES, find_points, rotation, similarity, to_camera, to_screen
@@ -35,7 +36,7 @@ def encoding(entries: int = 16384) -> np.ndarray:
 
 
 @compiled
-def next_random(state):
+def next_random(state: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The next state of a 64-bit generator (splitmix64) and 64 random bits."""
     state = state + np.uint64(0x9E3779B97F4A7C15)
     z = state
@@ -45,7 +46,7 @@ def next_random(state):
 
 
 @compiled
-def grain(bits, channel):
+def grain(bits: np.uint64, channel: int) -> float:
     """A roughly normal number of deviation 1: three numbers of seven bits summed, another three for each channel."""
     bits = bits >> np.uint64(21 * channel)
     seven = np.uint64(127)
@@ -64,35 +65,35 @@ def buffers(size: int) -> tuple[np.ndarray, ...]:
 
 @compiled
 def photograph(
-    rest,
-    hair_points,
-    starts,
-    indices,
-    deltas,
-    first_action,
-    triangles,
-    part,
-    surface,
-    eye_weights,
-    landmark_vertices,
-    hair_anchor,
-    hair_weight,
-    hair_place,
-    hair_triangles,
-    look,
-    skin,
-    hair,
-    expression,
-    shot,
-    layers,
-    template,
-    encode,
-    size,
-    scene,
-    samples,
-    image,
-    landmarks,
-):
+    rest: np.ndarray,
+    hair_points: np.ndarray,
+    starts: np.ndarray,
+    indices: np.ndarray,
+    deltas: np.ndarray,
+    first_action: int,
+    triangles: np.ndarray,
+    part: np.ndarray,
+    surface: np.ndarray,
+    eye_weights: np.ndarray,
+    landmark_vertices: np.ndarray,
+    hair_anchor: np.ndarray,
+    hair_weight: np.ndarray,
+    hair_place: np.ndarray,
+    hair_triangles: np.ndarray,
+    look: Any,
+    skin: np.ndarray,
+    hair: np.ndarray,
+    expression: np.ndarray,
+    shot: Any,
+    layers: np.ndarray,
+    template: np.ndarray,
+    encode: np.ndarray,
+    size: int,
+    scene: bool,
+    samples: tuple[np.ndarray, ...],
+    image: np.ndarray,
+    landmarks: np.ndarray,
+) -> float:
     """Take the photo `shot` of a person into image (size, size, 3) uint8 and landmarks (5, 2) float32.
 
     rest (V, 3) and hair_points (H, 3) are the person's head at rest and the offsets of the hair from its anchors, skin
@@ -237,7 +238,7 @@ def photograph(
 
 
 @compiled
-def blend(attributes, t, triangles, a, b):
+def blend(attributes: np.ndarray, t: int, triangles: np.ndarray, a: float, b: float) -> Attributes:
     """The attributes of a point of triangle t with barycentric weights a and b of its first two corners."""
     i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
     c = np.float32(1.0) - a - b
@@ -253,7 +254,7 @@ def blend(attributes, t, triangles, a, b):
 
 
 @compiled
-def half_way(p, q):
+def half_way(p: Attributes, q: Attributes) -> Attributes:
     """The mean of two tuples of attributes."""
     h = np.float32(0.5)
     return (
@@ -268,7 +269,15 @@ def half_way(p, q):
 
 
 @compiled
-def gather(attributes, triangles, part, owner, weights, row, column):
+def gather(
+    attributes: np.ndarray,
+    triangles: np.ndarray,
+    part: np.ndarray,
+    owner: np.ndarray,
+    weights: np.ndarray,
+    row: int,
+    column: int,
+) -> tuple[Attributes, int, int]:
     """The mean attributes of the samples of a pixel that see triangles of part 0 (a tuple: it stays in registers), how
     many samples do, and how many see no triangle at all.
 
@@ -292,13 +301,13 @@ def gather(attributes, triangles, part, owner, weights, row, column):
 
 
 @compiled
-def shoulder(value):
+def shoulder(value: float) -> float:
     """Film's soft shoulder: highlights are compressed instead of cut off."""
     return value / (1 + 0.12 * value * value)
 
 
 @compiled
-def develop(pixels, shot, encode, size, image):
+def develop(pixels: np.ndarray, shot: Any, encode: np.ndarray, size: int, image: np.ndarray) -> None:
     """Soften the linear pixels (size, size, 3), add noise and encode as sRGB by the table `encode`."""
     edge = 0.16 * shot.blur
     middle = 1 / (1 + 4 * edge)

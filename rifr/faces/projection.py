@@ -19,7 +19,7 @@ PIVOT = (0.0, -0.075, 0.885)
 
 
 @compiled
-def rotation(yaw, pitch, roll):
+def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """(3, 3) float32: the head turned by `yaw` (positive: its nose moves to the viewer's right), then nodded by `pitch`
     (positive: up), then tilted by `roll` (positive: clockwise as seen)."""
     cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
@@ -30,7 +30,7 @@ def rotation(yaw, pitch, roll):
 
 
 @compiled
-def to_camera(points, turn, distance, out):
+def to_camera(points: np.ndarray, turn: np.ndarray, distance: float, out: np.ndarray) -> None:
     """Turn points (V, 3) about the pivot and place them `distance` metres ahead of the camera."""
     for v in range(points.shape[0]):
         x, y, z = points[v, 0] - PIVOT[0], points[v, 1] - PIVOT[1], points[v, 2] - PIVOT[2]
@@ -44,7 +44,9 @@ similarity = compiled(least_squares)
 
 
 @compiled
-def find_points(vertices, eye_weights, landmark_vertices):
+def find_points(
+    vertices: np.ndarray, eye_weights: np.ndarray, landmark_vertices: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The centres of the eyes (2, 3), and the five landmarks (5, 3): the fronts of the eyeballs (the viewer's left one
     first), the tip of the nose, the corners of the mouth."""
     eyes, points = np.zeros((2, 3), np.float32), np.zeros((5, 3), np.float32)
@@ -72,7 +74,7 @@ def find_points(vertices, eye_weights, landmark_vertices):
 
 
 @compiled
-def to_screen(posed, a, b, tx, ty):
+def to_screen(posed: np.ndarray, a: float, b: float, tx: float, ty: float) -> tuple[np.ndarray, np.ndarray]:
     """Camera coordinates (n, 3) to samples (n, 2) of the picture and depths (n,): perspective, then the similarity."""
     screen, depth = np.empty((posed.shape[0], 2), np.float32), np.empty(posed.shape[0], np.float32)
     for v in range(posed.shape[0]):

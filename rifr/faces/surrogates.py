@@ -1,9 +1,8 @@
 """Surrogates of TinyFace and SCface: rendered people in the sets' own folder trees and lists, read by the same readers.
 
-    tinyface    small faces as a camera gives them, cropped tightly and unaligned, 6 to 32 px high; a gallery with
-                distractors
-    scface      people from the front: a sharp mugshot, and five cameras of different colour, noise and sharpness, above
-                eye level, at three distances
+`tinyface` renders small faces as a camera gives them, cropped tightly and unaligned, 6 to 32 px high, and a gallery
+with distractors. `scface` renders people from the front: a sharp mugshot, and what five cameras of different colour, noise
+and sharpness see of them, above eye level, at three distances.
 
 They are *not* the sets: nobody in them lives, and a figure on them says nothing of a figure on the sets. Both hold
 people of their own, whom no network was trained on.
@@ -23,7 +22,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from rifr import align, camera, faces, presets, storage
+from rifr import align, camera, faces, machine, presets, storage
 from rifr.camera import Camera
 from rifr.faces import capture, faceset, head, identity
 from rifr.faces.capture import Capture
@@ -44,7 +43,7 @@ A figure measured on this surrogate must not be set beside one of {name} as if t
 {numbers}; seed {seed}.
 """
 
-PROBES, GALLERY, OF_STRANGERS = 2, 2, 3
+PROBES, GALLERY, DISTRACTORS = 2, 2, 3
 """Photos of each person of the surrogate of TinyFace: probes and gallery, or distractors."""
 HEIGHTS = (6, 32)
 """Heights of its crops in pixels; their mean is 20."""
@@ -122,17 +121,30 @@ Points = dict[str, np.ndarray]
 
 
 def tinyface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> Path:
-    """The root of the surrogate of TinyFace, found in the store or rendered.
+    """Find the surrogate of TinyFace in the store, or render it.
 
-    Testing_Set/Probe, Gallery_Match/<ID>_<k>.jpg, Gallery_Distractor/*.jpg, and the two .mat lists
+    Parameters
+    ----------
+    preset
+        Its `tiny_people` have two probes and two gallery photos each, its `tiny_distractors` are photos of others.
+    seed
+        Of the people and photos.
+    progress
+        Whether to show a progress bar on a terminal.
+
+    Returns
+    -------
+    Path
+        The root, of the published set's form: `Testing_Set/{Probe,Gallery_Match}/<ID>_<k>.jpg`,
+        `Testing_Set/Gallery_Distractor/*.jpg` and the two .mat lists, for `rifr.readers.tinyface`.
     """
     preset = presets.get(preset)
-    people, strangers = preset.tiny_people, preset.tiny_distractors
+    people, distractors = preset.tiny_people, preset.tiny_distractors
 
     def write(root: Path) -> None:
         names: list[str] = []
         shots = [PROBES + GALLERY] * people
-        shots += [min(OF_STRANGERS, strangers - n) for n in range(0, strangers, OF_STRANGERS)]
+        shots += [min(DISTRACTORS, distractors - n) for n in range(0, distractors, DISTRACTORS)]
         for files in _rendered(
             len(shots), lambda model, n: _tiny_person(model, seed, n, shots[n], n < people), "TinyFace", progress
         ):
@@ -144,20 +156,32 @@ def tinyface(preset: str | Preset = "", seed: int = 0, progress: bool = True) ->
         ids = [[int(name.split("_")[0]) for name in part] for part in (matched, probes)]
         tinyface_reader.write_lists(root, matched, ids[0], probes, ids[1])
         numbers = (
-            f"{people} people with {PROBES} probes and {GALLERY} gallery photos each, {strangers} distractors "
+            f"{people} people with {PROBES} probes and {GALLERY} gallery photos each, {distractors} distractors "
             f"of {len(shots) - people} others, {HEIGHTS[0]} to {HEIGHTS[1]} px high"
         )
         (root / "README.txt").write_text(README.format(name="TinyFace", numbers=numbers, seed=seed))
 
-    return _found_or_made("tinyface", (people, strangers, seed), write, tinyface_reader)
+    return _kept("tinyface", (people, distractors, seed), write, tinyface_reader)
 
 
 def scface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> Path:
-    """The root of the surrogate of SCface, found in the store or rendered.
+    """Find the surrogate of SCface in the store, or render it.
 
-    mugshot_frontal_cropped_all/001_frontal.jpg
-    surveillance_cameras_distance_{1,2,3}/cam_{1..5}/001_cam1_1.jpg     1 is the farthest
-    all.txt                                                             both eyes, nose and mouth centre, exact
+    Parameters
+    ----------
+    preset
+        Its `surveillance_people` have a mugshot and fifteen frames each: five cameras at three distances.
+    seed
+        Of the people and photos.
+    progress
+        Whether to show a progress bar on a terminal.
+
+    Returns
+    -------
+    Path
+        The root, of the published set's form: `mugshot_frontal_cropped_all/001_frontal.jpg`,
+        `surveillance_cameras_distance_{1,2,3}/cam_{1..5}/001_cam1_1.jpg` (1 is the farthest) and `all.txt` (the eyes,
+        the nose and the mouth's centre, exact), for `rifr.readers.scface`.
     """
     preset = presets.get(preset)
     people = preset.surveillance_people
@@ -171,11 +195,11 @@ def scface(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> P
         numbers = f"{people} people, a mugshot and 5 cameras x 3 distances each"
         (root / "README.txt").write_text(README.format(name="SCface", numbers=numbers, seed=seed))
 
-    return _found_or_made("scface", (people, seed), write)
+    return _kept("scface", (people, seed), write)
 
 
-def _found_or_made(name: str, made_by: tuple[int, ...], write: Callable[[Path], None], *sources: ModuleType) -> Path:
-    """The surrogate that these numbers and sources make, written whole or not at all; of two callers one makes it."""
+def _kept(name: str, made_by: tuple[int, ...], write: Callable[[Path], None], *sources: ModuleType) -> Path:
+    """The surrogate of these numbers and sources, rendered where it is not in the store."""
     key = storage.digest(
         made_by,
         head.version(),
@@ -195,7 +219,7 @@ def _rendered(count: int, person: Callable[[Head, int], Any], name: str, progres
     """What `person` makes of each of `count` people, in order, on a thread a core."""
     model = head.load(progress and sys.stderr.isatty())
     hidden = not progress or not sys.stderr.isatty() or bool(os.environ.get("TQDM_DISABLE"))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(machine.available_cores()) as pool:
         yield from tqdm(
             pool.map(lambda n: person(model, n), range(count)),
             total=count,
@@ -206,65 +230,63 @@ def _rendered(count: int, person: Callable[[Head, int], Any], name: str, progres
         )
 
 
-def _tiny_person(model: Head, seed: int, index: int, photos: int, known: bool) -> Files:
+def _tiny_person(model: Head, seed: int, index: int, photos: int, in_gallery: bool) -> Files:
     """The crops of one person by their path: probes and gallery photos, or distractors."""
-    person, draw = identity.draw_identity(model, seed, "tinyface", index), identity.stream(seed, "tinyface", index, 7)
+    person, rng = identity.draw_identity(model, seed, "tinyface", index), identity.stream(seed, "tinyface", index, 7)
     shots = [capture.draw_capture(model, seed, "tinyface", index, n) for n in range(photos)]
     for shot in shots:
-        _place(shot, 0.7, draw)
+        _place(shot, 0.7, rng)
         shot.shot["noise"], shot.shot["blur"] = 0.0, 0.0  # its own come with the small picture
     taken = faces.photograph_person(model, person, shots, align.FACE_SIZE, scenes=True)
-    crops = [_jpeg(_tight_crop(*one, draw)) for one in zip(taken["images"], taken["landmarks"], strict=True)]
-    if not known:
+    crops = [_jpeg(_tight_crop(*photo, rng)) for photo in zip(taken["images"], taken["landmarks"], strict=True)]
+    if not in_gallery:
         return {f"Gallery_Distractor/{index + 1:06d}{'abc'[n]}.jpg": crop for n, crop in enumerate(crops)}
     folders = ["Probe"] * PROBES + ["Gallery_Match"] * GALLERY
-    return {
-        f"{folder}/{index + 1}_{n}.jpg": crop
-        for n, (folder, crop) in enumerate(zip(folders, crops, strict=True), start=1)
-    }
+    named = enumerate(zip(folders, crops, strict=True), start=1)
+    return {f"{folder}/{index + 1}_{n}.jpg": crop for n, (folder, crop) in named}
 
 
-def _tight_crop(picture: np.ndarray, landmarks: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def _tight_crop(picture: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """An upright box around the face, from hairline to chin, as a camera of no known kind gives it."""
     to_picture = np.linalg.inv(np.vstack([align.similarity(landmarks), [0, 0, 1]]))[:2]
     scale = np.hypot(*to_picture[:, 0])  # pixels of the picture in one of the aligned face
     x, y = align.transform(np.array([align.FACE_SIZE / 2, 62.0]), to_picture)
-    left, right, up, down = scale * draw.uniform((36, 36, 44, 40), (48, 48, 58, 52))
+    left, right, up, down = scale * rng.uniform((36, 36, 44, 40), (48, 48, 58, 52))
     rows, columns = (
         [max(0, round(middle - less)), min(len(picture), round(middle + more))]
         for middle, less, more in ((y, up, down), (x, left, right))
     )
     crop = picture[rows[0] : rows[1], columns[0] : columns[1]]
-    height = round(HEIGHTS[0] + (HEIGHTS[1] - HEIGHTS[0]) * draw.beta(3.0, 18 / 7))  # its mean is 20 px
-    return camera.degraded(crop, (height, max(4, round(height * crop.shape[1] / crop.shape[0]))), draw)
+    height = round(HEIGHTS[0] + (HEIGHTS[1] - HEIGHTS[0]) * rng.beta(3.0, 18 / 7))  # its mean is 20 px
+    return camera.degrade_picture(crop, (height, max(4, round(height * crop.shape[1] / crop.shape[0]))), rng)
 
 
 def _filmed_person(model: Head, seed: int, index: int) -> tuple[Files, Points]:
     """The mugshot and the frames of one person by their path, and four points in each by its stem."""
-    person, draw = identity.draw_identity(model, seed, "scface", index), identity.stream(seed, "scface", index, 7)
+    person, rng = identity.draw_identity(model, seed, "scface", index), identity.stream(seed, "scface", index, 7)
     label, shots = f"{index + 1:03d}", [capture.draw_capture(model, seed, "scface", index, n) for n in range(16)]
     mugshot, frames = shots[0], shots[1:]
     for shot in shots:
-        _calm(shot, mugshot, draw)
+        _calm(shot, mugshot, rng)
     mugshot.shot["ambient"], mugshot.shot["exposure"] = 0.9, 1.0
-    _place(mugshot, 0.6, draw, 0.1)
+    _place(mugshot, 0.6, rng, 0.1)
     taken = faces.photograph_person(model, person, [mugshot], 192, scenes=True)
     stem = f"{label}_frontal"
     files = {f"mugshot_frontal_cropped_all/{stem}.jpg": _jpeg(taken["images"][0])}
     points = {stem: _four(taken["landmarks"][0])}
 
-    side, share, cut = align.FACE_SIZE, 0.45, 14  # faces 50 px wide in a frame of 84 x 112
+    side, fraction, cut = align.FACE_SIZE, 0.45, 14  # faces 50 px wide in a frame of 84 x 112
     places = [(distance, number) for distance in WIDTHS for number in CAMERAS]
     for (distance, number), shot in zip(places, frames, strict=True):
         shot.shot["pitch"] -= np.deg2rad(PITCH[distance])
         shot.shot["yaw"] += np.deg2rad(4 * (number - 3))
-        _place(shot, share, draw, 0.3)
+        _place(shot, fraction, rng, 0.3)
     taken = faces.photograph_person(model, person, frames, side, scenes=True)
     for (distance, number), picture, landmarks in zip(places, taken["images"], taken["landmarks"], strict=True):
-        width = draw.uniform(*WIDTHS[distance])
-        scale = width / (share * side)
+        width = rng.uniform(*WIDTHS[distance])
+        scale = width / (fraction * side)
         size = round(scale * side), round(scale * (side - 2 * cut))
-        small = camera.degraded(picture[:, cut:-cut], size, draw, CAMERAS[number])
+        small = camera.degrade_picture(picture[:, cut:-cut], size, rng, CAMERAS[number])
         stem = f"{label}_cam{number}_{distance}"
         files[f"surveillance_cameras_distance_{distance}/cam_{number}/{stem}.jpg"] = _jpeg(small)
         ratio = size[1] / (side - 2 * cut), size[0] / side
@@ -272,22 +294,22 @@ def _filmed_person(model: Head, seed: int, index: int) -> tuple[Files, Points]:
     return files, points
 
 
-def _calm(shot: Capture, like: Capture, draw: np.random.Generator) -> None:
+def _calm(shot: Capture, like: Capture, rng: np.random.Generator) -> None:
     """A person who stands and looks ahead, in the clothes and the room of `like`; changes `shot`."""
     record = shot.shot
     shot.expression[:] *= 0.15
     for name in ("clothes", "background_top", "background_bottom", "background_mix", "light_colour", "ambient_colour"):
         record[name] = like.shot[name]
-    record["yaw"], record["pitch"], record["roll"] = np.deg2rad(draw.normal(0, (4, 2.5, 2)))
-    record["light"] = 0.25 * draw.normal(), -0.8, 0.6  # from the ceiling before them
-    record["ambient"] = draw.uniform(0.55, 0.8)
+    record["yaw"], record["pitch"], record["roll"] = np.deg2rad(rng.normal(0, (4, 2.5, 2)))
+    record["light"] = 0.25 * rng.normal(), -0.8, 0.6  # from the ceiling before them
+    record["ambient"] = rng.uniform(0.55, 0.8)
     record["occluder"], record["noise"], record["blur"], record["distance"] = 0, 0.002, 0.0, 2.0
 
 
-def _place(shot: Capture, share: float, draw: np.random.Generator, off: float = 0.2) -> None:
-    """The aligned face takes `share` of the picture's side, about its middle; changes `shot`."""
-    shot.shot["scene_scale"] = (share - 0.25) / 0.35  # of the 25 to 60 % that scenes are drawn from
-    shot.shot["scene_x"], shot.shot["scene_y"] = draw.uniform(-off, off, 2)
+def _place(shot: Capture, fraction: float, rng: np.random.Generator, off: float = 0.2) -> None:
+    """The aligned face takes a fraction of the picture's side, about its middle; changes `shot`."""
+    shot.shot["scene_scale"] = (fraction - 0.25) / 0.35  # of the 25 to 60 % that scenes are drawn from
+    shot.shot["scene_x"], shot.shot["scene_y"] = rng.uniform(-off, off, 2)
 
 
 def _four(landmarks: np.ndarray) -> np.ndarray:

@@ -34,14 +34,14 @@ def noise() -> np.ndarray:
 
 
 @compiled
-def step(low, high, value):
+def step(low: float, high: float, value: float) -> float:
     """Zero below `low`, one above `high`, smooth between."""
     t = min(max((value - low) / (high - low), 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
 @compiled
-def bump(centre, width, value):
+def bump(centre: float, width: float, value: float) -> float:
     """A bell of height one, close to exp(-((value - centre) / width)^2) and zero beyond twice the width."""
     t = (value - centre) / width
     t = max(1.0 - 0.25 * t * t, 0.0)
@@ -50,7 +50,7 @@ def bump(centre, width, value):
 
 
 @compiled
-def look_up(layer, x, y):
+def look_up(layer: np.ndarray, x: float, y: float) -> float:
     """Noise at texel coordinates, interpolated, wrapping."""
     column, row = np.floor(x), np.floor(y)
     a, b = x - column, y - row
@@ -62,7 +62,7 @@ def look_up(layer, x, y):
 
 
 @compiled
-def hairline(look, azimuth):
+def hairline(look: Any, azimuth: float) -> float:
     """Height on the mean head above which hair grows, at an azimuth; the fringe is not part of it."""
     a = abs(azimuth)
     height = look.hairline - 0.006 * look.hair_peak * bump(0.0, 0.14, a)
@@ -76,7 +76,7 @@ def hairline(look, azimuth):
 
 
 @compiled
-def paint_skin(look, layers, texture):
+def paint_skin(look: Any, layers: np.ndarray, texture: np.ndarray) -> None:
     """Paint the (SKIN_SIZE, SKIN_SIZE, 4) float32 texture of a `LOOK` record, RGB and 1; row 0 is the lowest."""
     size = texture.shape[0]
     style = int(look.hair_style)
@@ -86,7 +86,7 @@ def paint_skin(look, layers, texture):
         for column in range(size):
             azimuth = np.float32((2 * (column + 0.5) / size - 1) * AZIMUTH)
             s = azimuth * RADIUS
-            a = abs(s)
+            a: Any = abs(s)
             u, v = look.noise_x + s * 1000.0, look.noise_y + z * 1000.0
             broad = look_up(layers[0], u, v)
             middle = look_up(layers[1], u, v)
@@ -167,7 +167,7 @@ def paint_skin(look, layers, texture):
                 rise = along / peak if along < peak else 1 - (along - peak) / (1 - peak) * 0.9
                 rise = max(rise, -0.5)
                 centre = look.brow_height + look.brow_arch * rise + look.brow_tilt * (along - 0.5) * 2 - 0.0015
-                thick = look.brow_thickness * (1 - 0.65 * step(0.45, 1.05, along)) * step(-0.12, 0.18, along)
+                thick: Any = look.brow_thickness * (1 - 0.65 * step(0.45, 1.05, along)) * step(-0.12, 0.18, along)
                 cover = (1 - step(0.55, 1.25, abs(z - centre) / max(thick, np.float32(1e-5)))) if thick > 1e-5 else 0.0
                 cover *= step(-0.14, 0.10, along) * (1 - step(0.92, 1.10, along))
                 if look.brow_join > 0.3 and along < 0.1:
@@ -228,7 +228,7 @@ def paint_skin(look, layers, texture):
 
 
 @compiled
-def hair_cover(look, azimuth, z):
+def hair_cover(look: Any, azimuth: float, z: float) -> float:
     """Coverage 0..1 of the hair shell at an azimuth and canonical height, before strands fray its edges."""
     style = int(look.hair_style)
     if style == 0:
@@ -250,7 +250,7 @@ def hair_cover(look, azimuth, z):
 
 
 @compiled
-def paint_hair(look, layers, texture):
+def paint_hair(look: Any, layers: np.ndarray, texture: np.ndarray) -> None:
     """Paint the (HAIR_SIZE, HAIR_SIZE, 4) float32 texture of the hair shell, RGB and coverage; row 0 is the lowest."""
     size = texture.shape[0]
     fray = 0.0035 + 0.004 * look.hair_curl
@@ -278,7 +278,7 @@ def paint_hair(look, layers, texture):
 
 
 @compiled
-def pack(texture, out):
+def pack(texture: np.ndarray, out: np.ndarray) -> None:
     """A texture (rows, columns, 4) of values in 0..1 as square roots in uint8, to `out`."""
     for row in range(texture.shape[0]):
         for column in range(texture.shape[1]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rifr.faces._jit import compiled
@@ -32,7 +34,7 @@ def person_vertices(head: Head, identity: Identity) -> np.ndarray:
 
 
 @compiled
-def _add_dense(vertices, shapes, weights):
+def _add_dense(vertices: np.ndarray, shapes: np.ndarray, weights: np.ndarray) -> None:
     for p in range(shapes.shape[0]):
         w = weights[p]
         if w != 0.0:
@@ -43,7 +45,9 @@ def _add_dense(vertices, shapes, weights):
 
 
 @compiled
-def add_sparse(vertices, starts, indices, deltas, first, weights):
+def add_sparse(
+    vertices: np.ndarray, starts: np.ndarray, indices: np.ndarray, deltas: np.ndarray, first: int, weights: np.ndarray
+) -> None:
     """Add the sparse shapes first, first + 1, ... with their weights to the vertices, in place and in order."""
     for k in range(weights.shape[0]):
         w = weights[k]
@@ -56,7 +60,9 @@ def add_sparse(vertices, starts, indices, deltas, first, weights):
 
 
 @compiled
-def hair_offsets(look, direction, drop, place, out, depths):
+def hair_offsets(
+    look: Any, direction: np.ndarray, drop: np.ndarray, place: np.ndarray, out: np.ndarray, depths: np.ndarray
+) -> None:
     """Offsets (H, 3) of the hair shell's vertices from their anchors, and how deep (H,) in the hair each one lies."""
     for h in range(direction.shape[0]):
         azimuth, z = place[h, 0], place[h, 1]

@@ -105,7 +105,7 @@ class View:
         few = max(2, round(min(self.width * self.loose, side)))
         if self.camera is not None and few < INPUT:
             large, _ = cut(picture, centre, side, self.turn, size=max(few, round(side)))
-            small = camera.degraded(large, (few, few), np.random.default_rng(self.camera))
+            small = camera.degrade_picture(large, (few, few), np.random.default_rng(self.camera))
             square = cv2.resize(small, (INPUT, INPUT), interpolation=cv2.INTER_CUBIC)
         points = align.transform(landmarks, matrix)
         if self.mirrored:

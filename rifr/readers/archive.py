@@ -69,11 +69,11 @@ def unpack(path: str | Path, out: str | Path, progress: bool = True) -> Path:
         raise FileExistsError(f"{out} is there already: give a new folder, or remove it")
     contents(path)
     with storage.atomic_directory(out) as folder, _open(path) as file:
-        entries = _entries(file)
-        for _, info, _ in tqdm(entries, desc=f"unpacking {path.name}", unit="file", disable=None if progress else True):
-            if isinstance(file, tarfile.TarFile):
+        bar = tqdm(_entries(file), desc=f"unpacking {path.name}", unit="file", disable=None if progress else True)
+        for _, info, _ in bar:
+            if isinstance(file, tarfile.TarFile) and isinstance(info, tarfile.TarInfo):
                 file.extract(info, folder, filter="data")
-            else:
+            elif isinstance(file, zipfile.ZipFile) and isinstance(info, zipfile.ZipInfo):
                 file.extract(info, folder)
     return out
 

@@ -60,7 +60,7 @@ def _contents(path: Path, data: bytes) -> tuple[list[bytes], np.ndarray]:
     try:
         for step, argument, _ in pickletools.genops(data):
             # A place in the memo beyond any that the file could use: memory would be set aside up to there.
-            if step.name in ("PUT", "LONG_BINPUT") and argument > len(data):
+            if step.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(data):
                 raise ValueError(f"memo place {argument}")
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     except _Refused as error:

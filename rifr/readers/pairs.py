@@ -1,4 +1,4 @@
-"""A list of pairs of photos, of one person or not, as the photos' own pack: each photo once, however many pairs show it.
+"""A list of pairs of photos, of one person or not, as a pack of the photos: each once, however many pairs show it.
 
     lfw.bin                     InsightFace's verification file: the photos lie in it
     pairs.txt and a folder      LFW's list: the photos lie in a folder for each person
@@ -207,7 +207,7 @@ def _stem(photo: Photo) -> str:
 
 
 def _photos(folder: Path) -> dict[str, Path]:
-    """A person's photos by their names without the ending; of two with one name, the ending that `ENDINGS` has first."""
+    """A person's photos by their names without the ending; of two of one name, the ending that `ENDINGS` has first."""
     files = list_images(folder)[0] if folder.is_dir() else []
     return {
         file.stem: file for file in sorted(files, key=lambda file: ENDINGS.index(file.suffix.lower()), reverse=True)

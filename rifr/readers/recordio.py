@@ -114,7 +114,8 @@ class RecordFile:
                 f"{self.path} has no record {key!r} in its .idx file, which lists {len(self._offsets)}: "
                 "the images have the keys of `keys`"
             )
-        offset, parts, kind = self._offsets[key], [], None
+        offset, kind = self._offsets[key], None
+        parts: list[bytes] = []
         while kind not in (WHOLE, LAST):
             kind, begin, end = self._part(key, offset)
             if kind not in ((MIDDLE, LAST) if parts else (WHOLE, FIRST)):

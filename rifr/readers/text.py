@@ -1,4 +1,4 @@
-"""The text of a list, whatever editor wrote it: with or without a byte order mark, in UTF-8 or as Windows' "Unicode"."""
+"""The text of a list, whatever editor wrote it: UTF-8 with or without a byte order mark, or Windows' "Unicode"."""
 
 from __future__ import annotations
 

@@ -209,7 +209,8 @@ def _require(ids_of: dict[str, np.ndarray], where: Path) -> None:
     sentences = _differences(ids_of)
     if sentences:
         raise DataError(
-            f"{where} is not the published set. {' '.join(sentences)} Unpack it again, whole, or pass require_published_counts=False"
+            f"{where} is not the published set. {' '.join(sentences)} Unpack it again, whole, or pass "
+            "require_published_counts=False"
         )
 
 
@@ -289,6 +290,7 @@ def aligned(photo: np.ndarray, path: Path, aligner: align.Aligner) -> np.ndarray
         ) from error
     if face.shape != (FACE_SIZE, FACE_SIZE, 3) or face.dtype != np.uint8:
         raise DataError(
-            f"{path}: the aligner {aligner_name(aligner)} gave {face.shape} {face.dtype}, not ({FACE_SIZE}, {FACE_SIZE}, 3) uint8"
+            f"{path}: the aligner {aligner_name(aligner)} gave {face.shape} {face.dtype}, "
+            f"not ({FACE_SIZE}, {FACE_SIZE}, 3) uint8"
         )
     return face

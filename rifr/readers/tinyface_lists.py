@@ -8,9 +8,11 @@ They lie in Testing_Set or in Face_Identification_Evaluation.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from scipy.io import loadmat, savemat
@@ -77,7 +79,11 @@ def write_lists(
         cells[:, 0] = [str(file) for file in files]
         fits = numbers.min() >= 0 and numbers.max() <= np.iinfo(np.uint16).max  # the published ids are uint16
         fields = {set_field: cells, id_field: numbers.astype(np.uint16 if fits else np.int64)[:, None]}
-        storage.atomic_write(path, lambda file, fields=fields: savemat(file, fields))
+        storage.atomic_write(path, functools.partial(_save, fields))
+
+
+def _save(fields: dict[str, np.ndarray], file: BinaryIO) -> None:
+    savemat(file, fields)
 
 
 def _list(root: Path, kind: str) -> tuple[tuple[str, ...], np.ndarray]:

@@ -213,7 +213,7 @@ def _square(face: Face, margin: float) -> tuple[int, int, int]:
 def _moved(face: Face, side: int, margin: float) -> np.ndarray:
     """(5, 2) float32: the landmarks in the face's scene."""
     left, top, span = _square(face, margin)
-    return ((face.landmarks - [left, top] + 0.5) * (side / span) - 0.5).astype(np.float32)
+    return ((np.asarray(face.landmarks) - [left, top] + 0.5) * (side / span) - 0.5).astype(np.float32)
 
 
 def _scenes(chosen: list[Face], side: int, margin: float, progress: bool) -> Iterator[np.ndarray]:
