@@ -309,7 +309,7 @@ def test_a_scheduler_without_workers_is_named_and_the_runs_start_when_one_comes(
 
 def test_a_process_ends_with_the_one_that_started_it():
     below = (
-        "import os, time; from rifr.training import orphans; orphans.end_with(os.getppid()); "
+        "import os, time; from rifr.training.parallel import exit_with_parent; exit_with_parent(os.getppid()); "
         "print(os.getpid(), flush=True); time.sleep(60)"
     )
     above = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {below!r}])"

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rifr import presets, recipes
+from rifr import machine, presets, recipes
 from rifr.evaluation import metrics
 from rifr.report import records
 from rifr.training import process_group, trainer
@@ -193,7 +192,11 @@ def test_the_record_is_found_again_and_knows_where_it_comes_from(tmp_path, monke
     records.write(records.folder() / "speed.json", record)
     assert records.read("speed") == record
     about = record["provenance"]
-    assert about["cores"] == os.cpu_count() and about["processor"] and about["versions"]["numpy"] == np.__version__
+    assert (
+        about["cores"] == machine.available_cores()
+        and about["processor"]
+        and about["versions"]["numpy"] == np.__version__
+    )
     assert record["rows"][0]["ratio"] == 4 and record["rows"][0]["shortfalls"] == []
     caption = records.speed_caption(record)
     assert about["date"][:10] in caption and about["processor"] in caption and "Small cases" not in caption
@@ -243,4 +246,4 @@ def test_make_benchmarks_runs_every_script_of_the_table():
 def test_the_row_of_a_gpu_is_made_of_the_same_two_sides():
     row = training.on_a_gpu(small=True)
     assert row.ours_seconds > 0 and row.rival_seconds > 0 and row.reach == 3.0
-    assert "images a second" in row.note and "peak is not known here" in row.note  # there is no GPU to ask
+    assert "images a second" in row.note and "no bf16 matrix peak" in row.note  # there is no GPU to ask

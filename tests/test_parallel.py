@@ -1,13 +1,20 @@
 """Calls in processes of their own: the same results as here, and errors that are seen here."""
 
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from rifr import presets
+from rifr import machine, presets
 from rifr.training import parallel, runs, trainer
 from rifr.training.parallel import Call
 from tests.helpers import easy_faces
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def weights(run):
@@ -49,14 +56,73 @@ def test_a_call_that_fails_elsewhere_shows_its_error_here(tmp_path, store_folder
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_faces_in_memory_stay_here(tmp_path, monkeypatch):
-    faces = easy_faces(tmp_path / "pack", people=2, images=2)
-    monkeypatch.setattr(parallel, "_elsewhere", lambda *rest: pytest.fail("another process cannot open these faces"))
-    part = faces.take(np.arange(3))
-    calls = [Call("rifr.packs", "require_disjoint_of_one", {}, part)] * 2
-    assert Call("rifr.training.trainer", "fit", {}, faces).pack == tmp_path / "pack" and calls[0].pack is None
-    with pytest.raises(AttributeError):
-        parallel.run(calls, workers=2)
+NOTED = """
+import json, os, sys
+from pathlib import Path
+
+def note(file, faces=None):
+    Path(file).write_text(json.dumps([os.getpid(), sys.path, None if faces is None else len(faces)]))
+"""
+
+
+@pytest.fixture
+def noted(tmp_path, monkeypatch):
+    """A function that makes two calls at a time and gives what each has noted: its process, its path, its faces."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "noted.py").write_text(NOTED)
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(faces=None):
+        files = [tmp_path / "0.json", tmp_path / "1.json"]
+        ended = []  # what the other processes have noted, before the calls are made again here
+        real = Call.run_inline
+
+        def run_inline(call):
+            ended.append(json.loads(files[len(ended)].read_text()) if files[len(ended)].exists() else None)
+            return real(call)
+
+        monkeypatch.setattr(Call, "run_inline", run_inline)
+        parallel.run([Call("noted", "note", {"file": str(file)}, faces) for file in files], workers=2)
+        return ended, [json.loads(file.read_text()) for file in files]
+
+    return run
+
+
+def test_other_processes_import_this_library_wherever_they_are_started(noted):
+    elsewhere, _ = noted()
+    assert all(process != os.getpid() for process, *_ in elsewhere)
+    for _, path, _ in elsewhere:
+        assert str(ROOT) in path and str(ROOT / "rifr") not in path
+
+
+def test_a_pack_on_disk_is_opened_by_other_processes(tmp_path, noted):
+    elsewhere, _ = noted(easy_faces(tmp_path / "pack", people=2, images=2))
+    assert [faces for *_, faces in elsewhere] == [4, 4]
+
+
+@pytest.mark.parametrize("part", ["in memory", "a slice", "reversed", "other people"])
+def test_faces_that_are_not_the_whole_pack_stay_in_this_process(tmp_path, noted, part):
+    pack = easy_faces(tmp_path / "pack", people=2, images=2)
+    faces = {
+        "in memory": pack.take(np.arange(3)),
+        "a slice": replace(pack, images=pack.images[:3], identities=pack.identities[:3]),
+        "reversed": replace(pack, images=pack.images[::-1]),
+        "other people": replace(pack, identities=pack.identities[::-1]),
+    }[part]
+    assert isinstance(faces.images, np.memmap) == (part != "in memory")
+    elsewhere, here = noted(faces)
+    assert elsewhere == [None, None]  # no process trained on all of the pack
+    assert [[process, seen] for process, _, seen in here] == [[os.getpid(), len(faces)]] * 2
+
+
+def test_workers_are_as_many_as_the_cores_and_the_memory_hold(monkeypatch):
+    for cores, gib, asked, expected in [(8, 64, "", 8), (8, 4, "", 3), (4, 1, "", 1), (1, 64, "", 1), (2, 4, "5", 5)]:
+        monkeypatch.setattr(machine, "available_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(machine, "available_memory", lambda gib=gib: gib * 2**30)
+        monkeypatch.setenv("RIFR_WORKERS", asked)
+        assert parallel.worker_count() == expected
 
 
 def test_an_interrupt_ends_the_other_processes(tmp_path, monkeypatch):
@@ -83,7 +149,8 @@ def test_an_interrupt_ends_the_other_processes(tmp_path, monkeypatch):
 
 def test_threads_are_given_back():
     before = torch.get_num_threads()
-    with pytest.raises(KeyError), parallel.threads(1):
+    with parallel.threads(1):
         assert torch.get_num_threads() == 1
+    with pytest.raises(KeyError), parallel.threads(1):
         raise KeyError
     assert torch.get_num_threads() == before

@@ -168,7 +168,7 @@ def execute(job: Job, settings: dict[str, str], folder: str) -> str:
 
     os.environ.update(settings)
     template = str(job.running).replace("{", "{{").replace("}", "}}")  # papermill fills in parameters
-    ends = f"from rifr.training import orphans; orphans.end_with({os.getpid()}); del orphans"
+    ends = f"from rifr.training import parallel; parallel.exit_with_parent({os.getpid()}); del parallel"
     try:
         with storage.lock(job.running):
             if job.done():

@@ -304,7 +304,7 @@ class Trainer:
             unit="face",
             leave=False,
             disable=None if progress else True,
-            position=parallel.line(),
+            position=parallel.progress_bar_position(),
         )
         self.network.train()
         total, learning_rate = 0.0, self.schedule.get_last_lr()[0]

@@ -29,7 +29,7 @@ from typing import Any
 import pandas as pd
 
 import rifr
-from rifr import storage
+from rifr import machine, storage
 
 __all__ = ["folder", "provenance", "read", "speed_caption", "speed_notes", "speed_sentence", "speed_table", "write"]
 
@@ -73,7 +73,7 @@ def provenance() -> dict[str, Any]:
         "rifr": rifr.__version__,
         "commit": _commit(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": machine.available_cores(),
         "python": platform.python_version(),
         "versions": {name: _installed(name) for name in PACKAGES},
     }

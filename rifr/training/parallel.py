@@ -1,8 +1,8 @@
-"""Work done side by side, a process and a thread each: on a CPU that is faster than one after the other with all threads.
+"""Calls made side by side, one process and one thread each: on a CPU faster than one after the other with all threads.
 
-A thin network's layers are too small to share: two threads on one network train about as many photos a second as one and
-a half, two networks beside each other twice as many as one. A call that fails in its process is made again in ours,
-where its error is seen; since results are stored, the others are then just found.
+A thin network's layers are too small to share: two threads on one network train 1.5 times as many photos per second as
+one, two networks beside each other twice as many. A call that fails in its process is made again in this one, where its
+error is seen; since results are stored, those of the others are then just found.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,11 +23,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from rifr import machine
 from rifr.packs import FacePack
 from rifr.storage import interrupts
-from rifr.training import orphans
 
-__all__ = ["Call", "line", "run", "threads"]
+__all__ = ["Call", "exit_with_parent", "progress_bar_position", "run", "threads", "worker_count"]
 
 BAR = "RIFR_BAR"
 """Tells a process on which line its progress bar goes."""
@@ -34,38 +35,65 @@ BAR = "RIFR_BAR"
 WORKERS = "RIFR_WORKERS"
 """Tells a process how many it may start: its share of the cores, in a batch of chapters beside each other."""
 
+WORKER_BYTES = 1_300_000_000
+"""What a process that trains comes to hold."""
+
 
 @dataclass(frozen=True)
 class Call:
-    """A function of this library by name ("rifr.training.trainer", "fit"), its keywords, and a pack for its keyword `faces`."""
+    """A function of this library by name ("rifr.training.trainer", "fit"), its keywords, and a pack for `faces`."""
 
     module: str
     function: str
     keywords: dict[str, Any] = field(default_factory=dict)
     faces: FacePack | None = None
 
-    def here(self) -> Any:
+    def run_inline(self) -> Any:
         """Make the call in this process."""
         given = {} if self.faces is None else {"faces": self.faces}
         return getattr(import_module(self.module), self.function)(**self.keywords, **given)
 
     @property
     def pack(self) -> Path | None:
-        """Where the pack lies; None for one in memory, which another process cannot open."""
-        images = self.faces.images if self.faces is not None else None
-        return Path(images.filename).parent if isinstance(images, np.memmap) and images.filename else None
+        """Where the pack lies; None for one in memory or a part of what lies there, which no other process can open."""
+        if self.faces is None or not isinstance(self.faces.images, np.memmap) or not self.faces.images.filename:
+            return None
+        path = Path(self.faces.images.filename).parent
+        try:
+            whole = FacePack.open(path)
+        except (OSError, ValueError):
+            return None
+        same = (
+            whole.checksum == self.faces.checksum
+            and whole.images.shape == self.faces.images.shape
+            and whole.images.strides == self.faces.images.strides  # a reversed pack has other ones
+            and np.array_equal(whole.identities, self.faces.identities)
+        )
+        return path if same else None
+
+
+def worker_count() -> int:
+    """How many processes to start: `$RIFR_WORKERS`, else one per core as far as the memory reaches; at least 1."""
+    asked = int(os.environ.get(WORKERS) or 0)
+    return asked or max(1, min(machine.available_cores(), machine.available_memory() // WORKER_BYTES))
 
 
 def run(calls: Sequence[Call], workers: int | None = None) -> list[Any]:
-    """Make the calls and return their answers, in order; each stores what it makes and finds it the next time.
+    """Make the calls and return their results, in order; each stores what it makes and finds it the next time.
 
-    Processes are started in the order of the calls, `workers` at a time (default: $RIFR_WORKERS, else one a core). On a
-    GPU, with one core, or for a single call everything happens here, one after the other.
+    On a GPU, with one worker, or for a single call everything happens in this process, one call after the other.
+
+    Parameters
+    ----------
+    calls
+        They are started in this order.
+    workers
+        How many run at a time; by default `worker_count()`.
     """
-    workers = min(workers or int(os.environ.get(WORKERS) or 0) or os.cpu_count() or 1, len(calls))
+    workers = min(workers or worker_count(), len(calls))
     if workers > 1 and not torch.cuda.is_available() and all(call.faces is None or call.pack for call in calls):
-        _elsewhere(calls, workers)
-    return [call.here() for call in calls]
+        _run_in_subprocesses(calls, workers)
+    return [call.run_inline() for call in calls]
 
 
 @contextlib.contextmanager
@@ -80,23 +108,38 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def line() -> int | None:
-    """The line for this process's progress bars: below those of the processes beside it."""
+def progress_bar_position() -> int | None:
+    """The line of this process's progress bars: below those of the processes beside it."""
     return int(os.environ[BAR]) if BAR in os.environ else None
 
 
-def _elsewhere(calls: Sequence[Call], workers: int) -> None:
-    waiting, running = list(calls), {}
-    free = list(range(workers))
+def exit_with_parent(parent: int, interval: float = 0.5) -> None:
+    """End this process, at once, when the process `parent` (by its id) is no longer the one that it belongs to.
+
+    However that one ended: after SIGKILL nobody else is left to end it. It is looked for every `interval` seconds.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(interval)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+def _run_in_subprocesses(calls: Sequence[Call], workers: int) -> None:
+    waiting, positions = list(calls), list(range(workers))
+    running: dict[int, subprocess.Popen[bytes]] = {}
     try:
         while waiting or running:
-            while waiting and free:
-                place, call = free.pop(0), waiting.pop(0)
-                running[place] = _start(call, place)
+            while waiting and positions:
+                position = positions.pop(0)
+                running[position] = _start(waiting.pop(0), position)
             time.sleep(0.05)
-            for place in [place for place, process in running.items() if process.poll() is not None]:
-                del running[place]
-                free.append(place)
+            ended = [position for position, process in running.items() if process.poll() is not None]
+            for position in ended:
+                del running[position]
+                positions.append(position)
     finally:
         for process in running.values():
             process.terminate()
@@ -104,35 +147,34 @@ def _elsewhere(calls: Sequence[Call], workers: int) -> None:
             process.wait()
 
 
-def _start(call: Call, place: int) -> subprocess.Popen:
-    environment = {**os.environ, BAR: str(place), "OMP_NUM_THREADS": "1"}
+def _start(call: Call, position: int) -> subprocess.Popen[bytes]:
     # The library as it is imported here, wherever the other process is started.
-    path = [str(Path(__file__).resolve().parent.parent), *filter(None, [os.environ.get("PYTHONPATH", "")])]
-    environment["PYTHONPATH"] = os.pathsep.join(path)
+    path = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    environment = os.environ | {BAR: str(position), "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path)}
     process = subprocess.Popen(
         [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment
     )
-    with contextlib.suppress(BrokenPipeError):  # it ended at once: the call is made here later
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin:  # it ended at once: the call is made here later
         pickle.dump((call.module, call.function, call.keywords, call.pack), process.stdin)
-        process.stdin.close()
     return process
 
 
 def _serve() -> int:
     """What the other process does: the one call on its standard input, which our own process wrote."""
-    orphans.end_with(os.getppid())
+    exit_with_parent(os.getppid())
     module, function, keywords, pack = pickle.load(sys.stdin.buffer)
     faces = None if pack is None else FacePack.open(pack)
     try:
-        Call(module, function, keywords, faces).here()
+        Call(module, function, keywords, faces).run_inline()
     except Exception:
-        return 1  # the asker makes the call again and shows the error
+        return 1  # the call is made again by the process that asked for it, which shows the error
     return 0
 
 
 if __name__ == "__main__":
     try:
-        with interrupts.stoppable():  # what it was writing is cleared away when the asker ends it, too
+        with interrupts.stoppable():  # what it was writing is cleared away when it is ended, too
             sys.exit(_serve())
     except KeyboardInterrupt:
         sys.exit(130)

@@ -263,7 +263,7 @@ class Trainer:
             leave=False,
             disable=None if progress else True,
             mininterval=0.5,
-            position=parallel.line(),
+            position=parallel.progress_bar_position(),
         )
         self.student.train()
         total = torch.zeros(2, dtype=torch.float64, device=fabric.device)

@@ -25,7 +25,7 @@ import torch
 from harness import SEED, Row, Side, main, measure
 from torch.utils.data import DataLoader, Dataset
 
-from rifr import losses, networks, presets
+from rifr import losses, machine, networks, presets
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.recipes import LR_WIDTHS, TEACHER
@@ -114,7 +114,7 @@ def slowest(runs: list[Run]) -> float:
 
 def seeds() -> range:
     """A network a core, or one on a GPU."""
-    return range(SEED, SEED + (1 if torch.cuda.is_available() else os.cpu_count() or 1))
+    return range(SEED, SEED + (1 if torch.cuda.is_available() else machine.available_cores()))
 
 
 def of_runs(inputs: tuple, runs: list[Run]) -> tuple[float, float]:
