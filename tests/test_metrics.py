@@ -78,7 +78,7 @@ def test_the_seed_decides_the_interval_and_chunks_do_not(monkeypatch):
     hits, trials, _ = people(np.random.default_rng(5))
     found = interval(hits, trials, seed=1)
     assert found == interval(hits, trials, seed=1) != interval(hits, trials, seed=2)
-    monkeypatch.setattr(metrics, "ROOM", 100)
+    monkeypatch.setattr(metrics, "MAX_WEIGHTS", 100)
     assert interval(hits, trials, seed=1) == found
 
 

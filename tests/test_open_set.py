@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rifr.evaluation.protocols import open_set
-from rifr.evaluation.protocols.open_set import evaluate, interval_at
+from rifr.evaluation.protocols.open_set import evaluate
 
 
 def world(seed=0, people=30, photos=4, unknown=50, quality=1.0, dtype=np.float64):
@@ -37,7 +37,7 @@ def searches(probes, gallery, identities, unknown, rank=1):
 
 @pytest.mark.parametrize("rank", [1, 3])
 def test_rates_are_those_of_searches_one_by_one_at_every_threshold(rank, monkeypatch):
-    monkeypatch.setattr(open_set, "ROOM", 100)
+    monkeypatch.setattr(open_set, "MAX_ELEMENTS", 100)
     given = world()
     found = evaluate(*given, rank=rank)
     mated, strangers = searches(*given, rank=rank)
@@ -63,14 +63,14 @@ def test_an_alarm_at_the_score_itself_counts():
     axis = np.eye(4)
     probes = np.array([axis[0], axis[0], axis[1], axis[1]])  # each search finds its own at a score of exactly 1
     found = evaluate(probes, probes, np.array([0, 0, 1, 1]), np.array([axis[0], axis[2]]))
-    assert found.strangers.tolist() == [1.0, 0.0]
+    assert found.non_mated_scores.tolist() == [1.0, 0.0]
     assert found.fpir.tolist() == [0.0, 0.5, 1.0] and found.fnir.tolist() == [1.0, 0.0, 0.0]
     assert found.fnir_at(0.5) == 0.0
 
 
 def test_a_rate_that_the_searches_cannot_resolve_is_refused():
     found = evaluate(*world())
-    with pytest.raises(ValueError, match="52 unknown searches resolve FPIRs from 0.0192, not 0.01"):
+    with pytest.raises(ValueError, match=r"52 unknown searches resolve FPIRs from 0.0192, not 0.01"):
         found.fnir_at(0.01)
     with pytest.raises(ValueError, match="above 0"):
         found.fnir_at(0.0)
@@ -82,62 +82,43 @@ def test_bad_input_is_named():
         evaluate(probes, gallery, np.arange(len(probes)), unknown)
     with pytest.raises(ValueError, match="no FPIR"):
         evaluate(probes[:2], gallery[:2], np.array([1, 1]), unknown[:0])
-    with pytest.raises(ValueError, match="unknown people have 11"):
+    with pytest.raises(ValueError, match="unknown people"):
         evaluate(probes, gallery, identities, unknown[:, :11])
     with pytest.raises(ValueError, match="an entry"):
         evaluate(probes, gallery, identities[1:], unknown)
     with pytest.raises(ValueError, match="from 1, not 0"):
         evaluate(probes, gallery, identities, unknown, rank=0)
     unknown[7] = np.nan
-    with pytest.raises(ValueError, match="in unknown .* rows 7"):
+    with pytest.raises(ValueError, match=r"in unknown .* rows 7"):
         evaluate(probes, gallery, identities, unknown)
 
 
-def test_the_interval_is_that_of_people_drawn_one_by_one():
+def test_a_resample_is_the_people_drawn_again_with_a_threshold_of_their_own():
     given = world()
-    found = evaluate(*given)
-    mated, strangers = searches(*given)
+    run = evaluate(*given)
+    mated, non_mated = searches(*given)
     names = sorted({name for name, _ in mated})
-    rng, rates = np.random.default_rng(5), []
-    for _ in range(60):
-        listed, unlisted = (rng.multinomial(n, np.full(n, 1 / n), size=1)[0] for n in (30, 52))
-        in_order = [strangers[i] for i in order_of(found, strangers)]
-        alarms = sorted(np.repeat(in_order, unlisted[found.stranger]), reverse=True)
-        scores = np.concatenate([[score] * listed[names.index(name)] for name, score in mated])
-        rates.append(np.mean(scores <= alarms[int(np.floor(0.1 * len(alarms) + 1e-9))]))
-    drawn = open_set_draws(found, 0.1, 60, 5)
-    np.testing.assert_allclose(drawn, rates)
-    whole = interval_at(found, 0.1)
-    assert whole.low < whole.estimate == found.fnir_at(0.1) < whole.high
-
-
-def order_of(found, strangers):
-    """Where the run's unknown searches, best first, stand among those made one by one."""
-    return np.argsort(-np.array(strangers), kind="stable")
-
-
-def open_set_draws(found, fpir, resamples, seed):
-    rng = np.random.default_rng(seed)
-    order = np.argsort(found.scores, kind="stable")
-    drawn = []
-    for _ in range(resamples):
-        listed, unlisted = (rng.multinomial(n, np.full(n, 1 / n), size=1) for n in (found.enrolled, found.unknown))
-        drawn.append(
-            open_set._resampled(
-                listed, unlisted, fpir, found.scores[order], found.person[order], found.strangers, found.stranger
-            )[0]
-        )
-    return drawn
+    # The run lists the given unknown people before those with a single photo.
+    in_order = np.roll(non_mated, -2)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        drawn, unknown = (rng.multinomial(n, np.full(n, 1 / n), size=1)[0] for n in (30, 52))
+        alarms = np.sort(np.repeat(in_order, unknown))[::-1]
+        scores = np.concatenate([[score] * drawn[names.index(name)] for name, score in mated])
+        one = run.interval(0.1, resamples=1, seed=seed)
+        assert one.low == one.high == pytest.approx(np.mean(scores <= alarms[int(np.floor(0.1 * len(alarms) + 1e-9))]))
+    whole = run.interval(0.1)
+    assert whole.low < whole.estimate == run.fnir_at(0.1) < whole.high
 
 
 def test_two_networks_are_compared_in_pairs():
     good, bad = (evaluate(*world(quality=quality)) for quality in (2.0, 0.7))
-    between = interval_at(good, 0.1, other=bad)
+    between = good.difference(bad, 0.1)
     assert between.high < 0 and between.estimate == pytest.approx(good.fnir_at(0.1) - bad.fnir_at(0.1))
-    same = interval_at(good, 0.1, other=good)
+    same = good.difference(good, 0.1)
     assert (same.low, same.estimate, same.high) == (0, 0, 0)
     with pytest.raises(ValueError, match="same photos"):
-        interval_at(good, 0.1, other=evaluate(*world(people=29)))
+        good.difference(evaluate(*world(people=29)), 0.1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -71,13 +71,16 @@ def test_a_distance_equal_to_the_threshold_is_not_accepted():
 
 
 def test_the_interval_is_wilsons_over_all_pairs():
-    found = Pairs(np.array([9, 10, 7]), np.array([10, 11, 9]), np.zeros(3))
+    fold = np.repeat([0, 1, 2], [10, 11, 9])
+    right = np.concatenate([np.arange(size) < hits for hits, size in [(9, 10), (10, 11), (7, 9)]])
+    found = Pairs(right, fold, np.zeros(3))
+    assert (found.correct.tolist(), found.pairs.tolist()) == ([9, 10, 7], [10, 11, 9])
     for level in (0.9, 0.95):
         expected = binomtest(26, 30).proportion_ci(level, method="wilson")
         interval = found.interval(level)
         assert [interval.low, interval.high] == pytest.approx([expected.low, expected.high])
         assert interval.estimate == pytest.approx(26 / 30)
-    perfect = Pairs(np.array([5]), np.array([5]), np.zeros(1)).interval()
+    perfect = Pairs(np.ones(5, bool), np.zeros(5, int), np.zeros(1)).interval()
     assert perfect.low < perfect.high == pytest.approx(1)
     with pytest.raises(ValueError, match="level"):
         found.interval(95)
@@ -95,7 +98,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="True and False"):
         evaluate(first, second, same + 1)
     second[[3, 7]] = [[np.nan] * 8, [0.0] * 8]
-    with pytest.raises(ValueError, match="2 embeddings in second .* rows 3, 7"):
+    with pytest.raises(ValueError, match=r"2 embeddings in second .* rows 3, 7"):
         evaluate(first, second, same)
 
 

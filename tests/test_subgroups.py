@@ -140,7 +140,7 @@ def test_bands_that_are_empty_have_no_rate_and_are_not_compared():
 
 def test_attributes_of_other_photos_and_an_unknown_protocol_are_refused():
     outcome, identities = simulated(lambda network, width: 0.5)
-    with pytest.raises(ValueError, match="240 identities, but bands and outcome of .12, 240. photos"):
+    with pytest.raises(ValueError, match=r"240 identities, but bands and outcome of .12, 240. photos"):
         subgroups.rates(outcome, identities, subgroups.bands({"yaw": np.zeros(12)}))
     with pytest.raises(ValueError, match=r"'P3', but under \['P2'\]"):
         subgroups.effects(outcome, identities, subgroups.bands({"yaw": np.zeros(240)}), protocol="P3")

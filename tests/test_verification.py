@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from rifr.evaluation.protocols import _impostors, verification
-from rifr.evaluation.protocols.verification import evaluate, interval_at
+from rifr.evaluation.protocols.embeddings import tie_margin
+from rifr.evaluation.protocols.verification import evaluate
 
 
 def all_scores(probes, gallery, identities, distractors, pairs):
@@ -44,6 +45,11 @@ def corners(points):
 def counted(found):
     points = np.stack([found.fpr * found.impostor, found.tpr * found.genuine], axis=1)
     return corners(np.rint(points).astype(int))
+
+
+def genuine_behind(scores, genuine, dtype):
+    """Genuine scores lowered by the margin within which scores are equal: equal scores count against the network."""
+    return scores - np.where(genuine, tie_margin(16, dtype), 0)
 
 
 def faces(seed=0, noise=1.2, distractors=60, dtype=np.float64):
@@ -88,13 +94,13 @@ def counted_twice(probes, identities, others):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("pairs", ["first", "both"])
-def test_a_tie_with_a_genuine_score_is_accepted_with_it(pairs, dtype):
+def test_an_impostor_that_scores_as_high_as_a_genuine_pair_is_accepted_before_it(pairs, dtype):
     for seed in range(5):
         probes, gallery, identities, others = signs(seed)
         found = evaluate(*(array.astype(dtype) for array in (probes, gallery)), identities, others.astype(dtype), pairs)
         scores, first, second = all_scores(probes, gallery, identities, others, pairs)
         assert len(np.unique(scores)) < 18
-        assert counted(found) == roc_by_sorting(scores, first == second)
+        assert counted(found) == roc_by_sorting(genuine_behind(scores, first == second, dtype), first == second)
 
 
 def test_the_roc_is_that_of_scikit_learn():
@@ -102,7 +108,8 @@ def test_the_roc_is_that_of_scikit_learn():
     for sets in (faces(), signs()):
         found = evaluate(*sets)
         scores, first, second = all_scores(*sets, "first")
-        fpr, tpr, _ = curves.roc_curve(first == second, scores, drop_intermediate=False)
+        behind = genuine_behind(scores, first == second, np.float64)
+        fpr, tpr, _ = curves.roc_curve(first == second, behind, drop_intermediate=False)
         points = np.stack([np.rint(fpr * found.impostor), np.rint(tpr * found.genuine)], axis=1).astype(int)
         assert counted(found) == corners(points)
 
@@ -131,16 +138,16 @@ def test_where_every_impostor_beats_every_genuine_pair_nothing_is_accepted():
     probes = np.array([[1.0, 0], [0, 1.0], [1.0, 0.1]])
     found = evaluate(probes, probes, np.array([0, 0, 1]), np.array([[1.0, 1.0]]))
     assert found.tpr_at(0.5) == 0 and found.threshold_at(0.5) == np.inf and found.tpr_macro_at(0.5) == 0
-    assert found.tpr_at(1.0) == 1 and found.threshold_at(1.0) == 0
+    assert found.tpr_at(1.0) == 1 and found.threshold_at(1.0) == pytest.approx(0)
 
 
 def test_an_fpr_that_the_pairs_do_not_resolve_is_refused():
     found = evaluate(*faces())
     assert found.impostor == 13 * 12 // 2 - 17 + 13 * 60
-    assert found.least_fpr == 1 / 841
-    found.tpr_at(found.least_fpr)
-    for ask in (found.tpr_at, found.threshold_at, found.tpr_macro_at, lambda fpr: interval_at(found, fpr)):
-        with pytest.raises(ValueError, match="841 impostor pairs resolve FPRs from 0.00119, not 0.001"):
+    assert found.min_resolvable_fpr == 1 / 841
+    found.tpr_at(found.min_resolvable_fpr)
+    for ask in (found.tpr_at, found.threshold_at, found.tpr_macro_at, found.interval):
+        with pytest.raises(ValueError, match=r"841 impostor pairs resolve FPRs from 0.00119, not 0.001"):
             ask(0.001)
         for fpr in (0, -0.1, 1.01, np.nan):
             with pytest.raises(ValueError, match="above 0 and is at most 1"):
@@ -154,11 +161,13 @@ def test_the_blocks_and_steps_do_not_show(monkeypatch, pairs):
         with monkeypatch.context() as patch:
             patch.setattr(_impostors, "ROWS", 3)
             patch.setattr(_impostors, "COLUMNS", 7)
-            patch.setattr(_impostors, "STEPS", 3)
+            patch.setattr(_impostors, "MAX_STEPS", 3)
             blocks = evaluate(*sets, pairs=pairs)
         assert counted(blocks) == counted(whole)
         assert blocks.genuine + blocks.impostor == whole.genuine + whole.impostor
-        both = [sorted(zip(run.tail.round(9), *run.tail_people.tolist())) for run in (whole, blocks)]
+        both = [
+            sorted(zip(run.top_impostor_scores.round(9), *run.top_impostor_people.tolist())) for run in (whole, blocks)
+        ]
         assert both[0] == both[1] and len(both[0]) == whole.impostor
 
 
@@ -171,14 +180,17 @@ def test_the_tail_holds_the_highest_impostor_scores_with_their_people(monkeypatc
         for score, a, b in zip(scores, first, second)
         if a != b
     )
-    monkeypatch.setattr(verification, "TAIL_LEAST", 100)
-    estimated = evaluate(*sets, tail_fpr=0.02)
-    monkeypatch.setattr(_impostors, "TAIL", 300)  # compacted when twice as many are held
+    monkeypatch.setattr(verification, "MIN_TOP_SCORES", 100)
+    estimated = evaluate(*sets, interval_fpr=0.02)
+    monkeypatch.setattr(_impostors, "MAX_TOP_SCORES", 300)  # compacted when twice as many are held
     monkeypatch.setattr(_impostors, "COLUMNS", 50)
-    compacted = evaluate(*sets, tail_fpr=1.0)
-    assert 0.04 * len(pairs) < len(estimated.tail) < 0.16 * len(pairs) and 300 <= len(compacted.tail) <= 600
+    compacted = evaluate(*sets, interval_fpr=1.0)
+    assert (
+        0.04 * len(pairs) < len(estimated.top_impostor_scores) < 0.16 * len(pairs)
+        and 300 <= len(compacted.top_impostor_scores) <= 600
+    )
     for found in (estimated, compacted):
-        kept = sorted(zip(found.tail, map(tuple, np.sort(found.tail_people.T).tolist())))
+        kept = sorted(zip(found.top_impostor_scores, map(tuple, np.sort(found.top_impostor_people.T).tolist())))
         assert [people for _, people in kept] == [people for _, people in pairs[-len(kept) :]]
         assert [score for score, _ in kept] == pytest.approx([score for score, _ in pairs[-len(kept) :]])
         assert found.tpr_at(0.01) == evaluate(*sets).tpr_at(0.01)
@@ -190,7 +202,7 @@ def test_half_precision_distractors_on_disk_are_streamed(tmp_path):
     half = np.load(tmp_path / "d.npy", mmap_mode="r")
     expected = evaluate(probes, gallery, identities, np.asarray(half, np.float32))
     found = evaluate(probes, gallery, identities, half)
-    assert found.own.dtype == np.float32
+    assert found.genuine_scores.dtype == np.float32
     assert np.array_equal(found.fpr, expected.fpr) and np.array_equal(found.tpr, expected.tpr)
 
 
@@ -199,12 +211,12 @@ def test_what_does_not_fit_is_refused():
     for wrong, said in [
         ((probes, gallery[:-1], identities, distractors), "a row"),
         ((probes, gallery, identities[:-1], distractors), "an entry"),
-        ((probes, gallery, identities, distractors[:, 1:]), "distractors have 15"),
+        ((probes, gallery, identities, distractors[:, 1:]), "distractors"),
         ((probes, gallery, np.arange(13), distractors), "no genuine pair"),
         ((probes, gallery, np.zeros(13), distractors[:0]), "no impostor pair"),
         ((probes * np.nan, gallery, identities, distractors), "13 embeddings in probes"),
-        ((probes, gallery, identities, distractors, "all"), 'pairs is "first" or "both"'),
-        ((probes, gallery, identities, distractors, "first", 2), "tail_fpr is an FPR"),
+        ((probes, gallery, identities, distractors, "all"), "pairs"),
+        ((probes, gallery, identities, distractors, "first", 2), "interval_fpr is an FPR"),
     ]:
         with pytest.raises(ValueError, match=said):
             evaluate(*wrong)
@@ -249,10 +261,10 @@ def test_a_resample_is_the_people_drawn_again_with_a_threshold_of_their_own(make
             far = rng.integers(len(sets[3]), size=len(sets[3]))
             if not np.isin(drawn, [3, 1, 2, 0] if 9 in people else [0, 1, 3]).any():
                 with pytest.raises(ValueError, match="none of 1 resamples"):
-                    interval_at(found, fpr, resamples=1, seed=seed)
+                    found.interval(fpr, resamples=1, seed=seed)
                 continue
             expected = resampled_tpr(sets, pairs, fpr, drawn, far)
-            one = interval_at(found, fpr, resamples=1, seed=seed)
+            one = found.interval(fpr, resamples=1, seed=seed)
             assert one.low == one.high == pytest.approx(expected)
             assert one.estimate == found.tpr_at(fpr)
 
@@ -260,20 +272,20 @@ def test_a_resample_is_the_people_drawn_again_with_a_threshold_of_their_own(make
 def test_the_interval_does_not_depend_on_how_much_is_drawn_at_a_time(monkeypatch):
     probes, gallery, identities, _ = faces(noise=1.8)
     found = evaluate(probes, gallery, identities, np.empty((0, 16)))  # one stream: no distractors are drawn
-    whole = interval_at(found, 0.05, resamples=300)
-    monkeypatch.setattr(verification, "WEIGHTS", 35)
-    assert interval_at(found, 0.05, resamples=300) == whole
+    whole = found.interval(0.05, resamples=300)
+    monkeypatch.setattr(verification, "MAX_WEIGHTS", 35)
+    assert found.interval(0.05, resamples=300) == whole
     assert whole.low < whole.estimate < whole.high
 
 
 def test_the_difference_of_a_network_from_itself_is_nothing_and_from_a_worse_one_is_paired():
     good, bad = evaluate(*faces(noise=0.9)), evaluate(*faces(noise=2.5))
-    none = interval_at(good, 0.05, other=good)
+    none = good.difference(good, 0.05)
     assert (none.low, none.estimate, none.high) == (0, 0, 0)
-    apart = interval_at(good, 0.05, other=bad)
+    apart = good.difference(bad, 0.05)
     assert apart.estimate == good.tpr_at(0.05) - bad.tpr_at(0.05)
     assert apart.decided and apart.low <= apart.estimate <= apart.high
-    back = interval_at(bad, 0.05, other=good)
+    back = bad.difference(good, 0.05)
     assert (back.low, back.high) == pytest.approx((-apart.high, -apart.low))
 
 
@@ -285,19 +297,19 @@ def test_runs_that_do_not_belong_together_make_no_difference():
         evaluate(probes, gallery, identities, distractors, pairs="both"),
         evaluate(probes, gallery, identities[::-1], distractors),
     ):
-        with pytest.raises(ValueError, match="same photos, distractors and kind of pairs"):
-            interval_at(found, 0.1, other=other)
+        with pytest.raises(ValueError, match="same photos"):
+            found.difference(other, 0.1)
     with pytest.raises(ValueError, match="at least two, not 1"):
-        interval_at(evaluate(probes, gallery, np.zeros(13), distractors), 0.1)
+        evaluate(probes, gallery, np.zeros(13), distractors).interval(0.1)
     with pytest.raises(ValueError, match="level lies between"):
-        interval_at(found, 0.1, level=1)
+        found.interval(0.1, level=1)
 
 
 def test_an_interval_beyond_the_kept_tail_is_refused(monkeypatch):
-    monkeypatch.setattr(verification, "TAIL_LEAST", 10)
-    found = evaluate(*faces(distractors=400), tail_fpr=0.005)
-    with pytest.raises(ValueError, match="do not reach an FPR of 0.3: evaluate with a higher tail_fpr"):
-        interval_at(found, 0.3)
+    monkeypatch.setattr(verification, "MIN_TOP_SCORES", 10)
+    found = evaluate(*faces(distractors=400), interval_fpr=0.005)
+    with pytest.raises(ValueError, match=r"do not reach an FPR of 0.3: evaluate with a higher interval_fpr"):
+        found.interval(0.3)
 
 
 def test_the_interval_covers_the_rate_of_a_larger_population():
@@ -309,6 +321,6 @@ def test_the_interval_covers_the_rate_of_a_larger_population():
         return probes, probes, identities, rng.standard_normal((distractors, 12))
 
     truth = evaluate(*people(900, distractors=1000)).tpr_at(0.01)
-    held = [interval_at(evaluate(*people(40)), 0.01, resamples=200, seed=seed) for seed in range(60)]
+    held = [evaluate(*people(40)).interval(0.01, resamples=200, seed=seed) for seed in range(60)]
     assert 0.85 <= np.mean([one.low <= truth <= one.high for one in held]) <= 1
     assert np.mean([one.high - one.low for one in held]) < 0.3

@@ -125,7 +125,7 @@ class RocOutcome:
             for fpr in fprs:
                 rate = (
                     verification.interval_at(one, fpr, resamples=self.resamples)
-                    if fpr >= one.least_fpr
+                    if fpr >= one.min_resolvable_fpr
                     else metrics.Interval(np.nan, np.nan, np.nan)
                 )
                 rows.append(
@@ -135,7 +135,7 @@ class RocOutcome:
                         "width": width,
                         "fpr": fpr,
                         **_percent("tpr", rate),
-                        "people": len(one.own_ends),
+                        "people": len(one.genuine_ends),
                         "genuine": one.genuine,
                         "impostor": one.impostor,
                     }
@@ -146,7 +146,7 @@ class RocOutcome:
         """`network` less `other` in TPR at a FPR, paired: a row per protocol and width, in percentage points."""
         rows = []
         for (protocol, name, width), one in self.found.items():
-            if name == network and fpr >= one.least_fpr:
+            if name == network and fpr >= one.min_resolvable_fpr:
                 found = verification.interval_at(
                     one, fpr, other=self.found[protocol, other, width], resamples=self.resamples
                 )
@@ -176,7 +176,7 @@ class WatchOutcome:
             for fpir in fpirs:
                 rate = (
                     open_set.interval_at(one, fpir, resamples=self.resamples)
-                    if fpir >= one.least_fpir
+                    if fpir >= one.min_resolvable_fpir
                     else metrics.Interval(np.nan, np.nan, np.nan)
                 )
                 rows.append(

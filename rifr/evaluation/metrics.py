@@ -9,6 +9,7 @@ are one matrix product of weights and counts.
 """
 
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -26,7 +27,7 @@ __all__ = [
     "wilson_interval",
 ]
 
-ROOM = 2**22  # weights drawn at a time: 32 MiB
+MAX_WEIGHTS = 2**22  # drawn at a time: 32 MiB
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def average_precision_of_ranks(ranks: np.ndarray, kind: str = "trapezoid") -> fl
     return float(precision.mean())
 
 
-def cmc(best_ranks: np.ndarray, rank):
+def cmc(best_ranks: np.ndarray, rank: Any) -> Any:
     """Cumulative match characteristic: the share of probes whose best mate is at `rank` or before.
 
     best_ranks: (N,) the rank of each probe's best mate, from 1; rank: a whole number from 1, or several: the answer is
@@ -137,7 +138,7 @@ def interval(
     level: float = 0.95,
     average: str = "micro",
 ) -> Interval:
-    """The hit rate with its percentile bootstrap interval over people, or the difference of two rates, paired by person.
+    """The hit rate with its percentile bootstrap interval over people, or the paired difference of two rates.
 
     hits, trials: (P,) counts per person; other_hits: (P,) hits of a second network in the same trials: the answer is
         then the rate of `hits` less that of `other_hits`, both resampled together (paired).
@@ -172,7 +173,7 @@ def interval(
     counts = np.stack([above, below], axis=1)  # (P, 2)
     people = len(trials)
     rng = np.random.default_rng(seed)
-    rates, step = [], max(1, ROOM // people)
+    rates, step = [], max(1, MAX_WEIGHTS // people)
     for start in range(0, resamples, step):
         weights = rng.multinomial(people, np.full(people, 1 / people), size=min(step, resamples - start))  # (R, P)
         sums = weights.astype(np.float64) @ counts

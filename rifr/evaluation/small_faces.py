@@ -75,14 +75,14 @@ class SearchOutcome:
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
         """`network` minus `other` in rank-1, paired by person, in percentage points: one row."""
-        rate = self.found[network].interval(1, other=self.found[other], resamples=self.resamples)
+        rate = self.found[network].difference(self.found[other], resamples=self.resamples)
         return pd.DataFrame([{"network": network, "other": other, **_points(rate)}])
 
     def change(self, of: SearchOutcome) -> pd.DataFrame:
         """Each network's rank-1 here minus its rank-1 in another outcome for the same probes: one row per network."""
         return pd.DataFrame(
             [
-                {"network": network, **_points(one.interval(1, other=of.found[network], resamples=self.resamples))}
+                {"network": network, **_points(one.difference(of.found[network], resamples=self.resamples))}
                 for network, one in self.found.items()
                 if network in of.found
             ]
@@ -125,7 +125,7 @@ class SurveillanceOutcome:
                     "network": network,
                     "other": other,
                     "distance": distance,
-                    **_points(one.interval(other=self.found[other, distance], resamples=self.resamples)),
+                    **_points(one.difference(self.found[other, distance], resamples=self.resamples)),
                 }
                 for (name, distance), one in self.found.items()
                 if name == network

@@ -12,8 +12,8 @@ bands, widths and networks at once, so that a difference of two of them is paire
 A change and a gain are measured twice, in percentage points and in odds (hits to misses; a ratio of two odds ratios).
 Where all rates fall towards zero, differences in points shrink whatever happens: one scale alone would mislead.
 The rendered camera exposes for the face: light is divided by the skin's brightness to the power 0.28
-(`rifr.faces.photograph`), as automatic exposure does in part. That weakens what dark skin would lose in a fixed exposure:
-a camera that does not adapt may show a larger effect of skin tone than is measured here.
+(`rifr.faces.photograph`), as automatic exposure does in part. That weakens what dark skin would lose in a fixed
+exposure: a camera that does not adapt may show a larger effect of skin tone than is measured here.
 
 All comparisons are one family: with m of them each interval is at 1 - 0.05 / m (Bonferroni).
 """
@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from rifr.evaluation.evaluate import Outcome
-from rifr.evaluation.metrics import ROOM
+from rifr.evaluation.metrics import MAX_WEIGHTS
 
 Contrast = list[tuple[int, int]]
 
@@ -231,9 +231,9 @@ def _cells(
                     )
                 )
     names = ["network", "width", "attribute", "band", "reference", "people", "photos", "trials"]
-    hits, trials = (np.array(columns).reshape(len(rows), people).T for columns in (hits, trials))
-    met = trials.any(axis=1)  # people with a single photo make no trial
-    return _Cells(pd.DataFrame(rows, columns=names), hits[met], trials[met])
+    by_person = [np.array(columns).reshape(len(rows), people).T for columns in (hits, trials)]
+    met = by_person[1].any(axis=1)  # people with a single photo make no trial
+    return _Cells(pd.DataFrame(rows, columns=names), *(counts[met] for counts in by_person))
 
 
 def _comparisons(table: pd.DataFrame) -> Iterator[tuple[dict[str, Any], Contrast]]:
@@ -308,7 +308,7 @@ def _resampled(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(R, cells) sums of hits and of trials over P people drawn with replacement, a block of resamples at a time."""
     rng, people = np.random.default_rng(seed), len(hits)
-    step = max(1, ROOM // max(hits.shape))
+    step = max(1, MAX_WEIGHTS // max(hits.shape))
     for start in range(0, resamples, step):
         weights = rng.multinomial(people, np.full(people, 1 / people), size=min(step, resamples - start)).astype(float)
         yield weights @ hits, weights @ trials

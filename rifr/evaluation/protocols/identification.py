@@ -3,11 +3,8 @@
 For each person with M photos, each photo in turn joins the distractors to make a gallery, and the person's other M - 1
 photos are probes: M (M - 1) ordered trials. A trial is a hit at rank N if fewer than N distractors score as high as
 the joined photo; the person's remaining photos are never in the gallery. With fewer than N distractors every trial is a
-hit at rank N. The score is the cosine.
-
-Equal scores count against the network, here and in the other protocols, so that one that tells nobody apart finds
-nobody. The public MegaFace evaluators count them as hits, `ties="hit"`: there it scores 100 %. Products of equal
-embeddings differ by rounding, so scores within `tie_margin` of each other count as equal.
+hit at rank N. The score is the cosine, and equal scores
+count as `rifr.evaluation.protocols.embeddings` says.
 
     P1   probes, gallery and distractors all embedded at the face width w
     P2   probes at the face width w, gallery and distractors as they are
@@ -18,14 +15,24 @@ trial finds its rank among them.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numba
 import numpy as np
 import torch
 
-from rifr.errors import SettingError
+from rifr.errors import DataError, SettingError
+from rifr.evaluation.protocols.embeddings import (
+    as_photos,
+    computing_dtype,
+    one_of,
+    tie_margin,
+    unit_rows,
+    whole_number_from_1,
+)
+from rifr.evaluation.protocols.results import RankedResult
 
-__all__ = ["Identification", "evaluate", "tie_margin"]
+__all__ = ["Identification", "evaluate"]
 
 ROWS = 1024  # probes in a block of scores
 COLUMNS = 4096  # distractors in a block of scores
@@ -33,7 +40,7 @@ PIECE = 64  # scores that are passed over together where their best is not good 
 
 
 @dataclass(frozen=True)
-class Identification:
+class Identification(RankedResult):
     """The counts of an identification run, person by person, and the rates that follow from them.
 
     people: (P,) identities with at least two photos, sorted; hits: (P,) their trials that hit at rank 1;
@@ -64,34 +71,41 @@ class Identification:
         return int(self.trials_per_person.sum())
 
     @property
-    def rank1(self) -> float:
-        """Share of trials that hit at rank 1 (micro, as the public evaluators have it: more photos, more weight)."""
-        return self.cmc(1)
-
-    @property
     def rank1_macro(self) -> float:
-        """The same share for each person, averaged over people (as the paper's text says)."""
-        return self.cmc(1, average="macro")
+        """The share at rank 1 for each person, averaged over people (as the paper's text says)."""
+        return float(self.cmc(1, average="macro"))
 
-    def cmc(self, rank, average: str = "micro"):
+    def cmc(self, rank: Any, average: str = "micro") -> Any:
         """Cumulative match characteristic: the share of trials that hit at `rank`, or an array of it for several ranks.
 
-        Ranks are counted from 1, up to the `ranks` that `evaluate` was asked for.
+        Parameters
+        ----------
+        rank
+            From 1 to the `ranks` that `evaluate` was asked for.
+        average
+            "micro", over all trials, as the public evaluators have it: more photos, more weight; or "macro", the mean
+            over people.
         """
         wanted = np.asarray(rank)
         if wanted.dtype.kind not in "iu" or np.any(wanted < 1) or np.any(wanted > self.ranks):
-            raise ValueError(
+            raise SettingError(
                 f"a rank is a whole number from 1 to {self.ranks} here, not {rank!r}: "
                 "ask evaluate(..., ranks=) for more"
             )
-        if average not in ("micro", "macro"):
-            raise ValueError(f'average is "micro" or "macro", not {average!r}')
+        one_of("average", average, "micro", "macro")
         hits = self.hits_at[:, wanted - 1]  # (P,) or (P, several)
         if average == "micro":
             share = hits.sum(axis=0) / self.trials
         else:
             share = (hits.T / self.trials_per_person).T.mean(axis=0)
         return float(share) if wanted.ndim == 0 else share
+
+    def counts(self, rank: int) -> tuple[np.ndarray, np.ndarray]:
+        self.cmc(rank)  # refuses what is no rank
+        return self.hits_at[:, rank - 1], self.trials_per_person
+
+    def subjects(self) -> np.ndarray:
+        return np.stack([self.people.astype(str), self.trials_per_person.astype(str)])
 
 
 def evaluate(
@@ -104,38 +118,49 @@ def evaluate(
 ) -> Identification:
     """Identify every photo by every other photo of the same person among the distractors.
 
-    probes, gallery: (N, D), row i of both is the same photo, as a probe and as a member of the gallery (P1: the same
-        array twice); identities: (N,) integers or strings; distractors: (K, D), may be a memory map of half precision,
-        may be empty; ranks: how deep to count (rank 1 alone is a little quicker).
-    ties: whether a distractor that scores as high as the joined photo stands before it ("miss") or after it ("hit", as
-        in the public MegaFace evaluators).
     Arithmetic is in float64 if an input is, else in float32.
 
-    Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where
-    no person has two photos.
-    """
-    probes, gallery, identities, distractors, dtype = _checked(probes, gallery, identities, distractors)
-    if isinstance(ranks, bool) or not isinstance(ranks, (int, np.integer)) or ranks < 1:
-        raise SettingError(f"ranks is a whole number from 1, not {ranks!r}")
-    if ties not in ("miss", "hit"):
-        raise SettingError(f'ties is "miss" or "hit", not {ties!r}')
+    Parameters
+    ----------
+    probes, gallery
+        (N, D), row i of both is the same photo, as a probe and as a member of the gallery (P1: the same array twice).
+    identities
+        (N,) integers or strings.
+    distractors
+        (K, D), may be a memory map of half precision, may be empty.
+    ranks
+        How deep to count (rank 1 alone is a little quicker).
+    ties
+        Whether a distractor that scores as high as the joined photo stands before it ("miss") or after it ("hit", as
+        in the public MegaFace evaluators).
 
-    probes, gallery = _unit("probes", probes, dtype), _unit("gallery", gallery, dtype)
+    Raises
+    ------
+    DataError
+        Where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where no person has
+        two photos.
+    SettingError
+        For other `ranks` or `ties`.
+    """
+    probes, gallery, identities, distractors = as_photos(probes, gallery, identities, distractors, "distractors")
+    ranks = whole_number_from_1("ranks", ranks)
+    one_of("ties", ties, "miss", "hit")
+    dtype = computing_dtype(probes, gallery, distractors)
     names, person, photos = np.unique(identities, return_inverse=True, return_counts=True)
     by_person = np.argsort(person, kind="stable")
     by_person = by_person[photos[person[by_person]] > 1]  # a single photo makes no trial
     if not len(by_person):
-        raise ValueError(f"no person has two photos among {len(probes)} (of {len(names)} people): nothing to identify")
-    probes, gallery = probes[by_person], gallery[by_person]
+        raise DataError(f"no person has two photos among {len(probes)} (of {len(names)} people): nothing to identify")
+    searching, joined = unit_rows("probes", probes, dtype)[by_person], unit_rows("gallery", gallery, dtype)[by_person]
 
-    best = _best_distractors(probes, distractors, min(int(ranks), len(distractors)), dtype)
+    best = _best_distractors(searching, distractors, min(ranks, len(distractors)), dtype)
     people, counts = names[photos > 1], photos[photos > 1]
-    hits_at = np.zeros((len(people), int(ranks)), np.int64)
+    hits_at = np.zeros((len(people), ranks), np.int64)
     hits_by_probe = np.zeros(len(identities), np.int64)
     first = 0
     for hits, count in zip(hits_at, counts):
         rows = slice(first, first + count)
-        hits[:], hits_by_probe[by_person[rows]] = _hits(probes[rows], gallery[rows], best[rows], int(ranks), ties)
+        hits[:], hits_by_probe[by_person[rows]] = _hits(searching[rows], joined[rows], best[rows], ranks, ties)
         first += count
     return Identification(
         people,
@@ -148,62 +173,6 @@ def evaluate(
     )
 
 
-def tie_margin(numbers: int, dtype: np.dtype) -> float:
-    """The most by which two cosines of unit vectors of so many numbers differ and still count as equal.
-
-    Rounding errors of a sum of D products grow as the root of D: twice that, 5e-6 at 512 numbers in float32.
-    """
-    return 2 * float(np.finfo(dtype).eps) * numbers**0.5
-
-
-def _checked(
-    probes: np.ndarray,
-    gallery: np.ndarray,
-    identities: np.ndarray,
-    others: np.ndarray,
-    name: str = "distractors",
-    called: str = "distractors",
-) -> tuple:
-    """What all protocols on probes, their gallery and other people are given: checked arrays, dtype to compute in."""
-    probes, gallery, others = (
-        _matrix(said, array) for said, array in [("probes", probes), ("gallery", gallery), (name, others)]
-    )
-    identities = np.asarray(identities)
-    if identities.shape != (len(probes),) or probes.shape != gallery.shape:
-        raise ValueError(
-            "probes and gallery hold a row, and identities an entry, for each photo: found shapes "
-            f"{probes.shape}, {gallery.shape} and {identities.shape}"
-        )
-    if len(others) and others.shape[1] != probes.shape[1]:
-        raise ValueError(
-            f"{called} have {others.shape[1]} numbers an embedding, probes {probes.shape[1]}: "
-            "embed both with the same network"
-        )
-    double = np.float64 in (probes.dtype, gallery.dtype, others.dtype)
-    return probes, gallery, identities, others, np.dtype(np.float64 if double else np.float32)
-
-
-def _matrix(name: str, array: np.ndarray) -> np.ndarray:
-    array = np.asanyarray(array)
-    if array.ndim != 2 or (array.dtype.kind != "f" and array.size):
-        raise ValueError(f"{name} are floating-point embeddings (rows, numbers), not {array.dtype} {array.shape}")
-    return array
-
-
-def _unit(name: str, rows: np.ndarray, dtype: np.dtype, first: int = 0, remedy: str = "leave them out") -> torch.Tensor:
-    """Rows of length one. A zero row has no direction and is refused."""
-    rows = torch.from_numpy(np.array(rows, dtype))
-    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    wrong = np.flatnonzero(~((length > 0) & torch.isfinite(length)).numpy().ravel()) + first
-    if len(wrong):
-        listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
-        raise ValueError(
-            f"{len(wrong)} embeddings in {name} are not finite, or zero: rows {listed}; "
-            f"look at these images or {remedy}"
-        )
-    return rows.div_(length)
-
-
 def _best_distractors(probes: torch.Tensor, distractors: np.ndarray, ranks: int, dtype: np.dtype) -> torch.Tensor:
     """The `ranks` best scores of each probe among the distractors: (N, ranks), ascending."""
     best = torch.full((len(probes), ranks), -np.inf, dtype=probes.dtype)
@@ -211,15 +180,15 @@ def _best_distractors(probes: torch.Tensor, distractors: np.ndarray, ranks: int,
         return best
     threads = torch.get_num_threads()
     wide = min(COLUMNS, -(-len(distractors) // PIECE) * PIECE)
-    room = torch.empty((min(ROWS, len(probes)), wide), dtype=probes.dtype)
+    buffer = torch.empty((min(ROWS, len(probes)), wide), dtype=probes.dtype)
     with ThreadPoolExecutor(threads) as pool:
         for column in range(0, len(distractors), COLUMNS):
-            block = _unit("distractors", distractors[column : column + COLUMNS], dtype, first=column)
+            block = unit_rows("distractors", distractors[column : column + COLUMNS], dtype, first=column)
             if len(block) < wide:  # nothing beats a score of minus infinity
-                room[:, len(block) :] = -np.inf
+                buffer[:, len(block) :] = -np.inf
             for row in range(0, len(probes), ROWS):
                 part, kept = probes[row : row + ROWS], best[row : row + ROWS]
-                scores = room[: len(part)]
+                scores = buffer[: len(part)]
                 torch.matmul(part, block.T, out=scores[:, : len(block)])
                 if ranks == 1:
                     torch.maximum(kept, scores[:, : len(block)].amax(dim=1, keepdim=True), out=kept)
@@ -247,7 +216,7 @@ def _hits(
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_better(bar, known, ahead, beaten_by, first):
+def _count_better(bar: Any, known: Any, ahead: int, beaten_by: Any, first: Any) -> None:
     """Count the trials by how many distractors reach their bar: all in `beaten_by`, those without by row in `first`.
 
     bar: (rows, columns) the least score of a distractor that stands before the joined photo;
@@ -271,7 +240,7 @@ def _count_better(bar, known, ahead, beaten_by, first):
 
 
 @numba.njit(nogil=True, cache=True)
-def _keep_best(scores, peaks, kept):
+def _keep_best(scores: Any, peaks: Any, kept: Any) -> None:
     """Keep in each row of `kept`, a heap with its least score first, the best of it and of the row of `scores`.
 
     peaks: (rows, columns / PIECE) the best score of each piece of a row.

@@ -11,33 +11,40 @@ This is what an operator of cameras has to live with: FPIR is the rate of false 
 paper measures closed-set identification alone, where everybody who is searched for is in the gallery.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import torch
 
+from rifr.errors import DataError, SettingError
 from rifr.evaluation.metrics import Interval
-from rifr.evaluation.protocols.identification import _checked, _unit, tie_margin
+from rifr.evaluation.protocols.embeddings import as_photos, computing_dtype, tie_margin, unit_rows, whole_number_from_1
+from rifr.evaluation.protocols.results import ThresholdResult
 
 __all__ = ["OpenSet", "evaluate", "interval_at"]
 
-ROOM = 2**22  # scores, or bootstrap weights, at a time
+MAX_ELEMENTS = 2**22  # scores, or bootstrap weights, at a time
 
 
 @dataclass(frozen=True)
-class OpenSet:
+class OpenSet(ThresholdResult):
     """The scores of an open-set run that matter, and the rates that follow from them.
 
-    people: (P,) the enrolled, sorted; scores: (mated,) of the mated searches with their own enrolled photo, minus
-    infinity where it is not among the first `rank`; person: (mated,) which of `people`; strangers: (unknown,) the best
-    score of each unknown search, descending; stranger: (unknown,) whose search it is, counted from 0.
+    people: (P,) the enrolled, sorted; scores: (mated,) of the mated searches with their own enrolled photo, less the
+    margin within which scores are equal, minus infinity where it is not among the first `rank`; person: (mated,) which
+    of `people`; non_mated_scores: (unknown,) the best score of each search of an unknown person, descending;
+    non_mated_searches: (unknown,) which search it is, counted from 0.
     """
 
     people: np.ndarray = field(repr=False)
     scores: np.ndarray = field(repr=False)
     person: np.ndarray = field(repr=False)
-    strangers: np.ndarray = field(repr=False)
-    stranger: np.ndarray = field(repr=False)
+    non_mated_scores: np.ndarray = field(repr=False)
+    non_mated_searches: np.ndarray = field(repr=False)
     rank: int
 
     @property
@@ -50,44 +57,81 @@ class OpenSet:
 
     @property
     def unknown(self) -> int:
-        return len(self.strangers)
+        return len(self.non_mated_scores)
 
     @property
-    def least_fpir(self) -> float:
+    def min_resolvable_fpir(self) -> float:
         """The least FPIR that the unknown searches resolve: one of them returning somebody."""
         return 1 / self.unknown
 
     @property
     def fpir(self) -> np.ndarray:
         """(points,) FPIR just above each distinct score of the unknown searches, and below them all: ascending to 1."""
-        return np.append(np.searchsorted(-self.strangers, -self._cuts(), side="left"), self.unknown) / self.unknown
+        return (
+            np.append(np.searchsorted(-self.non_mated_scores, -self._thresholds(), side="left"), self.unknown)
+            / self.unknown
+        )
 
     @property
     def fnir(self) -> np.ndarray:
         """(points,) FNIR at the same thresholds."""
-        cuts = np.append(self._cuts(), -np.inf)
-        return np.searchsorted(np.sort(self.scores), cuts, side="right") / self.mated
+        thresholds = np.append(self._thresholds(), -np.inf)
+        return np.searchsorted(np.sort(self.scores), thresholds, side="right") / self.mated
 
-    def fnir_at(self, fpir):
+    def fnir_at(self, fpir: Any) -> Any:
         """The least FNIR of any threshold whose FPIR is at most `fpir`: a float, or an array for several FPIRs.
 
-        Raises ValueError for a `fpir` outside (0, 1] or below `least_fpir`: nothing is extrapolated.
+        Raises SettingError for a `fpir` outside (0, 1] or below `min_resolvable_fpir`: nothing is extrapolated.
         """
         wanted = np.asarray(fpir, np.float64)
         if not np.all((wanted > 0) & (wanted <= 1)):
-            raise ValueError(f"a FPIR lies above 0 and is at most 1, not {fpir}")
+            raise SettingError(f"a FPIR lies above 0 and is at most 1, not {fpir}")
         allowed = np.floor(wanted * self.unknown * (1 + 1e-12)).astype(int)
         if np.any(allowed < 1):
-            raise ValueError(
-                f"{self.unknown:,} unknown searches resolve FPIRs from {self.least_fpir:.3g}, not "
+            raise SettingError(
+                f"{self.unknown:,} unknown searches resolve FPIRs from {self.min_resolvable_fpir:.3g}, not "
                 f"{wanted.min():g}: ask for a higher FPIR, or search with more unknown people"
             )
-        cuts = np.append(self.strangers, -np.inf)[allowed]  # whoever scores above is returned
-        found = np.searchsorted(np.sort(self.scores), cuts, side="right") / self.mated
-        return float(found) if wanted.ndim == 0 else found
+        thresholds = np.append(self.non_mated_scores, -np.inf)[allowed]  # whoever scores above is returned
+        missed = np.searchsorted(np.sort(self.scores), thresholds, side="right") / self.mated
+        return float(missed) if wanted.ndim == 0 else missed
 
-    def _cuts(self) -> np.ndarray:
-        return np.unique(self.strangers)[::-1]
+    def _thresholds(self) -> np.ndarray:
+        return np.unique(self.non_mated_scores)[::-1]
+
+    def rate_at(self, at: float) -> float:
+        return float(self.fnir_at(at))
+
+    def subjects(self) -> tuple[Any, ...]:
+        return self.people, self.person, self.unknown
+
+    def resampled(self, runs: Sequence[Self], at: float, resamples: int, seed: int) -> np.ndarray:
+        """(runs, R) FNIRs at an FPIR; each resample has its own threshold.
+
+        Enrolled people are drawn again with all their searches, and so are unknown ones; the list itself stays.
+        """
+        if self.enrolled < 2:
+            raise DataError(f"a bootstrap over people needs at least two, not {self.enrolled}")
+        rng, rates = np.random.default_rng(seed), []
+        step = max(1, MAX_ELEMENTS // max(self.mated, self.unknown))
+        for start in range(0, resamples, step):
+            count = min(step, resamples - start)
+            enrolled, unknown = (
+                rng.multinomial(size, np.full(size, 1 / size), size=count) for size in (self.enrolled, self.unknown)
+            )
+            rates.append(np.stack([run._weighted(enrolled, unknown, at) for run in runs]))
+        return np.concatenate(rates, axis=1)
+
+    def _weighted(self, enrolled: np.ndarray, unknown: np.ndarray, fpir: float) -> np.ndarray:
+        """(R,) FNIRs under weights (R, P) of the enrolled and (R, U) of the unknown people."""
+        order = np.argsort(self.scores, kind="stable")
+        alarms = unknown[:, self.non_mated_searches].cumsum(axis=1)  # (R, U), from the highest score
+        allowed = np.floor(fpir * alarms[:, -1] * (1 + 1e-12))
+        reached = (alarms <= allowed[:, None]).sum(axis=1)
+        thresholds = np.append(self.non_mated_scores, -np.inf)[reached]
+        missed = np.pad(enrolled[:, self.person[order]].cumsum(axis=1), ((0, 0), (1, 0)))  # (R, mated + 1)
+        places = np.searchsorted(self.scores[order], thresholds, side="right")
+        return missed[np.arange(len(missed)), places] / missed[:, -1]
 
 
 def evaluate(
@@ -95,105 +139,59 @@ def evaluate(
 ) -> OpenSet:
     """Enrol the first photo of each person, search with the others, and with people who are not enrolled.
 
-    probes, gallery: (N, D), row i of both is the same photo, at the probe's and at the gallery's face width;
-    identities: (N,) integers or strings; unknown: (K, D) at the PROBE's width, each a person of its own, may be empty.
-    People with a single photo are not enrolled: they are unknown too. rank: how many of the list a search may return;
-    the right person counts as found among the first `rank`, behind those who score as high.
+    People with a single photo are not enrolled: they are unknown too.
 
-    Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where
-    nobody can be enrolled or nobody is unknown.
+    Parameters
+    ----------
+    probes, gallery
+        (N, D), row i of both is the same photo, at the probe's and at the gallery's face width.
+    identities
+        (N,) integers or strings.
+    unknown
+        (K, D) at the PROBE's width, each a person of its own, may be empty.
+    rank
+        How many of the list a search may return; the right person counts as found among the first `rank`.
+
+    Raises
+    ------
+    DataError
+        Where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where nobody can be
+        enrolled or nobody is unknown.
+    SettingError
+        For another `rank`.
     """
-    probes, gallery, identities, unknown, dtype = _checked(
-        probes, gallery, identities, unknown, "unknown", "unknown people"
-    )
-    if isinstance(rank, bool) or not isinstance(rank, (int, np.integer)) or rank < 1:
-        raise ValueError(f"rank is a whole number from 1, not {rank!r}")
+    probes, gallery, identities, unknown = as_photos(probes, gallery, identities, unknown, "unknown people")
+    rank, dtype = whole_number_from_1("rank", rank), computing_dtype(probes, gallery, unknown)
     names, first, person, photos = np.unique(identities, return_index=True, return_inverse=True, return_counts=True)
-    listed = photos > 1
-    if not listed.any():
-        raise ValueError(f"no person has two photos among {len(probes)} (of {len(names)} people): nobody to enrol")
-    if not len(unknown) and listed.all():
-        raise ValueError("everybody is enrolled and no unknown people are given: there is no FPIR")
+    enrolled = photos > 1
+    if not enrolled.any():
+        raise DataError(f"no person has two photos among {len(probes)} (of {len(names)} people): nobody to enrol")
+    if not len(unknown) and enrolled.all():
+        raise DataError("everybody is enrolled and no unknown people are given: there is no FPIR")
 
-    probes, gallery = _unit("probes", probes, dtype), _unit("gallery", gallery, dtype)
-    watch = gallery[first[listed]]  # (P, D)
-    place = np.cumsum(listed) - 1  # of each of `names` on the list
-    searches = np.flatnonzero(listed[person] & (np.arange(len(person)) != first[person]))
-    whose, step = place[person[searches]], max(1, ROOM // len(watch))
+    searching = unit_rows("probes", probes, dtype)
+    listed = unit_rows("gallery", gallery, dtype)[first[enrolled]]  # (P, D)
+    place = np.cumsum(enrolled) - 1  # of each of `names` on the list
+    mated = np.flatnonzero(enrolled[person] & (np.arange(len(person)) != first[person]))
+    whose, step = place[person[mated]], max(1, MAX_ELEMENTS // len(listed))
     margin = tie_margin(probes.shape[1], dtype)
-    scores, best = [], []
-    for start in range(0, len(searches), step):
+    scores, non_mated = [], []
+    for start in range(0, len(mated), step):
         rows = slice(start, start + step)
-        found = probes[searches[rows]] @ watch.T
-        own = found[torch.arange(len(found)), torch.from_numpy(whose[rows])]
-        better = (found >= own[:, None] - margin).sum(dim=1) - 1  # the person's own score is among them
-        scores.append(torch.where(better < rank, own, -torch.inf).numpy())
+        cosines = searching[mated[rows]] @ listed.T
+        bars = cosines[torch.arange(len(cosines)), torch.from_numpy(whose[rows])] - margin
+        before = (cosines >= bars[:, None]).sum(dim=1) - 1  # the person's own score is among them
+        scores.append(torch.where(before < rank, bars, -torch.inf).numpy())
     for start in range(0, len(unknown), step):
-        part = _unit("unknown", unknown[start : start + step], dtype, first=start)
-        best.append((part @ watch.T).amax(dim=1).numpy())
-    alone = np.flatnonzero(~listed[person])
-    best.append((probes[alone] @ watch.T).amax(dim=1).numpy())
-    best = np.concatenate(best)
+        part = unit_rows("unknown", unknown[start : start + step], dtype, first=start)
+        non_mated.append((part @ listed.T).amax(dim=1).numpy())
+    alone = np.flatnonzero(~enrolled[person])
+    non_mated.append((searching[alone] @ listed.T).amax(dim=1).numpy())
+    best = np.concatenate(non_mated)
     order = np.argsort(-best, kind="stable")
-    return OpenSet(names[listed], np.concatenate(scores), whose, best[order], order, int(rank))
+    return OpenSet(names[enrolled], np.concatenate(scores), whose, best[order], order, rank)
 
 
-def interval_at(
-    found: OpenSet, fpir: float, other: OpenSet | None = None, resamples: int = 2000, seed: int = 0, level: float = 0.95
-) -> Interval:
-    """FNIR at `fpir` with its percentile bootstrap interval over people, or two networks' difference, paired.
-
-    Enrolled people are drawn again with all their searches, and so are unknown ones; each resample has its own
-    threshold. The list itself stays as it is. `other`: the run of a second network on the same photos in the same
-    order; the answer is then `found` less `other` under the same weights.
-
-    Raises ValueError for a FPIR that cannot be resolved, for runs that do not belong together, for fewer than two people.
-    """
-    runs = [found] if other is None else [found, other]
-    estimates = [run.fnir_at(float(fpir)) for run in runs]
-    if not 0 < level < 1 or resamples < 1:
-        raise ValueError(f"level lies between 0 and 1 and resamples is at least 1, not {level} and {resamples}")
-    if other is not None and (
-        found.unknown != other.unknown
-        or not np.array_equal(found.people, other.people)
-        or not np.array_equal(found.person, other.person)
-    ):
-        raise ValueError(
-            "a paired difference needs two runs on the same photos and unknown people: evaluate both "
-            "networks on the same rows in the same order"
-        )
-    if found.enrolled < 2:
-        raise ValueError(f"a bootstrap over people needs at least two, not {found.enrolled}")
-    sides = []
-    for run in runs:
-        order = np.argsort(run.scores, kind="stable")
-        sides.append((run.scores[order], run.person[order], run.strangers, run.stranger))
-    rng, rates = np.random.default_rng(seed), []
-    step = max(1, ROOM // max(found.mated, found.unknown))
-    for start in range(0, resamples, step):
-        count = min(step, resamples - start)
-        listed, unlisted = (
-            rng.multinomial(size, np.full(size, 1 / size), size=count) for size in (found.enrolled, found.unknown)
-        )
-        rates.append(np.stack([_resampled(listed, unlisted, float(fpir), *side) for side in sides]))
-    rates = np.concatenate(rates, axis=1)
-    low, high = np.quantile(rates[0] if other is None else rates[0] - rates[1], [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), estimates[0] - (0.0 if other is None else estimates[1]), float(high))
-
-
-def _resampled(
-    listed: np.ndarray,
-    unlisted: np.ndarray,
-    fpir: float,
-    scores: np.ndarray,
-    person: np.ndarray,
-    strangers: np.ndarray,
-    stranger: np.ndarray,
-) -> np.ndarray:
-    """(R,) FNIRs under weights (R, P) of the enrolled and (R, U) of the unknown people; scores ascending."""
-    alarms = unlisted[:, stranger].cumsum(axis=1)  # (R, U), from the highest score
-    allowed = np.floor(fpir * alarms[:, -1] * (1 + 1e-12))
-    reached = (alarms <= allowed[:, None]).sum(axis=1)
-    cuts = np.append(strangers, -np.inf)[reached]
-    missed = np.concatenate([np.zeros((len(listed), 1)), listed[:, person].cumsum(axis=1)], axis=1)  # (R, mated + 1)
-    return missed[np.arange(len(missed)), np.searchsorted(scores, cuts, side="right")] / missed[:, -1]
+def interval_at(run: OpenSet, fpir: float, other: OpenSet | None = None, resamples: int = 2000) -> Interval:
+    """`OpenSet.interval`, or `difference` where there is an `other`."""
+    return run.interval(fpir, resamples) if other is None else run.difference(other, fpir, resamples)

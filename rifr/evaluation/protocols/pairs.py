@@ -8,30 +8,45 @@ first folds one pair longer, as scikit-learn's KFold does. Where consecutive pai
 pair alone, as in lists with all same-person pairs first, each kind is divided by itself: `Pairs.balanced` says so.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from rifr.errors import SettingError
+from rifr.errors import DataError, SettingError
+from rifr.evaluation import metrics
 from rifr.evaluation.metrics import Interval, wilson_interval
-from rifr.evaluation.protocols.identification import _unit
+from rifr.evaluation.protocols.embeddings import as_embeddings, computing_dtype, tie_margin, unit_rows
 
 __all__ = ["THRESHOLDS", "Pairs", "evaluate"]
 
 THRESHOLDS = np.arange(400) / 100  # squared distances, as the public evaluators have them
-
 DEFAULT_FOLDS = 10
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The outcome fold by fold: correct: (folds,) pairs decided rightly; pairs: (folds,) how many there are;
-    thresholds: (folds,) squared distances, each learnt on the other folds; balanced: whether each kind of pair was divided by itself."""
+    """The outcome pair by pair and fold by fold.
 
-    correct: np.ndarray
-    pairs: np.ndarray
+    right: (N,) bool, whether each pair was decided rightly; fold: (N,) its fold, from 0; thresholds: (folds,) squared
+    distances, each learnt on the other folds; balanced: whether each kind of pair was divided by itself.
+    """
+
+    right: np.ndarray = field(repr=False)
+    fold: np.ndarray = field(repr=False)
     thresholds: np.ndarray = field(repr=False)
     balanced: bool = False
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """(folds,) how many pairs there are."""
+        return np.bincount(self.fold, minlength=len(self.thresholds))
+
+    @property
+    def correct(self) -> np.ndarray:
+        """(folds,) how many of them were decided rightly."""
+        return np.bincount(self.fold[self.right], minlength=len(self.thresholds))
 
     @property
     def accuracies(self) -> np.ndarray:
@@ -45,7 +60,7 @@ class Pairs:
 
     @property
     def std(self) -> float:
-        """The standard deviation over folds, divided by the number of folds, as published evaluators print it.
+        """The standard deviation of the folds' accuracies (ddof=0), as published evaluators print it.
 
         It is that of a fold, not the error of the mean.
         """
@@ -61,41 +76,63 @@ class Pairs:
 
         It takes pairs for independent. Pairs that share people or photos are not, and the interval is then too narrow.
         """
-        return wilson_interval(int(self.correct.sum()), int(self.pairs.sum()), level)
+        return wilson_interval(int(self.right.sum()), len(self.right), level)
+
+    def difference(self, other: Pairs, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Interval:
+        """The share of pairs decided rightly minus that of `other` for the same pairs, with a bootstrap over pairs.
+
+        Raises DataError where the pairs or their folds are not the same. What `interval` says of pairs that share
+        people holds here too.
+        """
+        if not np.array_equal(self.fold, other.fold):
+            raise DataError("a paired difference needs the same pairs in the same folds in both results")
+        trials = np.ones(len(self.right))
+        return metrics.interval(self.right, trials, other.right, resamples=resamples, seed=seed, level=level)
 
 
 def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int | np.ndarray = 10) -> Pairs:
     """Accuracy over folds of deciding whether two photos show the same person.
 
-    first, second: (N, D) embeddings, row i of both is pair i; same: (N,) whether it is one person (bool, or 0 and 1);
-    folds: how many runs of consecutive pairs (1, a list without folds as LFW's View 1: at most ten, each kind
-        of pair divided by itself); or (N,) whole numbers, the fold of each pair.
+    Parameters
+    ----------
+    first, second
+        (N, D) embeddings, row i of both is pair i.
+    same
+        (N,) whether it is one person (bool, or 0 and 1).
+    folds
+        How many runs of consecutive pairs (1, a list without folds as LFW's View 1: at most ten, each kind of pair
+        divided by itself); or (N,) whole numbers, the fold of each pair.
 
-    Raises ValueError where shapes do not fit, for embeddings that are not finite or zero (with their rows), for `same`
-    with other values, and for fewer pairs than folds or fewer than two folds.
+    Raises
+    ------
+    DataError
+        Where shapes do not fit, for embeddings that are not finite or zero (with their rows), and for `same` with
+        other values.
+    SettingError
+        For fewer pairs than folds or fewer than two folds.
     """
-    first, second, same = np.asarray(first), np.asarray(second), np.asarray(same)
-    if first.ndim != 2 or first.shape != second.shape or same.shape != (len(first),):
-        raise ValueError(
+    first, second, same = as_embeddings("first", first), as_embeddings("second", second), np.asarray(same)
+    if first.shape != second.shape or same.shape != (len(first),):
+        raise DataError(
             "first and second hold a row, and same an entry, for each pair: found shapes "
             f"{first.shape}, {second.shape} and {same.shape}"
         )
     if not np.isin(same, [0, 1]).all():
-        raise ValueError("same says of each pair whether it is one person: True and False, or 1 and 0")
+        raise DataError("same says of each pair whether it is one person: True and False, or 1 and 0")
     same = same.astype(bool)
     fold, balanced = _folds(folds, same)
 
-    first, second = (
-        _unit(name, rows, np.float64, remedy="leave their pairs out").numpy()
+    margin = 2 * tie_margin(first.shape[1], computing_dtype(first, second))  # of 2 - 2 cosine
+    one, other = (
+        unit_rows(name, rows, np.dtype(np.float64), remedy="leave their pairs out").numpy()
         for name, rows in (("first", first), ("second", second))
     )
-    difference = first - second
-    distances = np.einsum("nd,nd->n", difference, difference)
-    parts = [np.flatnonzero(fold == number) for number in np.unique(fold)]
-    correct = np.stack([_correct(distances[part], same[part]) for part in parts])  # (folds, thresholds)
-    chosen = (correct.sum(axis=0) - correct).argmax(axis=1)  # argmax takes the first of equals
-    sizes = np.array([len(part) for part in parts])
-    return Pairs(correct[np.arange(len(parts)), chosen], sizes, THRESHOLDS[chosen], balanced)
+    distances = ((one - other) ** 2).sum(axis=1)
+    distances = np.where(same, distances + margin, np.maximum(distances - margin, 0))  # ties count against the network
+    numbers, fold = np.unique(fold, return_inverse=True)
+    correct = np.stack([_correct(distances[fold == number], same[fold == number]) for number in range(len(numbers))])
+    chosen = THRESHOLDS[(correct.sum(axis=0) - correct).argmax(axis=1)]  # argmax takes the first of equals
+    return Pairs((distances < chosen[fold]) == same, fold, chosen, balanced)
 
 
 def _folds(folds: int | np.ndarray, same: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -5,36 +5,54 @@
                     area below the precision-recall points by trapezoids, scikit-learn's by steps
 
 The official distance is Euclidean between the features as given; the cosine is in use too, and is the same order once
-the features are normalised. Photos at equal distance keep the gallery's order, as in a stable sort.
-
-Nothing is sorted: the rank of a mate is one more than the number of gallery photos before it. The scores of some probes
-at a time with the whole gallery are made and counted, and never kept.
+the features are normalised. Nothing is sorted: the rank of a mate is one more than the number of gallery photos before
+it. The scores of some probes at a time with the whole gallery are made and counted, and never kept. They are in double
+precision, as the official code's are, of features less the probes' mean: features far from the origin lie close
+together, and a product of them would lose the digits in which they differ.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numba
 import numpy as np
 import torch
 
+from rifr.errors import DataError
 from rifr.evaluation import metrics
-from rifr.evaluation.protocols.identification import _matrix
+from rifr.evaluation.protocols.embeddings import (
+    as_embeddings,
+    as_ids,
+    computing_dtype,
+    one_of,
+    refuse_unequal_sizes,
+    refuse_unmatched,
+    refuse_wrong_rows,
+    tie_margin,
+    unit_rows,
+)
+from rifr.evaluation.protocols.results import ProbeRanks
 from rifr.readers.tinyface import DISTRACTOR
 
 __all__ = ["DISTRACTOR", "TinyFace", "evaluate"]
 
-ROOM = 2**28  # bytes of scores at a time
+MAX_SCORE_BYTES = 2**28  # at a time
 COLUMNS = 1024  # gallery photos read at a time
 PIECE = 4096  # scores counted at a time
+DOUBLE = np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
-class TinyFace:
+class TinyFace(ProbeRanks):
     """The rank of every mate of every probe, and the rates that follow from them.
 
     probe_ids: (N,) as given; mate_ranks: (M,) the ranks, from 1, of the mates of probe 0, 1, ..., ascending in each;
-    mate_ends: (N,) where a probe's ranks end; gallery: its photos, of which distractors are nobody's mate.
+    mate_ends: (N,) where a probe's ranks end; gallery: its photos, of which distractors are nobody's mate;
+    best_ranks: (N,) the rank of each probe's best mate.
     """
 
     probe_ids: np.ndarray = field(repr=False)
@@ -42,15 +60,10 @@ class TinyFace:
     mate_ends: np.ndarray = field(repr=False)
     gallery: int
     distractors: int
+    best_ranks: np.ndarray = field(init=False, repr=False)
 
-    @property
-    def best_ranks(self) -> np.ndarray:
-        """(N,) the rank of each probe's best mate."""
-        return self.mate_ranks[np.r_[0, self.mate_ends[:-1]]]
-
-    def cmc(self, ranks):
-        """The share of probes whose best mate is at a rank or before: a number for one rank, an array for several."""
-        return metrics.cmc(self.best_ranks, ranks)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "best_ranks", self.mate_ranks[np.r_[0, self.mate_ends[:-1]]])
 
     def rank(self, n: int) -> float:
         """The CMC at rank n."""
@@ -68,162 +81,141 @@ class TinyFace:
 
     def average_precisions(self, kind: str = "trapezoid") -> np.ndarray:
         """(N,) the average precision of each probe; kind as in `rifr.evaluation.metrics.average_precision`."""
-        return np.array(
-            [
-                metrics.average_precision_of_ranks(ranks, kind)
-                for ranks in np.split(self.mate_ranks, self.mate_ends[:-1])
-            ]
-        )
-
-    def interval(
-        self, rank: int = 1, other: "TinyFace | None" = None, resamples: int = 2000, seed: int = 0, level: float = 0.95
-    ) -> metrics.Interval:
-        """The CMC at a rank with its bootstrap interval over the probes' people; with `other`, the result of a second
-        network for the same probes, the difference to it, paired."""
-        if other is not None and not np.array_equal(self.probe_ids, other.probe_ids):
-            raise ValueError("a paired difference needs the same probes in the same order in both results")
-        _, person, trials = np.unique(self.probe_ids, return_inverse=True, return_counts=True)
-        self.cmc(rank)  # refuses what is no rank
-        hits = [np.bincount(person, one.best_ranks <= rank) for one in ([self] if other is None else [self, other])]
-        return metrics.interval(hits[0], trials, *hits[1:], resamples=resamples, seed=seed, level=level)
+        ranks_of_probes = np.split(self.mate_ranks, self.mate_ends[:-1])
+        return np.array([metrics.average_precision_of_ranks(ranks, kind) for ranks in ranks_of_probes])
 
 
 def evaluate(
-    probes: np.ndarray, probe_ids: np.ndarray, gallery: np.ndarray, gallery_ids: np.ndarray, metric: str = "euclidean"
+    probes: np.ndarray,
+    probe_ids: np.ndarray,
+    gallery: np.ndarray,
+    gallery_ids: np.ndarray,
+    metric: str = "euclidean",
+    ties: str = "miss",
 ) -> TinyFace:
     """Rank the gallery for every probe.
 
-    probes: (N, D); gallery: (K, D), may be a memory map of half precision; probe_ids: (N,), gallery_ids: (K,) integers
-    of any kind, -100 for a distractor; metric: "euclidean" between features as given, or "cosine".
-    Arithmetic is in float64 if an input is, else in float32.
+    Parameters
+    ----------
+    probes, gallery
+        (N, D), (K, D) features; the gallery may be a memory map of half precision.
+    probe_ids, gallery_ids
+        (N,), (K,) integers of any kind; -100 in the gallery is a distractor.
+    metric
+        "euclidean" between features as given, or "cosine".
+    ties
+        Whether another person's photo at a mate's distance stands before the mate ("miss"), or photos at one distance
+        keep the gallery's order ("gallery", TinyFace's official rule).
 
-    Raises ValueError where shapes do not fit, for ids that are no integers, for features that are not finite or, with
-    the cosine, zero (with their rows), and for probes without a mate in the gallery (with their ids).
+    Raises
+    ------
+    DataError
+        Where shapes do not fit, for ids that are no integers, for features that are not finite or, with the cosine,
+        zero (with their rows), and for probes without a mate in the gallery (with their ids).
+    SettingError
+        For an unknown metric or rule for ties.
     """
-    probes, gallery = _matrix("probes", probes), _matrix("gallery", gallery)
-    probe_ids, gallery_ids = _ids("probe_ids", probe_ids, probes), _ids("gallery_ids", gallery_ids, gallery)
-    if metric not in ("euclidean", "cosine"):
-        raise ValueError(f'metric is "euclidean" or "cosine", not {metric!r}')
-    if not len(probes) or not len(gallery):
-        raise ValueError(f"there are {len(probes)} probes and {len(gallery)} gallery photos: nothing to rank")
-    if probes.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            f"the gallery has {gallery.shape[1]} numbers an embedding, the probes {probes.shape[1]}: "
-            "embed both with the same network"
-        )
+    probes, gallery = as_embeddings("probes", probes), as_embeddings("gallery", gallery)
+    probe_ids, gallery_ids = as_ids("probe_ids", probe_ids, probes), as_ids("gallery_ids", gallery_ids, gallery)
+    one_of("metric", metric, "euclidean", "cosine")
+    one_of("ties", ties, "miss", "gallery")
     if np.any(probe_ids == DISTRACTOR):
-        raise ValueError(
-            f"probe {np.flatnonzero(probe_ids == DISTRACTOR)[0]} has the id {DISTRACTOR}, which marks "
-            "distractors of the gallery: a probe has a person"
+        raise DataError(
+            f"probe {np.flatnonzero(probe_ids == DISTRACTOR)[0]} has the id {DISTRACTOR}, which marks distractors of "
+            "the gallery: a probe has a person"
         )
+    refuse_unmatched(probe_ids, gallery_ids)
+    refuse_unequal_sizes("gallery", gallery, probes)
+
+    centre = np.zeros(probes.shape[1]) if metric == "cosine" else np.asarray(probes, DOUBLE).mean(axis=0)
+    points = _points("probes", probes, metric, centre)
+    halves, lengths = np.zeros(len(gallery)), np.ones(len(gallery))
+    if metric == "euclidean":  # |p - g|^2 = |p|^2 - 2 (p g - |g|^2 / 2), and |p|^2 changes no order
+        halves = np.concatenate([(block**2).sum(dim=1).numpy() / 2 for _, block in _blocks(gallery, metric, centre)])
+        lengths = np.sqrt(2 * halves)
+    dtype = computing_dtype(probes, gallery) if ties == "miss" else DOUBLE
+    margins = tie_margin(probes.shape[1], dtype) * np.median(lengths) * torch.linalg.vector_norm(points, dim=1).numpy()
+
     by_id = np.argsort(gallery_ids, kind="stable")
     first, last = (np.searchsorted(gallery_ids[by_id], probe_ids, side=side) for side in ("left", "right"))
-    lonely = np.flatnonzero(first == last)
-    if len(lonely):
-        listed = ", ".join(f"{row} (id {probe_ids[row]})" for row in lonely[:10]) + ", ..." * (len(lonely) > 10)
-        raise ValueError(
-            f"{len(lonely)} probes have no mate in the gallery: probes {listed}; leave them out, and see "
-            "that the ids of both lists mean the same people"
-        )
-    ends = np.cumsum(last - first)
     mates = np.concatenate([by_id[a:b] for a, b in zip(first, last)])  # ascending for each probe: by_id is stable
-
-    dtype = np.dtype(np.float64 if np.float64 in (probes.dtype, gallery.dtype) else np.float32)
-    probes = torch.from_numpy(np.array(probes, dtype))
-    _sizes("probes", probes, metric)
-    sizes = np.concatenate(
-        [
-            _sizes("gallery", _block(gallery, column, dtype), metric, column)
-            for column in range(0, len(gallery), COLUMNS)
-        ]
-    )
-    # |p - g|^2 = |p|^2 - 2 (p g - |g|^2 / 2), and the cosine is p g / |g|, but for |p|, which changes no order.
-    if metric == "euclidean":
-        by, less = np.ones_like(sizes), sizes / 2
-    else:
-        by, less = sizes, np.zeros_like(sizes)
-    ranks = np.empty(len(mates), np.int64)
+    ends = np.cumsum(last - first)
     starts = ends - (last - first)
-    rows = max(1, min(len(probes), ROOM // (len(gallery) * dtype.itemsize)))
-    room = torch.empty((rows, len(gallery)), dtype=probes.dtype)
+    mate_ranks = np.empty(len(mates), np.int64)
+    rows = max(1, min(len(probes), MAX_SCORE_BYTES // (len(gallery) * DOUBLE.itemsize)))
+    products = torch.empty((rows, len(gallery)), dtype=torch.float64)
+
+    def rank(row: int, begin: int, end: int) -> None:
+        own = slice(row + begin, row + end)
+        _rank(
+            products[begin:end].numpy(), halves, margins[own], ties == "miss", mates, starts[own], ends[own], mate_ranks
+        )
+
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads) as pool:
         for row in range(0, len(probes), rows):
-            part = probes[row : row + rows]
-            for column in range(0, len(gallery), COLUMNS):
-                block = _block(gallery, column, dtype)
-                torch.matmul(part, block.T, out=room[: len(part), column : column + len(block)])
-            cuts = np.linspace(0, len(part), threads + 1).astype(int)
-            list(
-                pool.map(
-                    lambda a, b: _rank(
-                        room[a:b].numpy(), by, less, mates, starts[row + a : row + b], ends[row + a : row + b], ranks
-                    ),
-                    cuts[:-1],
-                    cuts[1:],
-                )
-            )
+            part = points[row : row + rows]
+            for column, block in _blocks(gallery, metric, centre):
+                torch.matmul(part, block.T, out=products[: len(part), column : column + len(block)])
+            bounds = np.linspace(0, len(part), threads + 1).astype(int)
+            list(pool.map(rank, [row] * threads, bounds[:-1], bounds[1:]))
     for start, end in zip(starts, ends):
-        ranks[start:end].sort()
-    return TinyFace(probe_ids, ranks, ends, len(gallery), int((gallery_ids == DISTRACTOR).sum()))
+        mate_ranks[start:end].sort()
+    return TinyFace(probe_ids, mate_ranks, ends, len(gallery), int((gallery_ids == DISTRACTOR).sum()))
 
 
-def _ids(name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    ids = np.asarray(ids)
-    if ids.shape != (len(rows),) or ids.dtype.kind not in "iu":
-        raise ValueError(
-            f"{name} are whole numbers, one for each of {len(rows)} embeddings, not {ids.dtype} {ids.shape}"
-        )
-    return ids.astype(np.int64)
+def _blocks(gallery: np.ndarray, metric: str, centre: np.ndarray) -> Iterator[tuple[int, torch.Tensor]]:
+    """The gallery's first rows, and what is compared of them, some at a time."""
+    for column in range(0, len(gallery), COLUMNS):
+        yield column, _points("gallery", gallery[column : column + COLUMNS], metric, centre, column)
 
 
-def _block(gallery: np.ndarray, column: int, dtype: np.dtype) -> torch.Tensor:
-    block = np.asarray(gallery[column : column + COLUMNS], dtype)
-    return torch.from_numpy(block if block.flags.writeable else block.copy())  # torch warns of read-only memory
-
-
-def _sizes(name: str, rows: torch.Tensor, metric: str, first: int = 0) -> np.ndarray:
-    """Squared lengths, or with the cosine lengths; raises for rows that are not finite or, then, have no direction."""
-    # Not the square of the root: squares of whole numbers stay exact, and so do ties.
-    sizes = rows.square().sum(dim=1) if metric == "euclidean" else torch.linalg.vector_norm(rows, dim=1)
-    sizes = sizes.numpy()
-    wrong = np.flatnonzero(~np.isfinite(sizes) | ((sizes == 0) & (metric == "cosine"))) + first
-    if len(wrong):
-        listed = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
-        raise ValueError(
-            f"{len(wrong)} embeddings in {name} are not finite{', or zero' * (metric == 'cosine')}: rows "
-            f"{listed}; look at these images or leave them out"
-        )
-    return sizes
+def _points(name: str, rows: np.ndarray, metric: str, centre: np.ndarray, first: int = 0) -> torch.Tensor:
+    """The rows less the centre, or with the cosine at length one; DataError for those that are no points."""
+    if metric == "cosine":
+        return unit_rows(name, rows, DOUBLE, first)
+    refuse_wrong_rows(name, ~np.isfinite(rows).all(axis=1), "not finite", first)
+    return torch.from_numpy(np.asarray(rows, DOUBLE) - centre)
 
 
 @numba.njit(nogil=True, cache=True)
-def _rank(products, by, less, mates, starts, ends, ranks):
+def _rank(
+    products: Any, halves: Any, margins: Any, pessimistic: bool, mates: Any, starts: Any, ends: Any, ranks: Any
+) -> None:
     """Write the ranks of the mates of some probes.
 
-    products: (rows, K); by, less: (K,) what they are divided by, and what is then subtracted; mates: (M,) gallery rows;
-    ranks: (M,), written from starts to ends of each row. A piece of the gallery at a time is scored and counted for all
-    mates, while it is in the processor's cache.
+    products: (rows, K), of which halves (K,) are subtracted; margins: (rows,) within which scores are equal;
+    pessimistic: whether equal scores of others stand before a mate, or those earlier in the gallery do; mates: (M,)
+    gallery rows; ranks: (M,), written from starts to ends of each row. A piece of the gallery at a time is scored and
+    counted for all mates, while it is in the processor's cache.
     """
     columns = np.uint64(products.shape[1])
     scores = np.empty(PIECE, products.dtype)
     for row in range(len(products)):
-        line = products[row]
+        line, margin = products[row], margins[row]
         for m in range(starts[row], ends[row]):
             ranks[m] = 1
+            if pessimistic:  # the other mates do not count against this one: by themselves they are simply sorted
+                score = line[mates[m]] - halves[mates[m]]
+                for other in mates[starts[row] : ends[row]]:
+                    theirs = line[other] - halves[other]
+                    ranks[m] += theirs > score or (theirs == score and other < mates[m])
+                    ranks[m] -= other != mates[m] and theirs >= score - margin  # counted once more below
         for begin in range(np.uint64(0), columns, np.uint64(PIECE)):
-            end = min(columns, begin + np.uint64(PIECE))
+            end: Any = min(columns, begin + np.uint64(PIECE))
             size = end - begin
             for x in range(size):
-                scores[x] = line[begin + x] / by[begin + x] - less[begin + x]
+                scores[x] = line[begin + x] - halves[begin + x]
             for m in range(starts[row], ends[row]):
                 mate = np.uint64(mates[m])
-                score = line[mate] / by[mate] - less[mate]
-                # At the same distance, those that come first in the gallery stay first.
+                score = line[mate] - halves[mate]
+                early = score - margin
+                late = score + margin
                 first = min(max(mate, begin), end) - begin
+                after = min(max(mate + np.uint64(1), begin), end) - begin
                 before = 0
                 for x in range(first):
-                    before += scores[x] >= score
-                for x in range(first, size):
-                    before += scores[x] > score
+                    before += scores[x] >= early
+                for x in range(after, size):
+                    before += scores[x] >= early if pessimistic else scores[x] > late
                 ranks[m] += before
