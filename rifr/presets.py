@@ -147,8 +147,8 @@ class Preset(Checked):
     """How many faces, which training, and at which face widths it is evaluated.
 
     people and images     of the rendered sets; folders of real faces give what they hold
-    tiny_people           of the stand-in for TinyFace, with four photos each, and tiny_distractors, with one
-    surveillance_people   of the stand-in for SCface
+    tiny_people           of the surrogate of TinyFace, with four photos each, and tiny_distractors, with one
+    surveillance_people   of the surrogate of SCface
     landmarks             the landmark networks of chapter 6 and the rendered pictures that they see
     widths                face widths of P1 and P2 in pixels
     mirror                whether an embedding sums the features of an image and its mirror image

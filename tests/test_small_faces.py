@@ -35,7 +35,7 @@ def greys(images: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A store with both stand-ins, and the packs that are read from them."""
+    """A store with both surrogates, and the packs that are read from them."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("store")
         patch.setenv("RIFR_STORE", str(folder))
@@ -128,12 +128,12 @@ def fake_faces(folder) -> FaceSplits:
 
 def test_identification_from_a_camera_differs_from_chapter_7_in_how_faces_were_made_small_alone(tmp_path):
     faces = fake_faces(tmp_path)
-    outcome = small_faces.identify_native({"colours": colours}, faces, FEW, [16], seed=3, progress=False)
-    small = [small_faces.native_pack(pack, 16, 3) for pack in (faces.probes, faces.distractors)]
+    outcome = small_faces.identify_by_camera({"colours": colours}, faces, FEW, [16], seed=3, progress=False)
+    small = [small_faces.camera_pack(pack, 16, 3) for pack in (faces.probes, faces.distractors)]
     assert np.array_equal(
         small[0].images, camera.simulate_camera(np.asarray(faces.probes.images), 16, np.random.default_rng([3, 16, 12]))
     )
-    assert small[0].checksum not in (faces.probes.checksum, small_faces.native_pack(faces.probes, 20, 3).checksum)
+    assert small[0].checksum not in (faces.probes.checksum, small_faces.camera_pack(faces.probes, 20, 3).checksum)
 
     def both(images):
         return colours(np.asarray(images)) + colours(np.asarray(images)[:, :, ::-1])
@@ -260,10 +260,10 @@ def test_every_figure_of_the_tables_stands_in_the_papers_text(real_data):
 def test_a_page_says_at_once_whether_it_was_built_on_a_stand_in():
     for name, told in text.small_faces.SHORT.items():
         sentence = text.small_faces.notice(name, "")
-        assert "stand-in" in sentence and f"rendered-{name}" in sentence and f"-p {name}_root" in sentence
+        assert "surrogate" in sentence and f"rendered-{name}" in sentence and f"-p {name}_root" in sentence
         real = text.small_faces.notice(name, "/data")
-        assert "stand-in" not in real and told in real
-        assert "stand-in" in text.small_faces.faces_of(name, "") and text.small_faces.faces_of(name, "/data") == told
+        assert "surrogate" not in real and told in real
+        assert "surrogate" in text.small_faces.faces_of(name, "") and text.small_faces.faces_of(name, "/data") == told
         assert text.small_faces.comparable(name, "").startswith("No figure of this run may be compared")
     assert text.small_faces.comparable("scface", "/data", people=80).endswith("DCR-FT, FAN-FT.")
     assert text.small_faces.comparable("scface", "/data", people=130).endswith(": Proposed.")
@@ -371,7 +371,7 @@ def curves() -> pd.DataFrame:
             figures.small_faces.differences,
             [pd.DataFrame({"what": ["a", "b"], "difference": [1, -2], "low": [0, -3], "high": [2, 1]})],
         ),
-        (figures.small_faces.bicubic_and_native, [curves(), curves()[lambda rows: rows.width < 100]]),
+        (figures.small_faces.bicubic_and_camera, [curves(), curves()[lambda rows: rows.width < 100]]),
         (figures.small_faces.as_they_come, [[np.zeros((6 + n, 5, 3), np.uint8) for n in range(11)]]),
     ],
 )
@@ -381,7 +381,7 @@ def test_every_figure_is_drawn_on_both_pages(draw, arguments):
 
 
 def test_the_comparison_of_kinds_shows_the_widths_of_the_camera_alone():
-    figure = figures.small_faces.bicubic_and_native(curves(), curves()[lambda rows: rows.width < 100])
+    figure = figures.small_faces.bicubic_and_camera(curves(), curves()[lambda rows: rows.width < 100])
     assert isinstance(figure, Figure)
     left = figure.axes[0]
     assert [tick.get_text() for tick in left.get_xticklabels()] == ["20", "16"]

@@ -1,9 +1,9 @@
-"""Results on pictures that are small by nature: TinyFace, SCface, their stand-ins, and probes as a camera gives them.
+"""Results on pictures that are small by nature: TinyFace, SCface, their surrogates, and probes as a camera gives them.
 
-tiny_faces, filmed_faces   the sets, or their stand-ins (`rifr.faces.surrogates`), read into packs of the store
+tiny_faces, filmed_faces   the sets, or their surrogates (`rifr.faces.surrogates`), read into packs of the store
 search                     TinyFace's protocol for several networks (Table I)
 surveillance               SCface's protocol, a distance at a time (Table II)
-identify_native            P1 and P2 as in `evaluate.identify`, the small faces made by a camera, not bicubic
+identify_by_camera            P1 and P2 as in `evaluate.identify`, the small faces made by a camera, not bicubic
 VARIANTS                   the proposed student trained with camera-like faces, and with tight crops too
 """
 
@@ -136,7 +136,7 @@ class SurveillanceOutcome:
 def tiny_faces(
     root: str | Path, aligner: Aligner = align.resized, aligner_key: str = "resized", progress: bool = True
 ) -> TinyFaceSets:
-    """TinyFace, or its stand-in, at `root`, aligned and kept in the store.
+    """TinyFace, or its surrogate, at `root`, aligned and kept in the store.
 
     `aligner_key` says what made the aligner (`landmarks.fit(...).key`): another key, other packs.
     """
@@ -147,7 +147,7 @@ def tiny_faces(
 
 
 def filmed_faces(root: str | Path, progress: bool = True) -> ScfaceSets:
-    """SCface, or its stand-in, at `root`, aligned by its own points and kept in the store."""
+    """SCface, or its surrogate, at `root`, aligned by its own points and kept in the store."""
     root = Path(root)
     out = _packs_of(root, "scface", "points", scface_reader)
     with storage.lock(out):
@@ -260,14 +260,14 @@ def line_up(faces: ScfaceSets, people: int) -> np.ndarray:
     return np.array(rows)
 
 
-def native_pack(pack: FacePack, width: int, seed: int = 0) -> FacePack:
+def camera_pack(pack: FacePack, width: int, seed: int = 0) -> FacePack:
     """A pack's faces as a camera gives them at a face width, in memory."""
     images = camera.simulate_camera(np.asarray(pack.images), width, np.random.default_rng([seed, width, len(pack)]))
     checksum = storage.digest(pack.checksum, "camera", width, seed, storage.sources_digest(camera))
     return replace(pack, images=images, manifest={**pack.manifest, "checksum": checksum})
 
 
-def identify_native(
+def identify_by_camera(
     embedders: dict[str, Embedder],
     faces: FaceSplits,
     preset: str | Preset = "",
@@ -279,7 +279,7 @@ def identify_native(
     preset, parts, kept = presets.get(preset, widths=widths), [], {}
     loud = progress and _is_terminal()
     for width in preset.widths:
-        small = [native_pack(pack, width, seed) for pack in (faces.probes, faces.distractors)]
+        small = [camera_pack(pack, width, seed) for pack in (faces.probes, faces.distractors)]
         for name, embedder in embedders.items():
             low, low_strangers = (features(embedder, pack, HIGH, preset.mirror, loud) for pack in small)
             high, high_strangers = (

@@ -1,8 +1,8 @@
 """Surrogates of TinyFace and SCface: rendered people in the sets' own folder trees and lists, read by the same readers.
 
 `tinyface` renders small faces as a camera gives them, cropped tightly and unaligned, 6 to 32 px high, and a gallery
-with distractors. `scface` renders people from the front: a sharp mugshot, and what five cameras of different colour, noise
-and sharpness see of them, above eye level, at three distances.
+with distractors. `scface` renders people from the front: a sharp mugshot, and what five cameras of different colour,
+noise and sharpness see of them, above eye level, at three distances.
 
 They are *not* the sets: nobody in them lives, and a figure on them says nothing of a figure on the sets. Both hold
 people of their own, whom no network was trained on.

@@ -86,7 +86,7 @@ class _Refused(Exception):
 
 
 class _Type:
-    """Stands in for numpy.dtype: its code ("u1", "b1", "i8")."""
+    """Replaces numpy.dtype: its code ("u1", "b1", "i8")."""
 
     def __init__(self, code: Any, *_: Any):
         self.code = code.decode() if isinstance(code, bytes) else str(code)
@@ -97,7 +97,7 @@ class _Type:
 
 
 class _Array:
-    """Stands in for numpy.ndarray: type and bytes."""
+    """Replaces numpy.ndarray: type and bytes."""
 
     def __init__(self, data: Any = None, type: Any = None):
         self.data, self.type = data, type
@@ -113,7 +113,7 @@ def _latin(text: str, codec: Any) -> bytes:
     return text.encode("latin1")
 
 
-STAND_INS = {
+REPLACEMENTS = {
     ("_codecs", "encode"): _latin,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
@@ -124,13 +124,13 @@ STAND_INS = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds the stand-ins, and nothing else."""
+    """Finds the replacements, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         where = re.sub(r"^numpy\._core\b", "numpy.core", module)
-        if (where, name) not in STAND_INS:
+        if (where, name) not in REPLACEMENTS:
             raise _Refused(f"asks for {module}.{name}, which no list of images needs")
-        return STAND_INS[where, name]
+        return REPLACEMENTS[where, name]
 
 
 def _entries(part: Any) -> list[Any] | None:

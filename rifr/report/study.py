@@ -173,7 +173,7 @@ def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progre
 
 
 def _native(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
-    """Both stand-ins: rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
+    """Both surrogates: rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
     points = landmarks.fit("wing+lr", preset, seed)
     tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), points.key, progress)
     rows = []

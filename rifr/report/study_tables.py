@@ -222,14 +222,14 @@ def tpr(large: Large, width: int) -> pd.DataFrame:
 
 
 def tinyface(large: Large) -> pd.DataFrame:
-    """The record's Table I, on the stand-in: rank-1 and mean average precision."""
+    """The record's Table I, on the surrogate: rank-1 and mean average precision."""
     both = [large.over_seeds(name, ("network", "measure")) for name in ("tinyface", "tinyface map")]
     table = pd.concat(both).replace({"measure": {"tinyface": "rank-1", "tinyface map": "mAP"}})
     return _wide(table, ["network"], "measure")
 
 
 def scface(large: Large) -> pd.DataFrame:
-    """The record's Table II, on the stand-in: rank-1 at each distance."""
+    """The record's Table II, on the surrogate: rank-1 at each distance."""
     table = large.over_seeds("scface", ("network", "at"))
     table["distance"] = [f"d{at} ({METRES[int(at)]:.2f} m)" for at in table["at"]]
     return _wide(table, ["network"], "distance")

@@ -89,15 +89,15 @@ def rank1_by_distance(table: pd.DataFrame, networks: Sequence[str] = ()) -> Figu
     return figure
 
 
-def bicubic_and_native(bicubic: pd.DataFrame, native: pd.DataFrame) -> Figure:
+def bicubic_and_camera(bicubic: pd.DataFrame, by_camera: pd.DataFrame) -> Figure:
     """Rank-1 against face width on faces shrunk by bicubic interpolation (filled, solid) and on the same faces as a
     camera gives them (hollow, dotted), P1 and P2 side by side. Tables as `evaluate.Outcome.table()` gives them."""
-    figure, panels = _panels(list(dict.fromkeys(native.protocol)))
-    looks, widths = styles(native.network.unique()), sorted(native.width.unique())
+    figure, panels = _panels(list(dict.fromkeys(by_camera.protocol)))
+    looks, widths = styles(by_camera.network.unique()), sorted(by_camera.width.unique())
     shift = 1 + 0.012 * (np.arange(len(looks)) - (len(looks) - 1) / 2)  # or the bars would hide one another
     for protocol, axes in panels.items():
         for (network, look), aside in zip(looks.items(), shift, strict=True):
-            for table, fill, dash in ((bicubic, look["color"], "-"), (native, page_color(), ":")):
+            for table, fill, dash in ((bicubic, look["color"], "-"), (by_camera, page_color(), ":")):
                 rows = table[(table.protocol == protocol) & (table.network == network) & table.width.isin(widths)]
                 rows = rows.sort_values("width")
                 axes.errorbar(
@@ -113,7 +113,7 @@ def bicubic_and_native(bicubic: pd.DataFrame, native: pd.DataFrame) -> Figure:
                     label=label(network) if dash == "-" else "_",
                 )  # matplotlib leaves out "_"
         axes.set(xlabel="face width (pixels)", ylabel="rank-1 (%)", title=PROTOCOLS[protocol], ylim=(0, None))
-        _width_axis(axes, native.width)
+        _width_axis(axes, by_camera.width)
         axes.label_outer()
     axes.plot([], [], color=text_color(), marker="o", label="shrunk by bicubic interpolation")
     axes.plot(
