@@ -6,8 +6,8 @@
         TrainingError    a training that cannot go on, such as one whose loss is not finite (also a FloatingPointError)
         StorageError     a disk that is full, a folder that may not be written to (also an OSError)
 
-Each message names what is wrong and says what to do. Everything else that is raised is a programming error and keeps its
-traceback.
+Each message names what is wrong and says what to do. Everything else that is raised is a programming
+error and keeps its traceback.
 """
 
 from __future__ import annotations

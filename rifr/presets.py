@@ -99,8 +99,8 @@ class Training(Checked):
     )
 
     micro_batch: Size = 0
-    """Photos that a device takes at a time, their gradients added up to the batch's; 0: its whole share of the batch. For
-    memory alone, but batch normalisation then sees no more than these."""
+    """Photos that a device takes at a time, their gradients added up to the batch's; 0: all of its part of the batch.
+    For memory alone, but batch normalisation then sees no more than these."""
 
     compile: bool = False
     """Whether `torch.compile` makes the network; where it does not work, a warning says so and training goes on."""
@@ -118,7 +118,7 @@ class LandmarkTraining(Checked):
     test_people, test_images, test_scene, test_widths: of those to measure on, and the face widths to measure at
     channels            of the first convolution; 32 as published
     loss, low           "wing" or "l2"; whether half of the faces are brought down to `widths` pixels first
-    loose, off, turn    how faces are cut out: side in face widths, centre off by shares of it, turn in radians (deviation)
+    loose, off, turn    how faces are cut out: side in face widths; how far the centre is off, in sides; turn in radians
     threads             of a training on a CPU; 0: all
     """
 
@@ -177,21 +177,22 @@ PRESETS = {
         Preset(
             "smoke", 24, 8, 10, 4, 40, widths=(112, 40, 20, 16), resamples=500,
             tiny_people=8, tiny_distractors=24, surveillance_people=6,
-            landmarks=LandmarkTraining(16, 6, 10, scene=96, test_scene=96, test_widths=(30, 16), channels=8, epochs=3, threads=1),
-            training=Training("thin", embedding=32, epochs=2, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1,
-                              threads=1),
+            landmarks=LandmarkTraining(16, 6, 10, scene=96, test_scene=96, test_widths=(30, 16), channels=8, epochs=3,
+                                       threads=1),
+            training=Training("thin", embedding=32, epochs=2, batch_size=32, learning_rate=0.03, dropout=0.0,
+                              warmup=0.1, threads=1),
         ),
         Preset(
             "mini", 500, 20, 150, 8, 1000, widths=(112, 100, 60, 40, 30, 25, 20, 16),
             landmarks=LandmarkTraining(400, 6, 100, channels=8, epochs=12, threads=1),
-            training=Training("thin", embedding=128, epochs=4, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1,
-                              threads=1),
+            training=Training("thin", embedding=128, epochs=4, batch_size=32, learning_rate=0.03, dropout=0.0,
+                              warmup=0.1, threads=1),
         ),
         Preset(  # a larger `mini`, for a record of several seeds: about two hours on two cores
             "laptop", 800, 20, 150, 8, 1000, widths=(112, 100, 60, 40, 30, 25, 20, 16),
             landmarks=LandmarkTraining(400, 6, 100, channels=8, epochs=12, threads=1),
-            training=Training("thin", embedding=128, epochs=4, batch_size=32, learning_rate=0.03, dropout=0.0, warmup=0.1,
-                              threads=1),
+            training=Training("thin", embedding=128, epochs=4, batch_size=32, learning_rate=0.03, dropout=0.0,
+                              warmup=0.1, threads=1),
         ),
         Preset("rendered", 10_000, 50, 80, 44, 10_000, tiny_people=1500, tiny_distractors=15_000,
                training=Training(precision="bf16-mixed", epochs=65)),

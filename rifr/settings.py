@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
@@ -120,7 +121,7 @@ def _several(value: Any) -> Any:
 
 
 def _ascending(value: tuple[float, ...]) -> tuple[float, ...]:
-    if any(second <= first for first, second in zip(value, value[1:])):
+    if any(second <= first for first, second in pairwise(value)):
         raise ValueError("the numbers should ascend")
     return value
 
@@ -145,7 +146,7 @@ class Checked:
     """
 
     def __post_init__(self) -> None:
-        for name, adapter in _adapters(type(self)).items():
+        for name, adapter in _adapters(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name)
             try:
                 object.__setattr__(self, name, adapter.validate_python(value))

@@ -115,8 +115,8 @@ class Place:
             output = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(output, 1), os.dup2(output, 2)
             os.environ["RIFR_STORE"] = str(self.own / "store")
-            parser = cli._parser
-            cli._parser = lambda: (os.write(begun, b"."), parser())[1]  # from here on, signals are looked after
+            parser = cli.parser
+            cli.parser = lambda: (os.write(begun, b"."), parser())[1]  # from here on, signals are looked after
             before()
             status = cli.main(self.job.command(self.inputs, self.own))
             sys.stdout.flush()

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from rifr import cli, storage
-from rifr.batch import grid, jobs, pages
+from rifr.batch import grid, pages
 from rifr.errors import DataError, SettingError
 from rifr.report.show import RECORDED, record
 
@@ -212,8 +212,7 @@ def test_a_failed_run_is_kept_the_rest_goes_on_and_only_what_is_missing_is_done_
     assert not any(job.done() for job in grid.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
     chapter(tiny, code)
     assert all(job.done() for job in grid.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
-    (tmp_path / "library" / "rifr").mkdir(parents=True)
-    monkeypatch.setattr(jobs, "CHECKOUT", tmp_path / "library")
+    monkeypatch.setattr(storage, "sources_digest", lambda *modules: "newer")
     assert not any(job.done() for job in grid.jobs(tiny, {"seed": [0, 1, 2], "preset": ["x"]}, out))
 
 

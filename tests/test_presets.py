@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rifr import cli, machine, networks, presets, settings, storage
 from rifr.batch import grid
+from rifr.cli import options
 from rifr.errors import SettingError
 
 SMOKE = presets.get("smoke")
@@ -94,7 +95,7 @@ def test_a_value_given_is_the_value_used(name, text, value):
         presets.get("rendered", **{name: text}),
         presets.get("rendered", **{name: value}),
         presets.get("rendered", [f"{name}={text}"]),
-        cli._preset(cli._parser().parse_args(["train", "--preset", "rendered", "--set", f"{name}={text}"])),
+        options.preset_of(cli.parser().parse_args(["train", "--preset", "rendered", "--set", f"{name}={text}"])),
     ):
         used = getattr(plan.training, name)
         assert used == value and type(used) is type(value)
@@ -207,5 +208,5 @@ def test_widths_are_given_to_the_shell_once(capsys):
 
 
 def test_the_cores_of_this_process_are_counted():
-    assert 1 <= machine.available_cores()
+    assert machine.available_cores() >= 1
     assert 2**28 < machine.peak_memory() <= machine.available_memory()

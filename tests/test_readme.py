@@ -90,7 +90,7 @@ def test_an_onnx_file_is_scored_from_python_and_from_the_shell(folders, capsys):
 
 def test_the_batches_are_of_a_chapter_that_has_these_parameters(tmp_path):
     for line in rifr("batch", count=2):
-        options = cli._parser().parse_args(line)
+        options = cli.parser().parse_args(line)
         jobs = grid.jobs(ROOT / options.chapter, grid.grid(options.grid), tmp_path / options.out)
         assert [job.parameters for job in jobs] == [{"preset": "mini", "seed": seed} for seed in range(5)]
         assert options.scheduler in (None, "tcp://host:8786")

@@ -116,8 +116,8 @@ def run(
     ):
         if missing:
             client, share = stack.enter_context(_cluster(scheduler, workers, len(missing)))
-            for job, error in _results(client, missing, threads or share):
-                errors[job.name] = error
+            for job, problem in _results(client, missing, threads or share):
+                errors[job.name] = problem
                 bar.update()
     return errors
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import nbformat
 
+import rifr
 from rifr import storage
 from rifr.errors import DataError, SettingError, StorageError
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 TRIES = 3  # of a run whose kernel or worker is killed
 THREADS = (
     "OMP_NUM_THREADS",
@@ -84,13 +84,11 @@ class Job:
             (cell.cell_type, cell.source, cell.metadata.get("tags", []))
             for cell in nbformat.reads(self.notebook, as_version=4).cells
         ]
-        files = (CHECKOUT / "rifr").rglob("*.py")
-        library = storage.digest({str(path.relative_to(CHECKOUT)): storage.file_digest(path) for path in files})
         return {
             "chapter": self.chapter,
             "parameters": self.parameters,
             "source": storage.digest(cells),
-            "library": library,
+            "library": storage.sources_digest(rifr),
         }
 
     def done(self) -> bool:
@@ -144,7 +142,7 @@ def jobs(chapter: Path, values: dict[str, list[Any]], out: Path) -> list[Job]:
 
 def environment(threads: int, batch: str) -> dict[str, str]:
     """What a run's kernel has to know: its share of the cores, this library, and to draw no bars, text on stderr."""
-    path = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    path = [str(storage.PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH", "")])]
     ours = {name: value for name, value in os.environ.items() if name.startswith("RIFR_")}
     return {
         **ours,

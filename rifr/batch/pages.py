@@ -20,10 +20,9 @@ import yaml
 
 from rifr import storage
 from rifr.batch import grid
-from rifr.batch.jobs import CHECKOUT, made_by
+from rifr.batch.jobs import made_by
 from rifr.errors import DataError, RifrError
 
-BOOK = CHECKOUT / "book"
 NAMES_OF_PAGES = re.compile(r"\{(?:doc|ref|numref)\}`(?:([^`<]+?)\s*<[^`>]*>|([^`]+))`")
 LINK_TO_PAGE = re.compile(r"(?<!!)\[([^\]]+)\]\((?!\w+:|#)[^)\s]*\.(?:ipynb|md)(?:#[^)\s]*)?\)")
 LABEL = re.compile(r"(\$\$\s*\()([\w:-]+)(\))")
@@ -35,8 +34,9 @@ def write(out: Path) -> Path:
     if not runs and not list(Path(out).glob("*.failed.ipynb")):
         raise DataError(f"{out} holds no run: make some with `rifr batch CHAPTER --grid ... --out {out}`.")
     pages = Path(out) / "_build" / "pages"
+    book = storage.checkout() / "book"
     shutil.rmtree(pages, ignore_errors=True)
-    shutil.copytree(BOOK / "_static", pages / "_static")
+    shutil.copytree(book / "_static", pages / "_static")
     titles, cited = _titles(runs, with_chapter=False), False
     for place, path in enumerate(runs):
         notebook = _page(json.loads(path.read_text()), titles[path], place)
@@ -45,10 +45,10 @@ def write(out: Path) -> Path:
     storage.atomic_write(pages / "index.md", front_page(out))
     chapters = [{"file": path.stem} for path in runs]
     for name in ("references.md", "references.bib"):
-        shutil.copy(BOOK / name, pages)
+        shutil.copy(book / name, pages)
     toc = {"format": "jb-book", "root": "index", "chapters": [*chapters, *([{"file": "references"}] if cited else [])]}
     storage.atomic_write(pages / "_toc.yml", yaml.safe_dump(toc, sort_keys=False))
-    storage.atomic_write(pages / "_config.yml", yaml.safe_dump(_settings(), sort_keys=False))
+    storage.atomic_write(pages / "_config.yml", yaml.safe_dump(_settings(book), sort_keys=False))
     return pages
 
 
@@ -170,12 +170,12 @@ def _text(source: str | list[str], place: int) -> str:
     return re.sub(r"\{eq\}`([\w:-]+)`", rf"{{eq}}`\1-{place}`", text)
 
 
-def _settings() -> dict[str, Any]:
+def _settings(book: Path) -> dict[str, Any]:
     """The book's settings, but for execution: what a run wrote on stderr is shown, not a reason to build nothing."""
-    settings = yaml.safe_load((BOOK / "_config.yml").read_text())
+    settings = yaml.safe_load((book / "_config.yml").read_text())
     settings["title"] = "A batch"
     settings["execute"] = {"execute_notebooks": "off", "stderr_output": "show"}
-    settings["sphinx"]["local_extensions"] = {"rifr_book": str(BOOK / "_ext")}
+    settings["sphinx"]["local_extensions"] = {"rifr_book": str(book / "_ext")}
     return settings
 
 

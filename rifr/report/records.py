@@ -42,7 +42,7 @@ def folder() -> Path:
     """Where records are: `$RIFR_RECORDS`, else `book/records` in the checkout."""
     if os.environ.get("RIFR_RECORDS"):
         return Path(os.environ["RIFR_RECORDS"]).expanduser().resolve()
-    return Path(__file__).resolve().parents[2] / "book" / "records"
+    return storage.checkout() / "book" / "records"
 
 
 def read(name: str) -> Record | None:

@@ -7,11 +7,24 @@ interrupts    Ctrl-C and SIGTERM as one KeyboardInterrupt
 
 from rifr.storage import interrupts
 from rifr.storage.atomic import atomic_directory, atomic_write, checkpoint_path, explain_os_error, lock, readable_json
-from rifr.storage.cache import digest, file_digest, folder_digest, found_or_made, place, root, sources_digest, stored
+from rifr.storage.cache import (
+    PACKAGE,
+    checkout,
+    digest,
+    file_digest,
+    folder_digest,
+    found_or_made,
+    place,
+    root,
+    sources_digest,
+    stored,
+)
 
 __all__ = [
+    "PACKAGE",
     "atomic_directory",
     "atomic_write",
+    "checkout",
     "checkpoint_path",
     "digest",
     "explain_os_error",

@@ -197,12 +197,12 @@ def explain_os_error(folder: Path, reads_elsewhere: bool = False) -> Iterator[No
         raise
     except Exception as error:
         number = _system_error(error)
-        if number in FULL:
+        if number is not None and number in FULL:
             raise StorageError(
                 f"{folder} can take no more ({os.strerror(number)}): free some space on its disk, or "
                 f"{_another_folder(folder)}; what was finished is kept, the same command goes on from there"
             ) from error
-        if number in CLOSED and isinstance(error, OSError) and not reads_elsewhere:
+        if number is not None and number in CLOSED and isinstance(error, OSError) and not reads_elsewhere:
             raise StorageError(
                 f"{folder} cannot be written to ({os.strerror(number)}): change its permissions, or "
                 f"{_another_folder(folder)}"

@@ -20,20 +20,40 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from rifr.errors import DataError, RifrError
+from rifr.errors import DataError, RifrError, SettingError
 from rifr.storage.atomic import checkpoint_path, lock
 
 T = TypeVar("T")
+
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of this library's code."""
+
+
+def checkout() -> Path:
+    """The repository that this library is imported from: its book, its data scripts.
+
+    Raises
+    ------
+    SettingError
+        For a library that was installed without its repository.
+    """
+    if (PACKAGE.parent / "pyproject.toml").is_file():
+        return PACKAGE.parent
+    raise SettingError(
+        f"{PACKAGE} is installed without its book: clone the repository, `pip install --editable .` there, and do this "
+        "in the clone."
+    )
 
 
 def root() -> Path:
     """The folder of all packs, runs and features: `$RIFR_STORE`, else `store` in the checkout, else `~/.cache/rifr`."""
     if os.environ.get("RIFR_STORE"):
         return Path(os.environ["RIFR_STORE"]).expanduser().resolve()
-    checkout = Path(__file__).resolve().parents[2]
-    if (checkout / "pyproject.toml").exists():
-        return checkout / "store"
-    return Path.home() / ".cache" / "rifr"
+    try:
+        return checkout() / "store"
+    except SettingError:
+        return Path.home() / ".cache" / "rifr"
 
 
 def place(kind: str, name: str, key: str, ending: str = "") -> Path:

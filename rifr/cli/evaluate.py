@@ -1,0 +1,127 @@
+"""The command that scores networks: evaluate."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rifr.cli.options import count, experiment, preset_of
+from rifr.errors import SettingError
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    evaluate = commands.add_parser("evaluate", help="score networks: rank-1, CMC, ROC, open set, pairs, with intervals")
+    whom = evaluate.add_argument_group("networks, side by side")
+    whom.add_argument("--recipe", nargs="*", default=[], help="networks of the paper, trained if need be")
+    whom.add_argument(
+        "--embedder", nargs="*", default=[], type=Path, metavar="MODEL.onnx", help="your own, as ONNX files"
+    )
+    whom.add_argument("--layout", default="auto", help="of the files' input: auto (default), NCHW or NHWC")
+    whom.add_argument("--channels", default="RGB", help="RGB (default) or BGR")
+    whom.add_argument(
+        "--mean",
+        type=float,
+        nargs="+",
+        default=[127.5],
+        help="a file is given (grey level - mean) / scale: one number or three (RGB); default 127.5",
+    )
+    whom.add_argument("--scale", type=float, nargs="+", default=[127.5], help="one number or three; default 127.5")
+    whom.add_argument("--size", type=count, help="side of a file's input in pixels (default: what it says, else 112)")
+    faces = evaluate.add_argument_group("faces (default: those of the experiment)")
+    faces.add_argument("--probes", default="", help="folder per person or pack, with --embedder")
+    faces.add_argument("--distractors", default="", help="folder per person or pack, with --embedder")
+    faces.add_argument(
+        "--pairs",
+        default="",
+        metavar="FILE",
+        help="pairs of photos: a .bin file, or a list as LFW's "
+        "pairs.txt with --images; alone, unless --probes or --measure is given too",
+    )
+    faces.add_argument("--images", default="", metavar="DIR", help="the folder per person that the list names")
+    faces.add_argument("--folds", type=int, default=0, help="of the list of pairs (default: what its first line says)")
+    faces.add_argument(
+        "--on-missing",
+        choices=("refuse", "leave-out"),
+        default="refuse",
+        help="pairs of which a photo is missing: refuse the list (default), or leave them out and name them",
+    )
+    what = evaluate.add_argument_group("what is measured")
+    what.add_argument(
+        "--protocol",
+        nargs="+",
+        default=["p1", "p2"],
+        help="p1: all photos at the width; p2: the probe (the first of a pair) alone; default both",
+    )
+    what.add_argument(
+        "--measure",
+        nargs="+",
+        default=[],
+        help="rank1 (default), cmc, roc (verification: TPR at FPR), open-set (watch list: FNIR at FPIR)",
+    )
+    what.add_argument("--ranks", type=count, default=20, help="depth of the CMC (default 20)")
+    what.add_argument("--fpr", type=float, nargs="+", default=[1e-3, 1e-4], help="of roc (default 0.001 0.0001)")
+    what.add_argument("--fpir", type=float, nargs="+", default=[1e-2, 1e-3], help="of open-set (default 0.01 0.001)")
+    what.add_argument(
+        "--out", type=Path, metavar="FILE", help=".json: results and what made them; .csv: the table alone"
+    )
+    what.add_argument(
+        "--figure",
+        type=Path,
+        metavar="FILE",
+        help=".png, .svg or .pdf: rank-1 by width, the CMC or the "
+        "ROC (these at the narrowest width); of several measures a file each",
+    )
+    experiment(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from rifr import recipes, splits
+    from rifr.evaluation import embed, evaluate, score, scorecard
+
+    preset = preset_of(options)
+    names = [recipes.get(name).name for name in options.recipe]
+    if not options.recipe and not options.embedder:
+        raise SettingError("nothing to evaluate: give --recipe or --embedder.")
+    if bool(options.probes) != bool(options.distractors):
+        raise SettingError("--probes and --distractors belong together: give both or none.")
+    if options.recipe and options.probes:
+        raise SettingError("--probes goes with --embedder; for --recipe give --faces TRAIN PROBES DISTRACTORS.")
+    if options.out:
+        scorecard.check_ending(options.out)
+    if options.figure:
+        from rifr.report.figures import scores
+
+        scorecard.check_ending(options.figure, scores.FORMATS)
+    mean, scale = (values[0] if len(values) == 1 else tuple(values) for values in (options.mean, options.scale))
+    files = [embed.Onnx(path, options.layout, options.channels, mean, scale, options.size) for path in options.embedder]
+    pairs_alone = options.pairs and not options.probes and not options.measure
+    probes, distractors, trained = options.probes, options.distractors, []
+    if names or not (probes or pairs_alone):
+        faces = splits.face_splits(preset, options.seed, *options.faces)
+        trained = list(evaluate.fit_all(names, preset, options.seed, faces).values())
+        if not pairs_alone:
+            probes, distractors = faces.probes, faces.distractors
+    results = score.score(
+        [*trained, *files],
+        probes,
+        distractors,
+        pairs=options.pairs,
+        images=options.images,
+        folds=options.folds,
+        on_missing=options.on_missing.replace("-", " "),
+        protocols=options.protocol,
+        measures=options.measure or ["rank1"],
+        ranks=options.ranks,
+        fprs=options.fpr,
+        fpirs=options.fpir,
+        preset=preset,
+    )
+    print(results)
+    print(f"\n{results.faces()}")
+    if options.out:
+        results.save(options.out)
+    if options.figure:
+        for path in scores.save(results, options.figure):
+            print(f"figure in {path}")

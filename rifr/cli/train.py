@@ -1,0 +1,140 @@
+"""Commands that train and run chapters: train, record, batch, runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rifr.cli.options import count, experiment, preset_of, seed
+from rifr.errors import SettingError
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the commands."""
+    train = commands.add_parser("train", help="train networks of the paper, or find them trained")
+    train.add_argument(
+        "--recipe", nargs="+", default=["proposed"], help="hr-only lr-only hr+lr kl-only shared-only proposed"
+    )
+    train.add_argument("--all", action="store_true", help="all six, and the features that the chapters need")
+    train.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check faces, counts, disk and memory, measure a step and say how long it takes; nothing is trained",
+    )
+    experiment(train)
+    train.set_defaults(run=_train)
+
+    record = commands.add_parser(
+        "record", help="the large record of the book: all networks, several seeds, every protocol"
+    )
+    record.add_argument("--preset", default="laptop", help="laptop (default; two cores, two hours) or rendered (a GPU)")
+    record.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2, 3, 4], help="default 0 1 2 3 4")
+    record.add_argument("--recipe", nargs="+", default=[], help="default: all six, the main comparison first")
+    record.add_argument(
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="FIELD=VALUE",
+        dest="changes",
+        help="change a field of the preset, such as train_people=2000 epochs=10",
+    )
+    record.add_argument("--pairs", default="", metavar="FILE", help="real faces to score on: a list as LFW's pairs.txt")
+    record.add_argument(
+        "--images", default="", metavar="DIR", help="the folder per person that the list names, aligned"
+    )
+    record.add_argument("--out", type=Path, help="default: the book's record")
+    record.set_defaults(run=_record)
+
+    batch = commands.add_parser("batch", help="a chapter over a grid of parameters, on all cores or on a cluster")
+    batch.add_argument("chapter", type=Path, metavar="CHAPTER.ipynb")
+    batch.add_argument(
+        "--grid",
+        nargs="+",
+        required=True,
+        metavar="NAME=VALUE,VALUE",
+        help="values of the chapter's parameters; every combination is a run",
+    )
+    batch.add_argument("--out", type=Path, required=True, help="folder of the executed notebooks; those there are kept")
+    where = batch.add_mutually_exclusive_group()
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a dask cluster that shares this file system, such as tcp://host:8786"
+    )
+    where.add_argument("--workers", type=count, help="runs beside each other (default: one per core)")
+    batch.add_argument(
+        "--threads", type=count, help="of a run (default: cores divided among the workers; with --scheduler 1)"
+    )
+    batch.set_defaults(run=_batch)
+
+    commands.add_parser("runs", help="list the stored runs").set_defaults(run=_runs)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from rifr import landmarks, recipes, splits
+    from rifr.evaluation import evaluate, small_faces
+    from rifr.training import dry_run, parallel, process_group, trainer
+
+    preset = preset_of(options)
+    names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
+    if options.dry_run:
+        report = dry_run.rehearse(preset, names, options.faces)
+        if not process_group.is_rank_zero():  # torchrun's other processes have measured, and say nothing
+            return
+        print(report)
+        if report.wrong:
+            raise SettingError("this training would not work, or not here: see above")
+        return
+    faces = splits.face_splits(preset, options.seed, *options.faces)
+    if options.all:  # one queue for all that the chapters ask for: no core waits
+        parallel.run(
+            [
+                *trainer.calls(names, preset, options.seed, faces.train),
+                *small_faces.calls(preset, options.seed, faces),
+                *landmarks.calls(preset=preset, seed=options.seed),
+            ]
+        )
+    trained = evaluate.fit_all(names, preset, options.seed, faces)
+    if not process_group.is_rank_zero():
+        return
+    for name, run in trained.items():
+        last = run.history[-1]
+        print(
+            f"{name:12} {run.path.name}  loss {last['loss']:.3f}  training accuracy {last['accuracy']:.1%}  "
+            f"{run.record['seconds']:.0f} s"
+        )
+    if options.all:
+        evaluate.identify(trained, faces, preset)
+
+
+def _record(options: argparse.Namespace) -> None:
+    from rifr.report import study
+
+    out = study.make(preset_of(options), options.seeds, options.recipe, options.pairs, options.images, options.out)
+    print(f"recorded in {out}")
+
+
+def _batch(options: argparse.Namespace) -> None:
+    try:
+        from rifr.batch import grid
+    except ImportError as error:
+        raise SettingError(f"a batch needs the packages of the book: pip install 'rifr[book]' ({error})") from None
+
+    errors = grid.run(
+        options.chapter, grid.grid(options.grid), options.out, options.scheduler, options.workers, options.threads
+    )
+    failed = {name: error for name, error in errors.items() if error}
+    print(f"{len(errors) - len(failed)} of {len(errors)} runs are finished in {options.out}")
+    print(f"their numbers over the seeds: {grid.write_summary(options.out)}")
+    print(f"a book of them: make book BATCH={options.out}")
+    if failed:
+        lines = "".join(f"\n  {name}: {error}" for name, error in failed.items())
+        raise SettingError(f"{len(failed)} of {len(errors)} runs failed; the same command tries them again:{lines}")
+
+
+def _runs(options: argparse.Namespace) -> None:
+    from rifr.training import runs
+
+    stored = runs.stored()
+    for run in stored:
+        print(f"{run.path.name}  {run.record['finished']}  {run.record['faces']['images']:,} images")
+    if not stored:
+        print(f"no run in {runs.folder()}: train one with `rifr train`")
