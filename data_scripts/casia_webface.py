@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 
 import common
 
+from rifr.errors import DataError
 from rifr.packs import FacePack
 from rifr.readers import folder, recordio
 
@@ -34,7 +35,7 @@ def record_file(files: list[str]) -> str | None:
     """The name of the record file at the root, if that is what the tree holds."""
     found = [name for name in files if PurePosixPath(name).suffix == ".rec" and "/" not in name]
     if len(found) > 1:
-        raise ValueError(
+        raise DataError(
             f"ROOT holds {len(found)} record files ({', '.join(found)}): put the one to read, with its "
             ".idx, into a folder of its own"
         )

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from rifr import storage
 from rifr.align import FACE_SIZE
+from rifr.errors import DataError, RifrError, SettingError
 from rifr.packs import FacePack
 from rifr.readers import archive
 from rifr.readers.images import is_image, is_litter
@@ -180,7 +181,7 @@ def run(
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (RifrError, OSError) as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
@@ -237,9 +238,9 @@ def _run(
     name: str, tree: Tree | None, options: argparse.Namespace, survey: Survey, make: Callable, resumes: bool
 ) -> int:
     if tree and options.out.resolve().is_relative_to(tree.path.resolve()):
-        raise ValueError(f"--out {options.out} lies in the set itself, {tree.path}: give a folder outside of it")
+        raise SettingError(f"--out {options.out} lies in the set itself, {tree.path}: give a folder outside of it")
     if not survey.images:
-        raise ValueError(f"{tree.path} holds no image where this set has them: give the folder that --help shows")
+        raise DataError(f"{tree.path} holds no image where this set has them: give the folder that --help shows")
     print("\n".join(map(str, [*survey.counts, *survey.notes, *survey.wrong])))
     if options.dry_run:
         print(_estimate(tree, options.out, survey)[1])
@@ -306,9 +307,9 @@ def _may_replace(place: Path, ours: bool) -> None:
     if not place.exists() or (place.is_dir() and not any(place.iterdir())):
         return
     if not (place / "manifest.json").is_file():
-        raise ValueError(f"{place} is there and is no face pack: give another --out")
+        raise SettingError(f"{place} is there and is no face pack: give another --out")
     if not ours:
-        raise ValueError(
+        raise SettingError(
             f"{place} holds a pack that was made from other files, by other options or elsewhere: give "
             "another --out, or --again to replace it"
         )

@@ -92,7 +92,7 @@ class FacePack:
                     if name.startswith("attribute.")
                 }
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise ValueError(f"{path} is damaged ({error}): delete it and make it again.") from error
+            raise DataError(f"{path} is damaged ({error}): delete it and make it again.") from error
         pack = cls(images, identities, landmarks, attributes, manifest)
         pack._check(str(path))
         return pack
@@ -115,14 +115,14 @@ class FacePack:
 
         `images` is one (N, 112, 112, 3) uint8 array or an iterable of such arrays that follow one another, so that a
         pack may be larger than memory. `source` says what the faces are, `licence` on what terms they may be used.
-        A pack that is there is replaced. Raises ValueError on a wrong shape or dtype, an empty pack, or lengths that
+        A pack that is there is replaced. Raises DataError on a wrong shape or dtype, an empty pack, or lengths that
         differ, and FileExistsError where something else is in the way.
         """
         path = Path(path)
         require_place(path)
         identities = np.asarray(list(identities), dtype=np.str_)
         if not len(identities):
-            raise ValueError(f"{path} would hold no image: give at least one.")
+            raise DataError(f"{path} would hold no image: give at least one.")
         landmarks = None if landmarks is None else np.asarray(landmarks, np.float32)
         attributes = {name: np.asarray(values) for name, values in (attributes or {}).items()}
         with storage.atomic_directory(path) as folder:
@@ -161,7 +161,7 @@ class FacePack:
         """Read the files of `path` in full and compare their checksums; raises ValueError naming the damaged file."""
         for name, expected in self.manifest["checksums"].items():
             if storage.file_digest(Path(path) / name) != expected:
-                raise ValueError(
+                raise DataError(
                     f"{Path(path) / name} is damaged (its checksum differs): delete the pack and make it again."
                 )
 
@@ -190,15 +190,15 @@ class FacePack:
     def _check(self, name: str) -> None:
         count, side = len(self.identities), _side(self.manifest.get("spec"))
         if self.images.dtype != np.uint8 or self.images.shape != (count, side, side, 3):
-            raise ValueError(
+            raise DataError(
                 f"{name}: images must be ({count}, {side}, {side}, 3) uint8 for {count} identities, "
                 f"found {self.images.shape} {self.images.dtype}."
             )
         if self.landmarks is not None and self.landmarks.shape != (count, 5, 2):
-            raise ValueError(f"{name}: landmarks must be ({count}, 5, 2), found {self.landmarks.shape}.")
+            raise DataError(f"{name}: landmarks must be ({count}, 5, 2), found {self.landmarks.shape}.")
         for key, values in self.attributes.items():
             if len(values) != count:
-                raise ValueError(f"{name}: attribute {key!r} has {len(values)} rows for {count} images.")
+                raise DataError(f"{name}: attribute {key!r} has {len(values)} rows for {count} images.")
 
 
 class Rows:
@@ -316,13 +316,13 @@ def _stream_images(path: Path, images: np.ndarray | Iterable[np.ndarray], shape:
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
             if part.dtype != np.uint8 or part.shape[1:] != (side, side, 3):
-                raise ValueError(
+                raise DataError(
                     f"{name}: images must be (n, {side}, {side}, 3) uint8, found {part.shape} {part.dtype}."
                 )
             if filled + len(part) > count:
-                raise ValueError(f"{name}: more images than the {count} identities.")
+                raise DataError(f"{name}: more images than the {count} identities.")
             for start in range(0, len(part), PART):
                 file.write(np.ascontiguousarray(part[start : start + PART]).data)
             filled += len(part)
     if filled != count:
-        raise ValueError(f"{name}: {filled} images for {count} identities.")
+        raise DataError(f"{name}: {filled} images for {count} identities.")

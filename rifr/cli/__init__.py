@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             if stopped or isinstance(error, KeyboardInterrupt):  # libraries make errors of their own of an interrupt
                 print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
                 return 130
-            if isinstance(error, (RifrError, OSError, ValueError, FloatingPointError)):
+            if isinstance(error, (RifrError, OSError)):
                 print(f"rifr {options.command}: {error}", file=sys.stderr)
                 return 1
             raise

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rifr.errors import DataError
+
 
 def unit(features: np.ndarray) -> np.ndarray:
     """The rows of (N, D) at length one; ValueError where a row has no direction."""
@@ -15,7 +17,7 @@ def unit(features: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(features, axis=1, keepdims=True)
     if not np.all(np.isfinite(length)) or np.any(length == 0):
         bad = np.flatnonzero(~np.isfinite(length[:, 0]) | (length[:, 0] == 0))
-        raise ValueError(f"rows {bad[:5].tolist()} have no direction: they are zero or not finite.")
+        raise DataError(f"rows {bad[:5].tolist()} have no direction: they are zero or not finite.")
     return features / length
 
 

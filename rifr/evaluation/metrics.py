@@ -98,7 +98,7 @@ def average_precision_of_ranks(ranks: np.ndarray, kind: str = "trapezoid") -> fl
         "step", scikit-learn's: the sum over ranks of (recall - old recall) precision.
     """
     if kind not in ("trapezoid", "step"):
-        raise ValueError(f'kind is "trapezoid" or "step", not {kind!r}')
+        raise SettingError(f'kind is "trapezoid" or "step", not {kind!r}')
     ranks = np.sort(np.asarray(ranks))
     if ranks.ndim != 1 or not len(ranks) or ranks.dtype.kind not in "iu" or ranks[0] < 1 or np.any(np.diff(ranks) == 0):
         raise ValueError(
@@ -124,7 +124,7 @@ def cmc(best_ranks: np.ndarray, rank: Any) -> Any:
     if best.ndim != 1 or not len(best) or best.dtype.kind not in "iu" or best[0] < 1:
         raise ValueError(f"best_ranks holds a whole number from 1 for each probe, not {best.dtype} {best.shape}")
     if wanted.dtype.kind not in "iu" or np.any(wanted < 1):
-        raise ValueError(f"a rank is a whole number from 1, not {rank!r}")
+        raise SettingError(f"a rank is a whole number from 1, not {rank!r}")
     share = np.searchsorted(best, wanted, side="right") / len(best)
     return float(share) if wanted.ndim == 0 else share
 
@@ -154,16 +154,16 @@ def interval(
             f"{', '.join(str(array.shape) for array in [*sides, trials])} (trials last)"
         )
     if len(trials) < 2:
-        raise ValueError(f"a bootstrap over people needs at least two, not {len(trials)}")
+        raise DataError(f"a bootstrap over people needs at least two, not {len(trials)}")
     if not np.all(trials > 0) or not all(np.all((side >= 0) & (side <= trials)) for side in sides):
         raise ValueError(
             "every person has at least one trial and from 0 to that many hits: leave out people without "
             "trials, and give hits and trials in this order"
         )
     if not 0 < level < 1 or resamples < 1:
-        raise ValueError(f"level lies between 0 and 1 and resamples is at least 1, not {level} and {resamples}")
+        raise SettingError(f"level lies between 0 and 1 and resamples is at least 1, not {level} and {resamples}")
     if average not in ("micro", "macro"):
-        raise ValueError(f'average is "micro" or "macro", not {average!r}')
+        raise SettingError(f'average is "micro" or "macro", not {average!r}')
 
     # Either average is sum(w * above) / sum(w * below) with the people's weights w.
     above = sides[0] - sides[1] if len(sides) == 2 else sides[0]

@@ -27,6 +27,7 @@ import pandas as pd
 
 import rifr
 from rifr import presets, splits, storage
+from rifr.errors import SettingError
 from rifr.evaluation import embed, evaluate
 from rifr.evaluation.evaluate import HIGH, PROTOCOLS, Embedder
 from rifr.evaluation.protocols import pairs as pairs_protocol
@@ -72,18 +73,18 @@ def score(
     protocols: "P1", "P2"; measures: of MEASURES; widths: in pixels (default: the preset's); ranks: depth of the CMC;
     fprs, fpirs: the rates to read the curves at. A rate that so few impostors cannot resolve gives no value.
 
-    Raises ValueError, with what to do, for what does not fit; before anything is embedded where that can be known.
+    Raises SettingError, with what to do, for what does not fit; before anything is embedded where that can be known.
     """
     embedders = named(embedders)
     protocols, measures = _chosen("protocol", protocols, tuple(PROTOCOLS)), _chosen("measure", measures, MEASURES)
     preset = presets.get(preset, widths=None if widths is None else tuple(dict.fromkeys(widths)))
     fprs, fpirs = _rates("FPR", fprs), _rates("FPIR", fpirs)
     if not isinstance(ranks, int) or ranks < 1:
-        raise ValueError(f"ranks is a whole number from 1, not {ranks!r}")
+        raise SettingError(f"ranks is a whole number from 1, not {ranks!r}")
     if bool(probes) != bool(distractors):
-        raise ValueError("probes and distractors belong together: give both or none")
+        raise SettingError("probes and distractors belong together: give both or none")
     if not probes and not pairs:
-        raise ValueError("nothing to score on: give probes and distractors, or pairs")
+        raise SettingError("nothing to score on: give probes and distractors, or pairs")
     for one in embedders.values():
         if isinstance(one, embed.Onnx):
             one.embedder()  # a file that does not fit is said now, not when all faces are read
@@ -131,10 +132,12 @@ def named(embedders: Embedder | Sequence[Embedder] | Mapping[str, Embedder]) -> 
             name = one.name if stems.count(one.name) == 1 else f"{one.path.parent.name}/{one.name}"
         name = name or getattr(one, "name", "") or getattr(one, "__name__", type(one).__name__)
         if name in found:
-            raise ValueError(f"two embedders are called {name!r}: give them as a dictionary by name, or rename a file")
+            raise SettingError(
+                f"two embedders are called {name!r}: give them as a dictionary by name, or rename a file"
+            )
         found[name] = one
     if not found:
-        raise ValueError("there is no embedder: give an ONNX file, a stored run or a function")
+        raise SettingError("there is no embedder: give an ONNX file, a stored run or a function")
     return found
 
 
@@ -144,14 +147,14 @@ def _chosen(kind: str, asked: Iterable[str], allowed: tuple[str, ...]) -> list[s
     wrong = [name for name in asked if str(name).lower() not in known]
     if wrong or not asked:
         found = f"no {kind} is called {wrong[0]!r}" if wrong else f"no {kind} was chosen"
-        raise ValueError(f"{found}: choose of {', '.join(allowed)}")
+        raise SettingError(f"{found}: choose of {', '.join(allowed)}")
     return list(dict.fromkeys(known[name.lower()] for name in asked))
 
 
 def _rates(name: str, asked: Sequence[float]) -> tuple[float, ...]:
     wrong = [rate for rate in asked if not 0 < rate <= 1]
     if wrong or not len(asked):
-        raise ValueError(f"a {name} is a share above 0 and at most 1, such as 0.001: found {wrong or 'none'}")
+        raise SettingError(f"a {name} is a share above 0 and at most 1, such as 0.001: found {wrong or 'none'}")
     return tuple(asked)
 
 

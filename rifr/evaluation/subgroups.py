@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rifr.errors import DataError, SettingError
 from rifr.evaluation.evaluate import Outcome
 from rifr.evaluation.metrics import MAX_WEIGHTS
 
@@ -111,7 +112,7 @@ def bands(attributes: dict[str, np.ndarray]) -> dict[str, Bands]:
         given = np.asarray(attributes[cut.column], np.float64)
         if given.shape[1:] != ((3,) if cut.column == "light" else ()):
             wanted = "(N, 3), a direction towards the lamp" if cut.column == "light" else "(N,)"
-            raise ValueError(
+            raise DataError(
                 f"the attribute {cut.column!r} has the shape {given.shape}, wanted {wanted}: see "
                 "rifr.faces for the unit of each, or leave it out of the pack"
             )
@@ -197,7 +198,7 @@ def _cells(
 ) -> _Cells:
     protocols = sorted({of for of, _, _ in outcome.found})
     if protocol not in protocols:
-        raise ValueError(
+        raise SettingError(
             f"the outcome holds no counts by photo under {protocol!r}, but under {protocols}: take it "
             "from rifr.evaluation.evaluate.identify"
         )
@@ -209,7 +210,7 @@ def _cells(
             continue
         lengths = {len(found.hits_by_probe), *(len(cut.index) for cut in cuts.values())}
         if lengths != {len(identities)}:
-            raise ValueError(
+            raise DataError(
                 f"{len(identities)} identities, but bands and outcome of {sorted(lengths)} photos: give "
                 "the identities and attributes of the probes that were identified"
             )

@@ -30,6 +30,7 @@ import pandas as pd
 
 import rifr
 from rifr import machine, storage
+from rifr.errors import DataError
 
 __all__ = ["folder", "provenance", "read", "speed_caption", "speed_notes", "speed_sentence", "speed_table", "write"]
 
@@ -46,16 +47,16 @@ def folder() -> Path:
 
 
 def read(name: str) -> Record | None:
-    """The record of that name; None where it has not been made. Raises ValueError for a file that is no record."""
+    """The record of that name; None where it has not been made. Raises DataError for a file that is no record."""
     path = folder() / f"{name}.json"
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it and make it again") from error
+        raise DataError(f"{path} is damaged ({error}): delete it and make it again") from error
     if not isinstance(record, dict) or not {"provenance", "rows"} <= record.keys():
-        raise ValueError(f"{path} has no provenance or no rows: delete it and make it again")
+        raise DataError(f"{path} has no provenance or no rows: delete it and make it again")
     return record
 
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from rifr import align, camera, degrade, evaluation, faces, landmarks, packs, presets, readers, recipes, splits, storage
+from rifr.errors import SettingError
 from rifr.evaluation import evaluate, score, small_faces
 from rifr.faces import surrogates
 from rifr.presets import Preset
@@ -69,14 +70,14 @@ def make(
     """Train and measure what is missing, and write the record; returns where.
 
     networks: all six if empty. pairs, images: a list of pairs as LFW's pairs.txt and the folder a person of its aligned
-    photos; real faces are scored here, never trained on. Raises ValueError for an unknown preset or network, or a seed given twice.
+    photos; real faces are scored here, never trained on. Raises SettingError for an unknown preset or network, or a seed given twice.
     """
     preset, seeds = presets.get(preset), list(seeds)
     names = [name for name in ORDER if name in [recipes.get(name).name for name in networks or ORDER]]
     if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds are {seeds}: give at least one, each once.")
+        raise SettingError(f"seeds are {seeds}: give at least one, each once.")
     if bool(pairs) != bool(images):
-        raise ValueError("a list of pairs and the folder of its images belong together: give both or none.")
+        raise SettingError("a list of pairs and the folder of its images belong together: give both or none.")
     out = out or records.folder() / "large.json"
     faces = {seed: splits.face_splits(preset, seed, progress=progress) for seed in seeds}
     calls = [call for seed in seeds for call in trainer.calls(names, preset, seed, faces[seed].train, progress)]

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rifr import recipes
+from rifr.errors import SettingError
 from rifr.losses import soft_cross_entropy
 from rifr.recipes import Recipe
 from rifr.report.style import network_style, page_color, text_color
@@ -52,7 +53,7 @@ class Students:
 def teacher(seed: int = 0, people: int = 5, photos: int = 8, length: float = 2.0, spread: float = 0.25) -> Teacher:
     """People around a circle, `photos` of each scattered about their direction by `spread` of their length."""
     if people < 3:
-        raise ValueError(f"people is {people}: with fewer than 3, two-dimensional features are not determined.")
+        raise SettingError(f"people is {people}: with fewer than 3, two-dimensional features are not determined.")
     draw = torch.Generator().manual_seed(seed)
     angles = 2 * torch.pi * torch.arange(people, dtype=torch.float64) / people
     w = length * torch.stack([angles.cos(), angles.sin()], dim=1)
