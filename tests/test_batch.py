@@ -157,14 +157,6 @@ def test_the_chapters_of_the_book_can_be_run_as_a_batch(tmp_path):
         assert "record(" in job.notebook and job.parameters == {"preset": "smoke", "seed": 0}
 
 
-@pytest.mark.parametrize(
-    "runs, workers, cores, expected",
-    [(5, 0, 2, (2, 1, 500)), (1, 0, 8, (1, 8, 1000)), (9, 3, 8, (3, 2, 333)), (9, 4, 2, (4, 1, 250))],
-)
-def test_cores_and_memory_are_divided_among_the_workers(runs, workers, cores, expected):
-    assert grid.divide(runs, workers, cores, 1000) == expected
-
-
 def test_a_run_is_told_its_share_and_this_library(monkeypatch):
     monkeypatch.setenv("RIFR_STORE", "elsewhere")
     monkeypatch.setenv("PYTHONPATH", "other")
@@ -289,7 +281,7 @@ def test_a_cluster_that_exists_is_used_by_its_address(tmp_path):
 def test_a_scheduler_without_workers_is_named_and_the_runs_start_when_one_comes(tmp_path, monkeypatch, capsys):
     import distributed
 
-    monkeypatch.setattr(grid, "WORKER_PATIENCE", 0.5)
+    monkeypatch.setattr(grid, "WORKER_TIMEOUT", 0.5)
     tiny = chapter(tmp_path / "tiny.ipynb", "print(seed)")
     with distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as cluster:
         wait_for_word = grid._cluster
@@ -324,7 +316,7 @@ def test_no_scheduler_no_folder_and_no_space_are_said(tmp_path, monkeypatch, cap
     (tmp_path / "file").touch()
     assert cli.main(["batch", str(tiny), "--grid", "seed=1", "--out", str(tmp_path / "file" / "out")]) == 1
     assert f"{tmp_path / 'file' / 'out'} cannot be written" in capsys.readouterr().err
-    monkeypatch.setattr(grid, "PATIENCE", 1)
+    monkeypatch.setattr(grid, "SCHEDULER_TIMEOUT", 1)
     asked = ["batch", str(tiny), "--grid", "seed=1", "--out", str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:9"]
     assert cli.main(asked) == 1 and "tcp://127.0.0.1:9" in capsys.readouterr().err
 

@@ -2,10 +2,9 @@
 
     rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
 
-Each combination of values is a run (`rifr.batch.jobs`): papermill executes the chapter into a notebook of its own in
-the folder `out`, which appears there whole or not at all and says in its metadata what made it. So the same command
-does what is missing, and a changed chapter or library does all of it again. A run that fails leaves NAME.failed.ipynb, and
-the others go on.
+Each combination of values is a run (`rifr.batch.jobs`), which papermill executes into a notebook in the folder `out`.
+The notebook is written atomically and says in its metadata what made it: the same command does what is missing, and
+after a change of the chapter or the library all of it. A run that fails leaves NAME.failed.ipynb, and the others go on.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,12 +28,12 @@ from rifr import settings, storage
 from rifr.batch.jobs import TRIES, Job, end_kernels, environment, execute, jobs, made_by
 from rifr.errors import SettingError, StorageError
 
-PATIENCE = 20  # seconds for a scheduler to answer
-WORKER_PATIENCE = 10  # seconds without a worker before it is said
+SCHEDULER_TIMEOUT = 20  # seconds for a scheduler to answer
+WORKER_TIMEOUT = 10  # seconds without a worker before a message says so
 
 
 def grid(pairs: Sequence[str]) -> dict[str, list[Any]]:
-    """{"seed": [0, 1], "widths": [[112, 16]]} from ["seed=0,1", "widths=[112,16]"]; values as for `settings.parse`.
+    """{"seed": [0, 1], "widths": [[112, 16]]} from ["seed=0,1", "widths=[112,16]"], read as `settings.parse` does.
 
     Raises
     ------
@@ -42,20 +41,6 @@ def grid(pairs: Sequence[str]) -> dict[str, list[Any]]:
         For what is not NAME=VALUE, and for a name that stands twice.
     """
     return {name: settings.values(text) for name, text in settings.assignments(pairs, "--grid").items()}
-
-
-class MachinePart(NamedTuple):
-    """How a machine is divided: so many workers, with threads and bytes for each."""
-
-    workers: int
-    threads: int
-    memory: int
-
-
-def divide(runs: int, workers: int | None, cores: int, memory: int) -> MachinePart:
-    """No more workers than runs, by default one per core; cores and memory in equal parts among them."""
-    number = min(workers or cores, runs)
-    return MachinePart(number, max(1, cores // number), memory // number)
 
 
 def run(
@@ -104,21 +89,11 @@ def run(
         raise StorageError(f"{out} cannot be written: {error.strerror or error}.") from error
     errors = {job.name: "" for job in todo}
     missing = [job for job in todo if not job.done()]
-    with (
-        tqdm(
-            total=len(todo),
-            initial=len(todo) - len(missing),
-            desc="runs",
-            unit="run",
-            disable=None if progress else True,
-        ) as bar,
-        contextlib.ExitStack() as stack,
-    ):
-        if missing:
-            client, share = stack.enter_context(_cluster(scheduler, workers, len(missing)))
-            for job, problem in _results(client, missing, threads or share):
-                errors[job.name] = problem
-                bar.update()
+    bar = tqdm(total=len(todo), initial=len(todo) - len(missing), desc="runs", unit="run", disable=not progress or None)
+    with bar, _cluster(scheduler, workers, len(missing)) if missing else contextlib.nullcontext() as cluster:
+        for job, problem in _results(cluster[0], missing, threads or cluster[1]) if cluster else ():
+            errors[job.name] = problem
+            bar.update()
     return errors
 
 
@@ -130,34 +105,33 @@ def _cluster(scheduler: str | None, workers: int | None, runs: int) -> Iterator[
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said at the end
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are reported at the end
     if scheduler:
-        with distributed.Client(scheduler, timeout=PATIENCE) as client:
+        with distributed.Client(scheduler, timeout=SCHEDULER_TIMEOUT) as client:
             try:
-                client.wait_for_workers(1, timeout=WORKER_PATIENCE)
+                client.wait_for_workers(1, timeout=WORKER_TIMEOUT)
             except TimeoutError:
                 tqdm.write(
-                    f"no worker has joined {scheduler} so far, the runs wait: start one with `dask worker {scheduler}` on a "
-                    f"machine that shares {Path.cwd()}, or look at {client.dashboard_link}",
+                    f"no worker has joined {scheduler} so far, the runs wait: start one with `dask worker {scheduler}` "
+                    f"on a machine that shares {Path.cwd()}, or look at {client.dashboard_link}",
                     file=sys.stderr,
                 )
             yield client, 1
         return
-    share = divide(runs, workers, CPU_COUNT, MEMORY_LIMIT)
+    number = min(workers or CPU_COUNT, runs)
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": TRIES - 1}),
         distributed.LocalCluster(
-            n_workers=share.workers,
+            n_workers=number,
             threads_per_worker=1,
-            processes=True,
-            memory_limit=share.memory,
+            memory_limit=MEMORY_LIMIT // number,
             dashboard_address=None,
             preload=[__name__],
             silence_logs=logging.CRITICAL,
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        yield client, share.threads
+        yield client, max(1, CPU_COUNT // number)
 
 
 def dask_setup(worker: Any) -> None:
@@ -174,7 +148,7 @@ def _results(client: Any, missing: list[Job], threads: int) -> Iterator[tuple[Jo
     futures = {client.submit(task, job, key=f"{job.name}-{batch}"): job for job in missing}
     try:
         for future in distributed.as_completed(futures):
-            error = future.result() if future.status == "finished" else _why(future)
+            error = future.result() if future.status == "finished" else _problem(future)
             if future.status != "finished" and futures[future].running.exists():
                 with contextlib.suppress(OSError, ValueError):
                     futures[future].keep(futures[future].made_by(), error)
@@ -185,7 +159,7 @@ def _results(client: Any, missing: list[Job], threads: int) -> Iterator[tuple[Jo
         raise
 
 
-def _why(future: Any) -> str:
+def _problem(future: Any) -> str:
     from distributed.scheduler import KilledWorker
 
     error = future.exception() if future.status == "error" else None
@@ -202,10 +176,13 @@ def finished(out: Path) -> list[Path]:
 def summary(out: Path) -> pd.DataFrame:
     """The numbers that chapters record (`rifr.report.show.record`), over the seeds: their mean with a 95 % t-interval.
 
-    A row for each chapter, set of other parameters, measure and what the number is of: mean, low, high, seeds. One seed
-    has no interval, low and high are NaN; numbers that a run could not measure are left out and not counted. Runs of
-    different versions of a chapter or of the library are not averaged: a column `version` tells them apart.
-    `attrs["by"]` says what a measure's numbers are of, in the order in which the chapter names it.
+    Returns
+    -------
+    pandas.DataFrame
+        One row per chapter, set of other parameters, measure and what the number is of: mean, low, high, seeds.
+        With one seed low and high are NaN; numbers that a run could not measure are left out and not counted. Runs
+        of different versions of a chapter or of the library are not averaged: a column `version` tells them apart. `attrs["by"]`
+        holds the columns that a measure's numbers are of, in the order in which the chapter names them.
     """
     from rifr.evaluation import metrics  # not at the top: workers import this module too
     from rifr.report.show import RECORDED

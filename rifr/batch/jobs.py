@@ -37,16 +37,16 @@ def defaults(notebook: nbformat.NotebookNode) -> dict[str, Any]:
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
         raise DataError(f"a chapter has one cell with the tag `parameters`, this one has {len(cells)}.")
-    found = {}
+    values = {}
     for node in ast.parse(cells[0]).body:
         targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
         for target in targets:
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(target, ast.Name) and node.value:
                 try:
-                    found[target.id] = ast.literal_eval(node.value)
+                    values[target.id] = ast.literal_eval(node.value)
                 except ValueError:
-                    found[target.id] = ast.unparse(node.value)
-    return found
+                    values[target.id] = ast.unparse(node.value)
+    return values
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Job:
     def name(self) -> str:
         """ "ablation-preset=mini-seed=0": safe in a file system, another for other parameters."""
         words = [self.chapter, *(f"{name}={value}" for name, value in self.parameters.items())]
-        said = "-".join(words)
-        safe = re.sub(r"[^\w.=+-]+", "_", said)[:100]
-        return safe if safe == said else f"{safe}-{storage.digest(self.parameters)[:8]}"
+        text = "-".join(words)
+        safe = re.sub(r"[^\w.=+-]+", "_", text)[:100]
+        return safe if safe == text else f"{safe}-{storage.digest(self.parameters)[:8]}"
 
     @property
     def path(self) -> Path:
@@ -117,9 +117,14 @@ def made_by(path: Path) -> dict[str, Any]:
 
 
 def jobs(chapter: Path, values: dict[str, list[Any]], out: Path) -> list[Job]:
-    """A job for each combination of the values, in their order; the chapter's preset and seed are always said.
+    """A job for each combination of the values, in their order; the chapter's preset and seed are always among them.
 
-    Raises SettingError for a parameter that the chapter does not have, with those that it has.
+    Raises
+    ------
+    DataError
+        For a file that is no notebook, or has not one cell of parameters.
+    SettingError
+        For a parameter that the chapter does not have, with those that it has.
     """
     chapter = Path(chapter)
     try:
@@ -131,13 +136,12 @@ def jobs(chapter: Path, values: dict[str, list[Any]], out: Path) -> list[Job]:
         if name not in known:
             hint = f", or write changes={name}=VALUE for a field of the preset" if "changes" in known else ""
             raise SettingError(f"{chapter.name} has no parameter {name!r}: choose among {', '.join(known)}{hint}.")
-    said = {name: [known[name]] for name in ("preset", "seed") if name in known} | values
-    if "preset" in said:  # as the chapter will understand it: $RIFR_PRESET may be another the next time
-        said["preset"] = [name or os.environ.get("RIFR_PRESET") or "mini" for name in said["preset"]]
+    axes = {name: [known[name]] for name in ("preset", "seed") if name in known} | values
+    if "preset" in axes:  # as the chapter will understand it: $RIFR_PRESET may be another the next time
+        axes["preset"] = [name or os.environ.get("RIFR_PRESET") or "mini" for name in axes["preset"]]
     text, out = nbformat.writes(notebook), Path(out).resolve()
-    rows = (dict(zip(said, row, strict=True)) for row in itertools.product(*said.values()))
-    made = (Job(chapter.stem, text, row, out) for row in rows)
-    return list({job.name: job for job in made}.values())
+    rows = (dict(zip(axes, row, strict=True)) for row in itertools.product(*axes.values()))
+    return list({job.name: job for job in (Job(chapter.stem, text, row, out) for row in rows)}.values())
 
 
 def environment(threads: int, batch: str) -> dict[str, str]:
@@ -156,10 +160,17 @@ def environment(threads: int, batch: str) -> dict[str, str]:
 
 
 def execute(job: Job, settings: dict[str, str], folder: str) -> str:
-    """Execute a run in `folder`, unless another has done it; returns its error, "" for none.
+    """Execute a run in `folder`, unless another worker has; a kernel that is killed is started `TRIES` times in all.
 
-    A kernel that is killed is started again, `TRIES` times in all. Raises StorageError, which names the folder, when the
-    notebook cannot be written.
+    Returns
+    -------
+    str
+        The run's error, "" for none.
+
+    Raises
+    ------
+    StorageError
+        Where the notebook cannot be written; it names the folder.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError

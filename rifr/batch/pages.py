@@ -29,7 +29,15 @@ LABEL = re.compile(r"(\$\$\s*\()([\w:-]+)(\))")
 
 
 def write(out: Path) -> Path:
-    """Write the sources of the batch's book; returns their folder, `out/_build/pages`."""
+    """Write the sources of the batch's book; returns their folder, `out/_build/pages`.
+
+    Raises
+    ------
+    DataError
+        For a folder that holds no run.
+    SettingError
+        Outside of the repository, whose book gives the pages their style.
+    """
     runs = grid.finished(out)
     if not runs and not list(Path(out).glob("*.failed.ipynb")):
         raise DataError(f"{out} holds no run: make some with `rifr batch CHAPTER --grid ... --out {out}`.")
@@ -58,7 +66,7 @@ def front_page(out: Path) -> str:
     failed = {path: made_by(path) for path in sorted(Path(out).glob("*.failed.ipynb"))}
     failed = {path: source for path, source in failed.items() if source}
     chapters = dict.fromkeys(made_by(path)["chapter"] for path in [*runs, *failed])
-    rows = [{"run": f"[{titles[path]}]({path.name})", **_said(made_by(path))} for path in runs]
+    rows = [{"run": f"[{titles[path]}]({path.name})", **_values(made_by(path))} for path in runs]
     parts = [
         f"# A batch of {', '.join(chapters) if len(chapters) < 3 else f'{len(chapters)} chapters'}",
         f"{len(runs)} of {len(runs) + len(failed)} runs finished. Their executed notebooks are this book's pages.",
@@ -85,11 +93,11 @@ def _numbers(table: pd.DataFrame) -> list[str]:
     ]
     if (table.seeds < 2).any():
         parts.append("Numbers of one seed have no interval: one says nothing of others.")
-    settings = [name for name in table.columns[:last] if table[name].nunique(dropna=False) > 1]
+    settings = [name for name in table.columns[:last] if len(set(table[name].map(str))) > 1]
     for group, part in table.groupby([*settings, "measure"], sort=False, dropna=False):
         *outer, across, down = [""] * (2 - len(table.attrs["by"][group[-1]])) + table.attrs["by"][group[-1]]
         digits = 1 if part["mean"].abs().max() >= 2 else 3
-        part = part.assign(said=[_interval(row, digits) for row in part.itertuples()])
+        part = part.assign(text=[_interval(row, digits) for row in part.itertuples()])
         named = [
             value if name == "chapter" else f"{name} {value}" for name, value in zip(settings, group, strict=False)
         ]
@@ -104,10 +112,10 @@ def _numbers(table: pd.DataFrame) -> list[str]:
 
 def _cross(rows: pd.DataFrame, across: str, down: str) -> pd.DataFrame:
     if not down:
-        return rows[["said"]].rename(columns={"said": "mean"})
+        return rows[["text"]].rename(columns={"text": "mean"})
     if not across:
-        return rows[[down, "said"]].rename(columns={"said": "mean"})
-    crossed = rows.pivot(index=down, columns=across, values="said").fillna("")
+        return rows[[down, "text"]].rename(columns={"text": "mean"})
+    crossed = rows.pivot_table(index=down, columns=across, values="text", aggfunc="first", fill_value="")
     return crossed.loc[list(dict.fromkeys(rows[down])), list(dict.fromkeys(rows[across]))].reset_index()
 
 
@@ -116,8 +124,8 @@ def _interval(row: Any, digits: int) -> str:
         return "not measured"
     if pd.isna(row.low):
         return f"{row.mean:.{digits}f}"
-    said = f"{row.mean:.{digits}f} ({row.low:.{digits}f} to {row.high:.{digits}f})"
-    return said.replace(" ", "\N{NO-BREAK SPACE}")  # on a phone the table scrolls
+    text = f"{row.mean:.{digits}f} ({row.low:.{digits}f} to {row.high:.{digits}f})"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")  # on a phone the table scrolls
 
 
 def _markdown(frame: pd.DataFrame) -> str:
@@ -131,19 +139,19 @@ def _code(text: str) -> str:
     return "`" + text.replace("`", "'").replace("|", "¦") + "`"
 
 
-def _said(source: dict[str, Any]) -> dict[str, str]:
+def _values(source: dict[str, Any]) -> dict[str, str]:
     return {name: str(value).replace("|", "¦") for name, value in source["parameters"].items()}
 
 
 def _titles(runs: list[Path], with_chapter: bool = True) -> dict[Path, str]:
     """What tells each run from the others: its chapter, where there are several, and the parameters that differ."""
-    said = {path: {"chapter": made_by(path)["chapter"], **_said(made_by(path))} for path in runs}
-    names = dict.fromkeys(name for run in said.values() for name in run if with_chapter or name != "chapter")
-    differ = [name for name in names if len({run.get(name) for run in said.values()}) > 1] or ["seed"]
+    values = {path: {"chapter": made_by(path)["chapter"], **_values(made_by(path))} for path in runs}
+    names = dict.fromkeys(name for run in values.values() for name in run if with_chapter or name != "chapter")
+    differ = [name for name in names if len({run.get(name) for run in values.values()}) > 1] or ["seed"]
     return {
         path: ", ".join(run[name] if name == "chapter" else f"{name} {run[name]}" for name in differ if name in run)
         or run["chapter"]
-        for path, run in said.items()
+        for path, run in values.items()
     }
 
 
