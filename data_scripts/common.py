@@ -18,6 +18,7 @@ from rifr import storage
 from rifr.align import FACE_SIZE
 from rifr.errors import DataError, RifrError, SettingError
 from rifr.packs import FacePack
+from rifr.presets import PRESETS
 from rifr.readers import archive
 from rifr.readers.images import is_image, is_litter
 from rifr.storage import interrupts
@@ -197,7 +198,7 @@ def add_aligner(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--preset",
-        choices=("smoke", "mini", "rendered", "paper"),
+        choices=tuple(PRESETS),
         default=os.environ.get("RIFR_PRESET") or "mini",
         help="of the landmark network (default $RIFR_PRESET, else mini)",
     )
@@ -248,8 +249,10 @@ def _run(
         return int(options.strict and _deviates(survey.counts, survey.wrong))
     with storage.lock(options.out):
         packs = _make(name, tree, options, survey, make, resumes)
-    counted = [_told(options.out, part, pack, survey.packs.get(part, (None, None))) for part, pack in packs.items()]
-    return int(options.strict and _deviates(survey.counts + sum(counted, []), survey.wrong))
+    counts = list(survey.counts)
+    for part, pack in packs.items():
+        counts += _report(options.out, part, pack, survey.packs.get(part, (None, None)))
+    return int(options.strict and _deviates(counts, survey.wrong))
 
 
 def _make(
@@ -338,15 +341,16 @@ def _deviates(counts: list[Count], wrong: list[str]) -> bool:
     return bool(wrong) or any(count.differs for count in counts)
 
 
-def _told(out: Path, part: str, pack: FacePack, expected: tuple[int | None, int | None]) -> list[Count]:
-    """Says what a pack holds and what was left out of it; returns its counts."""
+def _report(out: Path, part: str, pack: FacePack, expected: tuple[int | None, int | None]) -> list[Count]:
+    """Print what a pack holds and what was left out of it, and return its counts."""
     spec, people = pack.manifest["spec"], len(pack.people)
     print(f"{place_of(out, part)}: {len(pack):,} images of {people:,} people")
     for what in ("skipped", "absent", "missing", "left_out"):
         if spec.get(what):
             listed = spec[f"{what}_files"]
             print(
-                f"  {spec[what]:,} {what.replace('_', ' ')}: {'; '.join(listed[:SHOWN])}{'; ...' if spec[what] > SHOWN else ''}"
+                f"  {spec[what]:,} {what.replace('_', ' ')}: {'; '.join(listed[:SHOWN])}"
+                + ("; ..." if spec[what] > SHOWN else "")
             )
     if spec.get("noise_excluded"):
         print(f"  {spec['noise_excluded']:,} left out as noise")

@@ -181,7 +181,8 @@ def summary(out: Path) -> pd.DataFrame:
     pandas.DataFrame
         One row per chapter, set of other parameters, measure and what the number is of: mean, low, high, seeds.
         With one seed low and high are NaN; numbers that a run could not measure are left out and not counted. Runs
-        of different versions of a chapter or of the library are not averaged: a column `version` tells them apart. `attrs["by"]`
+        of different versions of a chapter or of the library are not averaged: a column `version` tells them apart.
+        `attrs["by"]`
         holds the columns that a measure's numbers are of, in the order in which the chapter names them.
     """
     from rifr.evaluation import metrics  # not at the top: workers import this module too
