@@ -173,7 +173,7 @@ def test_presets_are_plain_frozen_dataclasses():
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(PLAIN | st.lists(st.integers() | st.floats(allow_nan=False, allow_infinity=False)))
+@given(PLAIN | st.lists(max_size=8, elements=st.integers() | st.floats(allow_nan=False, allow_infinity=False)))
 def test_what_python_prints_is_read_back(value):
     assert settings.parse(str(value)) == value and type(settings.parse(str(value))) is type(value)
 
