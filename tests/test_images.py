@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rifr.errors import DataError, SettingError
-from rifr.readers import images
+from rifr.readers import images, writing
 
 RNG = np.random.default_rng(8)
 PHOTO = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -177,9 +177,9 @@ def test_bad_images_are_skipped_and_named_or_refused():
 
 
 def test_spooled_images_come_back_in_order_and_in_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "PART", 3)
+    monkeypatch.setattr(writing, "IMAGES_PER_PART", 3)
     stack = RNG.integers(0, 256, (8, 4, 5, 3), dtype=np.uint8)
-    with images.Spool(tmp_path / "new") as spool:
+    with writing.Spool(tmp_path / "new") as spool:
         for image in stack:
             spool.add(image)
         parts = list(spool.parts())

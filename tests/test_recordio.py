@@ -168,7 +168,7 @@ def test_bad_images_are_skipped_counted_and_named_by_key(tmp_path):
     reasons = ["label 2.5", "no image of a known format", "truncated", "96x96 pixels"]
     assert all(reason in line.lower() for line, reason in zip(spec["skipped_files"], reasons))
     with pytest.raises(
-        ValueError, match=r"nobody is left of the 2 people .* 4 records bad.*first that is bad: record 6"
+        ValueError, match=r"nobody is left of the 2 people .* 4 images bad.*first that is bad: record 6"
     ):
         read(path, tmp_path / "two", min_images=2, progress=False)
 
@@ -203,7 +203,7 @@ def test_options_that_make_no_sense_are_refused(by_hand, tmp_path):
         read(path, out, on_bad="ignore")
     with pytest.raises(ValueError, match="min_images and max_people"):
         read(path, out, min_images=0)
-    with pytest.raises(ValueError, match="list of identities"):
+    with pytest.raises(ValueError, match="list of names"):
         read(path, out, exclude="000007")
     with pytest.raises(ValueError, match="people have numbers"):
         read(path, out, exclude=["Ada"])

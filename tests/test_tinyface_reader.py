@@ -1,3 +1,4 @@
+import os
 import shutil
 import tracemalloc
 
@@ -7,7 +8,8 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from rifr import align
-from rifr.readers import images, tinyface
+from rifr.errors import DataError
+from rifr.readers import tinyface, writing
 from rifr.readers.tinyface import counts, lists, read, training, write_lists
 
 RNG = np.random.default_rng(5)
@@ -113,11 +115,24 @@ def test_a_pack_made_otherwise_is_refused_and_not_overwritten(tree, tmp_path):
     made.distractors.verify(tmp_path / "out" / "distractors")
 
 
+def test_a_photo_replaced_by_another_of_the_same_size_is_noticed(tree, tmp_path):
+    root, _ = tree
+    read(root, tmp_path / "out", progress=False)
+    photo = root / "Testing_Set/Probe/1_7.jpg"
+    content = bytearray(photo.read_bytes())
+    content[-1] ^= 1
+    time = photo.stat().st_mtime_ns + 10**9
+    photo.write_bytes(content)
+    os.utime(photo, ns=(time, time))
+    with pytest.raises(DataError, match=r"out/probes holds .* other photos"):
+        read(root, tmp_path / "out", progress=False)
+
+
 def test_the_faces_of_a_pack_are_never_all_in_memory(tree, tmp_path, monkeypatch):
     root, _ = tree
     for i in range(200):
         save(root / f"Testing_Set/Gallery_Distractor/{i:03d}.jpg", 4, 4)
-    monkeypatch.setattr(images, "PART", 16)
+    monkeypatch.setattr(writing, "IMAGES_PER_PART", 16)
     read(root, tmp_path / "first", progress=False)  # imports and caches of the first call
     tracemalloc.start()
     sets = read(root, tmp_path / "out", progress=False)

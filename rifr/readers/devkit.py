@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from rifr.align import FACE_SIZE
 from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
-from rifr.readers.images import BadImages, Spool, named_and_counted
+from rifr.readers.images import BadImages, progress_bar
 from rifr.readers.text import read_text
+from rifr.readers.writing import Origin, Spool
 
 __all__ = ["Noise", "image_root", "read_lists", "read_noise", "refuse_absent", "write_images"]
 
@@ -88,15 +88,15 @@ def _check_paths(paths: Collection[Any], source: str | Path) -> None:
     """Refuse entries that are no relative paths, that lead out of their folder, or that stand there twice."""
     seen = set()
     for place, path in enumerate(paths):
-        wrong = None
+        fault = None
         if not isinstance(path, str) or not path or "\0" in path:
-            wrong = "is no path"
+            fault = "is no path"
         elif path[0] in "/\\" or re.match("[A-Za-z]:", path) or ".." in re.split(r"[/\\]", path):
-            wrong = "leads out of the folder that it should lie in"
+            fault = "leads out of the folder that it should lie in"
         elif path in seen:
-            wrong = "stands there a second time"
-        if wrong:
-            raise DataError(f"{source}: path {place}, {path!r}, {wrong}: remove it from the list")
+            fault = "stands there a second time"
+        if fault:
+            raise DataError(f"{source}: path {place}, {path!r}, {fault}: remove it from the list")
         seen.add(path)
 
 
@@ -142,11 +142,12 @@ def refuse_absent(absent: list[str], wanted: Collection[str], root: Path, on_bad
 
 def write_images(
     out: str | Path,
+    root: Path,
     files: dict[str, Path],
     identities: dict[str, str],
     noisy: Collection[str] | None,
     bad: BadImages,
-    told: dict[str, Any],
+    origin: Origin,
     progress: bool,
 ) -> FacePack:
     """Decode the listed images and write those that are good as a pack, in their order.
@@ -155,17 +156,16 @@ def write_images(
     ----------
     out
         The folder of the pack.
+    root
+        The folder that the names of files in the pack are relative to.
     files
-        The file of each image by the name that the list gives it; a file's name in the pack is relative to the `root`
-        in `told`.
+        The file of each image by the name that the list gives it.
     identities
         Who is in each image, by that name.
     noisy
         The names of noise, to be marked in the attribute `noise`; None for no such attribute.
-    bad
-        What is done with images that cannot be used.
-    told
-        `root`, `source`, `licence`, `spec`, and `nobody`: what an error says where no image is left.
+    bad, origin
+        What is skipped, and what the manifest says.
     progress
         Whether to show a progress bar.
 
@@ -175,19 +175,11 @@ def write_images(
         For a bad image with on_bad="refuse", and where no image is left.
     """
     with Spool(Path(out).parent) as spool:
-        bar = tqdm(files.items(), desc="reading", unit="image", disable=None if progress else True)
+        bar = progress_bar(files.items(), "reading", "image", progress)
         good = [name for name, file in bar if spool.add_decoded(bad, file, name, FACE_SIZE)]
         if not good:
-            raise DataError(f"{told['nobody']} and {len(bad.lines)} bad{bad.first()}")
-        attributes = {"file": np.array([files[name].relative_to(told["root"]).as_posix() for name in good])}
+            raise DataError(f"{origin.nobody} and {len(bad.lines)} bad{bad.first()}")
+        attributes = {"file": np.array([files[name].relative_to(root).as_posix() for name in good])}
         if noisy is not None:
             attributes["noise"] = np.array([name in noisy for name in good])
-        return FacePack.write(
-            out,
-            spool.parts(),
-            [identities[name] for name in good],
-            attributes=attributes,
-            source=told["source"],
-            licence=told["licence"],
-            spec={**told["spec"], **bad.spec(), **named_and_counted("absent", told["absent"])},
-        )
+        return origin.write(out, spool.parts(), [identities[name] for name in good], attributes, **bad.spec())

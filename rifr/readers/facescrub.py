@@ -16,11 +16,12 @@ import re
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
-from rifr.errors import DataError, SettingError
+from rifr.errors import DataError
 from rifr.packs import FacePack
 from rifr.readers.devkit import Noise, image_root, read_lists, read_noise, refuse_absent, write_images
 from rifr.readers.folder import require_people
-from rifr.readers.images import BadImages, Listing, list_images, named_and_counted
+from rifr.readers.images import BadImages, Listing, check_names, list_images, named_and_counted
+from rifr.readers.writing import Origin
 
 __all__ = ["face_name", "listed", "noises", "read"]
 
@@ -114,8 +115,7 @@ def read(
         For what is no list, for a bad file, where images lie beside the people's folders, and where no image is left.
     """
     bad = BadImages(on_bad)
-    if isinstance(exclude, str):
-        raise SettingError(f"exclude is a list of names, not the text {exclude!r}: write [{exclude!r}]")
+    check_names(exclude)
     names = (
         frozenset(face_name(f"{stem}.png") for stem in noises(noise_path)) if noise_path is not None else frozenset()
     )
@@ -137,24 +137,23 @@ def read(
         if not re.search(r"_\d+$", PurePosixPath(relative).stem):
             bad.add(f"{relative}: its name ends in no number, so that the list of noise says nothing about it")
             del files[relative]
-    told = {
-        "root": root,
-        "source": "FaceScrub" + (f", {Path(list_path).name}" if list_path is not None else ""),
-        "licence": licence,
-        "nobody": f"no image is left of the {len(everyone)} in {list_path or root}: "
-        f"{len(everyone) - len(identities)} are excluded, {len(identities) - len(wanted)} noise, {len(absent)} absent",
-        "absent": absent,
-        "spec": {
-            "reader": "facescrub",
-            "folder": root.name,
-            "list": Path(list_path).name if list_path is not None else None,
-            "listed": len(everyone) if list_path is not None else None,
-            **known.spec(len(noisy)),
-            "excluded": sorted({name for name, _ in everyone} & set(exclude)),
-            **named_and_counted("left_out", listing.left_out),
-        },
+    name_of_list = Path(list_path).name if list_path is not None else None
+    spec = {
+        "reader": "facescrub",
+        "folder": root.name,
+        "list": name_of_list,
+        "listed": len(everyone) if list_path is not None else None,
+        **known.spec(len(noisy)),
+        "excluded": sorted({name for name, _ in everyone} & set(exclude)),
+        **named_and_counted("left_out", listing.left_out),
+        **named_and_counted("absent", absent),
     }
-    return write_images(out, files, identities, noisy if known.marked else None, bad, told, progress)
+    nobody = (
+        f"no image is left of the {len(everyone)} in {list_path or root}: {len(everyone) - len(identities)} are "
+        f"excluded, {len(identities) - len(wanted)} noise, {len(absent)} absent"
+    )
+    origin = Origin(f"FaceScrub, {name_of_list}" if name_of_list else "FaceScrub", licence, spec, nobody)
+    return write_images(out, root, files, identities, noisy if known.marked else None, bad, origin, progress)
 
 
 def _files(root: Path, relatives: list[str]) -> dict[str, Path]:

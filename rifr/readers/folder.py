@@ -11,17 +11,23 @@ import sys
 import unicodedata
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from tqdm import tqdm
 
 from rifr import packs, storage
 from rifr.align import FACE_SIZE
-from rifr.errors import DataError, SettingError
+from rifr.errors import DataError
 from rifr.packs import FacePack
-from rifr.readers import images
-from rifr.readers.images import BadImages, Listing, Spool, first_few, list_people, named_and_counted
+from rifr.readers import images, writing
+from rifr.readers.images import (
+    BadImages,
+    Listing,
+    check_names,
+    file_states,
+    first_few,
+    list_people,
+    named_and_counted,
+    progress_bar,
+)
+from rifr.readers.writing import Limits, Origin, write_people
 
 __all__ = ["read", "require_people"]
 
@@ -88,91 +94,44 @@ def read(
         (capitals, or an accent as one sign or two), where nobody is left, and for a bad file with on_bad="refuse".
     """
     folder, out = Path(folder), Path(out)
-    bad = BadImages(on_bad)
-    if min_images < 1 or (max_images or min_images) < min_images or (max_people is not None and max_people < 1):
-        raise SettingError(
-            "min_images is at least 1, max_images at least min_images, max_people at least 1: not "
-            f"{min_images}, {max_images} and {max_people}"
-        )
-    if isinstance(exclude, str):
-        raise SettingError(f"exclude is a list of names, not the text {exclude!r}: write [{exclude!r}]")
+    bad, limits = BadImages(on_bad), Limits(min_images, max_images, max_people)
+    check_names(exclude)
     listing = require_people(folder)
-    excluded = [person for person in listing.people if person in set(exclude)]
-    candidates = {person: files for person, files in listing.people.items() if person not in set(exclude)}
+    people = {person: files for person, files in listing.people.items() if person not in set(exclude)}
+    excluded = [person for person in listing.people if person not in people]
     spec = {
         "reader": "folder",
         "folder": folder.resolve().name,
-        "min_images": min_images,
-        "max_images": max_images,
-        "max_people": max_people,
-        "on_bad": on_bad,
         "people_found": len(listing.people),
         "excluded": excluded,
         **named_and_counted("left_out", listing.left_out),
     }
-    files = [
-        (f"{person}/{file.name}", file.stat().st_size, file.stat().st_mtime_ns)
-        for person, files in candidates.items()
-        for file in files
-    ]
-    spec["key"] = storage.digest(spec, licence, files, storage.sources_digest(sys.modules[__name__], images))
+    states = [(person, file_states(files)) for person, files in people.items()]
+    sources = storage.sources_digest(sys.modules[__name__], images, writing)
+    spec["key"] = storage.digest(spec, limits, on_bad, licence, states, sources)
+    others = f" ({first_few(listing.left_out, 3)})" if listing.left_out else ""
+    nobody = (
+        f"nobody is left of the {len(listing.people)} people in {folder}, which holds {len(listing.left_out)} other "
+        f"files or folders{others}: {len(excluded)} excluded"
+    )
     packs.require_place(out)
     with storage.lock(out):
         pack = None if overwrite else packs.found(out, {"key": spec["key"]})
-        return _read(folder, out, candidates, spec, bad, licence, progress) if pack is None else pack
-
-
-def _read(
-    folder: Path,
-    out: Path,
-    candidates: dict[str, list[Path]],
-    spec: dict[str, Any],
-    bad: BadImages,
-    licence: str,
-    progress: bool,
-) -> FacePack:
-    identities: list[str] = []
-    names: list[str] = []
-    left_out: list[str] = []
-    taken = 0
-    with Spool(out.parent) as spool:
-        for person, files in tqdm(
-            candidates.items(), desc=f"reading {folder.name}", unit="person", disable=None if progress else True
-        ):
-            good = _good_images(person, files, spec["min_images"], spec["max_images"], bad)
-            if isinstance(good, str):
-                left_out.append(good)
-                continue
-            for name, image in good:
-                spool.add(image)
-                names.append(f"{person}/{name}")
-                identities.append(person)
-            taken += 1
-            if taken == spec["max_people"]:
-                break
-        if not identities:
-            raise DataError(
-                f"nobody is left of the {spec['people_found']} people in {folder}: {len(spec['excluded'])} excluded, "
-                f"{len(left_out)} with fewer than {spec['min_images']} good images"
-                + (f" or more than {spec['max_images']}" if spec["max_images"] else "")
-                + f"; {len(bad.lines)} images bad, {spec['left_out']} other files or folders"
-                + (f" ({first_few(spec['left_out_files'], 3)})" if spec["left_out"] else "")
-                + bad.first()
-            )
-        return FacePack.write(
+        if pack is not None:
+            return pack
+        return write_people(
             out,
-            spool.parts(),
-            identities,
-            attributes={"file": np.array(names)},
-            source=f"images in the folder {folder.resolve().name}",
-            licence=licence,
-            spec={
-                **spec,
-                **bad.spec(),
-                "people_left_out": len(left_out),
-                "people_left_out_names": left_out[: images.MANIFEST_NAMES],
-            },
+            progress_bar(people.items(), f"reading {folder.name}", "person", progress),
+            lambda file: bad.decode(file, _name(file), FACE_SIZE),
+            ("file", _name),
+            limits,
+            bad,
+            Origin(f"images in the folder {folder.resolve().name}", licence, spec, nobody),
         )
+
+
+def _name(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"
 
 
 def require_people(folder: Path) -> Listing:
@@ -203,19 +162,3 @@ def require_people(folder: Path) -> Listing:
                 "Rename one of the folders, or put their images into one"
             )
     return listing
-
-
-def _good_images(
-    person: str, files: list[Path], min_images: int, max_images: int | None, bad: BadImages
-) -> list[tuple[str, np.ndarray]] | str:
-    """A person's good images by file name, or why the person is left out."""
-    if len(files) < min_images:
-        return f"{person}: {len(files)} images"
-    good = []
-    for file in files:
-        image = bad.decode(file, f"{person}/{file.name}", FACE_SIZE)
-        if image is not None:
-            good.append((file.name, image))
-        if max_images is not None and len(good) > max_images:
-            return f"{person}: more than {max_images} images"
-    return good if len(good) >= min_images else f"{person}: {len(good)} good images"

@@ -9,31 +9,31 @@ BadImages("skip")          decodes, and either skips and names what cannot be us
 from __future__ import annotations
 
 import io
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
 
-from rifr import storage
 from rifr.errors import DataError, SettingError
 
 __all__ = [
     "ENDINGS",
     "BadImages",
     "Listing",
-    "Spool",
+    "check_names",
     "decode",
+    "file_states",
     "first_few",
     "is_image",
     "is_litter",
     "list_images",
     "list_people",
     "named_and_counted",
+    "progress_bar",
 ]
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -41,7 +41,8 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"}
 MANIFEST_NAMES = 100  # files that a manifest names; the rest is counted
-PART = 1024  # images copied at a time
+
+T = TypeVar("T")
 
 
 def is_litter(name: str) -> bool:
@@ -55,6 +56,11 @@ def is_image(name: str | Path) -> bool:
     return path.suffix.lower() in ENDINGS and not is_litter(path.name)
 
 
+def file_states(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """The name, size and time of change of each file, by which packs are found again without reading them."""
+    return [(file.name, (state := file.stat()).st_size, state.st_mtime_ns) for file in files]
+
+
 def first_few(names: Sequence[str], few: int = 10) -> str:
     """The first few of many names, and how many there are.
 
@@ -62,6 +68,17 @@ def first_few(names: Sequence[str], few: int = 10) -> str:
     'a, b, ... (3 in all)'
     """
     return ", ".join(names[:few]) + (f", ... ({len(names):,} in all)" if len(names) > few else "")
+
+
+def progress_bar(items: Iterable[T], description: str, unit: str, progress: bool) -> Iterable[T]:
+    """The items, with a progress bar on a terminal."""
+    return tqdm(items, desc=description, unit=unit, disable=None if progress else True)
+
+
+def check_names(exclude: Collection[Any]) -> None:
+    """Refuse one text where a list of names is meant: its letters would be taken for names."""
+    if isinstance(exclude, str):
+        raise SettingError(f"exclude is a list of names, not the text {exclude!r}: write [{exclude!r}]")
 
 
 def named_and_counted(what: str, lines: Sequence[str]) -> dict[str, Any]:
@@ -261,49 +278,3 @@ class BadImages:
     def spec(self) -> dict[str, Any]:
         """What the manifest says of them."""
         return {"on_bad": self.on_bad, **named_and_counted("skipped", self.lines)}
-
-
-class Spool:
-    """Images that wait in a temporary file, beside the pack to be, until it is known which are good.
-
-    They may be more than memory holds. Use as a context manager: leaving it removes the file.
-    """
-
-    def __init__(self, folder: Path):
-        folder.mkdir(parents=True, exist_ok=True)
-        self._telling = storage.explain_os_error(folder, reads_elsewhere=True)
-        self._folder = folder
-        self._shape: tuple[int, ...] = ()
-        self.count = 0
-
-    def __enter__(self) -> Spool:
-        self._telling.__enter__()
-        self._file = tempfile.TemporaryFile(dir=self._folder)
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
-        self._file.close()
-        return self._telling.__exit__(kind, error, trace)
-
-    def add(self, image: np.ndarray) -> None:
-        """Append a uint8 image; all have one shape."""
-        if self._shape not in ((), image.shape):
-            raise ValueError(f"images of {image.shape} and {self._shape} cannot be in one pack")
-        self._shape = image.shape
-        self._file.write(image.tobytes())
-        self.count += 1
-
-    def add_decoded(self, bad: BadImages, source: Path | bytes, name: str, side: int) -> bool:
-        """Decode and append an image of side x side pixels; False where it is bad and was skipped."""
-        image = bad.decode(source, name, side)
-        if image is not None:
-            self.add(image)
-        return image is not None
-
-    def parts(self) -> Iterator[np.ndarray]:
-        """Yield them again in parts of (n, *shape)."""
-        self._file.seek(0)
-        for start in range(0, self.count, PART):
-            number = min(PART, self.count - start)
-            content = self._file.read(number * int(np.prod(self._shape)))
-            yield np.frombuffer(content, np.uint8).reshape(number, *self._shape)

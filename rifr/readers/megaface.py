@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from rifr.packs import FacePack
 from rifr.readers.devkit import Noise, image_root, read_lists, read_noise, refuse_absent, write_images
-from rifr.readers.images import ENDINGS, BadImages
+from rifr.readers.images import ENDINGS, BadImages, named_and_counted
+from rifr.readers.writing import Origin
 
 __all__ = ["distractors", "noises", "read", "stem"]
 
@@ -102,23 +103,21 @@ def read(
     files = {path: file for path in wanted if (file := _file(root / path))}
     absent = [path for path in wanted if path not in files]
     refuse_absent(absent, wanted, root, on_bad)
-    told = {
-        "root": root,
-        "source": f"MegaFace distractors, {Path(list_path).name}",
-        "licence": licence,
-        "nobody": f"no image is left of the {len(paths)} in {list_path}: {len(paths) - len(wanted)} are noise, "
-        f"{len(absent)} absent",
-        "absent": absent,
-        "spec": {
-            "reader": "megaface",
-            "folder": root.name,
-            "list": Path(list_path).name,
-            "listed": len(paths),
-            **known.spec(len(noisy)),
-        },
+    spec = {
+        "reader": "megaface",
+        "folder": root.name,
+        "list": Path(list_path).name,
+        "listed": len(paths),
+        **known.spec(len(noisy)),
+        **named_and_counted("absent", absent),
     }
+    nobody = (
+        f"no image is left of the {len(paths)} in {list_path}: {len(paths) - len(wanted)} are noise, "
+        f"{len(absent)} absent"
+    )
+    origin = Origin(f"MegaFace distractors, {Path(list_path).name}", licence, spec, nobody)
     identities = {path: f"megaface:{path}" for path in files}
-    return write_images(out, files, identities, noisy if known.marked else None, bad, told, progress)
+    return write_images(out, root, files, identities, noisy if known.marked else None, bad, origin, progress)
 
 
 def _file(listed: Path) -> Path | None:

@@ -24,21 +24,21 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from rifr.align import FACE_SIZE
 from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
-from rifr.readers.images import BadImages, Spool, decode
+from rifr.readers.images import BadImages, check_names, decode, progress_bar
+from rifr.readers.writing import Limits, Origin, write_people
 
 __all__ = ["RecordFile", "first_label", "read"]
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 PART_HEADER = struct.Struct("<4sI")
 RECORD_HEADER = struct.Struct("<IfQQ")
-WHOLE, FIRST, MIDDLE, LAST = range(4)
+WHOLE, FIRST, MIDDLE, LAST = range(4)  # kinds of parts
 LONGEST = (1 << 29) - 1  # bytes of a part
-EXACT = 1 << 24  # the whole numbers up to here are float32 numbers
+LARGEST_LABEL = 1 << 24  # the whole numbers up to here are float32 numbers
 REMEDY = "get the .rec and .idx files again, both from one place"
 
 
@@ -233,62 +233,24 @@ def read(
     DataError
         For what `RecordFile` refuses, for a bad record with on_bad="refuse", and where nobody is left.
     """
-    bad = BadImages(on_bad)
-    if min_images < 1 or (max_people is not None and max_people < 1):
-        raise SettingError(f"min_images and max_people are at least 1: not {min_images} and {max_people}")
+    bad, limits = BadImages(on_bad), Limits(min_images, None, max_people)
     unwanted = _labels_to_exclude(exclude)
     file = RecordFile(path)
     everyone = _keys_by_label(file, bad, progress)
-    excluded = sorted(set(everyone) & unwanted)
     width = max(6, len(str(max(everyone, default=0))))
-    too_few, taken = 0, 0
-    identities: list[str] = []
-    kept: list[int] = []
-    with Spool(Path(out).parent) as spool:
-        for label in tqdm(
-            sorted(set(everyone) - unwanted),
-            desc=f"reading {file.path.name}",
-            unit="person",
-            disable=None if progress else True,
-        ):
-            keys = everyone[label]
-            images = [
-                bad.decode(file.record(key)[1], f"record {key}", FACE_SIZE) for key in keys if len(keys) >= min_images
-            ]
-            good = [(key, image) for key, image in zip(keys, images) if image is not None]
-            if len(good) < min_images:
-                too_few += 1
-                continue
-            for key, image in good:
-                spool.add(image)
-                kept.append(key)
-                identities.append(f"{label:0{width}d}")
-            taken += 1
-            if taken == max_people:
-                break
-        if not identities:
-            raise DataError(
-                f"nobody is left of the {len(everyone)} people in {file.path}: {len(excluded)} excluded, "
-                f"{too_few} with fewer than {min_images} good images; {len(bad.lines)} records bad{bad.first()}"
-            )
-        return FacePack.write(
-            out,
-            spool.parts(),
-            identities,
-            attributes={"key": np.array(kept)},
-            source=f"images in the record file {file.path.name}",
-            licence=licence,
-            spec={
-                "reader": "recordio",
-                "file": file.path.name,
-                "min_images": min_images,
-                "max_people": max_people,
-                "people_found": len(everyone),
-                "people_left_out": too_few,
-                "excluded": [f"{label:0{width}d}" for label in excluded],
-                **bad.spec(),
-            },
-        )
+    excluded = [f"{label:0{width}d}" for label in sorted(set(everyone) & unwanted)]
+    people = {f"{label:0{width}d}": everyone[label] for label in sorted(set(everyone) - unwanted)}
+    nobody = f"nobody is left of the {len(everyone)} people in {file.path}: {len(excluded)} excluded"
+    spec = {"reader": "recordio", "file": file.path.name, "people_found": len(everyone), "excluded": excluded}
+    return write_people(
+        out,
+        progress_bar(people.items(), f"reading {file.path.name}", "person", progress),
+        lambda key: bad.decode(file.record(key)[1], f"record {key}", FACE_SIZE),
+        ("key", int),
+        limits,
+        bad,
+        Origin(f"images in the record file {file.path.name}", licence, spec, nobody),
+    )
 
 
 def _offsets(path: Path, size: int) -> dict[int, int]:
@@ -320,21 +282,22 @@ def _offsets(path: Path, size: int) -> dict[int, int]:
 
 
 def _labels_to_exclude(exclude: Collection[str | int]) -> set[int]:
-    if isinstance(exclude, str):
-        raise SettingError(f"exclude is a list of identities, not the text {exclude!r}: write [{exclude!r}]")
-    wrong = [name for name in exclude if not re.fullmatch("[0-9]{1,18}", str(name))]
-    if wrong:
-        raise SettingError(f"exclude holds {wrong[0]!r}: in a record file people have numbers, such as 123 or '000123'")
+    check_names(exclude)
+    others = [name for name in exclude if not re.fullmatch("[0-9]{1,18}", str(name))]
+    if others:
+        raise SettingError(
+            f"exclude holds {others[0]!r}: in a record file people have numbers, such as 123 or '000123'"
+        )
     return {int(name) for name in exclude}
 
 
 def _keys_by_label(file: RecordFile, bad: BadImages, progress: bool) -> dict[int, list[int]]:
     """The keys of each person's images; `bad` takes the records that are damaged or say nobody."""
     people: dict[int, list[int]] = {}
-    for key in tqdm(file.keys, desc=f"labels of {file.path.name}", unit="image", disable=None if progress else True):
+    for key in progress_bar(file.keys, f"labels of {file.path.name}", "image", progress):
         try:
             label = first_label(file.record(key)[0])
-            if not (0 <= label <= EXACT and label.is_integer()):
+            if not (0 <= label <= LARGEST_LABEL and label.is_integer()):
                 raise DataError(f"{file.path}: record {key} has the label {label}, which is no number of a person")
         except DataError as error:
             bad.add(str(error).removeprefix(f"{file.path}: "), error)

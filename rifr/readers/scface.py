@@ -20,17 +20,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from rifr import align
 from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
-from rifr.readers.images import BadImages, first_few, is_image, named_and_counted
+from rifr.readers.images import BadImages, first_few, is_image, named_and_counted, progress_bar
 from rifr.readers.text import read_text
 from rifr.readers.tinyface import aligned, aligner_name
+from rifr.readers.writing import Origin, align_photos
 
 __all__ = ["CAMERAS", "METRES", "PEOPLE", "ScfaceSets", "eighty", "points", "read"]
 
@@ -140,36 +139,17 @@ def read(
         "on_bad": on_bad,
         "points": None if points_path is None else points_path.name,
     }
-    told: dict[str, Any] = {"source": f"photos in SCface's tree at {root.resolve().name}", "licence": licence}
-    gallery = FacePack.write(
-        out / "mugshots",
-        faces,
-        [f"{one:03d}" for one in chosen],
-        attributes=attributes,
-        **told,
-        spec={
-            **spec,
-            "part": "mugshots",
-            "cropped": len(cropped),
-            "original": len(shots) - len(cropped),
-            **_aligned_by(attributes),
-        },
+    origin = Origin(f"photos in SCface's tree at {root.resolve().name}", licence, spec)
+    kinds = {"cropped": len(cropped), "original": len(shots) - len(cropped), **_aligned_by(attributes)}
+    counts = {**_aligned_by(probe_attributes), **named_and_counted("missing", missing), **bad.spec()}
+    return ScfaceSets(
+        origin.write(out / "mugshots", faces, _names(chosen), attributes, part="mugshots", **kinds),
+        origin.write(out / "probes", probe_faces, _names(person), probe_attributes, part="probes", **counts),
     )
-    found = FacePack.write(
-        out / "probes",
-        probe_faces,
-        [f"{one:03d}" for one in person],
-        attributes=probe_attributes,
-        **told,
-        spec={
-            **spec,
-            "part": "probes",
-            **_aligned_by(probe_attributes),
-            **named_and_counted("missing", missing),
-            **bad.spec(),
-        },
-    )
-    return ScfaceSets(gallery, found)
+
+
+def _names(people: Iterable[int]) -> list[str]:
+    return [f"{person:03d}" for person in people]
 
 
 def eighty(seed: int = 0) -> tuple[int, ...]:
@@ -179,8 +159,8 @@ def eighty(seed: int = 0) -> tuple[int, ...]:
     and unpublished, so that this is one like them and none of them: say the seed, and expect figures to differ from
     split to split.
     """
-    drawn = np.random.default_rng(seed).permutation(PEOPLE)[:80] + 1
-    return tuple(int(number) for number in np.sort(drawn))
+    chosen = np.random.default_rng(seed).permutation(PEOPLE)[:80] + 1
+    return tuple(int(number) for number in np.sort(chosen))
 
 
 def points(path: str | Path) -> dict[str, np.ndarray]:
@@ -225,32 +205,32 @@ def _numbers(fields: list[str]) -> np.ndarray | None:
 
 def _photos(folder: Path) -> dict[str, Path]:
     """Photos below a folder, by their names in small letters without the ending."""
-    found: dict[str, Path] = {}
+    photos: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if not is_image(path) or not path.is_file():
             continue
         stem = path.stem.lower()
-        if stem in found:
-            raise DataError(f"{found[stem]} and {path} are two photos of one name: remove one of them")
-        found[stem] = path
-    return found
+        if stem in photos:
+            raise DataError(f"{photos[stem]} and {path} are two photos of one name: remove one of them")
+        photos[stem] = path
+    return photos
 
 
 def _mugshots(root: Path, folders: dict[str, Path]) -> dict[int, Path]:
     """Each person's mugshot, the cropped copy where there is one."""
     if CROPPED not in folders and ORIGINAL not in folders:
         raise FileNotFoundError(f"{root} holds neither {CROPPED} nor {ORIGINAL}: give the root of SCface's own tree")
-    found = {}
+    mugshots = {}
     for name in (ORIGINAL, CROPPED):
         for stem, path in _photos(folders[name]).items() if name in folders else ():
             if match := re.fullmatch(r"(\d{3})_frontal", stem):
-                found[int(match[1])] = path
-    return found
+                mugshots[int(match[1])] = path
+    return mugshots
 
 
 def _probes(root: Path, folders: dict[str, Path]) -> dict[tuple[int, int, int], Path]:
     """Photos by (person, camera, distance), from the distances' folders and, where one is missing, the flat one."""
-    flat, found = None, {}
+    flat, probes = None, {}
     for distance in METRES:
         name = f"surveillance_cameras_distance_{distance}"
         if name in folders:
@@ -262,13 +242,13 @@ def _probes(root: Path, folders: dict[str, Path]) -> dict[tuple[int, int, int], 
         for stem, path in photos.items():
             match = re.fullmatch(r"(\d{3})_cam([1-5])_(\d)", stem)
             if match and int(match[3]) == distance:
-                found[int(match[1]), int(match[2]), distance] = path
+                probes[int(match[1]), int(match[2]), distance] = path
             elif match and name in folders:
                 raise DataError(
                     f"{path} is named as a photo at distance {match[3]} and lies in the folder of "
                     f"distance {distance}: put it where it belongs"
                 )
-    return found
+    return probes
 
 
 def _chosen(people: str | Iterable[int], mugshots: dict[int, Path], probes: dict, root: Path) -> list[int]:
@@ -289,12 +269,12 @@ def _chosen(people: str | Iterable[int], mugshots: dict[int, Path], probes: dict
 
 
 def _points_path(root: Path) -> Path | None:
-    found = sorted(path for path in root.rglob("*") if path.name.lower() == "all.txt")
-    if len(found) > 1:
+    lists = sorted(path for path in root.rglob("*") if path.name.lower() == "all.txt")
+    if len(lists) > 1:
         raise DataError(
-            f"{root} holds {len(found)} lists of points ({found[0]}, {found[1]}): say which, by points_path="
+            f"{root} holds {len(lists)} lists of points ({lists[0]}, {lists[1]}): say which, by points_path="
         )
-    return found[0] if found else None
+    return lists[0] if lists else None
 
 
 def _align(
@@ -307,27 +287,20 @@ def _align(
     progress: bool,
 ) -> tuple[np.ndarray, dict[str, np.ndarray], list[int]]:
     """Faces (n, 112, 112, 3), their attributes, and which of the files they are."""
-    faces, sizes, good = [], [], []
-    shown = [file.relative_to(root).as_posix() for file in files]
-    for row, file in enumerate(tqdm(files, desc=f"aligning {name}", unit="photo", disable=None if progress else True)):
-        photo = bad.decode(file, shown[row])
-        if photo is not None:
-            faces.append(_face(photo, file, listed.get(file), aligner))
-            sizes.append(photo.shape[:2])
-            good.append(row)
+    faces: list[np.ndarray] = []
+    names = [file.relative_to(root).as_posix() for file in files]
+    photos = progress_bar(list(zip(files, names, strict=True)), f"aligning {name}", "photo", progress)
+    good, sizes = align_photos(photos, lambda photo, file: _face(photo, file, listed, aligner), faces.append, bad)
     if not good:
         raise DataError(f"nobody is left: all {len(bad.lines)} {name} are corrupt{bad.first()}")
-    attributes = {
-        "file": np.array(shown)[good],
-        "size": np.array(sizes, np.int32),
-        "by_points": np.array([files[row] in listed for row in good]),
-    }
-    return np.stack(faces), attributes, good
+    by_points = np.array([files[row] in listed for row in good])
+    return np.stack(faces), {"file": np.array(names)[good], "size": sizes, "by_points": by_points}, good
 
 
-def _face(photo: np.ndarray, file: Path, four: np.ndarray | None, aligner: align.Aligner) -> np.ndarray:
-    if four is None:
+def _face(photo: np.ndarray, file: Path, listed: dict[Path, np.ndarray], aligner: align.Aligner) -> np.ndarray:
+    if file not in listed:
         return aligned(photo, file, aligner)
+    four = listed[file]
     height, width = photo.shape[:2]
     if not np.any((four >= -0.5) & (four < [width - 0.5, height - 0.5]), axis=0).all():
         raise DataError(

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from rifr import align, storage
 from rifr.align import FACE_SIZE
 from rifr.errors import DataError
 from rifr.packs import FacePack
-from rifr.readers.images import BadImages, Spool, list_images, list_people, named_and_counted
+from rifr.readers.images import BadImages, file_states, list_images, list_people, named_and_counted, progress_bar
 from rifr.readers.tinyface_lists import LIST_FILES, TEST, Lists, lists, write_lists
+from rifr.readers.writing import Origin, Spool, align_photos
 
 __all__ = [
     "DISTRACTOR",
@@ -72,8 +72,9 @@ def read(
     """Write the packs out/probes, out/gallery and out/distractors of the set at `root`.
 
     Probes and gallery come in the order of the lists, distractors in that of their names. A pack that is there already
-    and was made from the same photos by an aligner of the same name is opened, so that an interrupted run goes on with
-    the next one. While the distractors are made they take their place on disk twice (the whole set: 2 x 5.8 GB).
+    and was made from the same photos (names, sizes, times of change) with the same options and aligner is opened, so
+    that an interrupted run goes on with the next one. While the distractors are made they take their place on disk
+    twice (the whole set: 2 x 5.8 GB).
 
     Parameters
     ----------
@@ -218,47 +219,27 @@ def _pack(
     out: Path, part: _Part, aligner: align.Aligner, spec: dict, root: Path, on_bad: str, licence: str, progress: bool
 ) -> FacePack:
     """Align the photos one by one into a pack, or open the one that is there if it was made from the same."""
-    by = aligner_name(aligner)
-    bytes_of_each = [path.stat().st_size for path in part.paths]
-    key = storage.digest(spec, by, on_bad, part.names, bytes_of_each, part.identities)
+    by, bad = aligner_name(aligner), BadImages(on_bad)
+    key = storage.digest(spec, by, on_bad, licence, part.names, file_states(part.paths), part.identities)
     if out.exists():
         pack = FacePack.open(out)
         if pack.manifest["spec"].get("key") != key:
             raise DataError(
-                f"{out} holds a pack that was made from other photos, with another on_bad or by another "
-                f"aligner ({pack.manifest['spec'].get('aligner')}, now {by}): delete it, or give another "
-                "folder"
+                f"{out} holds a pack that was made from other photos, by another on_bad or licence, or by another "
+                f"aligner ({pack.manifest['spec'].get('aligner')}, now {by}): delete it, or give another folder"
             )
         return pack
-    good, sizes, bad = [], [], BadImages(on_bad)
+    spec = {**spec, "aligner": by, "photos": len(part.paths), "key": key}
+    origin = Origin(f"photos in TinyFace's tree at {root.resolve().name}", licence, spec)
+    photos = progress_bar(list(zip(part.paths, part.names, strict=True)), f"aligning {out.name}", "photo", progress)
     with Spool(out.parent) as spool:
-        for row, path in enumerate(
-            tqdm(part.paths, desc=f"aligning {out.name}", unit="photo", disable=None if progress else True)
-        ):
-            photo = bad.decode(path, part.names[row])
-            if photo is not None:
-                spool.add(aligned(photo, path, aligner))
-                good.append(row)
-                sizes.append(photo.shape[:2])
+        good, sizes = align_photos(photos, lambda photo, path: aligned(photo, path, aligner), spool.add, bad)
         if not good:
             raise DataError(f"{out} would hold no photo: all {len(bad.lines)} are corrupt{bad.first()}")
-        attributes = {name: values[good] for name, values in part.attributes.items()}
-        return FacePack.write(
-            out,
-            spool.parts(),
-            [part.identities[row] for row in good],
-            attributes={**attributes, "size": np.array(sizes, np.int32)},
-            source=f"photos in TinyFace's tree at {root.resolve().name}",
-            licence=licence,
-            spec={
-                **spec,
-                "aligner": by,
-                "photos": len(part.paths),
-                **bad.spec(),
-                **named_and_counted("left_out", part.left_out),
-                "key": key,
-            },
-        )
+        identities = [part.identities[row] for row in good]
+        attributes = {name: values[good] for name, values in part.attributes.items()} | {"size": sizes}
+        left_out = named_and_counted("left_out", part.left_out)
+        return origin.write(out, spool.parts(), identities, attributes, **bad.spec(), **left_out)
 
 
 def aligner_name(aligner: Callable) -> str:

@@ -88,7 +88,7 @@ def _save(fields: dict[str, np.ndarray], file: BinaryIO) -> None:
 
 def _list(root: Path, kind: str) -> tuple[tuple[str, ...], np.ndarray]:
     name, set_field, id_field = LIST_FILES[kind]
-    path = next((found for folder in LIST_FOLDERS if (found := root / folder / name).is_file()), None)
+    path = next((file for folder in LIST_FOLDERS if (file := root / folder / name).is_file()), None)
     if path is None:
         raise FileNotFoundError(
             f"{name} is neither in {root / LIST_FOLDERS[0]} nor in {root / LIST_FOLDERS[1]}: "
@@ -103,10 +103,10 @@ def _list(root: Path, kind: str) -> tuple[tuple[str, ...], np.ndarray]:
             fields_there = ", ".join(sorted(key for key in fields if not key.startswith("__"))) or "nothing"
             raise DataError(f"{path} has no field {field!r}, it holds {fields_there}: get TinyFace's own list")
     cells = [np.ravel(cell) for cell in np.ravel(fields[set_field])]
-    wrong = [row for row, cell in enumerate(cells) if cell.shape != (1,) or cell.dtype.kind != "U"]
-    if wrong or not cells:
+    nameless = [row for row, cell in enumerate(cells) if cell.shape != (1,) or cell.dtype.kind != "U"]
+    if nameless or not cells:
         raise DataError(
-            f"{path}: {set_field} holds {f'no file name in row {wrong[0]}' if wrong else 'nothing'}: "
+            f"{path}: {set_field} holds {f'no file name in row {nameless[0]}' if nameless else 'nothing'}: "
             "get TinyFace's own list"
         )
     return tuple(str(cell[0]) for cell in cells), _ids(path, id_field, np.ravel(fields[id_field]), len(cells))
