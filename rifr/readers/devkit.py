@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from rifr.align import FACE_SIZE
 from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
-from rifr.readers.images import BadImages, progress_bar
+from rifr.readers.images import BadImages
 from rifr.readers.text import read_text
 from rifr.readers.writing import Origin, Spool
 
@@ -143,12 +143,10 @@ def refuse_absent(absent: list[str], wanted: Collection[str], root: Path, on_bad
 def write_images(
     out: str | Path,
     root: Path,
-    files: dict[str, Path],
-    identities: dict[str, str],
+    photos: Iterable[tuple[str, Path, str]],
     noisy: Collection[str] | None,
     bad: BadImages,
     origin: Origin,
-    progress: bool,
 ) -> FacePack:
     """Decode the listed images and write those that are good as a pack, in their order.
 
@@ -158,16 +156,12 @@ def write_images(
         The folder of the pack.
     root
         The folder that the names of files in the pack are relative to.
-    files
-        The file of each image by the name that the list gives it.
-    identities
-        Who is in each image, by that name.
+    photos
+        The name that the list gives an image, its file, and who is in it.
     noisy
         The names of noise, to be marked in the attribute `noise`; None for no such attribute.
     bad, origin
         What is skipped, and what the manifest says.
-    progress
-        Whether to show a progress bar.
 
     Raises
     ------
@@ -175,11 +169,10 @@ def write_images(
         For a bad image with on_bad="refuse", and where no image is left.
     """
     with Spool(Path(out).parent) as spool:
-        bar = progress_bar(files.items(), "reading", "image", progress)
-        good = [name for name, file in bar if spool.add_decoded(bad, file, name, FACE_SIZE)]
+        good = [photo for photo in photos if spool.add_decoded(bad, photo[1], photo[0], FACE_SIZE)]
         if not good:
             raise DataError(f"{origin.nobody} and {len(bad.lines)} bad{bad.first()}")
-        attributes = {"file": np.array([files[name].relative_to(root).as_posix() for name in good])}
+        attributes = {"file": np.array([file.relative_to(root).as_posix() for _, file, _ in good])}
         if noisy is not None:
-            attributes["noise"] = np.array([name in noisy for name in good])
-        return origin.write(out, spool.parts(), [identities[name] for name in good], attributes, **bad.spec())
+            attributes["noise"] = np.array([name in noisy for name, _, _ in good])
+        return origin.write(out, spool.parts(), [identity for _, _, identity in good], attributes, **bad.spec())

@@ -20,7 +20,7 @@ from rifr.errors import DataError
 from rifr.packs import FacePack
 from rifr.readers.devkit import Noise, image_root, read_lists, read_noise, refuse_absent, write_images
 from rifr.readers.folder import require_people
-from rifr.readers.images import BadImages, Listing, check_names, list_images, named_and_counted
+from rifr.readers.images import BadImages, Listing, check_names, list_images, named_and_counted, progress_bar
 from rifr.readers.writing import Origin
 
 __all__ = ["face_name", "listed", "noises", "read"]
@@ -153,7 +153,10 @@ def read(
         f"excluded, {len(identities) - len(wanted)} noise, {len(absent)} absent"
     )
     origin = Origin(f"FaceScrub, {name_of_list}" if name_of_list else "FaceScrub", licence, spec, nobody)
-    return write_images(out, root, files, identities, noisy if known.marked else None, bad, origin, progress)
+    photos = progress_bar(
+        [(name, file, identities[name]) for name, file in files.items()], "reading", "image", progress
+    )
+    return write_images(out, root, photos, noisy if known.marked else None, bad, origin)
 
 
 def _files(root: Path, relatives: list[str]) -> dict[str, Path]:

@@ -1,9 +1,7 @@
 """What counts as an image, which files of a folder are images, and the one decoder of all of them.
 
-decode("photo.jpg")        (H, W, 3) uint8 RGB, upright as its EXIF says
-list_images(folder)        the images of one folder, and a line on each file that is left out
-list_people(folder)        the images of a folder per person
-BadImages("skip")          decodes, and either skips and names what cannot be used, or refuses it
+`decode` gives (H, W, 3) uint8 RGB, upright as the EXIF says; `list_images` and `list_people` list a folder, with a line
+on each file that is left out; `BadImages` skips and names what cannot be used, or refuses it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from rifr.packs import FacePack
 from rifr.readers.devkit import Noise, image_root, read_lists, read_noise, refuse_absent, write_images
-from rifr.readers.images import ENDINGS, BadImages, named_and_counted
+from rifr.readers.images import ENDINGS, BadImages, named_and_counted, progress_bar
 from rifr.readers.writing import Origin
 
 __all__ = ["distractors", "noises", "read", "stem"]
@@ -116,8 +116,9 @@ def read(
         f"{len(absent)} absent"
     )
     origin = Origin(f"MegaFace distractors, {Path(list_path).name}", licence, spec, nobody)
-    identities = {path: f"megaface:{path}" for path in files}
-    return write_images(out, root, files, identities, noisy if known.marked else None, bad, origin, progress)
+    photos = [(path, file, f"megaface:{path}") for path, file in files.items()]
+    bar = progress_bar(photos, "reading", "image", progress)
+    return write_images(out, root, bar, noisy if known.marked else None, bad, origin)
 
 
 def _file(listed: Path) -> Path | None:

@@ -44,8 +44,12 @@ LICENCE = "as the owner of the images states"
 class ScfaceSets:
     """Packs of aligned faces; identities are "001" to "130".
 
-    Attributes of both: `file`, `size` (N, 2) the photo's height and width, `by_points` (N,) bool: aligned by listed
-    points. Of the probes also: `distance` int8 (1, 2, 3), `metres` float32 (4.20, 2.60, 1.00), `camera` int8 (1 to 5).
+    Attributes
+    ----------
+    mugshots
+        With `file`, `size` (N, 2) the photo's height and width, `by_points` (N,) bool: aligned by listed points.
+    probes
+        With these and `distance` int8 (1, 2, 3), `metres` float32 (4.20, 2.60, 1.00), `camera` int8 (1 to 5).
     """
 
     mugshots: FacePack

@@ -111,10 +111,7 @@ def read(
     }
     if require_published_counts:
         _require({name: part.attributes["id"] for name, part in parts.items()}, root)
-    packs = {
-        name: _pack(out / name, part, aligner, {"reader": "tinyface", "part": name}, root, on_bad, licence, progress)
-        for name, part in parts.items()
-    }
+    packs = {name: _pack(out / name, part, aligner, root, on_bad, licence, progress) for name, part in parts.items()}
     if require_published_counts:
         _require({name: pack.attributes["id"] for name, pack in packs.items()}, out)
     return TinyFaceSets(**packs)
@@ -143,8 +140,8 @@ def training(
     names = [f"{path.parent.name}/{path.name}" for path in paths]
     people = [f"train-{path.parent.name}" for path in paths]
     left_out = [f"{name}: an image beside the people's folders" for name in listing.loose] + listing.left_out
-    part = _Part(paths, names, people, {"file": np.array(names)}, left_out)
-    return _pack(Path(out), part, aligner, {"reader": "tinyface", "part": "training"}, root, on_bad, licence, progress)
+    part = _Part("training", paths, names, people, {"file": np.array(names)}, left_out)
+    return _pack(Path(out), part, aligner, root, on_bad, licence, progress)
 
 
 def counts(sets: TinyFaceSets) -> list[str]:
@@ -157,6 +154,7 @@ class _Part:
     """The photos of one pack to be: paths, names for the manifest, identities and attributes, one row for each; and a
     line on each file of their folder that is no photo."""
 
+    kind: str
     paths: list[Path]
     names: list[str]
     identities: list[str]
@@ -180,7 +178,11 @@ def _listed(root: Path, kind: str, files: tuple[str, ...], ids: np.ndarray) -> _
             f"{folder}, the first: {absent[0]}. Unpack the set again, whole"
         )
     return _Part(
-        [folder / file for file in files], list(files), [str(i) for i in ids], {"id": ids, "file": np.array(files)}
+        kind,
+        [folder / file for file in files],
+        list(files),
+        [str(i) for i in ids],
+        {"id": ids, "file": np.array(files)},
     )
 
 
@@ -191,7 +193,9 @@ def _distractors(root: Path) -> _Part:
         raise DataError(f"{folder} holds no photos: unpack the set again, whole")
     names = [path.name for path in paths]
     ids = np.full(len(paths), DISTRACTOR, np.int64)
-    return _Part(paths, names, [str(DISTRACTOR)] * len(paths), {"id": ids, "file": np.array(names)}, left_out)
+    return _Part(
+        "distractors", paths, names, [str(DISTRACTOR)] * len(paths), {"id": ids, "file": np.array(names)}, left_out
+    )
 
 
 def _differences(ids_of: dict[str, np.ndarray]) -> list[str]:
@@ -216,10 +220,10 @@ def _require(ids_of: dict[str, np.ndarray], where: Path) -> None:
 
 
 def _pack(
-    out: Path, part: _Part, aligner: align.Aligner, spec: dict, root: Path, on_bad: str, licence: str, progress: bool
+    out: Path, part: _Part, aligner: align.Aligner, root: Path, on_bad: str, licence: str, progress: bool
 ) -> FacePack:
     """Align the photos one by one into a pack, or open the one that is there if it was made from the same."""
-    by, bad = aligner_name(aligner), BadImages(on_bad)
+    by, bad, spec = aligner_name(aligner), BadImages(on_bad), {"reader": "tinyface", "part": part.kind}
     key = storage.digest(spec, by, on_bad, licence, part.names, file_states(part.paths), part.identities)
     if out.exists():
         pack = FacePack.open(out)
@@ -229,7 +233,7 @@ def _pack(
                 f"aligner ({pack.manifest['spec'].get('aligner')}, now {by}): delete it, or give another folder"
             )
         return pack
-    spec = {**spec, "aligner": by, "photos": len(part.paths), "key": key}
+    spec |= {"aligner": by, "key": key}
     origin = Origin(f"photos in TinyFace's tree at {root.resolve().name}", licence, spec)
     photos = progress_bar(list(zip(part.paths, part.names, strict=True)), f"aligning {out.name}", "photo", progress)
     with Spool(out.parent) as spool:
@@ -239,7 +243,9 @@ def _pack(
         identities = [part.identities[row] for row in good]
         attributes = {name: values[good] for name, values in part.attributes.items()} | {"size": sizes}
         left_out = named_and_counted("left_out", part.left_out)
-        return origin.write(out, spool.parts(), identities, attributes, **bad.spec(), **left_out)
+        return origin.write(
+            out, spool.parts(), identities, attributes, photos=len(part.paths), **bad.spec(), **left_out
+        )
 
 
 def aligner_name(aligner: Callable) -> str:

@@ -33,8 +33,19 @@ LICENCE = "as the owner of the images states"
 
 @dataclass(frozen=True)
 class Face:
-    """One face: the path of its photo, box (4,) float32 as x, y, width, height, landmarks (5, 2) float32 or None, and
-    blur or None. All in pixels of the photo; (0, 0) is the centre of the first."""
+    """One face, in pixels of its photo; (0, 0) is the centre of the first.
+
+    Parameters
+    ----------
+    path
+        The photo.
+    box
+        (4,) float32: x, y, width, height.
+    landmarks
+        (5, 2) float32, or None where nobody marked them.
+    blur
+        As the list has it, or None.
+    """
 
     path: Path
     box: np.ndarray
