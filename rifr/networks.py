@@ -141,11 +141,17 @@ class Count:
 @torch.no_grad()
 def count(network: nn.Module) -> Count:
     """Count the parameters, and the multiplications of the convolutions and FC for one 112x112 image."""
-    training = network.training
-    with FlopCounterMode(display=False) as counter:
-        network.eval()(torch.zeros(1, 3, 112, 112, device=next(network.parameters()).device))
+    training, image = network.training, torch.zeros(1, 3, 112, 112, device=next(network.parameters()).device)
+    multiplies = multiplications(network.eval(), image)
     network.train(training)
-    return Count(sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2)  # and as many additions
+    return Count(sum(p.numel() for p in network.parameters()), multiplies)
+
+
+def multiplications(module: nn.Module, x: Tensor) -> int:
+    """How many a module's convolutions and fully connected layers do for the input `x`."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(x)
+    return counter.get_total_flops() // 2  # the others are additions
 
 
 def _initialise(module: nn.Module) -> None:

@@ -227,8 +227,8 @@ def test_the_papers_tables_hold_every_row_and_never_two_protocols_in_one_column(
     assert [row.method for row in paper.TABLE_1] == ["RPCN", "VGGFace", "CentreFace", "CSRI", "C-T", "Proposed"]
     shown = {people: text.small_faces.reported_scface(paper.TABLE_2, people) for people in (130, 80, None)}
     assert sum(map(len, shown.values())) == len(paper.TABLE_2) == 8
-    assert list(shown[130].method) == ["Proposed"] and set(shown[130]["probes a distance"]) == {650}
-    assert list(shown[80].method) == ["DCR-FT", "FAN-FT"] and set(shown[80]["probes a distance"]) == {400}
+    assert list(shown[130].method) == ["Proposed"] and set(shown[130]["probes per distance"]) == {650}
+    assert list(shown[80].method) == ["DCR-FT", "FAN-FT"] and set(shown[80]["probes per distance"]) == {400}
     assert "people" not in shown[None] and set(shown[None].fits) == {"80 people"}
 
 

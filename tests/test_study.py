@@ -12,7 +12,7 @@ from rifr import cli, presets, splits
 from rifr.evaluation import evaluate
 from rifr.report import study, study_tables
 from rifr.report.show import html_table, tabs
-from rifr.report.study_tables import Large
+from rifr.report.study_tables import Study
 from rifr.training import trainer
 
 TINY = replace(
@@ -104,7 +104,7 @@ def test_a_record_is_refused_before_anything_is_trained(tmp_path, store_folder, 
     assert not store_folder.exists() or not list(store_folder.glob("runs/*"))
 
 
-def large(values, seeds=None, **changes):
+def recorded(values, seeds=None, **changes):
     """A record of one comparison: `values` (seeds, widths) of proposed minus hr+lr under P1, minus that under P2."""
     values = np.asarray(values, float)
     rows = [
@@ -130,23 +130,23 @@ def large(values, seeds=None, **changes):
         "date": "2026",
         "faces": {"probes": 1, "probe_people": 1, "distractors": 1, "train": 1, "train_people": 1},
     }
-    return Large(about, pd.DataFrame(rows))
+    return Study(about, pd.DataFrame(rows))
 
 
 VALUES = [[1.0, 2.0], [2.0, 2.5], [1.5, 3.5], [0.5, 2.0]]
 
 
 def test_an_interval_over_seeds_is_students_and_of_one_seed_its_own():
-    table = large(VALUES).difference("proposed", "hr+lr").query("protocol == 'P1'").set_index("width")
+    table = recorded(VALUES).difference("proposed", "hr+lr").query("protocol == 'P1'").set_index("width")
     for width, seeds in zip((112, 16), np.transpose(VALUES), strict=True):
         expected = stats.ttest_1samp(seeds, 0).confidence_interval(0.95)
         assert table.loc[width, ["difference", "low", "high"]].tolist() == pytest.approx([seeds.mean(), *expected])
-    mean = large(VALUES).on_average("proposed", "hr+lr").set_index("protocol").loc["P1"]
+    mean = recorded(VALUES).on_average("proposed", "hr+lr").set_index("protocol").loc["P1"]
     expected = stats.ttest_1samp(np.mean(VALUES, axis=1), 0).confidence_interval(0.95)
     assert [mean.difference, mean.low, mean.high, mean.ahead] == pytest.approx([1.875, *expected, 4])
-    one = large(VALUES[:1]).difference("proposed", "hr+lr").iloc[0]
+    one = recorded(VALUES[:1]).difference("proposed", "hr+lr").iloc[0]
     assert (one.low, one.difference, one.high) == (-8, 1, 10)
-    assert np.isnan(large(VALUES[:1]).on_average("proposed", "hr+lr").low).all()
+    assert np.isnan(recorded(VALUES[:1]).on_average("proposed", "hr+lr").low).all()
 
 
 def test_a_rates_interval_stays_between_nothing_and_all():
@@ -166,17 +166,19 @@ def test_a_rates_interval_stays_between_nothing_and_all():
             for seed, value in enumerate((99.0, 100.0))
         ]
     )
-    row = Large({"seeds": [0, 1], "faces": {"probe_people": 3}}, rows).rank1().iloc[0]
+    row = Study({"seeds": [0, 1], "faces": {"probe_people": 3}}, rows).rank1().iloc[0]
     assert (row.rank1, row.high, row.people) == (99.5, 100.0, 6) and row.low < 99
 
 
 def test_the_sentences_say_for_against_or_open_as_the_intervals_do():
-    said = study_tables.verdicts(large(VALUES))
+    said = study_tables.verdicts(recorded(VALUES))
     assert "ahead by 1.88 points under P1, behind by 1.88 points under P2" in said
     assert "decides 1 for the paper's order and 1 against it; 0 stay open" in said and "is divided" in said
-    assert "not decided (+0.00 points) under P1" in study_tables.verdicts(large([[1, -1], [5, -5], [-2, 2], [1, -1]]))
-    assert "decides nothing" in study_tables.verdicts(large(VALUES[:1]))
-    table = study_tables.mechanisms(large(VALUES)).iloc[0]
+    assert "not decided (+0.00 points) under P1" in study_tables.verdicts(
+        recorded([[1, -1], [5, -5], [-2, 2], [1, -1]])
+    )
+    assert "decides nothing" in study_tables.verdicts(recorded(VALUES[:1]))
+    table = study_tables.mechanisms(recorded(VALUES)).iloc[0]
     assert table["P1, seeds ahead"] == "4 of 4" and table["P2, seeds ahead"] == "0 of 4"
     assert table["paper, P1, 20 px"] == "+2.25"  # 50.65 minus 48.40
 
@@ -198,7 +200,7 @@ def test_real_faces_are_spoken_of_as_far_as_they_were_scored():
         for seed in range(3)
         for name, at, value in (("hr-only", 112, 75.0), ("proposed", 112, 74.0), ("hr-only", 16, 60.0))
     ]
-    record = replace(large(VALUES[:3]), rows=pd.DataFrame(rows))
+    record = replace(recorded(VALUES[:3]), rows=pd.DataFrame(rows))
     said = study_tables.validity(record)
     assert "at 112 px HR-only decides 75.1 %" in said and "proposed, the last, 74.1 %" in said
     assert "All of them are above chance" in said
@@ -214,7 +216,7 @@ def test_tabs_hold_all_contents_and_one_alone_has_none():
     assert "Record &lt;5&gt;" in page
     assert tabs({"This build": first}).data == first.data
     assert study_tables.beside(first, None, None).data == first.data
-    record = replace(large(VALUES), provenance={**large(VALUES).provenance, "networks": ["proposed"]})
+    record = replace(recorded(VALUES), provenance={**recorded(VALUES).provenance, "networks": ["proposed"]})
     assert study_tables.beside(first, record, None, ["proposed", "hr+lr"]).data == first.data
     assert "Record: laptop, 4 seeds" in study_tables.beside(first, record, lambda record: second, ["proposed"]).data
 

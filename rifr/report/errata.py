@@ -20,7 +20,7 @@ TABLE_2 = pd.DataFrame(
 """Table II of the paper: SCface, rank-1 in per cent."""
 
 PROBES = {"130 people": 650, "80 people": 400}
-"""Probes a distance in the two protocols for SCface: five cameras, all people, or those left after 50 have tuned."""
+"""Probes per distance in the two protocols for SCface: five cameras, all people, or those left after 50 have tuned."""
 
 
 def printed_eq1(logits: Tensor, labels: Tensor) -> Tensor:

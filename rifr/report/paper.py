@@ -36,7 +36,7 @@ RANK1 = [
     Reported("P1", "proposed", 20, 50.65, False, "IV-A, ablation"),
     Reported("P2", "proposed", 20, 64.0, True, "IV-A"),
 ]
-"""Identification among 10,000 MegaFace distractors, Figs. 5, 6, 9 and 10. HR-only's 90 % is also said of 112 to 60 px."""
+"""Identification among 10,000 MegaFace distractors, Figs. 5, 6, 9, 10. HR-only's 90 % is also said of 112 to 60 px."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ CASIA_ON_TINYFACE = (55.0, 60.1)
 class ReportedScface:
     """A row on SCface: rank-1 in per cent at d1 (4.20 m), d2 (2.60 m), d3 (1.00 m), and their average as printed.
 
-    people: whose photos are the probes, 130 (650 probes a distance) or 80 (400; the other 50 were tuned on), None where
-    it is not known.
+    people: whose photos are the probes, 130 (650 probes per distance) or 80 (400; the other 50 were tuned on), None
+    where it is not known.
     """
 
     method: str
@@ -148,7 +148,7 @@ def rank1(protocol: str, network: str, width: int) -> Reported | None:
 
 @dataclass(frozen=True)
 class ReportedSynthetic:
-    """Accuracy on LFW's 6,000 pairs in per cent of a network trained on faces that nobody has: how they were made, how many."""
+    """Accuracy on LFW's 6,000 pairs in per cent of a network trained on synthetic faces, and how many these were."""
 
     method: str
     made: str

@@ -2,17 +2,15 @@
 
 A record is a JSON file in `book/records`, written by the command that the page names.
 
-`speed`, by `make benchmarks`:
-    provenance   date, rifr, commit, processor, cores, threads, load_before, python, versions
-    small        whether the cases were tiny ones, whose times say nothing
-    rows         each: what, size, ours_seconds, rival, rival_seconds, ratio, reach, peak_ours_mib, peak_rival_mib,
-                 memory_aim, memory_met, agree, note, shortfalls (what misses its aim, in words)
-
-`detector`, by `python tests/benchmarks/detector.py --model FILE` (YuNet, which is no part of this project):
-    provenance   as above, and model, model_sha256, least (the score from which a face counts), faces, setting
-    rows         as `rifr.evaluation.alignment.detected` gives them
-
-`large`, by `make record`: see `rifr.report.study`.
+`speed`, by `make benchmarks`
+    provenance: date, rifr, commit, processor, cores, threads, load_before, python, versions; small: whether the cases
+    were tiny ones, whose times say nothing; rows, each: what, size, ours_seconds, rival, rival_seconds, ratio, reach,
+    peak_ours_mib, peak_rival_mib, memory_aim, memory_met, agree, note, shortfalls (what misses its aim, in words).
+`detector`, by `python tests/benchmarks/detector.py --model FILE` (YuNet, which is no part of this project)
+    provenance: as above, and model, model_sha256, least (the score from which a face counts), faces, setting; rows: as
+    `rifr.evaluation.alignment.detected` gives them.
+`large`, by `make record`
+    See `rifr.report.study`.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ def folder() -> Path:
 
 
 def read(name: str) -> Record | None:
-    """The record of that name; None where it has not been made. Raises DataError for a file that is no record."""
+    """The record of that name; None where it has not been made. DataError for a file that is no record."""
     path = folder() / f"{name}.json"
     try:
         record = json.loads(path.read_text())

@@ -2,9 +2,9 @@
 
     show(figures.recognition.rank1_by_width, table, protocol="P1", alt="...", caption="...")
 
-calls `figures.recognition.rank1_by_width(table, protocol="P1")` under two styles and returns an HTML <figure> with both pictures,
-the alternative text and the caption. The book's style sheet shows the picture that suits the page; where there is no
-style sheet (plain Jupyter, an executed copy from papermill) the light one alone is seen.
+calls `figures.recognition.rank1_by_width(table, protocol="P1")` under two styles and returns an HTML <figure> with both
+pictures, the alternative text and the caption. The book's style sheet shows the picture that suits the page; without it
+(plain Jupyter, an executed copy from papermill) the light one alone is seen.
 """
 
 from __future__ import annotations
@@ -76,12 +76,23 @@ def show(
 ) -> Shown:
     """Draw a figure for light and for dark pages.
 
-    draw       a function that returns a matplotlib figure; called as draw(*arguments, **options), once a style
-    alt        what a reader who cannot see the figure has to know; plain text
-    caption    what is shown, with data, n, preset and seed; `code`, *emphasis* and $mathematics$ are understood
-    source     the function that the caption names (in the book a link to its documentation); `draw` itself if None
+    Parameters
+    ----------
+    draw
+        A function that returns a matplotlib figure; called as `draw(*arguments, **options)`, once per style.
+    alt
+        What a reader who cannot see the figure has to know; plain text.
+    caption
+        What is shown, with data, n, preset and seed; `code`, *emphasis* and $mathematics$ are understood.
+    source
+        The function that the caption names (in the book a link to its documentation); `draw` itself if None.
 
-    Raises TypeError when `draw` is no function or returns no figure, ValueError when `alt` or `caption` is empty.
+    Raises
+    ------
+    TypeError
+        When `draw` is no function or returns no figure.
+    ValueError
+        When `alt` or `caption` is empty.
     """
     if not callable(draw):
         raise TypeError(
@@ -96,7 +107,7 @@ def show(
 
 
 def markdown(text: str) -> Markdown | None:
-    """Text of a cell that is read like the chapter's own: `markdown(text.recognition.dilemma(table))`; nothing for no text."""
+    """Text of a cell that is read like the chapter's own, `markdown(text.recognition.dilemma(table))`; or nothing."""
     from IPython.display import Markdown
 
     return Markdown(text) if text.strip() else None  # an empty one would show as the name of its class
@@ -105,11 +116,12 @@ def markdown(text: str) -> Markdown | None:
 def html_table(frame: pd.DataFrame, markup: bool = False) -> HTML:
     """A data frame without its index, in the book's own style of tables (a pandas Styler stays light on dark pages).
 
-    `markup`: whether cells are HTML already.
+    Integers get thousands separators. `markup`: whether cells are HTML already.
     """
     from IPython.display import HTML
 
-    return HTML(frame.to_html(index=False, border=0, escape=not markup))
+    whole = dict.fromkeys(frame.select_dtypes("integer").columns, "{:,}".format)
+    return HTML(frame.to_html(index=False, border=0, escape=not markup, formatters=whole))
 
 
 def tabs(contents: dict[str, Any]) -> HTML:
@@ -132,9 +144,9 @@ def tabs(contents: dict[str, Any]) -> HTML:
 
 
 def record(frame: pd.DataFrame, name: str, by: Sequence[str]) -> None:
-    """Keep numbers in the executed notebook, in an output's metadata, for a batch to gather (`rifr.batch.grid.summary`).
+    """Keep numbers in an output's metadata of the executed notebook, for a batch to gather (`rifr.batch.grid.summary`).
 
-    frame   has a row for each number: the columns `by` say of what it is, the column `name` holds it
+    `frame` has a row for each number: the columns `by` say of what it is, the column `name` holds it.
     """
     from IPython.display import display
 

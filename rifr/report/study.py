@@ -1,21 +1,24 @@
-"""The large record: the six networks over several seeds, measured under every protocol, too long a run for a page.
+"""The multi-seed study: the six networks over several seeds, measured under every protocol, too long a run for a page.
 
     python -m rifr record --preset laptop --seeds 0 1 2 3 4        two cores, about two hours
-    python -m rifr record --preset rendered --seeds 0              one GPU, many hours: `make record PRESET=rendered SEEDS=0`
+    python -m rifr record --preset rendered --seeds 0              one GPU, many hours
 
 A seed draws everything anew: the people to train on, the probes, the distractors, the first weights and the order. The
 spread over seeds therefore holds all that chance does, and an interval over seeds speaks of the next such experiment.
 With a single seed the intervals are those over its people.
 
-What is finished is stored, and the record is written after each network (after each seed, where all are trained): stopped
-at any moment, the same command goes on, and what has been written is a true, smaller record.
+What is finished is stored, and the record is written after each network (after each seed, where all are trained):
+stopped at any moment, the same command goes on, and what has been written is a true, smaller record.
 
-`book/records/large.json`:
-    provenance   date, rifr, commit, machine, versions, preset (all of its fields), seeds, networks, seconds of training
-                 (by network, all seeds), faces (counts of one seed), pairs (what the list of pairs holds, if there was one)
-    rows         each: seed, measure, protocol, network, at, value, low, high (per cent; over people), n; a difference
-                 also `other`. measure: "rank1" (at: face width), "rank1 difference" (network minus other), "tpr" (at:
-                 "25 px, 0.001"), "tinyface", "tinyface map", "scface" (at: distance), "pairs" (at: face width)
+`book/records/large.json` holds
+
+provenance
+    Date, rifr, commit, machine, versions, preset (all of its fields), seeds, networks, seconds of training (by network,
+    all seeds), faces (counts of one seed), pairs (the name of the list of pairs, if there was one).
+rows
+    Each: seed, measure, protocol, network, at, value, low, high (per cent; over people), n; a difference also `other`.
+    measure: "rank1" (at: face width), "rank1 difference" (network minus other), "tpr" (at: "25 px, 0.001"),
+    "tinyface", "tinyface map", "scface" (at: distance), "pairs" (at: face width).
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from rifr import align, camera, degrade, evaluation, faces, landmarks, packs, presets, readers, recipes, splits, storage
 from rifr.errors import SettingError
@@ -67,10 +72,25 @@ def make(
     out: Path | None = None,
     progress: bool = True,
 ) -> Path:
-    """Train and measure what is missing, and write the record; returns where.
+    """Train and measure what is missing, and write the record.
 
-    networks: all six if empty. pairs, images: a list of pairs as LFW's pairs.txt and the folder a person of its aligned
-    photos; real faces are scored here, never trained on. Raises SettingError for an unknown preset or network, or a seed given twice.
+    Parameters
+    ----------
+    networks
+        All six if empty.
+    pairs, images
+        A list of pairs as LFW's pairs.txt and the folder of its aligned photos, one folder per person; real faces are
+        scored here, never trained on.
+
+    Returns
+    -------
+    Path
+        Where the record is.
+
+    Raises
+    ------
+    SettingError
+        For an unknown preset or network, or a seed given twice.
     """
     preset, seeds = presets.get(preset), list(seeds)
     names = [name for name in ORDER if name in [recipes.get(name).name for name in networks or ORDER]]
@@ -84,7 +104,7 @@ def make(
     # Teachers first, so that no student waits for one; landmark networks, which are short, last.
     calls.sort(key=lambda call: call.keywords["recipe"] != recipes.TEACHER)
     parallel.run(calls + [call for seed in seeds for call in landmarks.calls(["wing+lr"], preset, seed)])
-    wanted = {"preset": preset, "pairs": str(pairs), "images": str(images), "progress": progress}
+    wanted: dict[str, Any] = {"preset": preset, "pairs": str(pairs), "images": str(images), "progress": progress}
     trained = all(trainer.find(name, preset, seed, faces[seed].train) for name in names for seed in seeds)
     if trained:  # seeds are measured side by side
         parallel.run(
@@ -121,7 +141,7 @@ def measured(
         rows = [
             *_identified(trained, faces, preset, progress),
             *_verified(trained, faces, preset, progress),
-            *_native(trained, preset, seed, progress),
+            *_small(trained, preset, seed, progress),
             *(_paired(trained, preset, pairs, images, progress) if pairs else []),
         ]
         storage.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
@@ -132,93 +152,63 @@ def measured(
 
 def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
     outcome = evaluate.identify(trained, faces, preset, progress=progress)
-    rows = [
-        _row("rank1", row.network, row.width, row.rank1, row.low, row.high, row.trials, protocol=row.protocol)
-        for row in outcome.table().itertuples()
-    ]
+    rows = _rows("rank1", outcome.table(), "rank1", "width", "trials")
     for network, other in COMPARED:
         if network in trained and other in trained:
-            rows += [
-                _row(
-                    "rank1 difference",
-                    network,
-                    row.width,
-                    row.difference,
-                    row.low,
-                    row.high,
-                    row.people,
-                    protocol=row.protocol,
-                    other=other,
-                )
-                for row in outcome.difference(network, other).itertuples()
-            ]
+            table = outcome.difference(network, other).assign(network=network)
+            compared = _rows("rank1 difference", table, "difference", "width", "people")
+            rows += [{**row, "other": other} for row in compared]
     return rows
 
 
 def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
     widths = [width for width in ROC_WIDTHS if width in preset.widths] or [min(preset.widths)]
     table = evaluate.verify(trained, faces, preset, widths, progress=progress).table(FPRS)
-    return [
-        _row(
-            "tpr",
-            row.network,
-            f"{row.width} px, {row.fpr:g}",
-            row.tpr,
-            row.low,
-            row.high,
-            row.genuine,
-            protocol=row.protocol,
-        )
-        for row in table[table.tpr.notna()].itertuples()
-    ]
+    table = table[table.tpr.notna()]
+    at = [f"{row.width} px, {row.fpr:g}" for row in table.itertuples()]
+    return _rows("tpr", table.assign(at=at), "tpr", "at", "genuine")
 
 
-def _native(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
+def _small(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
     """Both surrogates: rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
     points = landmarks.fit("wing+lr", preset, seed)
     tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), points.key, progress)
-    rows = []
-    for row in small_faces.search(trained, tiny, preset, progress).table().itertuples():
-        rows += [
-            _row("tinyface", row.network, "", row.rank1, row.low, row.high, row.probes),
-            _row("tinyface map", row.network, "", row.mean_ap, None, None, row.probes),
-        ]
+    table = small_faces.search(trained, tiny, preset, progress).table().assign(at="")
     filmed = small_faces.filmed_faces(surrogates.scface(preset, seed), progress)
-    for row in small_faces.surveillance(trained, filmed, preset, progress).table().itertuples():
-        rows.append(_row("scface", row.network, row.distance, row.rank1, row.low, row.high, row.probes))
-    return rows
+    distances = small_faces.surveillance(trained, filmed, preset, progress).table()
+    return [
+        *_rows("tinyface", table, "rank1", "at", "probes"),
+        *_rows("tinyface map", table.drop(columns=["low", "high"]), "mean_ap", "at", "probes"),
+        *_rows("scface", distances, "rank1", "distance", "probes"),
+    ]
 
 
 def _paired(trained: dict[str, Run], preset: Preset, pairs: str, images: str, progress: bool) -> list[dict]:
     table = score.score(
         trained, pairs=pairs, images=images, protocols=["P1"], widths=PAIR_WIDTHS, preset=preset, progress=progress
     ).table
+    return _rows("pairs", table.assign(protocol=""), "value", "width", "trials")
+
+
+def _rows(measure: str, table: pd.DataFrame, value: str, at: str, n: str) -> list[dict[str, Any]]:
+    """The record's rows of one measure; `value`, `at` and `n` name the table's columns."""
+
+    def short(number: float | None) -> float | None:
+        return None if number is None else round(float(number), 3)
+
     return [
-        _row("pairs", row.network, row.width, row.value, row.low, row.high, row.trials) for row in table.itertuples()
+        {
+            "measure": measure,
+            "protocol": row.get("protocol", ""),
+            "network": row["network"],
+            "at": row[at],
+            "value": short(row[value]),
+            "low": short(row.get("low")),
+            "high": short(row.get("high")),
+            "n": int(row[n]),
+        }
+        for row in table.to_dict("records")
     ]
-
-
-def _row(
-    measure: str,
-    network: str,
-    at: Any,
-    value: float,
-    low: float | None,
-    high: float | None,
-    n: int,
-    protocol: str = "",
-    other: str = "",
-) -> dict[str, Any]:
-    short = [None if number is None else round(float(number), 3) for number in (value, low, high)]
-    row = {
-        "measure": measure,
-        "protocol": protocol,
-        "network": network,
-        "at": at,
-        **dict(zip(("value", "low", "high"), short, strict=True)),
-        "n": int(n),
-    }
-    return {**row, "other": other} if other else row
 
 
 def _record(

@@ -1,7 +1,9 @@
-"""The large record for the book: its numbers over seeds as tables, and sentences that follow from them.
+"""The multi-seed study for the book: its numbers over seeds as tables, and sentences that follow from them.
 
-large = study_tables.read()                         None where no record has been made
-large.rank1(), large.difference("proposed", "hr+lr")       as `evaluate.Outcome` gives them, so that its figures draw them
+    study = study_tables.read()
+    study.rank1(), study.difference("proposed", "hr+lr")
+
+give tables as those of `evaluate.Outcome`, so that the same figures draw them. `rifr.report.study` makes the record.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rifr.evaluation.metrics import t_interval
-from rifr.evaluation.small_faces import METRES
+from rifr.readers.scface import METRES
 from rifr.report import paper, records
 from rifr.report.show import tabs
 from rifr.report.style import label
@@ -31,7 +33,7 @@ MECHANISMS = (
 
 
 @dataclass(frozen=True)
-class Large:
+class Study:
     """A record of several seeds; `rows` as `rifr.report.study` describes them."""
 
     provenance: dict[str, Any]
@@ -47,22 +49,14 @@ class Large:
         return f"Record: {self.provenance['preset']['name']}, {self.seeds} seed{'s' if self.seeds > 1 else ''}"
 
     def over_seeds(self, measure: str, by: Sequence[str] = ("protocol", "network", "at")) -> pd.DataFrame:
-        """A row for each combination of `by`: mean over seeds (the column `value`), low, high, n (of one seed), seeds."""
+        """A row for each combination of `by`: mean over seeds (column `value`), low, high, n (of one seed), seeds."""
         rows = []
         for key, part in self.rows[self.rows.measure == measure].groupby(list(by), sort=False):
             mean, low, high = interval(part)
             if "difference" not in measure:  # a rate; t knows nothing of its ends
                 low, high = max(low, 0.0), min(high, 100.0)
-            rows.append(
-                {
-                    **dict(zip(by, key, strict=True)),
-                    "value": mean,
-                    "low": low,
-                    "high": high,
-                    "n": int(part.n.iloc[0]),
-                    "seeds": len(part),
-                }
-            )
+            numbers = {"value": mean, "low": low, "high": high, "n": int(part.n.iloc[0]), "seeds": len(part)}
+            rows.append(dict(zip(by, key, strict=True)) | numbers)
         return pd.DataFrame(rows)
 
     def rank1(self, networks: Sequence[str] = ()) -> pd.DataFrame:
@@ -75,7 +69,7 @@ class Large:
         """As `evaluate.Outcome.difference`, paired by seed: both networks saw the same faces."""
         rows = self._compared(network, other)
         return (
-            Large(self.provenance, rows)
+            Study(self.provenance, rows)
             .over_seeds("rank1 difference", ("protocol", "at"))
             .rename(columns={"at": "width", "value": "difference"})
         )
@@ -85,24 +79,16 @@ class Large:
         return {name: self.difference(name, other) for name in networks if len(self._compared(name, other))}
 
     def on_average(self, network: str, other: str) -> pd.DataFrame:
-        """`network` minus `other` in rank-1, the mean over all widths: one row per protocol, with low and high over seeds."""
-        rows, found = self._compared(network, other), []
-        for protocol, part in rows.groupby("protocol", sort=False):
-            seeds = (
-                part.groupby("seed")[["value", "low", "high"]].mean().reset_index()
-            )  # low, high: of no use but for one
-            mean, low, high = interval(seeds) if len(seeds) > 1 else (seeds.value[0], np.nan, np.nan)
-            found.append(
-                {
-                    "protocol": protocol,
-                    "difference": mean,
-                    "low": low,
-                    "high": high,
-                    "seeds": len(seeds),
-                    "ahead": int((seeds.value > 0).sum()),
-                }
-            )
-        return pd.DataFrame(found)
+        """`network` minus `other` in rank-1, the mean over all widths.
+
+        One row per protocol: difference, low and high over seeds (NaN for one seed), seeds, and how many are ahead.
+        """
+        rows = []
+        for protocol, part in self._compared(network, other).groupby("protocol", sort=False):
+            gaps = part.groupby("seed").value.mean()
+            mean, low, high = _over_seeds(gaps.to_numpy()) if len(gaps) > 1 else (gaps.iloc[0], np.nan, np.nan)
+            rows.append((protocol, mean, low, high, len(gaps), int((gaps > 0).sum())))
+        return pd.DataFrame(rows, columns=["protocol", "difference", "low", "high", "seeds", "ahead"])
 
     def mechanisms(self) -> list[tuple[str, str]]:
         """Those comparisons of `MECHANISMS` whose networks the record holds."""
@@ -113,155 +99,157 @@ class Large:
         return self.rows[kept]
 
 
-def read() -> Large | None:
+def read() -> Study | None:
     """The record of the book; None where it has not been made."""
     record = records.read("large")
     return (
-        None if record is None else Large(record["provenance"], pd.DataFrame(record["rows"]).astype({"value": float}))
+        None if record is None else Study(record["provenance"], pd.DataFrame(record["rows"]).astype({"value": float}))
     )
 
 
 def interval(part: pd.DataFrame) -> tuple[float, float, float]:
     """Mean, low and high at 95 %: Student's t over seeds; of a single seed, its own interval over people."""
-    values = part.value.to_numpy(float)
-    if len(values) == 1:
-        low, high = part.iloc[0][["low", "high"]].astype(float)
-        return float(values[0]), float(low), float(high)
+    if len(part) == 1:
+        value, low, high = part.iloc[0][["value", "low", "high"]].astype(float)
+        return float(value), float(low), float(high)
+    return _over_seeds(part.value.to_numpy(float))
+
+
+def _over_seeds(values: np.ndarray) -> tuple[float, float, float]:
     mean = t_interval(values)
     return mean.estimate, mean.low, mean.high
 
 
-def beside(build: Any, large: Large | None, draw: Callable[[Large], Any], networks: Sequence[str] = ()) -> Any:
+def beside(build: Any, study: Study | None, draw: Callable[[Study], Any], networks: Sequence[str] = ()) -> Any:
     """This build's figure or table, and in a tab beside it the record's.
 
     The build's alone where there is no record, or where it is not finished and lacks some of the `networks`.
     """
-    whole = large is not None and set(networks) <= set(large.provenance["networks"])
-    return tabs({"This build": build} | ({large.title: draw(large)} if whole else {}))
+    if study is None or not set(networks) <= set(study.provenance["networks"]):
+        return tabs({"This build": build})
+    return tabs({"This build": build, study.title: draw(study)})
 
 
-def setting(large: Large) -> str:
+def setting(study: Study) -> str:
     """What a caption of the record must say."""
-    about, faces = large.provenance, large.provenance["faces"]
+    about, faces = study.provenance, study.provenance["faces"]
     kind = (
-        f"{large.seeds} seeds, each with faces of its own; intervals: 95 %, Student's t over seeds"
-        if large.seeds > 1
+        f"{study.seeds} seeds, each with faces of its own; intervals: 95 %, Student's t over seeds"
+        if study.seeds > 1
         else "one seed; intervals: 95 % bootstrap over people"
     )
     return (
-        f"Record of {about['date'][:10]}: rendered people, {faces['probes']:,} probes of {faces['probe_people']:,} among "
-        f"{faces['distractors']:,} distractors, trained on {faces['train']:,} images of {faces['train_people']:,} others; "
+        f"Record of {about['date'][:10]}: rendered people, {faces['probes']:,} probes of {faces['probe_people']:,} "
+        f"among {faces['distractors']:,} distractors, trained on {faces['train']:,} images of "
+        f"{faces['train_people']:,} others; "
         f"{about['preset']['training']['network']} network, preset `{about['preset']['name']}`; {kind}."
     )
 
 
-def provenance(large: Large) -> str:
+def provenance(study: Study) -> str:
     """Where the record comes from, as a paragraph."""
-    about = large.provenance
+    about = study.provenance
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items() if number)
     hours = sum(about["training_seconds"].values()) / 3600
     return (
         f"Made on {about['date'][:10]} by `{about['command']}` at commit `{about['commit'] or 'unknown'}` of rifr "
         f"{about['rifr']}, on {about['processor']} with {about['cores']} cores"
         + (f" and {about['trained_on']}" if about["device"] != "cpu" else " and no GPU")
-        + f" (Python {about['python']}, {versions}). The {len(about['networks'])} networks of {large.seeds} "
-        f"seed{'s' if large.seeds > 1 else ''} trained for {hours:.1f} hours in all, "
+        + f" (Python {about['python']}, {versions}). The {len(about['networks'])} networks of {study.seeds} "
+        f"seed{'s' if study.seeds > 1 else ''} trained for {hours:.1f} hours in all, "
         + ("each on one thread." if about["threads"] == 1 else f"on {about['threads']} threads.")
     )
 
 
-def mechanisms(large: Large) -> pd.DataFrame:
-    """The ablation decided: one row per comparison, its mean difference over all widths under P1 and P2 with interval and the
-    seeds that agree in sign, and the paper's gap at 20 px (P1)."""
-    told, rows = {one.network: one.rank1 for one in paper.RANK1 if (one.protocol, one.width) == ("P1", 20)}, []
-    for network, other in large.mechanisms():
-        row = {"rank-1, mean over widths (points)": f"{label(network)} minus {label(other)}"}
-        for one in large.on_average(network, other).itertuples():
-            row[one.protocol] = f"{one.difference:+.2f}" + (
-                f" ({one.low:+.2f} to {one.high:+.2f})" if one.seeds > 1 else ""
-            )
-            row[f"{one.protocol}, seeds ahead"] = f"{one.ahead} of {one.seeds}"
-        rows.append(row | {"paper, P1, 20 px": f"{told[network] - told[other]:+.2f}"})
+def mechanisms(study: Study) -> pd.DataFrame:
+    """The ablation decided: one row per comparison, beside the paper's gap at 20 px (P1).
+
+    Each has its mean difference over all widths under P1 and P2 with interval, and the seeds that agree in sign.
+    """
+    reported = {row.network: row.rank1 for row in paper.RANK1 if (row.protocol, row.width) == ("P1", 20)}
+    rows = []
+    for network, other in study.mechanisms():
+        cells = {"rank-1, mean over widths (points)": f"{label(network)} minus {label(other)}"}
+        for row in study.on_average(network, other).itertuples():
+            span = f" ({row.low:+.2f} to {row.high:+.2f})" if row.seeds > 1 else ""
+            cells[row.protocol] = f"{row.difference:+.2f}{span}"
+            cells[f"{row.protocol}, seeds ahead"] = f"{row.ahead} of {row.seeds}"
+        rows.append(cells | {"paper, P1, 20 px": f"{reported[network] - reported[other]:+.2f}"})
     return pd.DataFrame(rows)
 
 
-def verdicts(large: Large) -> str:
-    """What the record says of the paper's claim that each mechanism helps and both help most, one line per comparison."""
+def verdicts(study: Study) -> str:
+    """What the study says of the paper's claim that each mechanism helps and both help most, a line per comparison."""
+    words = {1: "ahead by {:.2f} points", 0: "not decided ({:+.2f} points)", -1: "behind by {:.2f} points"}
     lines, decisions = [], []
-    for network, other in large.mechanisms():
+    for network, other in study.mechanisms():
         parts = []
-        for row in large.on_average(network, other).itertuples():
+        for row in study.on_average(network, other).itertuples():
             sign = verdict.sign(row)
             decisions.append(sign)
-            words = {1: "ahead by {:.2f} points", 0: "not decided ({:+.2f} points)", -1: "behind by {:.2f} points"}[
-                sign
-            ]
-            parts.append(f"{words.format(row.difference * (sign or 1))} under {row.protocol}")
+            parts.append(f"{words[sign].format(row.difference * (sign or 1))} under {row.protocol}")
         lines.append(f"- **{label(network)}** against {label(other)}: {', '.join(parts)}.")
     if not decisions:
         return "The record holds none of these comparisons yet."
     total, ahead, behind, undecided = len(decisions), *(decisions.count(sign) for sign in (1, -1, 0))
-    return "\n".join(
-        [
-            f"The paper finds the first of each pair ahead. Averaged over widths, of these {total} comparisons the "
-            f"record decides {ahead} for the paper's order and {behind} against it; {undecided} stay open. "
-            f"{verdict.agreement(decisions, 'The record')} If nothing differed, {0.05 * total:.1f} of {total} would come "
-            "out decided by chance.",
-            "",
-            *lines,
-        ]
+    summary = (
+        f"The paper finds the first of each pair ahead. Averaged over widths, of these {total} comparisons the record "
+        f"decides {ahead} for the paper's order and {behind} against it; {undecided} stay open. "
+        f"{verdict.agreement(decisions, 'The record')} If nothing differed, {0.05 * total:.1f} of {total} would come "
+        "out decided by chance."
     )
+    return "\n".join([summary, "", *lines])
 
 
-def tpr(large: Large, width: int) -> pd.DataFrame:
+def tpr(study: Study, width: int) -> pd.DataFrame:
     """TPR at a face width: one row per protocol and network, one column per FPR."""
-    table = large.over_seeds("tpr")
+    table = study.over_seeds("tpr")
     table = table[table["at"].str.startswith(f"{width} px, ")]
     table["fpr"] = ["at FPR " + at.split(", ")[1] for at in table["at"]]
     return _wide(table, ["protocol", "network"], "fpr")
 
 
-def tinyface(large: Large) -> pd.DataFrame:
+def tinyface(study: Study) -> pd.DataFrame:
     """The record's Table I, on the surrogate: rank-1 and mean average precision."""
-    both = [large.over_seeds(name, ("network", "measure")) for name in ("tinyface", "tinyface map")]
+    both = [study.over_seeds(name, ("network", "measure")) for name in ("tinyface", "tinyface map")]
     table = pd.concat(both).replace({"measure": {"tinyface": "rank-1", "tinyface map": "mAP"}})
     return _wide(table, ["network"], "measure")
 
 
-def scface(large: Large) -> pd.DataFrame:
+def scface(study: Study) -> pd.DataFrame:
     """The record's Table II, on the surrogate: rank-1 at each distance."""
-    table = large.over_seeds("scface", ("network", "at"))
+    table = study.over_seeds("scface", ("network", "at"))
     table["distance"] = [f"d{at} ({METRES[int(at)]:.2f} m)" for at in table["at"]]
     return _wide(table, ["network"], "distance")
 
 
-def pairs(large: Large) -> pd.DataFrame:
+def pairs(study: Study) -> pd.DataFrame:
     """Accuracy on LFW's pairs in per cent: one row per network, one column per face width."""
-    table = large.over_seeds("pairs", ("network", "at"))
+    table = study.over_seeds("pairs", ("network", "at"))
     table["width"] = [f"both photos at {at} px" for at in table["at"]]
     return _wide(table, ["network"], "width")
 
 
-def has_pairs(large: Large | None) -> bool:
+def has_pairs(study: Study | None) -> bool:
     """Whether there is a record, and real faces were at hand where it was made."""
-    return large is not None and bool((large.rows.measure == "pairs").any())
+    return study is not None and bool((study.rows.measure == "pairs").any())
 
 
-def validity(large: Large | None) -> str:
+def validity(study: Study | None) -> str:
     """What the networks of the record, trained on rendered faces alone, know of real ones."""
-    if not has_pairs(large):
+    if study is None or not has_pairs(study):
         return (
             "No record of it is here: `make record PAIRS=pairs.txt IMAGES=lfw112`, with the list of pairs and a folder "
             "per person of aligned 112x112 photos, makes one."
         )
-    table, faces = large.over_seeds("pairs", ("network", "at")), large.provenance["faces"]
+    table, faces = study.over_seeds("pairs", ("network", "at")), study.provenance["faces"]
     wide = table[table["at"] == table["at"].max()]
     best, worst = wide.loc[wide.value.idxmax()], wide.loc[wide.value.idxmin()]
     real = worst.low > 50
-    over = f"Student's t over {large.seeds} seeds" if large.seeds > 1 else "Wilson's, which takes pairs for independent"
+    over = f"Student's t over {study.seeds} seeds" if study.seeds > 1 else "Wilson's, which takes pairs for independent"
     return (
         f"Trained on {faces['train']:,} images of {faces['train_people']:,} rendered people"
-        f"{' in each seed' if large.seeds > 1 else ''}, at {best['at']} px {label(best.network)} decides "
+        f"{' in each seed' if study.seeds > 1 else ''}, at {best['at']} px {label(best.network)} decides "
         f"{best.value:.1f} % of the pairs rightly ({best.low:.1f} to {best.high:.1f}), the best of the "
         f"{len(wide)} networks, and {label(worst.network)}, the last, {worst.value:.1f} % ({worst.low:.1f} to "
         f"{worst.high:.1f}). "
@@ -287,16 +275,11 @@ def synthetic_elsewhere() -> pd.DataFrame:
 
 
 def _wide(table: pd.DataFrame, keys: list[str], columns: str) -> pd.DataFrame:
-    """One row per combination of keys, a column for each value of `columns`: "51.2 (48.7–53.7)"."""
-    table = table.assign(
-        text=[
-            f"{row.value:.1f}" + (f" ({row.low:.1f}–{row.high:.1f})" if np.isfinite(row.low) else "")
-            for row in table.itertuples()
-        ]
-    )
-    wide = table.pivot(index=keys, columns=columns, values="text").reindex(columns=list(dict.fromkeys(table[columns])))
-    wide = wide.reindex(
-        list(dict.fromkeys(table[keys].itertuples(index=False, name=None) if len(keys) > 1 else table[keys[0]]))
-    )
-    wide = wide.reset_index().rename_axis(columns=None)
+    """One row per combination of keys, one column for each value of `columns`: "51.2 (48.7–53.7)"."""
+    rows: dict[tuple, dict[str, str]] = {}
+    for row in table.to_dict("records"):
+        known = np.isfinite(row["low"])
+        cells = rows.setdefault(tuple(row[key] for key in keys), {key: row[key] for key in keys})
+        cells[row[columns]] = f"{row['value']:.1f}" + (f" ({row['low']:.1f}–{row['high']:.1f})" if known else "")
+    wide = pd.DataFrame(list(rows.values()))
     return wide.assign(network=[label(name) for name in wide.network])

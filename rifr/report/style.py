@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
+from cycler import cycler
 
 from rifr import recipes
 
@@ -55,7 +56,7 @@ def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {name: network_style(name) if name in NETWORKS else dict(next(others)) for name in names}
 
 
-def style(page: str = "light") -> dict[str, Any]:
+def style(page: str = "light") -> dict[Any, Any]:
     """Matplotlib settings of a figure on a "light" or a "dark" page; use as `with plt.rc_context(style("dark"))`."""
     if page not in INK:
         raise ValueError(f"unknown page {page!r}; allowed are {', '.join(INK)}")
@@ -92,7 +93,7 @@ def style(page: str = "light") -> dict[str, Any]:
         "lines.markersize": 5.5,
         "figure.figsize": (7.0, 4.2),
         "figure.constrained_layout.use": True,
-        "axes.prop_cycle": matplotlib.cycler(color=[row["color"] for row in NETWORKS.values()]),
+        "axes.prop_cycle": cycler(color=[row["color"] for row in NETWORKS.values()]),
         "image.cmap": "cividis",
         "image.interpolation": "nearest",
     }

@@ -1,7 +1,7 @@
 """What the shared softmax does to features, in a world small enough to draw: two dimensions and a handful of people.
 
 A frozen teacher has a feature `z_pre` for every photo and a softmax layer `w_pre`; its probabilities are `q_pre`. The
-student has no network: its features `z` are free numbers, one vector a photo, so that nothing but the loss decides
+student has no network: its features `z` are free numbers, one vector per photo, so that nothing but the loss decides
 where they go. `train` descends the loss of one recipe from random `z` and `w`, for many seeds at once.
 """
 
@@ -43,7 +43,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Students:
-    """The features z (S, N, 2) and softmax weights w (S, K, 2) of S students, one a seed."""
+    """The features z (S, N, 2) and softmax weights w (S, K, 2) of S students, one per seed."""
 
     recipe: str
     z: Tensor
@@ -142,13 +142,15 @@ def in_order(w: Tensor, like: Tensor) -> Tensor:
 
 
 def compare(of: Teacher, students: Students) -> pd.DataFrame:
-    """One row a seed, means over photos or classes: angles in degrees to the teacher, and the divergence left.
+    """Angles to the teacher in degrees, and the divergence left: one row per seed, means over photos or classes.
 
-    features    angle(z, z_pre)                        weights   angle(w, w_pre), the classes' common vector removed
-    turned      the same after the best rotation or reflection of all of a student's features together
-    raw         angle(w, w_pre) as they are            divergence   KL(q_pre || p) in nats
-    spread      angle of a feature to its own person's weights
-    in_order    whether people stand around the circle in the teacher's order
+    Returns
+    -------
+    DataFrame
+        features: angle(z, z_pre); turned: the same after the best rotation or reflection of all of a student's features
+        together; weights: angle(w, w_pre), the classes' common vector removed; raw: angle(w, w_pre) as they are;
+        divergence: KL(q_pre || p) in nats; spread: angle of a feature to its own person's weights; in_order: whether
+        people stand around the circle in the teacher's order.
     """
     logits = students.z @ students.w.mT
     log_p = F.log_softmax(logits, dim=-1)
@@ -196,11 +198,8 @@ def plot_turning(of: Teacher) -> Figure:
         recipe, style = recipes.get(name), network_style(name)
         style.pop("marker")
         axes.plot(degrees, turning_loss(of, recipe.shared, degrees), label=recipe.label, **style)
-    axes.set(
-        xlabel="turn of features and weights together, in degrees",
-        ylabel="loss above its minimum, nats",
-        xticks=range(-180, 181, 60),
-    )
+    axes.set(xlabel="turn of features and weights together, in degrees", ylabel="loss above its minimum, nats")
+    axes.set_xticks(range(-180, 181, 60))
     axes.legend(loc="upper center")
     return figure
 
@@ -214,23 +213,14 @@ def plot_features(of: Teacher, students: list[Students], seed: int = 0) -> Figur
         mine, theirs, w = group.z[seed].numpy(), of.z.numpy(), centred(group.w[seed]).numpy()
         for person in range(len(of.w)):
             shots, mark = (of.labels == person).numpy(), marks[person % len(marks)]
-            panel.plot(
-                *np.stack([mine[shots], theirs[shots]], 1).transpose(2, 1, 0),
-                color=colour,
-                linewidth=0.6,
-                alpha=0.7,
-                zorder=1,
-            )
+            x, y = np.stack([mine[shots], theirs[shots]], 1).transpose(2, 1, 0)
+            panel.plot(x, y, color=colour, linewidth=0.6, alpha=0.7, zorder=1)
             panel.scatter(*mine[shots].T, marker=mark, color=colour, s=24, zorder=2)
             panel.scatter(*theirs[shots].T, marker=mark, facecolor="none", edgecolor=text_color(), s=46, zorder=3)
         for vectors, shade, style in ((of.w.numpy(), text_color(), ":"), (w, colour, "-")):
             for x, y in vectors:
-                panel.annotate(
-                    "",
-                    (x, y),
-                    (0, 0),
-                    arrowprops={"arrowstyle": "-|>", "color": shade, "linestyle": style, "shrinkA": 0, "shrinkB": 0},
-                )
+                arrow = {"arrowstyle": "-|>", "color": shade, "linestyle": style, "shrinkA": 0, "shrinkB": 0}
+                panel.annotate("", (x, y), (0, 0), arrowprops=arrow)
         panel.set(title=recipes.get(group.recipe).label, aspect="equal", ylabel="second feature")
     panel.set_xlabel("first feature")
     panel.scatter([], [], marker="o", color=text_color(), s=24, label="student")
@@ -251,12 +241,8 @@ def plot_angles(table: pd.DataFrame) -> Figure:
             panel.scatter(values, height, s=9, color=style["color"], alpha=0.6, linewidths=0)
             panel.plot([low, high], [row, row], color=style["color"], linewidth=2.5)
             panel.plot(mean, row, style["marker"], color=style["color"], markersize=8, markeredgecolor=text_color())
-        panel.set(
-            title=f"{column}: angle to the teacher's",
-            xlim=(-4, 184),
-            ylim=(len(names) - 0.4, -0.4),
-            xticks=range(0, 181, 30),
-        )
+        panel.set(title=f"{column}: angle to the teacher's", xlim=(-4, 184), ylim=(len(names) - 0.4, -0.4))
+        panel.set_xticks(range(0, 181, 30))
         panel.set_yticks(range(len(names)), [recipes.get(name).label for name in names])
         panel.grid(axis="y", visible=False)
     axes[1].set_xlabel("degrees, mean over photos or people")

@@ -7,22 +7,25 @@ decides which boxes and arrows there are. Every function is pure: modules or rec
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import BoxStyle, Circle, FancyArrowPatch, FancyBboxPatch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from rifr.networks import BasicBlock, BasicLayer, FaceResNet
+from rifr.networks import BasicBlock, BasicLayer, FaceResNet, multiplications
 from rifr.recipes import Recipe
 from rifr.report.style import page_color, text_color
 
 WIDTH = 3.75  # inches: 360 pixels on the page, so that a phone shows a diagram whole
 SMALL = (nn.BatchNorm2d, nn.ReLU, nn.Dropout)  # parts that share a box with those before and after them
-NARROW = "\N{NARROW NO-BREAK SPACE}"
 FILL = {"convolution": "#0173b2", "dense": "#de8f05", "small": "#949494", "plain": "none", "loss": "#d55e00"}
 
 
@@ -56,7 +59,7 @@ def describe(module: nn.Module) -> str:
     if isinstance(module, BasicBlock):
         return f"basic block, {module.conv2.out_channels} wide, stride {module.conv1.stride[0]}"
     if isinstance(module, BasicLayer):
-        first = module[0]
+        first, *_ = blocks_of(module)
         number = f"{len(module)} basic block{'s' if len(module) > 1 else ''}"
         return f"{number}, {first.conv2.out_channels} wide, stride {first.conv1.stride[0]}"
     if isinstance(module, nn.Dropout):
@@ -68,101 +71,51 @@ def describe(module: nn.Module) -> str:
     return {nn.BatchNorm2d: "BN", nn.ReLU: "ReLU", nn.Identity: "identity"}.get(type(module), type(module).__name__)
 
 
+def blocks_of(layer: BasicLayer) -> list[BasicBlock]:
+    """The basic blocks of a layer, in order."""
+    return [block for block in layer if isinstance(block, BasicBlock)]
+
+
 def stages(network: FaceResNet) -> list[Stage]:
     """The parts of a network in the order in which an image meets them; BN, ReLU and dropout count as one part."""
-    watched = {
-        "stem": network.stem,
-        **{f"layers.{i}": layer for i, layer in enumerate(network.layers)},
-        "bn": network.bn,
-        "relu": network.relu,
-        "dropout": network.dropout,
-        "fc": network.fc,
-    }
+    names = ["stem", *(f"layers.{i}" for i in range(len(network.layers))), "bn", "relu", "dropout", "fc"]
     found: list[Stage] = []
-    for name, module, out, multiplies in run(network, watched, torch.zeros(1, 3, 112, 112)):
-        side = out.shape[-1] if out.dim() == 4 else 1
-        parameters = sum(p.numel() for p in module.parameters())
-        if isinstance(module, SMALL) and found and found[-1].kind == "small":
+    for name, part, entered, left in passes(network, names, torch.zeros(1, 3, 112, 112)):
+        what, parameters = describe(part), sum(p.numel() for p in part.parameters())
+        kind = "small" if isinstance(part, SMALL) else "dense" if isinstance(part, nn.Linear) else "convolution"
+        if kind == "small" and found and found[-1].kind == "small":
             before = found.pop()
-            name, what = f"{before.name}, {name}", f"{before.what}, {describe(module)}"
+            name, what = f"{before.name}, {name}", f"{before.what}, {what}"
             parameters += before.parameters
-        else:
-            what = describe(module)
-        kind = "small" if isinstance(module, SMALL) else "dense" if isinstance(module, nn.Linear) else "convolution"
-        found.append(Stage(name, what, kind, out.shape[1], side, parameters, multiplies))
+        side = left.shape[-1] if left.dim() == 4 else 1
+        found.append(Stage(name, what, kind, left.shape[1], side, parameters, multiplications(part, entered)))
     return found
 
 
 @torch.no_grad()
-def run(module: nn.Module, watched: dict[str, nn.Module], x: Tensor) -> list[tuple[str, nn.Module, Tensor, int]]:
-    """(name, part, its output, its multiplications) of each watched part, in the order in which they worked."""
-    seen: list[tuple[str, nn.Module, Tensor, int]] = []
-    tally = 0
+def passes(module: nn.Module, names: Sequence[str], x: Tensor) -> list[tuple[str, nn.Module, Tensor, Tensor]]:
+    """(name, part, its input, its output) of the parts of a copy of `module`, in the order in which it calls them."""
+    module = copy.deepcopy(module).cpu().eval()
+    seen: list[tuple[str, nn.Module, Tensor, Tensor]] = []
 
-    def add(part: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
-        nonlocal tally
-        tally += part.weight.numel() * (out[0, 0].numel() if out.dim() == 4 else 1)
+    def note(name: str) -> RemovableHandle:
+        part = module.get_submodule(name)
+        return part.register_forward_hook(lambda _, entered, left: seen.append((name, part, entered[0], left)))
 
-    def note(name: str):
-        def hook(part: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
-            nonlocal tally
-            seen.append((name, part, out, tally))
-            tally = 0
-
-        return hook
-
-    costly = [part for part in module.modules() if isinstance(part, (nn.Conv2d, nn.Linear))]
-    hooks = [part.register_forward_hook(add) for part in costly]
-    hooks += [part.register_forward_hook(note(name)) for name, part in watched.items()]
-    training, device = module.training, next(module.parameters()).device
-    try:
-        module.eval()(x.to(device))
-    finally:
-        module.train(training)
-        for hook in hooks:
-            hook.remove()
+    hooks = [note(name) for name in names]
+    module(x)
+    for hook in hooks:  # or a part that is run again would be noted again
+        hook.remove()
     return seen
 
 
 def table(network: FaceResNet) -> pd.DataFrame:
     """`stages(network)` to read: one row per part, the last row their sum."""
+    names = ("part", "what it is", "output", "parameters", "multiplications")
     parts = stages(network)
-    rows = [
-        {
-            "part": s.name,
-            "what it is": s.what,
-            "output": s.shape,
-            "parameters": s.parameters,
-            "multiplications": s.multiplies,
-        }
-        for s in parts
-    ]
-    rows.append(
-        {
-            "part": "whole",
-            "what it is": "",
-            "output": parts[-1].shape,
-            "parameters": sum(s.parameters for s in parts),
-            "multiplications": sum(s.multiplies for s in parts),
-        }
-    )
-    return pd.DataFrame(rows).set_index("part")
-
-
-def markdown_table(network: FaceResNet) -> str:
-    """`table(network)` in Markdown, names as code and shapes that do not break."""
-    lines = ["| Part | What it is | Output | Parameters | Multiplications |", "|---|---|---|---:|---:|"]
-    for name, row in table(network).iterrows():
-        first = "**whole**" if name == "whole" else ", ".join(f"`{part}`" for part in name.split(", "))
-        cells = [
-            first,
-            row["what it is"],
-            row["output"].replace(" ", NARROW),
-            f"{row['parameters']:,}",
-            f"{row['multiplications']:,}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [(s.name, s.what, s.shape, s.parameters, s.multiplies) for s in parts]
+    sums = sum(s.parameters for s in parts), sum(s.multiplies for s in parts)
+    return pd.DataFrame([*rows, ("whole", "", parts[-1].shape, *sums)], columns=names)
 
 
 # --- Figure 2 ----------------------------------------------------------------------------------------------------
@@ -184,7 +137,7 @@ def network(module: FaceResNet) -> Figure:
 
 def layer(module: BasicLayer) -> Figure:
     """Fig. 2 (b): the first block with the layer's stride, then the repetitions at stride 1."""
-    first, repetitions = module[0], list(module)[1:]
+    first, *repetitions = blocks_of(module)
     canvas = Canvas(WIDTH, 1.3 if not repetitions else 2.25)
     x = WIDTH / 2
     y = canvas.down(x, 0.02, 0.3)
@@ -200,18 +153,14 @@ def layer(module: BasicLayer) -> Figure:
 def block(module: BasicBlock) -> Figure:
     """Fig. 2 (a): the convolutions on the left, the residual connection on the right, their sum."""
     # The residual connection is the last to work before the sum, so what follows it follows the sum.
-    watched = {name: part for name, part in module.named_children()}
-    order = [(name, part) for name, part, *_ in run(module, watched, torch.zeros(1, module.conv1.in_channels, 8, 8))]
+    x = torch.zeros(1, module.conv1.in_channels, 8, 8)
+    order = [(name, part) for name, part, *_ in passes(module, [name for name, _ in module.named_children()], x)]
     turn = [name for name, _ in order].index("residual")
-    residual = [module.residual] if isinstance(module.residual, nn.Identity) else list(module.residual)
+    residual = list(module.residual) if isinstance(module.residual, nn.Sequential) else [module.residual]
     words = "\n".join(map(describe, residual)).replace("convolution, ", "convolution,\n")
-    rows = [
-        (
-            describe(part).replace("convolution, ", "convolution,\n"),
-            "small" if isinstance(part, SMALL) else "convolution",
-        )
-        for _, part in order
-    ]
+    texts = [describe(part).replace("convolution, ", "convolution,\n") for _, part in order]
+    kinds = ["small" if isinstance(part, SMALL) else "convolution" for _, part in order]
+    rows = list(zip(texts, kinds, strict=True))
     before, after = rows[:turn], rows[turn + 1 :]
     canvas = Canvas(WIDTH, 0.92 + sum(Canvas.height(text) + 0.22 for text, _ in before + after))
     left, right, fork = 0.98, 2.9, 0.15
@@ -322,17 +271,14 @@ class Canvas:
         """A box centred on x with its top at y; `second` is a smaller line under the text."""
         height = height or self.height(text, second)
         face = "none" if kind in ("frozen", "plain") else FILL[kind]
-        outline = dict(boxstyle="round,pad=0,rounding_size=0.06", linewidth=1.1)
-        corner = (x - width / 2, y)
+        fills: list[dict[str, Any]] = [{"facecolor": "none", "edgecolor": text_color()}]
         if kind == "frozen":  # the hatch takes the colour of its patch's edge, so it is a patch of its own
-            self.axes.add_patch(
-                FancyBboxPatch(
-                    corner, width, height, facecolor="#94949455", edgecolor="#94949499", hatch="////", **outline
-                )
-            )
+            fills.insert(0, {"facecolor": "#94949455", "edgecolor": "#94949499", "hatch": "////"})
         elif face != "none":
-            self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor=face, alpha=0.22, **outline))
-        self.axes.add_patch(FancyBboxPatch(corner, width, height, facecolor="none", edgecolor=text_color(), **outline))
+            fills.insert(0, {"facecolor": face, "alpha": 0.22})
+        shape = BoxStyle("Round", pad=0, rounding_size=0.06)
+        for fill in fills:
+            self.axes.add_patch(FancyBboxPatch((x - width / 2, y), width, height, shape, linewidth=1.1, **fill))
         label = self.axes.text(
             x, y + height / 2 - (0.09 if second else 0), text, ha="center", va="center", fontsize=10, linespacing=1.25
         )
@@ -369,12 +315,12 @@ class Canvas:
 
     def line(self, points: list[tuple[float, float]], dashed: bool = False) -> None:
         """A line through the points."""
-        self.axes.plot(*zip(*points), color=text_color(), linewidth=1.1, linestyle="--" if dashed else "-")
+        self.axes.plot(*zip(*points, strict=True), color=text_color(), linewidth=1.1, linestyle="--" if dashed else "-")
 
     def sum(self, x: float, y: float) -> float:
         """A circled plus, centred on (x, y)."""
         self.axes.add_patch(
-            plt.Circle((x, y), 0.13, facecolor=page_color(), edgecolor=text_color(), linewidth=1.1, zorder=3)
+            Circle((x, y), 0.13, facecolor=page_color(), edgecolor=text_color(), linewidth=1.1, zorder=3)
         )
         self.axes.text(x, y, "+", ha="center", va="center", fontsize=12, zorder=4)
         return y + 0.13

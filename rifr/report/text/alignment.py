@@ -30,17 +30,14 @@ def compared(errors: Errors, network: str, other: str) -> str:
     table = errors.difference(network, other).sort_values("width", ascending=False)
     signs = verdicts.signs(table)
     better, worse, undecided = (table[signs == sign] for sign in (-1, 1, 0))
-    said = []
-    for rows, word in ((better, "smaller"), (worse, "larger")):
-        if len(rows):
-            most = rows.loc[rows.difference.abs().idxmax()]
-            said.append(
-                f"its error is {word} at {_listed(rows.width)} (most at {most.width:.0f} px: "
-                f"{verdicts.span(most, ' % of the face width', 2)})"
-            )
+    parts = [
+        f"its error is {word} {_where(rows, 'difference', ' % of the face width', 2)}"
+        for rows, word in ((better, "smaller"), (worse, "larger"))
+        if len(rows)
+    ]
     if len(undecided):
-        said.append(f"not decided at {_listed(undecided.width)}")
-    return f"**{NAMES[network]}** against *{NAMES[other]}*: {'; '.join(said)}."
+        parts.append(f"not decided at {_widths(undecided.width)}")
+    return f"**{NAMES[network]}** against *{NAMES[other]}*: {'; '.join(parts)}."
 
 
 def worst(errors: Errors, network: str) -> str:
@@ -48,10 +45,11 @@ def worst(errors: Errors, network: str) -> str:
     table = errors.table()
     rows = table[table.network == network].sort_values("width")
     small, large = rows.iloc[0], rows.iloc[-1]
+    pixels = [row.error * FACE_SIZE / 100 for row in (large, small)]
     return (
         f"{NAMES[network]}: {large.error:.1f} % of the face width ({large.low:.1f} to {large.high:.1f}) on pictures as "
-        f"they are, a median of {large.width:.0f} px wide, and {small.error:.1f} % ({small.low:.1f} to {small.high:.1f}) "
-        f"at {small.width:.0f} px; that is {large.error * FACE_SIZE / 100:.1f} and {small.error * FACE_SIZE / 100:.1f} px of the "
+        f"they are, a median of {large.width:.0f} px wide, and {small.error:.1f} % ({small.low:.1f} to "
+        f"{small.high:.1f}) at {small.width:.0f} px; that is {pixels[0]:.1f} and {pixels[1]:.1f} px of the "
         f"aligned face. {small.failed:.1f} % of the faces are off by a tenth of their width or more at "
         f"{small.width:.0f} px. {large.faces:,} faces of {len(set(errors.identities.tolist()))} people."
     )
@@ -68,8 +66,8 @@ def detector(table: pd.DataFrame, least: float) -> str:
         else "It finds more than half of the faces at every width."
     )
     return (
-        f"OpenCV's YuNet (score from {least:g}) finds {large.found:.0f} % of the {int(large.faces):,} faces in the pictures "
-        f"as they are and {small.found:.0f} % at {small.width:.0f} px. {half} Enlarged again, the pictures of "
+        f"OpenCV's YuNet (score from {least:g}) finds {large.found:.0f} % of the {int(large.faces):,} faces in the "
+        f"pictures as they are and {small.found:.0f} % at {small.width:.0f} px. {half} Enlarged again, the pictures of "
         f"{small.width:.0f} px give {small.found_enlarged:.0f} %. A landmark network is always given the face and "
         f"always answers: the two are not rivals but the two halves of what a camera needs."
     )
@@ -84,8 +82,10 @@ def recorded_on(record: Record | None) -> str:
     """When and on what the record was made; "" where there is none."""
     if record is None:
         return ""
-    made = record["provenance"]
-    return f"Recorded on {made['date'][:10]} with the model {made['model']} (rifr {made['rifr']}). {made['setting']}"
+    about = record["provenance"]
+    return (
+        f"Recorded on {about['date'][:10]} with the model {about['model']} (rifr {about['rifr']}). {about['setting']}"
+    )
 
 
 def cost(table: pd.DataFrame, network: str) -> str:
@@ -107,15 +107,11 @@ def optimism(table: pd.DataFrame, network: str) -> str:
             f"**{label(network)}**: the run does not decide at any width whether aligning first is optimistic "
             f"(largest gap {rows.optimism.abs().max():.1f} points)."
         )
-    up, down = sure[sure.optimism > 0], sure[sure.optimism < 0]
-    said = []
-    for part, word in ((up, "higher"), (down, "lower")):
-        if len(part):
-            most = part.loc[part.optimism.abs().idxmax()]
-            said.append(
-                f"{word} at {_listed(part.width)} (most at {most.width:.0f} px: "
-                f"{verdicts.span(most, column='optimism')})"
-            )
+    parts = [
+        f"{word} {_where(part, 'optimism')}"
+        for part, word in ((sure[sure.optimism > 0], "higher"), (sure[sure.optimism < 0], "lower"))
+        if len(part)
+    ]
     most = sure.loc[sure.optimism.abs().idxmax()]
     share = (
         f"Aligned by the landmarks that were found on the large face, the small face of {most.width:.0f} px differs by "
@@ -123,8 +119,14 @@ def optimism(table: pd.DataFrame, network: str) -> str:
         f"by its own"
         + ("." if most.landmarks_low <= 0 <= most.landmarks_high else ": that part is the landmarks' doing.")
     )
-    return f"**{label(network)}**: rank-1 of faces aligned before they were shrunk is {' and '.join(said)}. {share}"
+    return f"**{label(network)}**: rank-1 of faces aligned before they were shrunk is {' and '.join(parts)}. {share}"
 
 
-def _listed(widths: pd.Series) -> str:
+def _where(rows: pd.DataFrame, column: str, unit: str = " points", digits: int = 1) -> str:
+    """The widths of some rows, and the largest difference among them with its interval."""
+    most = rows.loc[rows[column].abs().idxmax()]
+    return f"at {_widths(rows.width)} (most at {most.width:.0f} px: {verdicts.span(most, unit, digits, column)})"
+
+
+def _widths(widths: pd.Series) -> str:
     return ", ".join(f"{width:.0f}" for width in widths) + " px"

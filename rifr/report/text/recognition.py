@@ -23,13 +23,13 @@ def percent(row: pd.Series) -> str:
 
 def row_of(table: pd.DataFrame, protocol: str, network: str, width: int) -> pd.Series:
     """The one row of a table; KeyError says what there is."""
-    found = table[(table.protocol == protocol) & (table.network == network) & (table.width == width)]
-    if len(found) != 1:
+    rows = table[(table.protocol == protocol) & (table.network == network) & (table.width == width)]
+    if len(rows) != 1:
         raise KeyError(
-            f"{len(found)} rows for {protocol}, {network}, {width} px; "
+            f"{len(rows)} rows for {protocol}, {network}, {width} px; "
             f"widths are {sorted(table.width.unique())}, networks {list(table.network.unique())}."
         )
-    return found.iloc[0]
+    return rows.iloc[0]
 
 
 def comparison(
@@ -56,15 +56,15 @@ def dilemma(outcome: Outcome, protocol: str = "P1") -> str:
     wide, narrow = table.width.max(), table.width.min()
     ahead, behind = compared.low[wide] > 0, compared.high[narrow] < 0
     if ahead and behind:
-        said = (
+        verdict = (
             f"The dilemma is there: HR-only is ahead of LR-only at {wide} px and behind it at {narrow} px, and the "
             f"paired intervals decide both."
         )
     elif ahead or behind:
         which = f"ahead at {wide} px" if ahead else f"behind at {narrow} px"
-        said = f"Half of the dilemma is there: HR-only is {which}, but the other end of the axis is not decided so."
+        verdict = f"Half of the dilemma is there: HR-only is {which}, but the other end of the axis is not decided so."
     else:
-        said = f"This run does not decide whether the dilemma is there: neither at {wide} nor at {narrow} px."
+        verdict = f"This run does not decide whether the dilemma is there: neither at {wide} nor at {narrow} px."
     lines = []
     for width in (wide, narrow):
         rows = (f"{label(name)} {percent(row_of(table, protocol, name, width))}" for name in recipes.BASELINES)
@@ -75,7 +75,7 @@ def dilemma(outcome: Outcome, protocol: str = "P1") -> str:
     }
     return "\n".join(
         [
-            said,
+            verdict,
             "",
             *lines,
             "",
@@ -91,30 +91,30 @@ def protocols(table: pd.DataFrame, network: str) -> str:
     first, second = (row_of(table, protocol, network, width) for protocol in PROTOCOLS)
     apart = first.high < second.low or second.high < first.low
     easier = "P2" if second.rank1 > first.rank1 else "P1"
-    told = "" if network != "proposed" else " The paper reports about 51 % under P1 and 64 % under P2 for it at 20 px."
+    reported = " The paper reports about 51 % under P1 and 64 % under P2 for it at 20 px."
     return (
         f"At {width} px {label(network)} reaches {percent(first)} under P1 and {percent(second)} under P2: "
         + (f"{easier} is the easier here." if apart else "the intervals overlap.")
-        + told
+        + (reported if network == "proposed" else "")
     )
 
 
 def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
     """Each figure that the paper's text gives beside this run's at the same width, or the nearest the run has."""
     rows = []
-    for told in paper.RANK1:
-        widths = table[(table.protocol == told.protocol) & (table.network == told.network)].width
+    for reported in paper.RANK1:
+        widths = table[(table.protocol == reported.protocol) & (table.network == reported.network)].width
         if widths.empty:
             continue
-        width = min(widths, key=lambda w: abs(w - told.width))
-        row = row_of(table, told.protocol, told.network, width)
+        width = min(widths, key=lambda own: abs(own - reported.width))
+        row = row_of(table, reported.protocol, reported.network, width)
         rows.append(
             {
-                "protocol": told.protocol,
-                "network": label(told.network),
-                "width (px)": told.width,
-                "paper (%)": f"{'about ' if told.rounded else ''}{told.rank1:g}",
-                "this run (%)": percent(row).replace(" %", "") + ("" if width == told.width else f" at {width} px"),
+                "protocol": reported.protocol,
+                "network": label(reported.network),
+                "width (px)": reported.width,
+                "paper (%)": f"{'about ' if reported.rounded else ''}{reported.rank1:g}",
+                "this run (%)": percent(row).replace(" %", "") + ("" if width == reported.width else f" at {width} px"),
                 "people": row.people,
                 "trials": f"{row.trials:,}",
             }
@@ -138,17 +138,17 @@ def resolvable(table: pd.DataFrame) -> str:
 
 
 def tpr_table(table: pd.DataFrame, width: int) -> pd.DataFrame:
-    """A row per protocol and network: TPR in per cent with its interval at each FPR, beside the paper's where it has one."""
+    """A row per protocol and network: TPR in per cent with its interval at each FPR, beside the paper's if any."""
     rows = []
     for (protocol, network), part in table[(table.width == width) & table.tpr.notna()].groupby(
         ["protocol", "network"], sort=False
     ):
         row = {"protocol": protocol, "network": label(network)}
         row |= {f"at FPR {one.fpr:g}": f"{one.tpr:.1f} ({one.low:.1f}–{one.high:.1f})" for one in part.itertuples()}
-        told = [one for one in paper.TPR if (one.protocol, one.network, one.width) == (protocol, network, width)]
-        rows.append(
-            row | {f"paper at FPR {one.fpr:g}": f"{'about ' if one.rounded else ''}{one.tpr:g}" for one in told}
-        )
+        for one in paper.TPR:
+            if (one.protocol, one.network, one.width) == (protocol, network, width):
+                row[f"paper at FPR {one.fpr:g}"] = f"{'about ' if one.rounded else ''}{one.tpr:g}"
+        rows.append(row)
     return pd.DataFrame(rows).fillna("").sort_values("protocol", kind="stable")
 
 
@@ -174,15 +174,12 @@ def tpr_verdicts(outcome: RocOutcome, width: int, fpr: float, network: str, othe
             parts.append(verdicts.compared(row, label(network), label(other)))
         lines.append(f"- **{PROTOCOLS[protocol]}**: {'; '.join(parts)}.")
     ahead, behind, undecided = (decisions.count(sign) for sign in (1, -1, 0))
-    return "\n".join(
-        [
-            f"The paper finds {label(network)} ahead of {', '.join(label(other) for other in others)} at {width} px. "
-            f"At a FPR of {fpr:g} this run has {len(decisions)} paired comparisons: {ahead} decide for "
-            f"{label(network)}, {behind} against it, and {undecided} stay open at 95 %. {verdicts.agreement(decisions)}",
-            "",
-            *lines,
-        ]
+    summary = (
+        f"The paper finds {label(network)} ahead of {', '.join(label(other) for other in others)} at {width} px. "
+        f"At a FPR of {fpr:g} this run has {len(decisions)} paired comparisons: {ahead} decide for {label(network)}, "
+        f"{behind} against it, and {undecided} stay open at 95 %. {verdicts.agreement(decisions)}"
     )
+    return "\n".join([summary, "", *lines])
 
 
 def averages(outcome: Outcome) -> str:
@@ -203,7 +200,7 @@ def averages(outcome: Outcome) -> str:
 
 
 def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.DataFrame, str]:
-    """For each pair of networks and width, whether the run decides which is ahead: a table in HTML, and its sum in words.
+    """For each pair of networks and width, whether the run decides which is ahead: a table in HTML, and a summary.
 
     A cell is the paired difference in rank-1, first minus second, in points, with its 95 % interval; bold where the
     interval leaves out zero.
@@ -227,13 +224,10 @@ def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.
 
 def rank1_table(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """One row per network, one column per width: rank-1 in per cent with its interval, for reading."""
-    part = table[table.protocol == protocol].copy()
-    part["text"] = [f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})" for row in part.itertuples()]
-    wide = part.pivot(index="network", columns="width", values="text")
-    wide = wide.loc[list(dict.fromkeys(part.network)), sorted(wide.columns, reverse=True)]
-    wide.index = [label(name) for name in wide.index]
-    wide.columns = [f"{width} px" for width in wide.columns]
-    return wide
+    rows: dict[str, dict[str, str]] = {}
+    for row in table[table.protocol == protocol].sort_values("width", ascending=False, kind="stable").itertuples():
+        rows.setdefault(label(row.network), {})[f"{row.width} px"] = f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})"
+    return pd.DataFrame(rows).T
 
 
 def source(pack: FacePack) -> str:
@@ -290,7 +284,7 @@ def against_the_paper(difference: pd.DataFrame, network: str, other: str) -> str
     decisions = verdicts.signs(difference).tolist()
     ahead, behind, undecided = (decisions.count(sign) for sign in (1, -1, 0))
     return (
-        f"The paper finds {label(network)} ahead of {label(other)} at every width. Of this run's {len(decisions)} paired "
-        f"comparisons (P1 and P2, all widths), {ahead} decide for {label(network)}, {behind} for {label(other)}, and "
-        f"{undecided} leave it open at 95 %. {verdicts.agreement(decisions)}"
+        f"The paper finds {label(network)} ahead of {label(other)} at every width. Of this run's {len(decisions)} "
+        f"paired comparisons (P1 and P2, all widths), {ahead} decide for {label(network)}, {behind} for "
+        f"{label(other)}, and {undecided} leave it open at 95 %. {verdicts.agreement(decisions)}"
     )

@@ -1,6 +1,8 @@
-"""What `rifr.evaluation.small_faces` found, in sentences and tables chosen by its results, and what may be set beside what."""
+"""The results of `rifr.evaluation.small_faces` in sentences and tables, and what may be set beside what."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 
@@ -77,8 +79,7 @@ def tinyface_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def scface_table(table: pd.DataFrame) -> pd.DataFrame:
-    """This run's rows in the form of Table II: one row per network, rank-1 in per cent at each distance, n (probes per distance,
-    of how many people)."""
+    """This run's rows in the form of Table II: one row per network, rank-1 in per cent at each distance."""
     rows = []
     for network, part in table.groupby("network", sort=False):
         rows.append(
@@ -127,7 +128,7 @@ def reported_scface(rows: list[ReportedScface], people: int | None) -> pd.DataFr
                 "d3 (1.00 m)": row.d3,
                 "avg.": row.average,
                 "people": row.people,
-                "probes a distance": row.people and 5 * row.people,
+                "probes per distance": row.people and 5 * row.people,
                 "fits": None if row.people else _fits(row),
             }
             for row in rows
@@ -172,8 +173,8 @@ def lost(change: pd.DataFrame, network: str) -> str:
         f"{PROTOCOLS[protocol]}: " + ", ".join(_at(row) for row in part.sort_values("width").itertuples())
         for protocol, part in rows.groupby("protocol", sort=False)
     ]
-    said = verdicts.tally(verdicts.signs(rows))
-    return f"**{label(network)}**, camera minus bicubic: {said}. {'; '.join(parts)}."
+    tally = verdicts.tally(verdicts.signs(rows))
+    return f"**{label(network)}**, camera minus bicubic: {tally}. {'; '.join(parts)}."
 
 
 def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str) -> str:
@@ -181,28 +182,26 @@ def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str)
 
     gain: `network` minus `other` on camera-like faces; change: of `other`, as `small_faces.change` gives it.
     """
-    said = verdicts.tally(verdicts.signs(gain))
+    tally = verdicts.tally(verdicts.signs(gain))
     before = change[change.network == other].set_index(["protocol", "width"]).difference
     parts = [
         f"{row.protocol} at {row.width} px {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f}), where "
         f"{label(other)} had changed by {before[row.protocol, row.width]:+.1f}"
         for row in gain.sort_values(["protocol", "width"]).itertuples()
     ]
-    return f"**{label(network)} minus {label(other)}**, both on faces from a camera: {said}. {'; '.join(parts)}."
+    return f"**{label(network)} minus {label(other)}**, both on faces from a camera: {tally}. {'; '.join(parts)}."
 
 
 def effects(table: pd.DataFrame) -> str:
-    """What each change of training or input does, a line each: helps, harms, or is not decided.
+    """What each change of training or input does, one line each: helps, harms, or is not decided.
 
     `table` as `small_faces.effects` gives it.
     """
-    lines = []
-    for row in table.itertuples():
-        said = EFFECTS[verdicts.sign(row)]
-        lines.append(
-            f"- **{row.what}:** {said} ({row.difference:+.1f} points in rank-1, {row.low:+.1f} to {row.high:+.1f})."
-        )
-    return "\n".join(lines)
+    return "\n".join(
+        f"- **{row.what}:** {EFFECTS[verdicts.sign(row)]} ({row.difference:+.1f} points in rank-1, {row.low:+.1f} to "
+        f"{row.high:+.1f})."
+        for row in table.itertuples()
+    )
 
 
 def by_distance(table: pd.DataFrame, network: str) -> str:
@@ -244,7 +243,9 @@ def _trained(preset: Preset, seed: int, faces: FaceSplits) -> str:
 
 
 def _few_or_one(numbers: pd.Series) -> str:
-    return f"{numbers.iloc[0]:,}" if numbers.nunique() == 1 else ", ".join(f"{number:,}" for number in numbers)
+    return (
+        f"{numbers.iloc[0]:,}" if (numbers == numbers.iloc[0]).all() else ", ".join(f"{number:,}" for number in numbers)
+    )
 
 
 def _fits(row: ReportedScface) -> str:
@@ -257,5 +258,5 @@ def _fits(row: ReportedScface) -> str:
     return " or ".join(fits) or "neither"
 
 
-def _at(row) -> str:
+def _at(row: Any) -> str:
     return f"{row.difference:+.1f} at {row.width} px ({row.low:+.1f} to {row.high:+.1f})"

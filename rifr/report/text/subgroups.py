@@ -1,6 +1,8 @@
-"""What `rifr.evaluation.subgroups` found, in sentences chosen by its tables: what is real, what is not decided, what went unseen."""
+"""The tables of `rifr.evaluation.subgroups` in sentences: what is real, what is not decided, what went unseen."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,9 +64,9 @@ def real(effects: pd.DataFrame, width: int) -> str:
     rows = effects[(effects.kind == "effect") & (effects.width == width)]
     paragraphs = []
     for network, part in rows.groupby("network", sort=False):
-        said = [_sign(row, ("below the reference", "above the reference"), 0) for row in part.itertuples()]
+        outcomes = [_sign(row, ("below the reference", "above the reference"), 0) for row in part.itertuples()]
         sizes = [_points(row) for row in part.itertuples()]
-        paragraphs.append(f"**{recipes.get(network).label}, {width} px.** {_grouped(part, said, sizes)}")
+        paragraphs.append(f"**{recipes.get(network).label}, {width} px.** {_grouped(part, outcomes, sizes)}")
     return "\n\n".join(paragraphs)
 
 
@@ -77,34 +79,34 @@ def differences(effects: pd.DataFrame, kind: str) -> str:
     for (network, width), part in rows.groupby(["network", "width"], sort=False):
         points, odds = part[part.scale == "points"], part[part.scale == "odds"]
         both = list(zip(points.itertuples(), odds.itertuples(), strict=True))
-        said = [_on_both(_sign(one, WORDS[kind], 0), _sign(other, WORDS[kind], 1)) for one, other in both]
+        outcomes = [_on_both(_sign(one, WORDS[kind], 0), _sign(other, WORDS[kind], 1)) for one, other in both]
         sizes = [
             f"{_points(one)}; odds × {other.estimate:.2f}, {other.low:.2f} to {other.high:.2f}" for one, other in both
         ]
         where = f", {wide} to {width} px" if kind == "change" else f" over {recipes.get(first).label}, {width} px"
-        paragraphs.append(f"**{recipes.get(network).label}{where}.** {_grouped(points, said, sizes)}")
+        paragraphs.append(f"**{recipes.get(network).label}{where}.** {_grouped(points, outcomes, sizes)}")
     return "\n\n".join(paragraphs)
 
 
 def unseen(effects: pd.DataFrame) -> str:
     """How large an effect has to be for this run to see it: the half-lengths of the corrected intervals."""
     rows, parts = effects[(effects.kind == "effect") & effects.low.notna()], []
-    for said, part in (
+    for kind, part in (
         ("bands of photos", rows[~rows.attribute.isin(OF_THE_PERSON)]),
         ("bands of people", rows[rows.attribute.isin(OF_THE_PERSON)]),
     ):
         if len(part):
             half = (part.high - part.low) / 2
-            parts.append(f"{half.median():.1f} points between {said} ({half.min():.1f} to {half.max():.1f})")
-    said = "The intervals reach this far to each side, so that smaller effects go unseen: "
-    return f"{said}{'; '.join(parts)}." if parts else ""
+            parts.append(f"{half.median():.1f} points between {kind} ({half.min():.1f} to {half.max():.1f})")
+    opening = "The intervals reach this far to each side, so that smaller effects go unseen: "
+    return f"{opening}{'; '.join(parts)}." if parts else ""
 
 
-def _points(row) -> str:
+def _points(row: Any) -> str:
     return f"{row.estimate:+.1f} points, {row.low:+.1f} to {row.high:+.1f}"
 
 
-def _sign(row, words: tuple[str, str], nothing: float) -> str:
+def _sign(row: Any, words: tuple[str, str], nothing: float) -> str:
     """What a row says: the first word below "no difference", the second above it, or that it is not decided."""
     return UNDECIDED if not row.decided else words[int(row.estimate > nothing)]
 
@@ -118,20 +120,20 @@ def _on_both(points: str, odds: str) -> str:
     return f"{points} in points, but {odds} in odds"
 
 
-def _grouped(rows: pd.DataFrame, said: list[str], sizes: list[str]) -> str:
+def _grouped(rows: pd.DataFrame, outcomes: list[str], sizes: list[str]) -> str:
     """Bands with one verdict in one sentence: "Below the reference: yaw from 30° (-20.1 points, -27.0 to -13.2)."
 
     What is not decided comes last and without its sizes, an attribute at a time where none of its bands is decided.
     """
     names = (rows.attribute + " " + rows.band).tolist()
-    verdicts, sentences = np.array(said, object), []
-    for verdict in dict.fromkeys(said):
+    verdicts, sentences = np.array(outcomes, object), []
+    for verdict in dict.fromkeys(outcomes):
         if verdict != UNDECIDED:
             texts = [f"{names[i]} ({sizes[i]})" for i in np.flatnonzero(verdicts == verdict)]
             sentences.append(f"{verdict[0].upper()}{verdict[1:]}: {', '.join(texts)}.")
     texts = []
     for attribute in dict.fromkeys(rows.attribute):
         own = np.flatnonzero((rows.attribute == attribute).to_numpy())
-        left = [i for i in own if said[i] == UNDECIDED]
+        left = [i for i in own if outcomes[i] == UNDECIDED]
         texts += [attribute] if len(left) == len(own) else [names[i] for i in left]
     return " ".join(sentences + ([f"Not decided: {', '.join(texts)}."] if texts else []))
