@@ -8,7 +8,7 @@ __all__ = ["device", "generators"]
 
 
 def device() -> torch.device:
-    """A CUDA GPU where there is one, else the CPU; never Apple's MPS, which has no float64 and half of the operations."""
+    """A CUDA GPU where there is one, else the CPU; never Apple's MPS, which lacks float64 and operations."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

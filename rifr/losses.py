@@ -27,7 +27,10 @@ def soft_cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
 
     $$ H(q, p) = -\sum_k q_k \log p_k, \qquad p = \mathrm{softmax}(\mathrm{logits}) $$
 
-    Raises ValueError when `logits` and `q` differ in shape.
+    Raises
+    ------
+    ValueError
+        When `logits` and `q` are not both (N, K).
     """
     if logits.shape != q.shape or logits.dim() != 2:
         raise ValueError(f"logits and q must both be (N, K), found {tuple(logits.shape)} and {tuple(q.shape)}.")
@@ -51,9 +54,20 @@ def shared_softmax_loss(
     $$ l = -\sum_k q^{pre}_k \log p^t_k - \sum_k q^{pre}_k \log p^{pre}_k, \qquad
        p^t \propto \exp(w_k^\top z_t), \quad p^{pre} \propto \exp(w_k^\top z_{pre}) $$
 
-    `z_student` (N, D) trains; `z_teacher` (N, D) is the frozen teacher's feature of the same photo in high
-    resolution; `w_shared` (K, D) trains; `q_pre` (N, K) is the teacher's own softmax. With one-hot `q_pre` this is the
-    ablation "shared softmax only". `teacher_weight` multiplies the second term (the paper gives both the same). Its gradient by the two sets of logits is eq. (4): (p_t - q_pre)/N, (p_pre - q_pre)/N.
+    Its gradient by the two sets of logits is eq. (4): (p_t - q_pre)/N and (p_pre - q_pre)/N.
+
+    Parameters
+    ----------
+    z_student
+        (N, D) the student's features; they train.
+    z_teacher
+        (N, D) the frozen teacher's features of the same photos in high resolution.
+    w_shared
+        (K, D) the weights of the one softmax layer; they train.
+    q_pre
+        (N, K) the teacher's own softmax. One-hot rows make this the ablation "shared softmax only".
+    teacher_weight
+        Of the second term; the paper weighs both the same.
     """
     student = soft_cross_entropy(z_student @ w_shared.T, q_pre)
     teacher = soft_cross_entropy(z_teacher @ w_shared.T, q_pre)

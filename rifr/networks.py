@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rifr.errors import SettingError
+
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 
 class BasicBlock(nn.Module):
@@ -128,6 +131,11 @@ def build(network: str, embedding: int, dropout: float) -> FaceResNet:
 def to_input(images: Tensor) -> Tensor:
     """(N, side, side, 3) uint8 -> a network's input (N, 3, side, side) in [-1, 1], channels last in memory."""
     return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+def channels_last(network: AnyNetwork, device: torch.device | str | None = None) -> AnyNetwork:
+    """The network with its weights laid out as `to_input` lays out images, on a device; None: where it is."""
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,10 @@ def choice(default: Any, reason: str) -> Any:
 
 @dataclass(frozen=True)
 class Training(Checked):
-    """Everything that decides a run, but for its recipe, faces and seed. Defaults: section IV of the paper."""
+    """Everything that decides a run, but for its recipe, faces and seed. Defaults: section IV of the paper.
+
+    `flip` mirrors photos in training; a preset's `mirror`, changed by the same options, is of embeddings.
+    """
 
     network: Literal["resnet34", "thin"] = "resnet34"
     embedding: Count = 512
@@ -118,7 +121,8 @@ class LandmarkTraining(Checked):
     test_people, test_images, test_scene, test_widths: of those to measure on, and the face widths to measure at
     channels            of the first convolution; 32 as published
     loss, low           "wing" or "l2"; whether half of the faces are brought down to `widths` pixels first
-    loose, off, turn    how faces are cut out: side in face widths; how far the centre is off, in sides; turn in radians
+    crop_scale          how faces are cut out: side in face widths, from and to
+    center_jitter       the most that the centre is off, in face widths; rotation_std: of the rotation, in radians
     threads             of a training on a CPU; 0: all
     """
 
@@ -136,9 +140,9 @@ class LandmarkTraining(Checked):
     loss: Literal["wing", "l2"] = "wing"
     low: bool = True
     widths: Span = (6.0, 48.0)
-    loose: Span = (0.75, 1.9)
-    off: NonNegative = 0.12
-    turn: NonNegative = 0.12
+    crop_scale: Span = (0.75, 1.9)
+    center_jitter: NonNegative = 0.12
+    rotation_std: NonNegative = 0.12
     threads: Size = 0
 
 

@@ -138,7 +138,7 @@ def test_without_a_face_the_centre_is_cropped_or_the_run_refused_as_is_wished(tm
 
     again = align_folder(source, out, lambda picture: None, "a", "crop", progress=False)
     assert again.kept == 1 and again.unaligned == report.unaligned  # kept, and still said to be a crop
-    with pytest.raises(DataError, match="1 pictures .*Ada/0.png"):
+    with pytest.raises(DataError, match=r"1 pictures .*Ada/0\.png"):
         align_folder(source, out, lambda picture: None, "a", "refuse", progress=False)
     assert not (out / "Ada" / "0.png").exists()
     with pytest.raises(SettingError, match="on_missing"):
@@ -198,7 +198,7 @@ def test_what_cannot_be_aligned_is_refused_with_the_remedy(tmp_path):
         align_folder(tmp_path / "empty", tmp_path / "out", at_template, "a")
     source = picture_folder(tmp_path / "in", Ada=1)
     write(source / "loose.jpg", 0)
-    with pytest.raises(DataError, match="loose.jpg"):
+    with pytest.raises(DataError, match=r"loose\.jpg"):
         align_folder(source, tmp_path / "out", at_template, "a")
     (source / "loose.jpg").unlink()
     write(source / "Ada" / "0.png", 0, 9, 9)

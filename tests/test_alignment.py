@@ -20,7 +20,7 @@ class Finder:
     def __init__(self, off: float):
         self.off = off
 
-    def predict(self, pictures, boxes, loose=1.4):
+    def predict(self, pictures, boxes, crop_scale=1.4):
         self.boxes = np.array(boxes)
         base = (TEMPLATE - 55.5) * boxes[:, 2, None, None] / 112 + boxes[:, None, :2]
         return base + [self.off, 0] * boxes[:, 2, None, None]

@@ -78,7 +78,7 @@ def test_a_side_is_measured_in_a_process_of_its_own_with_the_memory_of_its_work(
 
 
 def test_a_side_that_fails_says_where(light):
-    with pytest.raises(RuntimeError, match="fail failed(.|\n)*no such luck"):
+    with pytest.raises(RuntimeError, match=r"fail failed(.|\n)*no such luck"):
         harness.measure(harness.Side(light.numbers, light.fail, light.total), {"count": 3})
 
 
@@ -207,7 +207,7 @@ def test_the_record_is_found_again_and_knows_where_it_comes_from(tmp_path, monke
 def test_a_damaged_record_is_named(tmp_path, monkeypatch, text):
     monkeypatch.setenv("RIFR_RECORDS", str(tmp_path))
     (tmp_path / "speed.json").write_text(text)
-    with pytest.raises(ValueError, match="speed.json .* make it again"):
+    with pytest.raises(ValueError, match=r"speed\.json .* make it again"):
         records.read("speed")
 
 

@@ -1,4 +1,4 @@
-"""Many processes train the network that one would: gradients, batch normalisation, the shared softmax, the teacher's table."""
+"""Many processes train the network that one would: gradients, batch normalisation, softmax, the teacher's table."""
 
 import json
 import os
@@ -141,7 +141,7 @@ def test_photos_taken_a_few_at_a_time_give_the_gradient_of_the_whole_batch(tmp_p
         made[few] = run
     for name, value in made[0].weights().items():
         torch.testing.assert_close(
-            made[6].weights()[name], value, atol=1e-5, rtol=1e-3, msg=lambda text: f"{name}: {text}"
+            made[6].weights()[name], value, atol=1e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
         )
     assert made[6].history[-1]["loss"] == pytest.approx(made[0].history[-1]["loss"], rel=1e-4)
 

@@ -96,7 +96,7 @@ def test_a_cut_square_shows_the_pictures_points_where_its_map_says(side, turn, p
         patch = square[max(0, int(y) - 6) : int(y) + 8, max(0, int(x) - 6) : int(x) + 8, 0].astype(float)
         rows, columns = np.mgrid[: patch.shape[0], : patch.shape[1]]
         mean = np.array([(columns * patch).sum(), (rows * patch).sum()]) / patch.sum()
-        assert mean + [max(0, int(x) - 6), max(0, int(y) - 6)] == pytest.approx([x, y], abs=0.7 if pixels > 64 else 1.5)
+        assert mean + np.maximum(0, [int(x) - 6, int(y) - 6]) == pytest.approx([x, y], abs=0.7 if pixels > 64 else 1.5)
 
 
 def test_few_pixels_leave_no_detail():
@@ -123,7 +123,7 @@ def test_mirroring_swaps_left_and_right():
     points = (TEMPLATE + 4).astype(np.float64)
     box = landmarks.boxes_of(points[None])[0]
     plain = landmarks.View(1.2, (0.05, 0), 0.1, False, math.inf)
-    square, five = plain.of(picture, points, box)
+    _, five = plain.of(picture, points, box)
     _, mirrored = replace(plain, mirrored=True).of(picture, points, box)
     assert mirrored[0] == pytest.approx([63 - five[1, 0], five[1, 1]])
     assert mirrored[2] == pytest.approx([63 - five[2, 0], five[2, 1]])
@@ -132,7 +132,15 @@ def test_mirroring_swaps_left_and_right():
 
 def test_points_are_learnt_and_come_back_in_the_pictures_pixels(tmp_path, store_folder):
     pack = drawn_scenes(tmp_path / "pack", 96)
-    plan = smoke(epochs=25, channels=8, batch_size=8, widths=(24.0, 48.0), loose=(1.3, 1.5), off=0.2, turn=0.02)
+    plan = smoke(
+        epochs=25,
+        channels=8,
+        batch_size=8,
+        widths=(24.0, 48.0),
+        crop_scale=(1.3, 1.5),
+        center_jitter=0.2,
+        rotation_std=0.02,
+    )
     run = landmarks.fit("wing+lr", plan, 0, pack, progress=False)
     test = drawn_scenes(tmp_path / "test", 20, seed=5)
     boxes = landmarks.boxes_of(test.landmarks)
@@ -176,7 +184,7 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(tmp_path, store_folde
     with pytest.raises(DataError, match="landmarks"):
         landmarks.fit("wing+lr", "smoke", 0, faces=bare)
     monkeypatch.setattr(landmarks.training, "wing_loss", lambda found, target: (found * math.nan).mean())
-    with pytest.raises(TrainingError, match="step 1 of epoch 1.*learning_rate"):
+    with pytest.raises(TrainingError, match=r"step 1 of epoch 1.*learning_rate"):
         landmarks.fit("wing+lr", "smoke", 0, faces=pack, progress=False)
 
 
@@ -238,7 +246,7 @@ def test_what_only_faces_or_tests_use_does_not_retrain_a_network(tmp_path, store
     pack, plan = drawn_scenes(tmp_path / "pack", 16), {"epochs": 1, "channels": 4, "batch_size": 16}
     run = landmarks.fit("wing+lr", smoke(**plan), 0, pack, progress=False)
     other = landmarks.fit("wing+lr", smoke(**plan, test_widths=(12,), test_people=3, people=7), 0, pack, progress=False)
-    turned = landmarks.fit("wing+lr", smoke(**plan, turn=0.3), 0, pack, progress=False)
+    turned = landmarks.fit("wing+lr", smoke(**plan, rotation_std=0.3), 0, pack, progress=False)
     assert other.path == run.path != turned.path
 
 

@@ -1,4 +1,4 @@
-"""The trainer: the same seed the same weights, killed and resumed the same weights, and the losses of the six recipes."""
+"""The trainer: the same seed, killed or not, gives the same weights; and the losses of the six recipes."""
 
 import json
 import os
@@ -171,7 +171,7 @@ def test_a_batch_holds_the_widths_of_its_recipe(name, low, rows):
     assert np.array_equal(restored.round().permute(0, 2, 3, 1).numpy(), shown)
     versions = {width: to_width(photos, width) for width in (112, 20, 16)}
     found = [
-        [width for width, images in versions.items() if np.array_equal(images[i % 6], image)][0]
+        next(width for width, images in versions.items() if np.array_equal(images[i % 6], image))
         for i, image in enumerate(shown)
     ]
     wanted = {"hr-only": [112] * 6, "lr-only": [16] * 3 + [20] * 3}.get(name)
@@ -345,7 +345,7 @@ def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
         trainer.fit("hr", TINY)
     with pytest.raises(ValueError, match="smoke, mini, laptop, rendered, paper"):
         presets.get("huge")
-    with pytest.raises(ValueError, match="no field 'epoch'.*epochs"):
+    with pytest.raises(ValueError, match=r"no field 'epoch'.*epochs"):
         presets.get("smoke", epoch=3)
     with pytest.raises(ValueError, match="low_per_photo"):
         presets.get("smoke", low_per_photo="three")

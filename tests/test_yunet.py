@@ -29,7 +29,7 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="ONNX file"):
         yunet.Yunet(tmp_path / "none.onnx")
     (tmp_path / "no.onnx").write_bytes(b"not a network")
-    with pytest.raises(ValueError, match="no.onnx is no"):
+    with pytest.raises(ValueError, match=r"no\.onnx is no"):
         yunet.Yunet(tmp_path / "no.onnx")
     with pytest.raises(ValueError, match="between 0 and 1"):
         yunet.Yunet(tmp_path / "no.onnx", score_threshold=2)

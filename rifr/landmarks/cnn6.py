@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,14 @@ def wing_loss(points: Tensor, target: Tensor, w: float = 10.0, epsilon: float = 
         wing(x) = w ln(1 + |x| / epsilon)   for |x| < w
                   |x| - C                   otherwise,   C = w - w ln(1 + w / epsilon)
 
-    points, target: of one shape, in pixels of the 64x64 input, for which w and epsilon are Feng et al.'s. Near zero its
-    slope is w / epsilon, so that small errors still pull; C makes both parts meet at |x| = w.
+    Near zero its slope is w / epsilon, so that small errors still pull; C makes both parts meet at |x| = w.
+
+    Parameters
+    ----------
+    points, target
+        Of one shape, in pixels of the 64x64 input.
+    w, epsilon
+        In pixels; the defaults are Feng et al.'s for this input.
     """
     x = (points - target).abs()
     c = w - w * math.log(1 + w / epsilon)
@@ -29,7 +36,7 @@ def wing_loss(points: Tensor, target: Tensor, w: float = 10.0, epsilon: float = 
 
 
 class Cnn6(nn.Module):
-    """Five 3x3 convolutions, each with ReLU and 2x2 maximum pooling, and two fully connected layers (Feng et al., 2018).
+    """Five 3x3 convolutions, each with ReLU and 2x2 max pooling, and two fully connected layers (Feng et al., 2018).
 
     (N, 3, 64, 64) in [-1, 1] -> (N, 5, 2) points in pixels. `channels` is the width of the first convolution, doubled
     by each next one: 32 as published. Batch normalisation is ours: without it, in the few epochs of a laptop, the
@@ -39,7 +46,7 @@ class Cnn6(nn.Module):
     def __init__(self, channels: int = 32):
         super().__init__()
         widths = [3] + [channels * 2**i for i in range(5)]
-        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:]))
+        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in widths[1:])
         self.hidden = nn.Linear(widths[-1] * (INPUT // 32) ** 2, 32 * channels)
         self.points = nn.Linear(32 * channels, 10)

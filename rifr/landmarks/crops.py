@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rifr import align, camera
 from rifr.align import FACE_SIZE
@@ -30,20 +31,40 @@ def boxes_of(landmarks: np.ndarray) -> np.ndarray:
 
 def cut(
     picture: np.ndarray,
-    centre: Sequence[float],
+    centre: ArrayLike,
     side: float,
-    turn: float = 0.0,
+    rotation: float = 0.0,
     pixels: float = math.inf,
     size: int = INPUT,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A square of a picture, (size, size, 3) uint8, and the map (2, 3) from the picture's pixels to its own.
+    """A square cut out of a picture.
 
-    centre: x, y; side: in the picture's pixels; turn: radians by which the square is turned; pixels: the square is
-    brought down to so many pixels first, and up again (bicubic), where that is fewer than `size` and than `side`.
+    Parameters
+    ----------
+    picture
+        (h, w, 3) uint8.
+    centre
+        x, y in the picture's pixels.
+    side
+        In the picture's pixels.
+    rotation
+        Radians by which the square is turned.
+    pixels
+        The square is brought down to so many pixels first, and up again (bicubic), where that is fewer than `size` and
+        than `side`.
+    size
+        Of the result.
+
+    Returns
+    -------
+    square
+        (size, size, 3) uint8.
+    matrix
+        (2, 3) the map from the picture's pixels to the square's.
     """
     at_once = max(2, round(side))
     scale = at_once / side
-    c, s = scale * math.cos(turn), scale * math.sin(turn)
+    c, s = scale * math.cos(rotation), scale * math.sin(rotation)
     turned = np.array([[c, s], [-s, c]])
     middle = (at_once - 1) / 2
     matrix = np.column_stack([turned, middle - turned @ np.asarray(centre, float)])
@@ -74,37 +95,53 @@ def small_picture(picture: np.ndarray, landmarks: np.ndarray, width: float) -> t
 
 @dataclass(frozen=True)
 class View:
-    """How a face is cut out for training: side in face widths, centre off by shares of it, turn in radians, mirrored or
-    not, to how many pixels a face width is brought down (infinite: not at all), and by the camera of which seed (None:
-    by averaging alone)."""
+    """How a face is cut out for training.
 
-    loose: float
-    off: tuple[float, float]
-    turn: float
+    Attributes
+    ----------
+    crop_scale
+        The square's side in face widths.
+    offset
+        x, y by which its centre is off the face's, in face widths.
+    rotation
+        Radians.
+    mirrored
+        Whether it is mirrored.
+    width
+        To how many pixels a face width is brought down; infinite: not at all.
+    camera
+        The seed of the camera that does so; None: by averaging alone.
+    """
+
+    crop_scale: float
+    offset: tuple[float, float]
+    rotation: float
     mirrored: bool
     width: float
     camera: int | None = None
 
     @classmethod
     def draw(cls, training: LandmarkTraining, draw: np.random.Generator) -> View:
-        loose, turn = draw.uniform(*training.loose), draw.normal(0, training.turn)
-        off, mirrored, few = draw.uniform(-training.off, training.off, 2), draw.random() < 0.5, draw.random() < 0.5
+        """A view drawn as a training's settings say."""
+        crop_scale, rotation = draw.uniform(*training.crop_scale), draw.normal(0, training.rotation_std)
+        offset = draw.uniform(-training.center_jitter, training.center_jitter, 2)
+        mirrored, is_small = draw.random() < 0.5, draw.random() < 0.5
         width, by_camera, seed = (
             math.exp(draw.uniform(*np.log(training.widths))),
             draw.random() < 0.5,
             draw.integers(2**32),
         )
-        if not (training.low and few):
+        if not (training.low and is_small):
             width, by_camera = math.inf, False
-        return cls(loose, (off[0], off[1]), turn, mirrored, width, int(seed) if by_camera else None)
+        return cls(crop_scale, (offset[0], offset[1]), rotation, mirrored, width, int(seed) if by_camera else None)
 
     def of(self, picture: np.ndarray, landmarks: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The square (64, 64, 3) uint8 and the landmarks (5, 2) in it."""
-        centre, side = box[:2] + np.multiply(self.off, box[2]), self.loose * box[2]
-        square, matrix = cut(picture, centre, side, self.turn, self.width * self.loose)
-        few = max(2, round(min(self.width * self.loose, side)))
+        centre, side = box[:2] + np.multiply(self.offset, box[2]), self.crop_scale * box[2]
+        square, matrix = cut(picture, centre, side, self.rotation, self.width * self.crop_scale)
+        few = max(2, round(min(self.width * self.crop_scale, side)))
         if self.camera is not None and few < INPUT:
-            large, _ = cut(picture, centre, side, self.turn, size=max(few, round(side)))
+            large, _ = cut(picture, centre, side, self.rotation, size=max(few, round(side)))
             small = camera.degrade_picture(large, (few, few), np.random.default_rng(self.camera))
             square = cv2.resize(small, (INPUT, INPUT), interpolation=cv2.INTER_CUBIC)
         points = align.transform(landmarks, matrix)

@@ -1,13 +1,13 @@
-"""Five landmarks on faces of any resolution: CNN-6 trained with the Wing loss (Feng et al., 2018), as section III has it.
+"""Five landmarks on faces of any resolution: CNN-6 trained with the Wing loss (Feng et al., 2018), as in section III.
 
     run = landmarks.fit("wing+lr", "mini")       # finds or trains
     points = run.predict(pictures, boxes)        # (N, 5, 2) in the pictures' pixels
     aligned = run.aligner()(small_crop)          # (112, 112, 3), for sets that come unaligned
 
-A face is cut out of its picture loosely: an upright square whose side is a multiple of the *face width*, the side of the
-aligned 112x112 face in the picture's pixels. The network sees the square as 64x64 and answers with points in it. The
-paper's idea for small faces is in what it is shown: some of the squares were brought down to few pixels first, half of
-these as a camera does it (`rifr.camera`), for the paper's WIDER FACE holds small faces of that kind.
+A face is cut out of its picture loosely: an upright square whose side is a multiple of the *face width*, the side of
+the aligned 112x112 face in the picture's pixels. The network sees the square as 64x64 and answers with points in it.
+The paper's idea for small faces is in what it is shown: some of the squares were brought down to few pixels first, half
+of these as a camera does it (`rifr.camera`), for the paper's WIDER FACE holds small faces of that kind.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,10 +42,10 @@ BATCH = 256  # faces at a time when predicting
 
 @dataclass(frozen=True)
 class LandmarkRecipe:
-    """A landmark network: its loss, "wing" or "l2", and whether half of its faces are brought down to few pixels."""
+    """A landmark network: its loss, and whether half of its faces are brought down to few pixels."""
 
     label: str
-    loss: str
+    loss: Literal["wing", "l2"]
     low: bool
 
 
@@ -57,6 +58,17 @@ RECIPES = {
 
 
 @dataclass(frozen=True)
+class LandmarkAligner:
+    """From a picture (h, w, 3) uint8 that is one face to the aligned face; packs of it are found by `key`."""
+
+    find: Callable[[np.ndarray], np.ndarray]
+    key: str
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        return align.face(picture, self.find(picture))
+
+
+@dataclass(frozen=True)
 class LandmarkRun(StoredRun):
     """A trained landmark network on disk."""
 
@@ -66,7 +78,7 @@ class LandmarkRun(StoredRun):
         network.load_state_dict(self.weights())
         return network.eval()
 
-    def predict(self, pictures: Sequence[np.ndarray], boxes: np.ndarray, loose: float = 1.4) -> np.ndarray:
+    def predict(self, pictures: Sequence[np.ndarray], boxes: np.ndarray, crop_scale: float = 1.4) -> np.ndarray:
         """The landmarks of one face in each picture, on a GPU where there is one.
 
         Parameters
@@ -75,7 +87,7 @@ class LandmarkRun(StoredRun):
             N arrays (h, w, 3) uint8 RGB.
         boxes
             (N, 3) as `boxes_of` has them, from a detector or the truth.
-        loose
+        crop_scale
             The side of the square that is looked at, in face widths.
 
         Returns
@@ -87,19 +99,13 @@ class LandmarkRun(StoredRun):
         points_in, points = self._points_in(), np.empty((len(pictures), 5, 2))
         for start in range(0, len(pictures), BATCH):
             part = range(start, min(start + BATCH, len(pictures)))
-            squares, matrices = zip(*(cut(pictures[i], boxes[i, :2], loose * boxes[i, 2]) for i in part))
+            squares, matrices = zip(*(cut(pictures[i], boxes[i, :2], crop_scale * boxes[i, 2]) for i in part))
             points[start : part.stop] = in_pictures(points_in(np.stack(squares)), matrices)
         return points
 
     def aligner(self) -> align.Aligner:
         """A function from a picture that is one face, cut loosely or tightly, to the aligned face (112, 112, 3)."""
-        find = self.finder()
-
-        def aligned(picture: np.ndarray) -> np.ndarray:
-            return align.face(picture, find(picture))
-
-        aligned.key = self.key  # what its packs are found by
-        return aligned
+        return LandmarkAligner(self.finder(), self.key)
 
     def finder(self) -> Callable[[np.ndarray], np.ndarray]:
         """A function from a picture (h, w, 3) uint8 that is one face to its landmarks (5, 2)."""
@@ -159,18 +165,17 @@ def fit(
     faces = _scenes_of(preset, seed, progress) if faces is None else faces
     if faces.landmarks is None:
         raise DataError("the pack has no landmarks to learn from: give rendered scenes, or WIDER FACE's")
-    path, key = _path_and_key(recipe, preset, seed, faces)
-    with storage.lock(path):
-        if not (path / "record.json").exists():
-            with parallel.threads(training.threads), torch.random.fork_rng(devices.generators(devices.device())):
-                network = Trainer(training, faces, seed, f"landmarks {recipe}")
-                reached = network.train(path, progress)
-                record = {"recipe": recipe, "preset": preset.name, "seed": seed, "key": key}
-                record |= {"training": asdict(training), "device": str(network.device)}
-                reached.write_run(path, network.network.state_dict(), faces, record)
-        else:  # killed in the moment between the run and the end of its checkpoint
-            storage.checkpoint_path(path).unlink(missing_ok=True)
-    return LandmarkRun.open(path)
+    name, key = _name_and_key(recipe, preset, seed, faces)
+
+    def make(path: Path) -> None:
+        with parallel.threads(training.threads), torch.random.fork_rng(devices.generators(devices.device())):
+            trainer = Trainer(training, faces, seed, f"landmarks {recipe}")
+            reached = trainer.train(path, progress)
+            record = {"recipe": recipe, "preset": preset.name, "seed": seed, "key": key}
+            record |= {"training": asdict(training), "device": str(trainer.device)}
+            reached.write_run(path, trainer.network.state_dict(), faces, record)
+
+    return storage.found_or_made("landmarks", name, key, make, LandmarkRun.open)
 
 
 def fit_all(
@@ -180,7 +185,7 @@ def fit_all(
     faces: FacePack | None = None,
     progress: bool = True,
 ) -> dict[str, LandmarkRun]:
-    """The networks of several recipes by name, found, or trained side by side where that is worth starting processes."""
+    """The networks of several recipes by name, found, or trained side by side where that is worth the processes."""
     names = list(names)
     parallel.run(calls(names, preset, seed, faces, progress))
     return {name: fit(name, preset, seed, faces, progress) for name in names}
@@ -206,7 +211,7 @@ def calls(
     return [
         Call(__name__, "fit", {"recipe": name, "preset": preset, "seed": seed, "progress": progress}, faces)
         for name in names
-        if not (_path_and_key(name, preset, seed, faces)[0] / "record.json").exists()
+        if not storage.place("landmarks", *_name_and_key(name, preset, seed, faces)).exists()
     ]
 
 
@@ -216,8 +221,8 @@ def _training(recipe: str, preset: Preset) -> LandmarkTraining:
     return replace(preset.landmarks, loss=RECIPES[recipe].loss, low=RECIPES[recipe].low)
 
 
-def _path_and_key(recipe: str, preset: Preset, seed: int, faces: FacePack) -> tuple[Path, str]:
-    """Where the network lies, and the key of what makes it: of the preset, what its training uses."""
+def _name_and_key(recipe: str, preset: Preset, seed: int, faces: FacePack) -> tuple[str, str]:
+    """A network's name, and the key of what makes it: of the preset, what its training uses."""
     import rifr.landmarks.training as this
 
     of_faces_and_tests = ("people", "images", "scene", "test_people", "test_images", "test_scene", "test_widths")
@@ -226,7 +231,7 @@ def _path_and_key(recipe: str, preset: Preset, seed: int, faces: FacePack) -> tu
     }
     sources = storage.sources_digest(this, cnn6, crops, align, camera, networks)
     key = storage.digest(recipe, training, seed, faces.checksum, torch.__version__, sources)
-    return storage.root() / "landmarks" / f"{recipe}-{preset.name}-s{seed}-{key[:12]}", key
+    return f"{recipe}-{preset.name}-s{seed}", key
 
 
 def _scenes_of(preset: Preset, seed: int, progress: bool) -> FacePack:
@@ -250,17 +255,16 @@ def pictures(
     preset = presets.get(preset)
     if not wider_root:
         return _scenes_of(preset, seed, progress), held_out_scenes(preset, seed, progress)
-    key = storage.digest(
-        str(Path(wider_root).resolve()), preset.landmarks.test_scene, storage.sources_digest(wider_face)
-    )
-    packs = []
-    for part in ("most", "held out"):
-        path = storage.root() / "packs" / f"wider-{part.replace(' ', '-')}-{key[:12]}"
-        with storage.lock(path):
-            if not path.exists():
-                wider_face.read(wider_root, path, side=preset.landmarks.test_scene, part=part, progress=progress)
-        packs.append(FacePack.open(path))
-    return packs[0], packs[1]
+    side = preset.landmarks.test_scene
+    key = storage.digest(str(Path(wider_root).resolve()), side, storage.sources_digest(wider_face))
+
+    def pack(part: Literal["most", "held out"]) -> FacePack:
+        def make(path: Path) -> None:
+            wider_face.read(wider_root, path, side=side, part=part, progress=progress)
+
+        return storage.found_or_made("packs", f"wider-{part.replace(' ', '-')}", key, make, FacePack.open)
+
+    return pack("most"), pack("held out")
 
 
 def held_out_scenes(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> FacePack:
@@ -274,9 +278,10 @@ class Trainer:
 
     def __init__(self, training: LandmarkTraining, faces: FacePack, seed: int, name: str):
         self.training, self.faces, self.seed, self.name = training, faces, seed, name
-        self.device, self.boxes = devices.device(), boxes_of(faces.landmarks)
+        assert faces.landmarks is not None
+        self.device, self.landmarks, self.boxes = devices.device(), faces.landmarks, boxes_of(faces.landmarks)
         torch.manual_seed(seed)
-        self.network = Cnn6(training.channels).to(self.device, memory_format=torch.channels_last)
+        self.network = networks.channels_last(Cnn6(training.channels), self.device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), training.learning_rate)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, training.epochs)
 
@@ -307,7 +312,7 @@ class Trainer:
             position=parallel.progress_bar_position(),
         )
         self.network.train()
-        total, learning_rate = 0.0, self.schedule.get_last_lr()[0]
+        total, learning_rate = 0.0, float(self.schedule.get_last_lr()[0])
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             for step, which in enumerate(bar):
                 views = [View.draw(self.training, draw) for _ in which]
@@ -323,7 +328,10 @@ class Trainer:
         return {"learning_rate": learning_rate, "loss": total / len(order)}
 
     def step(self, squares: np.ndarray, points: np.ndarray) -> float:
-        """Move down the loss of squares (n, 64, 64, 3) uint8 and the true points in them (n, 5, 2); returns it."""
+        """Move down the loss of squares (n, 64, 64, 3) uint8 and the true points in them (n, 5, 2); returns it.
+
+        L = mean of wing(x) or of x^2 over all coordinates,   x = point found - true point, in pixels of the square
+        """
         found = self.network(networks.to_input(torch.from_numpy(squares).to(self.device)))
         target = torch.from_numpy(points).float().to(self.device)
         loss = wing_loss(found, target) if self.training.loss == "wing" else nn.functional.mse_loss(found, target)
@@ -333,4 +341,4 @@ class Trainer:
         return loss.item()
 
     def _shown(self, photo: int, view: View) -> tuple[np.ndarray, np.ndarray]:
-        return view.of(self.faces.images[photo], self.faces.landmarks[photo], self.boxes[photo])
+        return view.of(self.faces.images[photo], self.landmarks[photo], self.boxes[photo])

@@ -4,8 +4,8 @@ Photos travel as uint8: a face is 37 KiB then, and degradation has whole grey le
 map that a thread reads ahead. Bicubic versions are made on the device; what cameras and tight crops do (`rifr.camera`,
 on the CPU) is done in the thread, so that a GPU does not wait for it.
 
-Order, mirroring and widths are drawn for the whole batch from the epoch's generator; each photo's camera has a generator
-of its own. So what a photo looks like depends neither on the number of processes nor on `micro_batch`.
+Order, mirroring and widths are drawn for the whole batch from the epoch's generator; each photo's camera has a
+generator of its own. So what a photo looks like depends neither on the number of processes nor on `micro_batch`.
 """
 
 from __future__ import annotations
@@ -165,9 +165,9 @@ def batches(
         return (replace(batch, views=shown.pin_memory()) if device.type == "cuda" else batch), widths
 
     def drawn(which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
-        mirrored = draw.random(size) < (0.5 if views.training.flip else 0.0)
+        mirrored = draw.random((size,)) < (0.5 if views.training.flip else 0.0)
         widths = views.widths(size, draw)
-        seeds = camera_draw.integers(2**63, size=size)[ours] if views.by_camera else None
+        seeds = camera_draw.integers(2**63, size=(size,))[ours] if views.by_camera else None
         return which[ours], mirrored[ours], None if widths is None else widths[ours], seeds
 
     ahead = READ_AHEAD[device.type]

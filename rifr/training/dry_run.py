@@ -23,8 +23,9 @@ from rifr.presets import Preset
 from rifr.readers import archive
 from rifr.readers.images import ENDINGS
 from rifr.recipes import Recipe
-from rifr.training import process_group, trainer
+from rifr.training import process_group
 from rifr.training.batches import RankBatch
+from rifr.training.loop import Trainer
 from rifr.training.student import Student
 
 FACE_BYTES = FACE_SIZE**2 * 3
@@ -38,8 +39,17 @@ PROBE_BATCH = 8
 
 @dataclass(frozen=True)
 class Faces:
-    """What lies at a root, or would be rendered: images and people; `wrong` where it cannot be used; `new` where a pack of
-    it is still to be written."""
+    """What lies at a root, or would be rendered.
+
+    Attributes
+    ----------
+    images, people
+        How many.
+    new
+        Whether a pack of it is still to be written.
+    wrong
+        Why it cannot be used; empty where it can.
+    """
 
     name: str
     where: str
@@ -53,10 +63,16 @@ class Faces:
 class Step:
     """A measured step of a recipe.
 
-    seconds     of the whole batch, in proportion to the photos that were measured
-    peak        the most bytes that the device (a CPU: the process) holds
-    images      that the network sees for each photo: at 112 px and at one or two low widths
-    photos      that were measured
+    Attributes
+    ----------
+    seconds
+        Of the whole batch, in proportion to the photos that were measured.
+    peak
+        The most bytes that the device (a CPU: the process) holds.
+    images
+        That the network sees of each photo: at 112 px and at one or two low widths.
+    photos
+        That were measured.
     """
 
     seconds: float
@@ -78,7 +94,14 @@ class Report:
 
 
 def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str | None] = (None, None, None)) -> Report:
-    """What training the recipes `names` at a preset reads, writes and takes; `roots` as for `splits.face_splits`.
+    """What a training reads, writes and takes.
+
+    Parameters
+    ----------
+    preset, names
+        The preset, and the names of the recipes.
+    roots
+        Of the three sets of faces, as for `splits.face_splits`.
 
     Raises
     ------
@@ -131,7 +154,7 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
     labels = torch.from_numpy(draw.integers(0, people, photos))
     before = _peak(fabric.device)
     with process_group.fast_arithmetic(fabric.device), torch.random.fork_rng(devices.generators(fabric.device)):
-        student = trainer.Trainer(recipe, training, people, fabric)
+        student = Trainer(recipe, training, people, fabric)
         if recipe.needs_teacher:
             z = torch.randn(photos, training.embedding, device=fabric.device)
             q = torch.full((photos, people), 1 / people, device=fabric.device)
@@ -179,7 +202,7 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
     training, (photos, people) = preset.training, (faces[0].images, faces[0].people)
     device = process_group.fabric(training.precision).device
     steps = photos // training.batch_size * training.epochs
-    taken = {}
+    taken: dict[tuple[bool, bool, bool], Step] = {}
     for recipe in chosen:  # recipes that differ by their loss alone take as long
         kind = (recipe.uses_hr, recipe.uses_lr, recipe.needs_teacher)
         taken[kind] = taken.get(kind) or measured_step(recipe, preset, people)

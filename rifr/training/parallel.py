@@ -56,17 +56,19 @@ class Call:
     @property
     def pack(self) -> Path | None:
         """Where the pack lies; None for one in memory or a part of what lies there, which no other process can open."""
-        if self.faces is None or not isinstance(self.faces.images, np.memmap) or not self.faces.images.filename:
+        images = None if self.faces is None else self.faces.images
+        if self.faces is None or not isinstance(images, np.memmap) or not images.filename:
             return None
-        path = Path(self.faces.images.filename).parent
+        path = Path(images.filename).parent
         try:
             whole = FacePack.open(path)
         except (OSError, ValueError):
             return None
         same = (
             whole.checksum == self.faces.checksum
-            and whole.images.shape == self.faces.images.shape
-            and whole.images.strides == self.faces.images.strides  # a reversed pack has other ones
+            and isinstance(whole.images, np.memmap)
+            and whole.images.shape == images.shape
+            and whole.images.strides == images.strides  # a reversed pack has other ones
             and np.array_equal(whole.identities, self.faces.identities)
         )
         return path if same else None

@@ -16,16 +16,19 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal, cast
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from rifr import devices, storage
 from rifr.errors import StorageError
+from rifr.networks import AnyNetwork
 
 __all__ = [
     "CPUSyncBatchNorm",
@@ -60,7 +63,7 @@ def is_rank_zero() -> bool:
     return rank() == 0
 
 
-def fabric(precision: str = "32-true") -> Fabric:
+def fabric(precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true") -> Fabric:
     """Lightning Fabric on this process's device, connected with the other processes where there are any."""
     accelerator = devices.device().type
     if size() == 1:  # whatever scheduler started it
@@ -100,7 +103,10 @@ def fast_arithmetic(device: torch.device) -> Iterator[None]:
 def rank_zero_creates(path: Path, together: Fabric) -> Iterator[bool]:
     """Whether `path` is still to be made, the same answer in every process; rank 0 holds its lock in the block.
 
-    Raises StorageError where the processes do not see one store.
+    Raises
+    ------
+    StorageError
+        Where the processes do not see one store.
     """
     with storage.lock(path) if is_rank_zero() else contextlib.nullcontext():
         exists = together.broadcast(path.exists())
@@ -113,12 +119,12 @@ def rank_zero_creates(path: Path, together: Fabric) -> Iterator[bool]:
         together.barrier()
 
 
-def convert_sync_batchnorm(module: nn.Module, device: torch.device) -> nn.Module:
+def convert_sync_batchnorm(module: AnyNetwork, device: torch.device) -> AnyNetwork:
     """The module with batch normalisation over all processes' rows; unchanged for a single process."""
     if size() == 1:
         return module
     if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        return cast(AnyNetwork, nn.SyncBatchNorm.convert_sync_batchnorm(module))
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             norm = CPUSyncBatchNorm(child.num_features, child.eps, child.momentum)
@@ -141,10 +147,12 @@ class CPUSyncBatchNorm(nn.BatchNorm2d):
         mean = all_reduce(x.mean(places)) / world  # (C,)
         centred = x - mean[:, None, None]
         variance = all_reduce(centred.square().mean(places)) / world  # (C,)
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.momentum is not None
         with torch.no_grad():
             count = world * x[:, 0].numel()
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-            self.num_batches_tracked += 1
+            self.num_batches_tracked.add_(1)
         scale = self.weight * (variance + self.eps).rsqrt()
         return centred * scale[:, None, None] + self.bias[:, None, None]

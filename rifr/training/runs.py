@@ -108,7 +108,7 @@ class Run(StoredRun):
     def embedder(self, device: torch.device | str | None = None) -> Callable[[np.ndarray], np.ndarray]:
         """A function from (N, 112, 112, 3) uint8 RGB to features (N, D) float32, on a GPU where there is one."""
         device = device or devices.device()
-        network = self.network().to(device, memory_format=torch.channels_last)
+        network = networks.channels_last(self.network(), device)
 
         @torch.inference_mode()
         def features(images: np.ndarray) -> np.ndarray:
@@ -187,5 +187,4 @@ def folder() -> Path:
 
 def stored() -> list[Run]:
     """Every finished run in the store, oldest first."""
-    records = [path for path in folder().glob("*/record.json") if not path.parent.name.startswith(".")]
-    return [Run.open(path.parent) for path in sorted(records, key=lambda path: path.stat().st_mtime)]
+    return [Run.open(path) for path in storage.stored("runs") if (path / "record.json").exists()]

@@ -1,8 +1,13 @@
-"""The student: a network with the softmax layer it is trained through, its first weights, its loss and learning rate."""
+"""The student: a network with the softmax layer it is trained through, its first weights, loss and learning rate."""
 
 from __future__ import annotations
 
+import copy
+import warnings
+
 import numpy as np
+import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,10 +45,28 @@ def recipe_loss(
     labels: Tensor,
     teacher_of: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
-    """The loss of a recipe: eq. (1), (2) or (3).
+    r"""The loss of a recipe: eq. (1), (2) or (3), at the temperature $T$.
 
-    z_student (V B, D) holds V views of the B photos, one block per view; w (K, D); labels (B,); teacher_of: z_teacher
-    (B, D) and its softmax q_pre (B, K).
+    $$ L = T^2 \, l(z_t / T,\, z_{pre} / T), \qquad
+       q = q^{pre} \text{ (soft targets) or the one-hot true class (hard targets)} $$
+
+    Parameters
+    ----------
+    recipe, training
+        Which loss, and its `temperature` and `teacher_weight`.
+    z_student
+        (V B, D) features of V views of the B photos, one block per view.
+    w
+        (K, D) the weights of the softmax layer.
+    labels
+        (B,) class numbers.
+    teacher_of
+        The teacher's features z_teacher (B, D) and its softmax q_pre (B, K); None for a recipe without a teacher.
+
+    Returns
+    -------
+    Tensor
+        The mean over all V B rows.
     """
     views = len(z_student) // len(labels)
     if teacher_of is None:
@@ -64,7 +87,7 @@ def initial_seed(recipe: Recipe, seed: int) -> int:
     """The seed of a network's first weights: one for the teacher, another for all others of the same seed.
 
     From the teacher's own noise a student's axes would lie near the teacher's before any lesson, and sharing the
-    softmax layer would seem to do less than it does. The others start alike, so that they differ by their recipes alone.
+    softmax layer would seem to do less than it does. The others start alike: they differ by their recipes alone.
     """
     return int(np.random.default_rng([seed, recipe.name == recipes.TEACHER]).integers(2**31))
 
@@ -75,3 +98,20 @@ def rate_factor(step: int, steps: int, training: Training) -> float:
     if step < rise:
         return (step + 1) / (rise + 1)
     return training.decay ** sum(step >= milestone * steps for milestone in training.milestones)
+
+
+def compile_where_possible(network: nn.Module, rows: int, fabric: Fabric) -> None:
+    """`torch.compile` a network where a trial on a copy with `rows` images works; else warn and leave it."""
+    trial = copy.deepcopy(network).train()
+    trial.compile()
+    try:
+        with fabric.autocast():
+            trial(torch.zeros(rows, 3, 112, 112, device=fabric.device)).sum().backward()
+    except Exception as error:  # a missing compiler, an unknown device: whatever it is, training needs none of it
+        warnings.warn(
+            f"torch.compile does not work here ({str(error).strip().splitlines()[0][:200]}): training goes on "
+            f"without it, only slower.",
+            stacklevel=2,
+        )
+    else:
+        network.compile()

@@ -11,6 +11,7 @@ A script makes `Row`s; run alone it prints them, and exits with 1 where one fall
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -149,10 +150,8 @@ def _memory_mib(which: str) -> float:
 
 def _forget_peak() -> None:
     """Start the peak anew: what making the inputs took shall not hide what the work takes."""
-    try:
+    with contextlib.suppress(OSError):  # not Linux, or not allowed: the peak then includes the making of the inputs
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # not Linux, or not allowed: the peak then includes the making of the inputs
-        pass
 
 
 def main(rows: Callable[[bool], Sequence[Row]], doc: str) -> int:

@@ -1,4 +1,4 @@
-"""A network that was trained on sharp real faces, at every face width: the premise of the paper, and a check on our scoring.
+"""A network that was trained on sharp real faces, at every face width: the paper's premise, and a check on our scoring.
 
 12 people of FaceScrub (1,808 photos) among the people of LFW who have one photo there, under P1 and P2; and LFW's 6,000
 pairs, where the network's makers report 99.32 %. About ten minutes on one core, once: features are kept in the store.

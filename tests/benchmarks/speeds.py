@@ -55,7 +55,8 @@ def main() -> int:
         print(f"recorded in {path}")
     short = [row.what for row in rows if (row.agree is False if options.small else row.shortfalls)]
     print(
-        f"{len(rows) - len(short)} of {len(rows)} rows {'have no differing answers' if options.small else 'reach their aims'}"
+        f"{len(rows) - len(short)} of {len(rows)} rows "
+        + ("have no differing answers" if options.small else "reach their aims")
         + (f"; short: {'; '.join(short)}" if short else "")
         + (f"; failed: {', '.join(failed)}" if failed else "")
     )

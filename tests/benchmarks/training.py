@@ -1,8 +1,8 @@
 """Training the proposed method as `rifr.training.trainer` does and as published code does: `training.py [--small]`.
 
-Ours trains as the chapters' networks are trained at the preset `mini`, on fewer photos: as many networks side by side as
-there are cores, a thread each. The teacher's look-up table, spread over the preset's epochs, is in its time; what is in
-neither's is the training of the teacher and the starting of Python. The rival takes the same number of steps with the
+Ours trains as the chapters' networks are trained at the preset `mini`, on fewer photos: as many networks side by side
+as there are cores, a thread each. The teacher's look-up table, spread over the preset's epochs, is in its time; what is
+in neither's is the training of the teacher and the starting of Python. The rival takes the same number of steps with the
 same network, batches and loss, with all threads on one network: both networks run in each step, and a DataLoader
 degrades the photos one by one with OpenCV.
 
