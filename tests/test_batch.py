@@ -390,7 +390,7 @@ def test_numbers_are_kept_as_they_are(capsys):
     frame = pd.DataFrame({"width": [16, 112], "tpr": [0.1 + 0.2, float("nan")]})
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
-        patch.setattr("rifr.report.show.display", lambda *rest, **options: kept.append(options["metadata"]))
+        patch.setattr("IPython.display.display", lambda *rest, **options: kept.append(options["metadata"]))
         record(frame, "tpr", by=["width"])
     rows = json.loads(json.dumps(kept))[0][RECORDED]["rows"]
     assert rows == [[16, 0.30000000000000004], [112, None]] and isinstance(rows[0][0], int)

@@ -339,11 +339,11 @@ def test_the_landmark_network_aligns_on_demand(arguments, tmp_path, monkeypatch)
         def aligner(self):
             return lambda photo: np.full((112, 112, 3), 7, np.uint8)
 
-    monkeypatch.setattr(landmarks, "fit", lambda preset, seed: asked.append((preset, seed)) or Run())
+    monkeypatch.setattr(landmarks, "fit", lambda *given: asked.append(given) or Run())
     given = arguments("scface")
     given[given.index("none")] = "landmarks"
     assert script("scface").main([*given, "--preset", "smoke", "--seed", "3"]) == 0
-    assert asked == [("smoke", 3)] and (FacePack.open(tmp_path / "pack/probes").images == 7).all()
+    assert asked == [("wing+lr", "smoke", 3)] and (FacePack.open(tmp_path / "pack/probes").images == 7).all()
 
 
 def test_scface_names_missing_probes_and_draws_eighty(arguments, tmp_path, capsys):

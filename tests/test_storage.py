@@ -1,12 +1,15 @@
 import contextlib
 import errno
+import gc
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -323,3 +326,71 @@ def test_a_commit_is_that_of_our_checkout_and_not_of_a_repository_around_an_inst
     (tmp_path / "site-packages" / "rifr" / "report").mkdir(parents=True)
     monkeypatch.setattr(records, "__file__", str(tmp_path / "site-packages" / "rifr" / "report" / "records.py"))
     assert records.provenance()["commit"] == ""
+
+
+def test_sources_are_digested_in_many_threads_at_once(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "threaded"
+    folder.mkdir()
+    for number in range(40):
+        (folder / f"part{number}.py").write_text(f"x = {'[' * 60}{number}{']' * 60}\n" * 200)
+    (folder / "__init__.py").touch()
+    module = importlib.import_module("threaded")
+    # Dask listens to the garbage collector like this: a thread that parses lets others go on in the middle of it.
+    gc.callbacks.append(pause := lambda *_: time.sleep(1e-4))
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            digests = set(pool.map(lambda _: storage.sources_digest(module), range(8)))
+    finally:
+        gc.callbacks.remove(pause)
+    assert digests == {storage.sources_digest(module)}
+
+
+WITHOUT_REPOSITORY = """
+from rifr import errors, storage
+from rifr.report import records
+assert not storage.root().is_relative_to(storage.PACKAGE.parent)
+try:
+    records.folder()
+except errors.SettingError as error:
+    print(error)
+"""
+
+
+def test_a_library_without_its_repository_says_what_needs_one(tmp_path, monkeypatch):
+    shutil.copytree(storage.PACKAGE, tmp_path / "rifr", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.delenv("RIFR_STORE", raising=False)
+    monkeypatch.delenv("RIFR_RECORDS", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", WITHOUT_REPOSITORY], capture_output=True, text=True, cwd=tmp_path)
+    assert "clone the repository" in done.stdout, done.stderr
+
+
+ALL_MODULES = """
+import builtins, importlib, pkgutil
+usual = builtins.__import__
+def without(name, globals=None, *rest):
+    if name in ("fcntl", "resource", "pwd", "termios") and str((globals or {}).get("__name__")).startswith("rifr"):
+        raise ModuleNotFoundError(name)
+    return usual(name, globals, *rest)
+builtins.__import__ = without
+import rifr
+for module in pkgutil.walk_packages(rifr.__path__, "rifr."):
+    if not module.name.startswith("rifr.batch") and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+from rifr import storage
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+storage.atomic_write(Path("file"), "text")
+with storage.atomic_directory(Path("folder")) as folder:
+    (folder / "file").touch()
+"""
+
+
+def test_every_module_is_imported_and_stores_where_unixs_own_are_missing(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(storage.PACKAGE.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", ALL_MODULES], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "file").read_text() == "text" and (tmp_path / "folder" / "file").exists()

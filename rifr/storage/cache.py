@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import json
 import os
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, is_dataclass
@@ -24,6 +25,9 @@ from rifr.errors import DataError, RifrError, SettingError
 from rifr.storage.atomic import checkpoint_path, lock
 
 T = TypeVar("T")
+
+PARSING = threading.Lock()
+"""Python 3.11 cannot parse sources in several threads at once (SystemError)."""
 
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -162,7 +166,8 @@ def sources_digest(*modules: ModuleType) -> str:
         package = file.name == "__init__.py"
         for part in file.parent.rglob("*.py") if package else [file]:
             name = part.relative_to(file.parent).as_posix()
-            code[f"{module.__name__}/{name}"] = _code_digest(part, part.stat().st_mtime_ns)
+            with PARSING:
+                code[f"{module.__name__}/{name}"] = _code_digest(part, part.stat().st_mtime_ns)
     return digest(code)
 
 
