@@ -55,9 +55,9 @@ def turned_away(attributes, wide: float, narrow: float, base: float = 0.6):
 def test_every_photo_is_in_one_band_of_each_attribute_and_edges_belong_above():
     attributes = ground_truth(30, 6)
     cuts = subgroups.bands(attributes)
-    assert list(cuts) == list(subgroups.CUTS)
+    assert list(cuts) == list(subgroups.BINNINGS)
     for name, cut in cuts.items():
-        assert len(cut.names) == len(subgroups.CUTS[name].edges) + 1
+        assert len(cut.names) == len(subgroups.BINNINGS[name].edges) + 1
         assert set(cut.index) == set(range(len(cut.names)))
     yaw = subgroups.bands({"yaw": np.array([0, -14.9, 15, -15, 29.9, 30, -52])})["yaw"]
     assert [yaw.names[i] for i in yaw.index] == [NAMES[i] for i in (0, 0, 1, 1, 1, 2, 2)]
@@ -202,7 +202,7 @@ def test_effects_are_those_of_a_literal_loop_over_resampled_people(attribute):
     cuts = {attribute: subgroups.bands(attributes)[attribute]}
     table = subgroups.effects(outcome, identities, cuts, family=0.4)
     assert len(table) == 2 * (2 * 2 + 2 * 2 + 2) and table.level.unique() == pytest.approx(1 - 0.6 / 20)
-    resamples = max(200, int(np.ceil(2 * subgroups.BEYOND / (1 - table.level[0]))))
+    resamples = max(200, int(np.ceil(2 * subgroups.MIN_RESAMPLES_BEYOND / (1 - table.level[0]))))
     expected = literally(outcome, identities, cuts[attribute], table.level[0], resamples)
     assert len(expected) == len(table)
     for row in table.itertuples():

@@ -10,15 +10,17 @@ import numpy as np
 
 from rifr.errors import DataError
 
+__all__ = ["by_person", "degrees", "same_image", "same_person", "unit"]
+
 
 def unit(features: np.ndarray) -> np.ndarray:
-    """The rows of (N, D) at length one; ValueError where a row has no direction."""
+    """The rows of (N, D) at length one; DataError where a row has no direction."""
     features = np.asarray(features, np.float64)
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    if not np.all(np.isfinite(length)) or np.any(length == 0):
-        bad = np.flatnonzero(~np.isfinite(length[:, 0]) | (length[:, 0] == 0))
-        raise DataError(f"rows {bad[:5].tolist()} have no direction: they are zero or not finite.")
-    return features / length
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if len(bad):
+        raise DataError(f"rows {bad[:5].tolist()} have no direction: they are zero or not finite")
+    return features / lengths
 
 
 def degrees(cosines: np.ndarray) -> np.ndarray:
@@ -34,14 +36,15 @@ def same_image(high: np.ndarray, low: np.ndarray) -> np.ndarray:
 def same_person(high: np.ndarray, low: np.ndarray, identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(P,), (P,): for each person with two photos or more, the mean angle between HR features of one photo and LR
     features of another of the same person, and of the HR features to the LR features of other people."""
-    angles = degrees(unit(high) @ unit(low).T)
-    identities = np.asarray(identities)
-    same = identities[:, None] == identities[None, :]
+    angles, identities = degrees(unit(high) @ unit(low).T), np.asarray(identities)
+    same = identities[:, None] == identities
     other_photo = same & ~np.eye(len(identities), dtype=bool)
-    people = [person for person in np.unique(identities) if (identities == person).sum() > 1]
-    own = [angles[(identities == person)][other_photo[identities == person]].mean() for person in people]
-    others = [angles[(identities == person)][~same[identities == person]].mean() for person in people]
-    return np.array(own), np.array(others)
+    people, photos = np.unique(identities, return_counts=True)
+    rows = [identities == person for person in people[photos > 1]]
+    return (
+        np.array([angles[own][other_photo[own]].mean() for own in rows]),
+        np.array([angles[own][~same[own]].mean() for own in rows]),
+    )
 
 
 def by_person(values: np.ndarray, identities: np.ndarray) -> np.ndarray:

@@ -77,31 +77,39 @@ UNKNOWN = Interval(np.nan, np.nan, np.nan)
 """What cannot be measured: a rate that so few trials do not resolve."""
 
 
-def average_precision(found: np.ndarray, kind: str = "trapezoid") -> float:
+def average_precision(is_mate: np.ndarray, kind: str = "trapezoid") -> float:
     """Average precision of one ranked list that holds every mate of its probe.
 
-    found: (n,) bool, best first: whether the entry at this rank is a mate; kind: see `average_precision_of_ranks`.
-
-    Raises ValueError for a list that is not one of bools and for one without a mate.
+    Parameters
+    ----------
+    is_mate
+        (n,) bool, best first: whether the entry at this rank is a mate. DataError for another array, or without a mate.
+    kind
+        See `average_precision_of_ranks`.
     """
-    found = np.asarray(found)
-    if found.ndim != 1 or found.dtype != bool:
-        raise ValueError(f"found is (n,) bool, best first, not {found.dtype} {found.shape}")
-    return average_precision_of_ranks(np.flatnonzero(found) + 1, kind)
+    is_mate = np.asarray(is_mate)
+    if is_mate.ndim != 1 or is_mate.dtype != bool:
+        raise DataError(f"is_mate is (n,) bool, best first, not {is_mate.dtype} {is_mate.shape}")
+    return average_precision_of_ranks(np.flatnonzero(is_mate) + 1, kind)
 
 
 def average_precision_of_ranks(ranks: np.ndarray, kind: str = "trapezoid") -> float:
-    """Average precision from the ranks of all m mates of a probe: (m,) different whole numbers from 1, in any order.
+    """Average precision from the ranks of all mates of a probe.
 
-    kind: "trapezoid", TinyFace's official figure: the sum over ranks of
-        (recall - old recall) (old precision + precision) / 2, where the precision before rank 1 counts as 1;
-        "step", scikit-learn's: the sum over ranks of (recall - old recall) precision.
+    Parameters
+    ----------
+    ranks
+        (m,) different whole numbers from 1, in any order; else DataError.
+    kind
+        "trapezoid", TinyFace's official figure: the sum over ranks of (recall - old recall) (old precision +
+        precision) / 2, where the precision before rank 1 counts as 1; or "step", scikit-learn's: the sum over ranks of
+        (recall - old recall) precision.
     """
     if kind not in ("trapezoid", "step"):
         raise SettingError(f'kind is "trapezoid" or "step", not {kind!r}')
     ranks = np.sort(np.asarray(ranks))
     if ranks.ndim != 1 or not len(ranks) or ranks.dtype.kind not in "iu" or ranks[0] < 1 or np.any(np.diff(ranks) == 0):
-        raise ValueError(
+        raise DataError(
             f"the ranks of a probe's mates are one or more different whole numbers from 1, not {ranks}: "
             "leave out probes without a mate"
         )
@@ -117,12 +125,16 @@ def average_precision_of_ranks(ranks: np.ndarray, kind: str = "trapezoid") -> fl
 def cmc(best_ranks: np.ndarray, rank: Any) -> Any:
     """Cumulative match characteristic: the share of probes whose best mate is at `rank` or before.
 
-    best_ranks: (N,) the rank of each probe's best mate, from 1; rank: a whole number from 1, or several: the answer is
-        then an array.
+    Parameters
+    ----------
+    best_ranks
+        (N,) the rank of each probe's best mate, from 1.
+    rank
+        A whole number from 1, or several: the answer is then an array.
     """
     best, wanted = np.sort(np.asarray(best_ranks)), np.asarray(rank)
     if best.ndim != 1 or not len(best) or best.dtype.kind not in "iu" or best[0] < 1:
-        raise ValueError(f"best_ranks holds a whole number from 1 for each probe, not {best.dtype} {best.shape}")
+        raise DataError(f"best_ranks holds a whole number from 1 for each probe, not {best.dtype} {best.shape}")
     if wanted.dtype.kind not in "iu" or np.any(wanted < 1):
         raise SettingError(f"a rank is a whole number from 1, not {rank!r}")
     share = np.searchsorted(best, wanted, side="right") / len(best)
@@ -140,23 +152,34 @@ def interval(
 ) -> Interval:
     """The hit rate with its percentile bootstrap interval over people, or the paired difference of two rates.
 
-    hits, trials: (P,) counts per person; other_hits: (P,) hits of a second network in the same trials: the answer is
-        then the rate of `hits` less that of `other_hits`, both resampled together (paired).
-    average: "micro", hits over trials; "macro", the mean of the people's rates.
+    Parameters
+    ----------
+    hits, trials
+        (P,) counts for each person.
+    other_hits
+        (P,) hits of a second network in the same trials: the answer is then the rate of `hits` minus that of
+        `other_hits`, both resampled together.
+    average
+        "micro", hits over trials; "macro", the mean of the people's rates.
 
-    Raises ValueError for counts that do not fit or are impossible and for fewer than two people.
+    Raises
+    ------
+    DataError
+        For counts that do not fit or are impossible, and for fewer than two people.
+    SettingError
+        For another level, average or number of resamples.
     """
     hits, trials = np.asarray(hits, np.float64), np.asarray(trials, np.float64)
     sides = [hits] if other_hits is None else [hits, np.asarray(other_hits, np.float64)]
     if trials.ndim != 1 or any(side.shape != trials.shape for side in sides):
-        raise ValueError(
+        raise DataError(
             "hits, trials and other_hits hold a count for each person: found shapes "
             f"{', '.join(str(array.shape) for array in [*sides, trials])} (trials last)"
         )
     if len(trials) < 2:
         raise DataError(f"a bootstrap over people needs at least two, not {len(trials)}")
     if not np.all(trials > 0) or not all(np.all((side >= 0) & (side <= trials)) for side in sides):
-        raise ValueError(
+        raise DataError(
             "every person has at least one trial and from 0 to that many hits: leave out people without "
             "trials, and give hits and trials in this order"
         )

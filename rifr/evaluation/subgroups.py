@@ -34,17 +34,17 @@ from rifr.evaluation.metrics import MAX_WEIGHTS
 
 Contrast = list[tuple[int, int]]
 
-FEWEST = 10
+MIN_PEOPLE = 10
 """People that a band must have to be measured, and that must have hits, and misses, in it to be compared there: drawn
 again, a band without a single hit never has one, and would look certain."""
-BEYOND = 10
+MIN_RESAMPLES_BEYOND = 10
 """Resamples that lie beyond each end of a corrected interval: fewer make its ends a matter of luck."""
 OF_THE_PERSON = ("skin tone", "age")
 """Attributes that are the same in all photos of a person; the others are the photo's."""
 
 
 @dataclass(frozen=True)
-class Cut:
+class Binning:
     """How one attribute is cut into bands: at `edges` (a value on an edge is in the band above it).
 
     column   the pack's attribute that it is made from, by `measure`: (N, ...) to (N,) in the unit of `edges`
@@ -60,34 +60,36 @@ class Cut:
     names: tuple[str, ...]
 
 
-CUTS = {
-    "yaw": Cut("yaw", np.abs, "head turned by (degrees)", (15, 30), ("under 15°", "15° to 30°", "from 30°")),
-    "light angle": Cut(
+BINNINGS = {
+    "yaw": Binning("yaw", np.abs, "head turned by (degrees)", (15, 30), ("under 15°", "15° to 30°", "from 30°")),
+    "light angle": Binning(
         "light",
         lambda lamp: np.rad2deg(np.abs(np.arctan2(lamp[:, 0], lamp[:, 2]))),
         "lamp off the front by (degrees)",
         (30, 60),
         ("under 30°", "30° to 60°", "from 60°"),
     ),
-    "lamp share": Cut(
+    "lamp share": Binning(
         "ambient",
         lambda share: 1 - share,
         "the lamp's share of the light",
         (1 / 3, 2 / 3),
         ("under 1/3", "1/3 to 2/3", "from 2/3"),
     ),
-    "expression": Cut(
+    "expression": Binning(
         "expression",
         np.asarray,
         "strength of the expression (0 to 1)",
         (0.2, 0.6),
         ("under 0.2", "0.2 to 0.6", "from 0.6"),
     ),
-    "occlusion": Cut(
+    "occlusion": Binning(
         "occlusion", lambda share: 100 * share, "face covered (%)", (1, 20), ("under 1 %", "1 % to 20 %", "from 20 %")
     ),
-    "skin tone": Cut("tone", np.asarray, "skin tone (0 light, 1 dark)", (1 / 3, 2 / 3), ("light", "medium", "dark")),
-    "age": Cut("age", np.asarray, "age (years)", (37, 56), ("under 37", "37 to 56", "from 56")),
+    "skin tone": Binning(
+        "tone", np.asarray, "skin tone (0 light, 1 dark)", (1 / 3, 2 / 3), ("light", "medium", "dark")
+    ),
+    "age": Binning("age", np.asarray, "age (years)", (37, 56), ("under 37", "37 to 56", "from 56")),
 }
 
 
@@ -101,12 +103,12 @@ class Bands:
 
 
 def bands(attributes: dict[str, np.ndarray]) -> dict[str, Bands]:
-    """The bands of every attribute in `CUTS` that a pack has; empty for photos of which nothing is known.
+    """The bands of every attribute in `BINNINGS` that a pack has; empty for photos of which nothing is known.
 
-    Raises ValueError for an attribute of the wrong shape.
+    Raises DataError for an attribute of the wrong shape.
     """
-    found = {}
-    for name, cut in CUTS.items():
+    by_attribute = {}
+    for name, cut in BINNINGS.items():
         if cut.column not in attributes:
             continue
         given = np.asarray(attributes[cut.column], np.float64)
@@ -118,8 +120,8 @@ def bands(attributes: dict[str, np.ndarray]) -> dict[str, Bands]:
             )
         values = cut.measure(given)
         index = np.searchsorted(cut.edges, values, side="right")
-        found[name] = Bands(cut.label, cut.names, np.where(np.isfinite(values), index, -1))
-    return found
+        by_attribute[name] = Bands(cut.label, cut.names, np.where(np.isfinite(values), index, -1))
+    return by_attribute
 
 
 def rates(
@@ -127,10 +129,28 @@ def rates(
 ) -> pd.DataFrame:
     """Rank-1 in each band, a row per network, width, attribute and band: rank1, low, high in per cent.
 
-    `identities` (N,) are those of the probes that `outcome` identified, `cuts` their bands. The interval is at 95 %,
-    not corrected, and empty in a band of fewer than `FEWEST` people; `people`, `photos` and `trials` count the band.
+    The interval is at 95 %, not corrected, and empty in a band of fewer than `MIN_PEOPLE` people; `people`, `photos`
+    and `trials` count the band.
 
-    Raises ValueError where identities, bands and outcome are not of the same photos, and for an unknown protocol.
+    Parameters
+    ----------
+    outcome
+        Of the networks, with the protocol's own results.
+    identities
+        (N,) of the probes that `outcome` identified.
+    cuts
+        Their bands, by attribute.
+    protocol
+        "P1" or "P2".
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    DataError
+        Where identities, bands and outcome are not of the same photos.
+    SettingError
+        For a protocol that the outcome does not hold.
     """
     cells = _cells(outcome, identities, cuts, protocol)
     if cells.table.empty:
@@ -139,7 +159,7 @@ def rates(
         rank1 = cells.hits.sum(0) / cells.trials.sum(0)
         drawn = [hits / trials for hits, trials in _resampled(cells.hits, cells.trials, outcome.resamples, seed)]
     low, high = _quantiles(np.concatenate(drawn), 0.95)
-    few = cells.table.people.to_numpy() < FEWEST
+    few = cells.table.people.to_numpy() < MIN_PEOPLE
     low, high = (np.where(few, np.nan, 100 * end) for end in (low, high))
     return cells.table.assign(rank1=100 * rank1, low=low, high=high)
 
@@ -154,13 +174,22 @@ def effects(
 ) -> pd.DataFrame:
     """The comparisons that the module's head defines, at the widest and the narrowest width of `outcome`, a row each.
 
-    kind, scale ("points" or "odds"), network, width (of a change: the narrowest), attribute, band, reference, people
-    (in the smaller of the two bands); estimate, low, high (percentage points; in odds a factor, 1 where nothing
-    differs); level of the interval; decided: whether it leaves out "no difference". Bands of fewer than `FEWEST`
-    people, or with such a reference, are not compared. Where fewer than `FEWEST` people have hits, or misses, in one of
-    the bands, low and high are empty and nothing is decided. `family` is the chance that all intervals hold, at least.
+    Bands of fewer than `MIN_PEOPLE` people, or with such a reference, are not compared. Where fewer than `MIN_PEOPLE`
+    people have hits, or misses, in one of the bands, low and high are empty and nothing is decided.
 
-    Raises ValueError as `rates` does.
+    Parameters
+    ----------
+    outcome, identities, cuts, protocol, seed
+        As in `rates`, which raises the same errors.
+    family
+        The chance that all intervals hold, at least.
+
+    Returns
+    -------
+    table
+        kind, scale ("points" or "odds"), network, width (of a change: the narrowest), attribute, band, reference,
+        people (in the smaller of the two bands); estimate, low, high (percentage points; in odds a factor, 1 where
+        nothing differs); level of the interval; decided: whether it leaves out "no difference".
     """
     widths = sorted({width for of, _, width in outcome.found if of == protocol})
     cells = _cells(outcome, identities, cuts, protocol, {*widths[-1:], *widths[:1]})
@@ -173,12 +202,12 @@ def effects(
         return table.assign(estimate=[], low=[], high=[], level=[], decided=np.array([], bool))
     contrasts, odds = [contrast for _, contrast in compared], (table.scale == "odds").to_numpy()
     level = 1 - (1 - family) / len(compared)
-    resamples = max(outcome.resamples, int(np.ceil(2 * BEYOND / (1 - level))))
+    resamples = max(outcome.resamples, int(np.ceil(2 * MIN_RESAMPLES_BEYOND / (1 - level))))
     drawn = [_contrast(contrasts, odds, *sums) for sums in _resampled(cells.hits, cells.trials, resamples, seed)]
-    found = _contrast(contrasts, odds, cells.hits.sum(0)[None], cells.trials.sum(0)[None])
-    ends = np.concatenate([found, _quantiles(np.concatenate(drawn), level)])
+    estimates = _contrast(contrasts, odds, cells.hits.sum(0)[None], cells.trials.sum(0)[None])
+    ends = np.concatenate([estimates, _quantiles(np.concatenate(drawn), level)])
     met = np.minimum((cells.hits > 0).sum(0), (cells.hits < cells.trials).sum(0))
-    thin = [min(met[cell] for cell, _ in contrast) < FEWEST for contrast in contrasts]
+    thin = [min(met[cell] for cell, _ in contrast) < MIN_PEOPLE for contrast in contrasts]
     ends[1:, thin] = np.nan
     estimate, low, high = np.where(odds, np.exp(ends), 100 * ends)
     return table.assign(estimate=estimate, low=low, high=high, level=level, decided=(ends[1] > 0) | (ends[2] < 0))
@@ -205,10 +234,10 @@ def _cells(
     person = np.unique(identities, return_inverse=True)[1]
     people = person.max() + 1
     rows, hits, trials = [], [], []
-    for (of, network, width), found in outcome.found.items():
+    for (of, network, width), run in outcome.found.items():
         if of != protocol or (widths and width not in widths):
             continue
-        lengths = {len(found.hits_by_probe), *(len(cut.index) for cut in cuts.values())}
+        lengths = {len(run.hits_by_probe), *(len(cut.index) for cut in cuts.values())}
         if lengths != {len(identities)}:
             raise DataError(
                 f"{len(identities)} identities, but bands and outcome of {sorted(lengths)} photos: give "
@@ -216,9 +245,9 @@ def _cells(
             )
         for attribute, cut in cuts.items():
             for place, band in enumerate(cut.names):
-                inside = (cut.index == place) & (found.trials_by_probe > 0)
-                hits.append(np.bincount(person[inside], found.hits_by_probe[inside], people))
-                trials.append(np.bincount(person[inside], found.trials_by_probe[inside], people))
+                inside = (cut.index == place) & (run.trials_by_probe > 0)
+                hits.append(np.bincount(person[inside], run.hits_by_probe[inside], people))
+                trials.append(np.bincount(person[inside], run.trials_by_probe[inside], people))
                 rows.append(
                     (
                         network,
@@ -246,7 +275,7 @@ def _comparisons(table: pd.DataFrame) -> Iterator[tuple[dict[str, Any], Contrast
     pairs = table[table.band != table.reference].drop_duplicates(["attribute", "band"])
     for attribute, band, reference in zip(pairs.attribute, pairs.band, pairs.reference, strict=True):
         fewest = min(people[networks[0], widths[0], attribute, name] for name in (band, reference))
-        if fewest < FEWEST:
+        if fewest < MIN_PEOPLE:
             continue
         effect = {
             (network, width): [

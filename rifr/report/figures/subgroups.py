@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rifr import recipes
 from rifr.evaluation.evaluate import PROTOCOLS
-from rifr.evaluation.subgroups import CUTS
+from rifr.evaluation.subgroups import BINNINGS
 from rifr.report.figures.axes import LINES, bars, curve, grid, panels, width_axis
 from rifr.report.style import network_style, page_color, text_color
 
@@ -29,7 +29,7 @@ def rates_by_width(table: pd.DataFrame, network: str, protocol: str) -> Figure:
             curve(axes, part[part.band == band], "width", "rank1", band, look | {"color": color, "markersize": 4})
         width_axis(axes, part.width, "")
         axes.tick_params(labelbottom=True, labelsize=8)
-        title = CUTS[attribute].label if attribute in CUTS else attribute
+        title = BINNINGS[attribute].label if attribute in BINNINGS else attribute
         axes.set_title(title.replace(" (", "\n(", 1), fontsize=9)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7.5, ncols=1, frameon=False)
     for axes in all_axes[:, 0]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rifr import recipes
-from rifr.evaluation.subgroups import FEWEST, OF_THE_PERSON, Bands
+from rifr.evaluation.subgroups import MIN_PEOPLE, OF_THE_PERSON, Bands
 
 WORDS = {
     "change": ("loses more than the reference", "loses less than the reference"),
@@ -28,12 +28,12 @@ def known(cuts: dict[str, Bands], rates: pd.DataFrame) -> str:
             "alone. This section stays without figures."
         )
     each = rates.drop_duplicates(["attribute", "band"])
-    few = each[each.people < FEWEST]
+    few = each[each.people < MIN_PEOPLE]
     if few.empty:
-        return f"Each band holds at least {FEWEST} people."
+        return f"Each band holds at least {MIN_PEOPLE} people."
     listed = [f"{row.attribute} {row.band} ({row.people})" for row in few.itertuples()]
     return (
-        f"{len(few)} of {len(each)} bands hold fewer than {FEWEST} people, are drawn without an interval and not "
+        f"{len(few)} of {len(each)} bands hold fewer than {MIN_PEOPLE} people, are drawn without an interval and not "
         f"compared: {', '.join(listed[:MOST])}{', ...' if len(few) > MOST else ''}."
     )
 
@@ -41,12 +41,12 @@ def known(cuts: dict[str, Bands], rates: pd.DataFrame) -> str:
 def family(effects: pd.DataFrame) -> str:
     """How many comparisons are made and at which level, so that all of them together can be believed."""
     if effects.empty:
-        return f"No band and its reference have {FEWEST} people each: nothing is compared."
+        return f"No band and its reference have {MIN_PEOPLE} people each: nothing is compared."
     thin = int(effects.low.isna().sum())
     left = (
         (
-            f" In {thin} of the comparisons one band has hits, or misses, of fewer than {FEWEST} people: no interval "
-            f"can be had there, and nothing is decided."
+            f" In {thin} of the comparisons one band has hits, or misses, of fewer than {MIN_PEOPLE} people: no "
+            f"interval can be had there, and nothing is decided."
         )
         if thin
         else ""
