@@ -41,6 +41,7 @@ MIN_RESAMPLES_BEYOND = 10
 """Resamples that lie beyond each end of a corrected interval: fewer make its ends a matter of luck."""
 OF_THE_PERSON = ("skin tone", "age")
 """Attributes that are the same in all photos of a person; the others are the photo's."""
+COMPARED = ["kind", "scale", "network", "width", "attribute", "band", "reference", "people"]
 
 
 @dataclass(frozen=True)
@@ -194,10 +195,7 @@ def effects(
     widths = sorted({width for of, _, width in outcome.found if of == protocol})
     cells = _cells(outcome, identities, cuts, protocol, {*widths[-1:], *widths[:1]})
     compared = list(_comparisons(cells.table))
-    table = pd.DataFrame(
-        [row for row, _ in compared],
-        columns=["kind", "scale", "network", "width", "attribute", "band", "reference", "people"],
-    )
+    table = pd.DataFrame([row for row, _ in compared], columns=COMPARED)
     if not compared:
         return table.assign(estimate=[], low=[], high=[], level=[], decided=np.array([], bool))
     contrasts, odds = [contrast for _, contrast in compared], (table.scale == "odds").to_numpy()
@@ -299,19 +297,8 @@ def _comparisons(table: pd.DataFrame) -> Iterator[tuple[dict[str, Any], Contrast
                 if network != first
             ]
         for kind, scale, network, width, contrast in wanted:
-            yield (
-                {
-                    "kind": kind,
-                    "scale": scale,
-                    "network": network,
-                    "width": width,
-                    "attribute": attribute,
-                    "band": band,
-                    "reference": reference,
-                    "people": fewest,
-                },
-                contrast,
-            )
+            values = (kind, scale, network, width, attribute, band, reference, fewest)
+            yield dict(zip(COMPARED, values, strict=True)), contrast
 
 
 def _less(contrast: Contrast) -> Contrast:
