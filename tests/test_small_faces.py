@@ -257,7 +257,7 @@ def test_every_figure_of_the_tables_stands_in_the_papers_text(real_data):
     assert len(printed) == len(paper.TABLE_1) + len(paper.TABLE_2)
 
 
-def test_a_page_says_at_once_whether_it_was_built_on_a_stand_in():
+def test_a_page_says_at_once_whether_it_was_built_on_a_surrogate():
     for name, told in text.small_faces.SHORT.items():
         sentence = text.small_faces.notice(name, "")
         assert "surrogate" in sentence and f"rendered-{name}" in sentence and f"-p {name}_root" in sentence

@@ -23,7 +23,7 @@ def pictures(folder) -> dict[str, np.ndarray]:
     return {file.name: cv2.imread(str(file)) for file in sorted(folder.rglob("*.jpg"))}
 
 
-def test_the_tinyface_stand_in_reads_back_as_tinyface(roots, tmp_path):
+def test_the_tinyface_surrogate_reads_back_as_tinyface(roots, tmp_path):
     found = tinyface.read(roots[0], tmp_path / "packs", progress=False)
     assert (len(found.probes), len(found.gallery), len(found.distractors)) == (10, 10, 8)
     assert sorted(set(found.probes.attributes["id"].tolist())) == [1, 2, 3, 4, 5]
@@ -49,7 +49,7 @@ def test_the_crops_lie_in_the_tree_as_they_were_made(roots):
     assert len(heights) == 28 and min(heights) >= 6 and max(heights) <= 32
 
 
-def test_the_scface_stand_in_reads_back_as_scface_and_every_picture_has_its_points(roots, tmp_path):
+def test_the_scface_surrogate_reads_back_as_scface_and_every_picture_has_its_points(roots, tmp_path):
     found = scface.read(roots[1], tmp_path / "packs", progress=False)
     assert found.mugshots.people == found.probes.people == ["001", "002", "003"]
     assert len(found.mugshots) == 3 and len(found.probes) == 45
@@ -106,7 +106,7 @@ def test_same_seed_same_bytes_and_another_seed_other_people(roots, tmp_path, mon
         assert not any((root / file).read_bytes() == (other / file).read_bytes() for file in jpegs)
 
 
-def test_it_is_found_again_and_other_sizes_are_another_stand_in(roots, monkeypatch):
+def test_it_is_found_again_and_other_sizes_are_another_surrogate(roots, monkeypatch):
     monkeypatch.setenv("RIFR_STORE", str(roots[0].parent.parent))
     stamp = (roots[0] / "README.txt").stat().st_mtime_ns
     assert surrogates.tinyface(FEW, progress=False) == roots[0]
@@ -126,14 +126,14 @@ def test_a_rendering_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     assert [path for path in (tmp_path / "surrogates").iterdir() if path.is_dir()] == []
 
 
-def test_it_says_that_it_is_a_stand_in_and_under_which_licence(roots):
+def test_it_says_that_it_is_a_surrogate_and_under_which_licence(roots):
     for root, name in zip(roots, ("TinyFace", "SCface"), strict=True):
         text = (root / "README.txt").read_text()
         assert f"surrogate of {name}" in text and f"It is not {name}." in text and "CC0" in text
         assert root.name.startswith(f"rendered-{name.lower()}")
 
 
-def test_nobody_in_a_stand_in_is_trained_on(roots, tmp_path, monkeypatch):
+def test_nobody_in_a_surrogate_is_trained_on(roots, tmp_path, monkeypatch):
     """People are named after their split; the splits of the surrogates are their own, and so are the random numbers."""
     from rifr.faces import head, identity
 

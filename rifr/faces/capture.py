@@ -54,7 +54,7 @@ SHOT = np.dtype(
 """What takes a photo; angles in radians, distance in metres, colours linear RGB, `light` points towards the lamp."""
 
 OCCLUDERS = ("none", "dark glasses", "clear glasses", "mask", "scarf", "hand", "cap")
-OCCLUDED_SHARE = 0.10
+OCCLUDED_FRACTION = 0.10
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def draw_capture(head: Head, seed: int, split: str, person: int, photo: int) -> 
     shot["blur"] = rng.beta(1, 3)
     shot["contrast"] = rng.normal(1.0, 0.06)
     shot["saturation"] = np.clip(rng.normal(0.97, 0.09), 0.7, 1.15)
-    occluded = rng.random() < OCCLUDED_SHARE
+    occluded = rng.random() < OCCLUDED_FRACTION
     kind = rng.integers(1, len(OCCLUDERS))
     shot["occluder"] = kind if occluded else 0
     shot["occluder_a"], shot["occluder_b"], shot["occluder_c"] = rng.random(3)

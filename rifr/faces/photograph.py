@@ -99,7 +99,7 @@ def photograph(
     rest (V, 3) and hair_points (H, 3) are the person's head at rest and the offsets of the hair from its anchors, skin
     and hair the textures, surface (V, 4) what no person changes (azimuth, height, open sky, rim of the lids), template
     (5, 2) the aligned landmarks, encode the table of `encoding`, samples those of `buffers`; the others are `Head`'s.
-    Returns the share of the face that an occluder covers.
+    Returns the fraction of the face that an occluder covers.
     """
     vertices = rest.copy()
     add_sparse(vertices, starts, indices, deltas, first_action, expression)
@@ -186,10 +186,10 @@ def photograph(
                 if scene:
                     clothes(shot, (column - tx) / a * shot.distance, (ty - row) / a * shot.distance + PIVOT[2], behind)
             if (seen == full or empty == full) and (seen_hair == 0 or seen_hair == full) and not in_view:
-                share = cover if seen == full else alone
+                opacity = cover if seen == full else alone
                 for channel in range(3):
                     value = skin_colour[channel] if seen == full else behind[channel]
-                    value += share * (hair_colour[channel] - value)
+                    value += opacity * (hair_colour[channel] - value)
                     pixels[row, column, channel] = shoulder(value * exposure)
                 face += full * on_face
                 covered += full * (on_face and cloth)
@@ -220,9 +220,9 @@ def photograph(
                         light_eye(eye, gaze[e], turn, look, shot, half, key, colour)
                         is_face = True
                     if alone > 0 and owner_hair[i, j] >= 0:
-                        share = alone if t < 0 else cover
+                        opacity = alone if t < 0 else cover
                         for channel in range(3):
-                            colour[channel] += share * (hair_colour[channel] - colour[channel])
+                            colour[channel] += opacity * (hair_colour[channel] - colour[channel])
                     if in_view:
                         x, y = (j + 0.5) / SAMPLES - 0.5 - tx, (i + 0.5) / SAMPLES - 0.5 - ty
                         rx, ry = (a * x + b * y) / square, (a * y - b * x) / square
