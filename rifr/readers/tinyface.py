@@ -52,8 +52,15 @@ LICENCE = "as the owner of the images states"
 
 @dataclass(frozen=True)
 class TinyFaceSets:
-    """Packs of aligned faces. Identities are ids as text ("-100" for distractors); attributes are `id` (N,) int64,
-    `file` (N,) str and `size` (N, 2), the photo's height and width before it was aligned."""
+    """Packs of aligned faces, each with `id` (N,) int64, `file` (N,) and `size` (N, 2), the photo's height and width.
+
+    Attributes
+    ----------
+    probes, gallery
+        Photos of people; identities are ids as text.
+    distractors
+        Photos of others, all with the identity "-100".
+    """
 
     probes: FacePack
     gallery: FacePack
