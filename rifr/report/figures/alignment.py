@@ -41,8 +41,8 @@ def points_on_faces(
     figure, lines = sheet(pictures, size, columns=[f"{width} px" for width in widths])
     for line, found_points, true_points in zip(lines, points, truth, strict=True):
         for axes, found, true in zip(line, found_points, true_points, strict=True):
-            axes.scatter(*true.T, marker="x", s=26, color="#ffffff", linewidths=1.2)
-            axes.scatter(*found.T, s=12, c=DOTS, edgecolors="#000000", linewidths=0.4)
+            axes.scatter(true[:, 0], true[:, 1], marker="x", s=26, color="#ffffff", linewidths=1.2)
+            axes.scatter(found[:, 0], found[:, 1], s=12, c=DOTS, edgecolors="#000000", linewidths=0.4)
             x, y, face = boxes_of(true[None])[0]
             reach = 0.8 * face  # the rest of the picture makes points small
             axes.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
