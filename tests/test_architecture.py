@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_every_module_and_package_has_a_place_in_the_layers():
     placed = {room for layer in architecture.layers() for room in layer}
-    there = {path.stem for path in (ROOT / "rifr").iterdir() if not path.name.startswith("_")} - {"py"}
+    modules = [*(ROOT / "rifr").glob("[!_]*.py"), *(path.parent for path in (ROOT / "rifr").glob("*/__init__.py"))]
+    there = {path.stem for path in modules}
     assert placed == there
 
 
