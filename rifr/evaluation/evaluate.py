@@ -9,7 +9,7 @@ Features are stored by run, faces and width, so that the next protocol or chapte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from rifr.training.runs import Run
 
 PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
 HIGH = FACE_SIZE
-Embedder = Run | Path | str | Callable[[np.ndarray], np.ndarray]
+Embedder = Run | onnx.Onnx | Path | str | Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def features(
 
 
 def identify(
-    embedders: dict[str, Embedder],
+    embedders: Mapping[str, Embedder],
     faces: FaceSplits | tuple[FacePack, FacePack],
     preset: str | Preset = "",
     widths: Sequence[int] | None = None,
@@ -258,7 +258,7 @@ def identify(
 
 
 def verify(
-    embedders: dict[str, Embedder],
+    embedders: Mapping[str, Embedder],
     faces: FaceSplits | tuple[FacePack, FacePack],
     preset: str | Preset = "",
     widths: Sequence[int] | None = None,
@@ -278,7 +278,7 @@ def verify(
 
 
 def watch(
-    embedders: dict[str, Embedder],
+    embedders: Mapping[str, Embedder],
     faces: FaceSplits | tuple[FacePack, FacePack],
     preset: str | Preset = "",
     widths: Sequence[int] | None = None,
@@ -311,7 +311,7 @@ class _Side:
 
 
 def _sides(
-    embedders: dict[str, Embedder], faces: FaceSplits | tuple[FacePack, FacePack], preset: Preset, progress: bool
+    embedders: Mapping[str, Embedder], faces: FaceSplits | tuple[FacePack, FacePack], preset: Preset, progress: bool
 ) -> Iterator[_Side]:
     """P1 and P2 of each network at each width, with the features found in the store or computed."""
     pair = (faces.probes, faces.distractors) if isinstance(faces, FaceSplits) else faces
