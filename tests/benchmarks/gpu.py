@@ -1,14 +1,15 @@
 """What a GPU is asked, in one command, on a machine with nothing but this source tree and a bundle of at most 64 MiB.
 
-    python tests/benchmarks/gpu.py bundle gpu-bundle                           here: head model, wheels, LFW if at hand
+    python tests/benchmarks/gpu.py bundle gpu-bundle                           here: head model, wheels, LFW if at hand;
+                                                                               --python 3.12 is the other machine's
     python tests/benchmarks/gpu.py run gpu-bundle --out OUT                    there: everything, in ten minutes a call
     python tests/benchmarks/gpu.py run gpu-bundle --out OUT --what record      one part; the same command goes on
     CUDA_VISIBLE_DEVICES= python tests/benchmarks/gpu.py run gpu-bundle --out OUT --preset smoke     a trial on a CPU
 
 The machine needs Python 3.11 or newer with torch, numpy, numba, OpenCV, scipy, pandas, safetensors, onnxruntime,
-matplotlib, tqdm and filelock; neither a network nor `anny`. Parts, in the order of what is wanted:
+matplotlib, Pillow, tqdm and filelock; neither a network nor `anny`. Parts, in the order of what is wanted:
 
-    step      the training step of `training.py`: ours, the rival's, the ratio, images/s, share of the measured bf16 peak
+    step      the training step of `training.py`: ours, the rival's, the ratio, images/s, share of the bf16 peak
     profile   which kernels a step of the proposed method spends its time in
     record    six networks of one seed under every protocol, LFW's pairs too; a second seed where time is left
     lfw       the best network of HR faces alone that ten minutes train, on LFW's pairs
@@ -32,6 +33,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WHEELS = (
+    "joblib",
+    "psutil",
     "lightning-fabric",
     "lightning-utilities",
     "pydantic",
@@ -40,6 +43,11 @@ WHEELS = (
     "annotated-types",
 )
 """Packages that a machine with torch and the scientific stack may lack."""
+
+PROBE = """
+import joblib, lightning_fabric, psutil, pydantic
+assert tuple(map(int, pydantic.VERSION.split(".")[:2])) >= (2, 10)
+"""
 
 RECORD = {
     "rendered": ["--set", "train_people=3000", "train_images=30", "epochs=18", "batch_size=256", "learning_rate=0.2"],
@@ -51,20 +59,21 @@ LFW = {
 }
 
 
-def bundle(folder: Path) -> None:
-    """Collect what a bare machine lacks: the head model, wheels for its Python, and LFW's aligned pairs where at hand."""
+def bundle(folder: Path, python: str) -> None:
+    """Collect what a bare machine lacks: the head model, wheels for its Python, LFW's aligned pairs where at hand."""
     sys.path.insert(0, str(ROOT))
     from rifr.faces import head
 
     folder.mkdir(parents=True, exist_ok=True)
     head.load()
-    newest = max(head.folder().glob("*.npz"), key=lambda path: path.stat().st_mtime)
-    (folder / "cache" / "rifr" / "heads").mkdir(parents=True, exist_ok=True)
-    shutil.copy(newest, folder / "cache" / "rifr" / "heads")
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    (folder / "cache" / "rifr" / "heads").mkdir(parents=True)
+    shutil.copy(head.path(), folder / "cache" / "rifr" / "heads")
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
     pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--python-version", "3.12", "--platform", "manylinux_2_17_x86_64", "--dest", str(folder / "wheels")]
+    command += ["--python-version", python, "--dest", str(folder / "wheels")]
+    command += [word for glibc in ("2_12", "2_17", "2_28") for word in ("--platform", f"manylinux_{glibc}_x86_64")]
     subprocess.run([*command, *[f"{name}=={pins[name]}" for name in WHEELS]], check=True)
     data = Path(os.environ.get("RIFR_REAL_DATA", ""))
     if os.environ.get("RIFR_REAL_DATA") and (data / "lfw112").is_dir():
@@ -79,17 +88,15 @@ def environment(folder: Path) -> dict[str, str]:
     """The variables of every command: this tree, the bundle's wheels where a package is missing, the bundle's head."""
     sys.path.insert(0, str(ROOT))
     path, unpacked = [str(ROOT)], folder / "site"
-    for wheel in sorted((folder / "wheels").glob("*.whl")):
-        package = wheel.name.split("-")[0]
-        probe = subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True)
-        if probe.returncode:
+    if subprocess.run([sys.executable, "-c", PROBE], capture_output=True).returncode:  # all of them: they fit together
+        for wheel in (folder / "wheels").glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(unpacked)
-            path.append(str(unpacked))
+        path.append(str(unpacked))
     if (folder / "lfw.tar").exists() and not (folder / "lfw112").exists():
         with tarfile.open(folder / "lfw.tar") as archive:
             archive.extractall(folder, filter="data")
-    path = [*dict.fromkeys(path), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    path += filter(None, [os.environ.get("PYTHONPATH", "")])
     settings = {
         "PYTHONPATH": os.pathsep.join(path),
         "XDG_CACHE_HOME": str(folder / "cache"),
@@ -207,7 +214,9 @@ def profile(small: bool) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_subparsers(dest="mode", required=True)
-    modes.add_parser("bundle").add_argument("folder", type=Path)
+    bundling = modes.add_parser("bundle")
+    bundling.add_argument("folder", type=Path)
+    bundling.add_argument("--python", default="3.12", help="of the machine that it is for (default 3.12)")
     running = modes.add_parser("run")
     running.add_argument("folder", type=Path)
     running.add_argument("--out", type=Path, required=True)
@@ -219,7 +228,7 @@ def main() -> int:
     modes.add_parser("profile").add_argument("--small", action="store_true")
     options = parser.parse_args()
     if options.mode == "bundle":
-        bundle(options.folder)
+        bundle(options.folder, options.python)
     elif options.mode == "profile":
         profile(options.small)
     else:
