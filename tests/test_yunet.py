@@ -9,7 +9,7 @@ from PIL import Image
 
 from rifr import align, cli
 from rifr.evaluation import embed
-from rifr.landmarks.yunet import Detection, Yunet
+from rifr.landmarks.yunet import Detection, Yunet, main_face
 from rifr.readers.images import decode
 
 
@@ -19,25 +19,25 @@ def detection(x, y, width, height, score=0.9):
 
 def test_the_main_face_is_the_largest_and_of_equals_the_one_in_the_middle():
     small, large = detection(50, 50, 20, 20), detection(45, 45, 40, 40)
-    assert yunet.main_face([small, large], (100, 100)) is large
+    assert main_face([small, large], (100, 100)) is large
     middle, corner = detection(35, 35, 30, 30), detection(0, 0, 31, 31)
-    assert yunet.main_face([corner, middle], (100, 100)) is middle
-    assert yunet.main_face([], (100, 100)) is None
+    assert main_face([corner, middle], (100, 100)) is middle
+    assert main_face([], (100, 100)) is None
 
 
 def test_a_file_that_is_no_detector_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="ONNX file"):
-        yunet.Yunet(tmp_path / "none.onnx")
+        Yunet(tmp_path / "none.onnx")
     (tmp_path / "no.onnx").write_bytes(b"not a network")
     with pytest.raises(ValueError, match=r"no\.onnx is no"):
-        yunet.Yunet(tmp_path / "no.onnx")
+        Yunet(tmp_path / "no.onnx")
     with pytest.raises(ValueError, match="between 0 and 1"):
-        yunet.Yunet(tmp_path / "no.onnx", score_threshold=2)
+        Yunet(tmp_path / "no.onnx", score_threshold=2)
 
 
 def test_a_network_that_is_no_face_detector_is_refused(real_data):
     with pytest.raises(ValueError, match="no face detector"):
-        yunet.Yunet(real_data / "models" / "mobilefacenet.onnx")
+        Yunet(real_data / "models" / "mobilefacenet.onnx")
 
 
 def test_real_photos_are_aligned_as_the_set_itself_is(real_data, tmp_path, capfd):
@@ -107,7 +107,7 @@ def test_boxes_and_landmarks_are_in_the_pixels_of_the_picture_that_was_given(rea
     picture = photos(real_data, 1)[0]
     larger = cv2.resize(picture, (2000, 1700), interpolation=cv2.INTER_CUBIC)
     ratio = np.array([2000 / picture.shape[1], 1700 / picture.shape[0]])
-    one, other = (yunet.main_face(yunet(image), image.shape[:2]) for image in (picture, larger))
+    one, other = (main_face(yunet(image), image.shape[:2]) for image in (picture, larger))
     width = one.box[2]
     assert np.abs(other.landmarks / ratio - one.landmarks).max() < 0.1 * width
     assert np.abs(other.box / np.tile(ratio, 2) - one.box).max() < 0.2 * width
@@ -115,4 +115,4 @@ def test_boxes_and_landmarks_are_in_the_pixels_of_the_picture_that_was_given(rea
 
 def test_the_key_of_a_detector_follows_its_threshold_and_its_file(real_data, yunet):
     model = real_data / "models" / "yunet_n_dynamic.onnx"
-    assert yunet.Yunet(model).key == yunet.key != yunet.Yunet(model, 0.7).key
+    assert Yunet(model).key == yunet.key != Yunet(model, 0.7).key

@@ -2,7 +2,7 @@
 
 Ours trains as the chapters' networks are trained at the preset `mini`, on fewer photos: as many networks side by side
 as there are cores, a thread each. The teacher's look-up table, spread over the preset's epochs, is in its time; what is
-in neither's is the training of the teacher and the starting of Python. The rival takes the same number of steps with the
+in neither's is the training of the teacher and the starting of Python. The rival takes as many steps with the
 same network, batches and loss, with all threads on one network: both networks run in each step, and a DataLoader
 degrades the photos one by one with OpenCV.
 
