@@ -1,10 +1,13 @@
 """Tables against the protocols called by hand, on runs trained in a second."""
 
+import weakref
+
 import numpy as np
 import pytest
 
 from rifr import degrade, presets
-from rifr.evaluation import evaluate, geometry
+from rifr.errors import SettingError
+from rifr.evaluation import embed, evaluate, geometry
 from rifr.evaluation.protocols import identification, open_set, verification
 from rifr.splits import FaceSplits
 from rifr.training import trainer
@@ -19,7 +22,7 @@ def trained(tmp_path, store_folder):
         easy_faces(tmp_path / "distractors", 12, 1, seed=2),
     )
     plan = presets.get(TINY, widths=(112, 16), epochs=1)
-    return faces, plan, evaluate.fit_all(["hr-only", "lr-only"], plan, 0, faces, progress=False)
+    return faces, plan, trainer.fit_all(["hr-only", "lr-only"], plan, 0, faces.train, progress=False)
 
 
 def test_the_table_is_the_protocol_at_each_width(trained):
@@ -57,14 +60,14 @@ def test_the_cmc_is_the_protocols_own_and_begins_at_rank_1(trained):
     assert len(cmc) == 3 * len(table)
     np.testing.assert_allclose(cmc[cmc["rank"] == 1].rate.to_numpy(), table.rank1.to_numpy())
     one = cmc[(cmc.protocol == "P1") & (cmc.network == "hr-only") & (cmc.width == 16)]
-    np.testing.assert_allclose(one.rate, 100 * outcome.found["P1", "hr-only", 16].cmc([1, 2, 3]))
+    np.testing.assert_allclose(one.rate, 100 * outcome.results["P1", "hr-only", 16].cmc([1, 2, 3]))
     assert (one.low <= one.rate).all() and (one.rate <= one.high).all()
 
 
 def test_verification_is_the_protocol_at_each_width_and_flags_what_the_pairs_cannot_resolve(trained):
     faces, plan, runs = trained
     outcome = evaluate.verify(runs, faces, plan, progress=False)
-    table = outcome.table(fprs=(0.05, 1e-6))
+    table = outcome.table(at=(0.05, 1e-6))
     assert table[table.fpr == 1e-6][["tpr", "low", "high"]].isna().all(axis=None) and len(table) == 2 * 2 * 2 * 2
     low, high = (evaluate.features(runs["lr-only"], faces.probes, width, progress=False) for width in (16, 112))
     strangers = evaluate.features(runs["lr-only"], faces.distractors, 112, progress=False)
@@ -86,7 +89,7 @@ def test_verification_is_the_protocol_at_each_width_and_flags_what_the_pairs_can
 
 def test_open_set_searches_have_the_probes_width_on_both_sides(trained):
     faces, plan, runs = trained
-    table = evaluate.watch(runs, faces, plan, progress=False).table(fpirs=(0.25, 0.01))
+    table = evaluate.open_set(runs, faces, plan, progress=False).table(at=(0.25, 0.01))
     assert table[table.fpir == 0.01].fnir.isna().all() and set(table.unknown) == {12} and set(table.mated) == {5 * 3}
     low, high = (evaluate.features(runs["lr-only"], faces.probes, width, progress=False) for width in (16, 112))
     strangers = evaluate.features(runs["lr-only"], faces.distractors, 16, progress=False)
@@ -100,8 +103,50 @@ def test_open_set_searches_have_the_probes_width_on_both_sides(trained):
 def test_features_are_stored_and_not_computed_twice(trained, monkeypatch):
     faces, _, runs = trained
     first = evaluate.features(runs["hr-only"], faces.probes, 16, progress=False)
-    monkeypatch.setattr(evaluate.embed, "embed", None)
+    monkeypatch.setattr(embed, "embed", None)
+    assert isinstance(first, np.memmap)  # on disk until it is used
     np.testing.assert_array_equal(evaluate.features(runs["hr-only"], faces.probes, 16, progress=False), first)
+
+
+def test_features_of_one_width_at_a_time_are_held(tmp_path, store_folder, monkeypatch):
+    faces = easy_faces(tmp_path / "probes", 3, 2), easy_faces(tmp_path / "distractors", 4, 1, seed=2)
+    held: list[tuple[int, weakref.ref]] = []
+    most: list[set[int]] = []
+
+    def one(embedder, pack, width, *_):
+        alive = {other for other, made in held if made() is not None}
+        most.append(alive | {width})
+        computed = np.random.default_rng([width, len(pack)]).standard_normal((len(pack), 8)).astype(np.float32)
+        held.append((width, weakref.ref(computed)))
+        return computed
+
+    monkeypatch.setattr(evaluate, "features", one)
+    for measure in (evaluate.identify, evaluate.verify, evaluate.open_set):
+        measure({"mine": one, "yours": one}, faces, "smoke", (112, 60, 30, 16), False)
+    assert max(map(len, most)) == 2 and all(112 in widths for widths in most)
+
+
+def test_a_network_that_is_not_there_is_named_beside_those_that_are(trained):
+    faces, plan, runs = trained
+    for outcome in (measure(runs, faces, plan, [16], False) for measure in (evaluate.identify, evaluate.verify)):
+        with pytest.raises(SettingError, match="'hr_only'.*hr-only, lr-only"):
+            outcome.difference("hr_only", "lr-only")
+        with pytest.raises(SettingError, match="'mine'"):
+            outcome.difference("lr-only", "mine")
+
+
+def test_one_person_has_rates_and_no_intervals(tmp_path, store_folder):
+    def colours(images):
+        return images[:, ::28, ::28].reshape(len(images), -1).astype(np.float32)
+
+    faces = easy_faces(tmp_path / "probes", 1, 4), easy_faces(tmp_path / "distractors", 12, 1, seed=2)
+    for measure, at, rate in (
+        (evaluate.identify, None, "rank1"),
+        (evaluate.verify, [0.1], "tpr"),
+        (evaluate.open_set, [0.1], "fnir"),
+    ):
+        table = measure({"mine": colours}, faces, "smoke", (16,), False).table(at)
+        assert table[rate].between(0, 100).all() and table[["low", "high"]].isna().all(axis=None)
 
 
 def test_angles_are_means_over_people(trained):

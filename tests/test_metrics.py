@@ -133,7 +133,7 @@ def test_wilsons_interval_is_that_of_its_formula():
     [
         (dict(hits=[1, 2], trials=[2, 3, 4]), "shapes"),
         (dict(hits=[1, 2], trials=[2, 3], other_hits=[1]), "shapes"),
-        (dict(hits=[1], trials=[2]), "at least two"),
+        (dict(hits=[], trials=[]), "nobody"),
         (dict(hits=[0, 1], trials=[0, 2]), "at least one trial"),
         (dict(hits=[3, 1], trials=[2, 2]), "at least one trial"),
         (dict(hits=[1, np.nan], trials=[2, 2]), "at least one trial"),
@@ -200,3 +200,8 @@ def test_the_cmc_is_the_share_of_probes_at_each_rank_or_before():
             cmc(best, wrong)
     with pytest.raises(ValueError, match="from 1"):
         cmc([0, 1], 1)
+
+
+def test_of_one_person_there_is_a_rate_and_no_interval():
+    found = metrics.interval([1], [2])
+    assert found.estimate == 0.5 and np.isnan([found.low, found.high]).all() and found.sign == 0

@@ -214,7 +214,7 @@ def test_pairs_are_scored_at_each_width_with_the_first_photo_alone_degraded_unde
         row = score.table[(score.table.protocol == protocol) & (score.table.width == 12)].iloc[0]
         assert (row.value, row["std"]) == pytest.approx((100 * expected.accuracy, 100 * expected.std))
         assert row.low <= row.value <= row.high and row.trials == 12 and row.measure == "pairs"
-    assert score.faces() == "12 pairs of 14 photos" and "accuracy on pairs" in str(score)
+    assert score.faces() == "12 pairs of 14 photos in 2 folds" and "accuracy on pairs" in str(score)
 
 
 def test_pairs_whose_photo_is_missing_are_left_out_and_named_when_asked(listed):
@@ -225,6 +225,10 @@ def test_pairs_whose_photo_is_missing_are_left_out_and_named_when_asked(listed):
     score = scoring.score(mine, **given, on_missing="leave out", folds=5, progress=False)
     assert set(score.table.trials) == {10} and len(score.provenance["pairs"]["left out"]) == 2
     assert score.provenance["pairs"]["folds"] == 5 and "2 pairs left out" in score.faces()
+    for folds, balanced in ((1, True), (2, False)):
+        score = scoring.score(mine, **given, on_missing="leave out", folds=folds, progress=False)
+        assert score.provenance["pairs"]["balanced"] is balanced
+        assert ("divide each kind of pair by itself" in score.faces()) is balanced
 
 
 def test_figures_are_written_one_a_measure(folders):

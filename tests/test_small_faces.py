@@ -1,6 +1,6 @@
 """Tables I and II, the comparison of shrunk faces with a camera's, and what may be said of them."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import matplotlib
@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rifr import camera, presets, recipes
-from rifr.evaluation import evaluate, metrics, small_faces
+from rifr import camera, landmarks, presets, recipes
+from rifr.errors import SettingError
+from rifr.evaluation import metrics, small_faces
+from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols import identification
 from rifr.faces import surrogates
 from rifr.report import errata, figures, paper, text
@@ -113,7 +115,14 @@ def test_packs_are_kept_by_aligner_and_root_and_found_again(place, monkeypatch):
     small_faces.tiny_faces(root, progress=False)
     small_faces.filmed_faces(surrogates.scface(FEW, progress=False), progress=False)
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("manifest.json")} == before
-    black = small_faces.tiny_faces(root, lambda picture: np.zeros((112, 112, 3), np.uint8), "black", progress=False)
+
+    def blacken(picture):
+        return np.zeros((112, 112, 3), np.uint8)
+
+    with pytest.raises(SettingError, match="key"):
+        small_faces.tiny_faces(root, blacken, progress=False)
+    blacken.key = "black"
+    black = small_faces.tiny_faces(root, blacken, progress=False)
     assert not np.asarray(black.probes.images).any() and np.asarray(tiny.probes.images).any()
 
 
@@ -150,30 +159,29 @@ def test_identification_from_a_camera_differs_from_chapter_7_in_how_faces_were_m
 
 
 def test_a_change_pairs_the_same_people_of_two_outcomes():
-    draw, rows = np.random.default_rng(0), []
-    for _ in range(2):
-        rows.append(
-            pd.DataFrame(
-                {
-                    "protocol": "P1",
-                    "network": "proposed",
-                    "width": 20,
-                    "person": list("abcdef"),
-                    "hits": draw.integers(0, 7, 6),
-                    "trials": 6,
-                }
-            )
-        )
-    to, of = (evaluate.Outcome(counts, 200) for counts in rows)
-    row = small_faces.change(to, of).iloc[0]
-    expected = metrics.interval(
-        rows[0].hits.to_numpy(), rows[0].trials.to_numpy(), other_hits=rows[1].hits.to_numpy(), resamples=200
-    )
+    draw, trials, nobody = np.random.default_rng(0), np.full(6, 6), np.zeros(0, int)
+    hits = [draw.integers(0, 7, 6) for _ in range(2)]
+    to, of = (identification.Identification(np.arange(6), trials, h[:, None], nobody, nobody, 0, 9) for h in hits)
+    key, narrow = ("P1", "proposed", 20), ("P1", "proposed", 16)
+    row = Outcome({key: to}, 200).change(Outcome({key: of}, 200)).iloc[0]
+    expected = metrics.interval(hits[0], trials, other_hits=hits[1], resamples=200)
     assert (row.difference, row.low, row.high) == pytest.approx(
         [100 * one for one in (expected.estimate, expected.low, expected.high)]
     )
-    narrow = evaluate.Outcome(rows[1].assign(width=16), 200)
-    assert small_faces.change(to, narrow).empty
+    assert Outcome({key: to}, 200).change(Outcome({narrow: of}, 200)).empty
+
+
+def test_a_landmark_network_that_is_trained_again_makes_other_packs(place, monkeypatch):
+    tiny, _ = place
+    folder = Path(tiny.probes.images.filename).parents[2]
+    monkeypatch.setenv("RIFR_STORE", str(folder.parent))
+    root = surrogates.tinyface(FEW, progress=False)
+    plan = replace(FEW, landmarks=replace(FEW.landmarks, people=2, images=4, epochs=1, channels=4, batch_size=4))
+    places = []
+    for seed in (0, 1):
+        run = landmarks.fit("wing+lr", plan, seed, progress=False)
+        places.append(Path(small_faces.tiny_faces(root, run.aligner(), False).probes.images.filename))
+    assert places[0] != places[1]
 
 
 def test_variants_are_the_proposed_student_with_other_fields_and_its_own_teacher(tmp_path, store_folder):

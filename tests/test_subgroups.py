@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from rifr.evaluation import metrics, subgroups
-from rifr.evaluation.evaluate import Outcome
+from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification, evaluate
 from rifr.report import figures, text
 
@@ -40,7 +40,7 @@ def simulated(share, people: int = 40, photos: int = 6, seed: int = 0) -> tuple[
             found["P2", network, width] = Identification(
                 np.arange(people), by_person[0], by_person[1][:, None], hits, trials, 0, 100
             )
-    return Outcome(pd.DataFrame(), 200, found), identities
+    return Outcome(found, 200), identities
 
 
 def turned_away(attributes, wide: float, narrow: float, base: float = 0.6):
@@ -110,7 +110,7 @@ def test_rates_are_those_of_a_loop_over_the_trials_of_each_bands_probes():
                 band[1] += 1
                 band[3].add(person)
             band[2] += person not in ("p4", "p5")
-        table = subgroups.rates(Outcome(pd.DataFrame(), 50, found), identities, subgroups.bands({"yaw": yaw}))
+        table = subgroups.rates(Outcome(found, 50), identities, subgroups.bands({"yaw": yaw}))
         for row in table[table.network == network].itertuples():
             hits, trials, photos, people = counts[row.band]
             assert (row.trials, row.photos, row.people) == (trials, photos, len(people)), row
@@ -123,7 +123,7 @@ def test_the_interval_of_a_band_that_everyone_is_in_is_that_of_the_metrics():
     attributes = {"yaw": np.zeros(240)}
     outcome, identities = simulated(lambda network, width: 0.3)
     row = subgroups.rates(outcome, identities, subgroups.bands(attributes)).iloc[0]
-    counts = outcome.found["P2", "hr-only", 112]
+    counts = outcome.results["P2", "hr-only", 112]
     expected = metrics.interval(counts.hits, counts.trials_per_person, resamples=200)
     np.testing.assert_allclose(
         [row.low, row.rank1, row.high], [100 * expected.low, 100 * expected.estimate, 100 * expected.high]
@@ -155,7 +155,7 @@ def literally(outcome, identities, cut, level, resamples, seed=0):
     answers = {}
     for weight in [np.ones(40, int), *weights]:
         rate, odds = {}, {}
-        for (_, network, width), found in outcome.found.items():
+        for (_, network, width), found in outcome.results.items():
             for place, band in enumerate(cut.names):
                 inside = cut.index == place
                 hits = (weight[identities] * found.hits_by_probe)[inside].sum()
@@ -221,7 +221,7 @@ def test_an_effect_by_hand():
         )
         for width, count in hits.items()
     }
-    table = subgroups.effects(Outcome(pd.DataFrame(), 100, found), np.arange(12).repeat(2), subgroups.bands(attributes))
+    table = subgroups.effects(Outcome(found, 100), np.arange(12).repeat(2), subgroups.bands(attributes))
     effect = table[table.kind == "effect"].set_index("width")
     assert effect.estimate[112] == pytest.approx(-200 / 3) and effect.estimate[16] == pytest.approx(-200 / 3)
     change = table[table.kind == "change"].set_index("scale")
@@ -261,7 +261,7 @@ def test_the_level_is_shared_among_all_comparisons_and_its_ends_are_well_sampled
 def test_one_width_alone_has_effects_and_no_change():
     attributes = ground_truth(40, 6)
     outcome, identities = simulated(turned_away(attributes, 0.3, 0.3))
-    one = Outcome(pd.DataFrame(), 200, {key: found for key, found in outcome.found.items() if key[2] == 40})
+    one = Outcome({key: found for key, found in outcome.results.items() if key[2] == 40}, 200)
     table = subgroups.effects(one, identities, subgroups.bands(attributes))
     assert set(table.kind) == {"effect", "gain"} and set(table.width) == {40}
     assert text.subgroups.differences(table, "change") == ""

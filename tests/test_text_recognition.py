@@ -4,28 +4,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rifr.evaluation.evaluate import Outcome, RocOutcome
+from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols import verification
+from rifr.evaluation.protocols.identification import Identification
 from rifr.report import text
+
+
+def identified(hits: np.ndarray, trials: np.ndarray) -> Identification:
+    """A result of the protocol with these counts per person."""
+    nobody = np.zeros(0, int)
+    return Identification(np.arange(len(hits)), trials, hits[:, None], nobody, nobody, 0, 100)
 
 
 def outcome(shares: dict[tuple[str, int], float], people: int = 60) -> Outcome:
     """P1 counts of 20 trials a person, hits drawn about a share by network and width; the same people are easy."""
-    draw = np.random.default_rng(0)
-    ease = draw.normal(0, 0.05, people)
-    rows = [
-        {
-            "protocol": "P1",
-            "network": network,
-            "width": width,
-            "person": i,
-            "trials": 20,
-            "hits": round(20 * float(np.clip(share + ease[i], 0, 1))),
-        }
+    ease = np.random.default_rng(0).normal(0, 0.05, people)
+    trials = np.full(people, 20)
+    results = {
+        ("P1", network, width): identified(np.round(20 * np.clip(share + ease, 0, 1)).astype(int), trials)
         for (network, width), share in shares.items()
-        for i in range(people)
-    ]
-    return Outcome(pd.DataFrame(rows), resamples=300)
+    }
+    return Outcome(results, resamples=300)
 
 
 DILEMMA = {
@@ -101,10 +100,11 @@ def test_each_pair_and_width_is_decided_or_not():
 def test_micro_and_macro_averages_are_told_apart_where_they_differ():
     even = outcome({("hr-only", 20): 0.5})
     assert "both are the same" in text.recognition.averages(even)
-    counts = even.counts.copy()
-    counts.loc[0, ["hits", "trials"]] = 100, 100
-    uneven = Outcome(counts, 100)
-    apart = uneven.table("macro").rank1.item() - uneven.table().rank1.item()
+    ((key, same),) = even.results.items()
+    hits, trials = same.hits.copy(), same.trials_per_person.copy()
+    hits[0] = trials[0] = 100
+    uneven = Outcome({key: identified(hits, trials)}, 100)
+    apart = uneven.table(average="macro").rank1.item() - uneven.table().rank1.item()
     assert apart < -1 and f"{apart:+.1f} at most" in text.recognition.averages(uneven)
 
 
@@ -113,7 +113,7 @@ def test_a_missing_row_says_what_there_is():
         text.recognition.row_of(outcome(DILEMMA).table(), "P1", "hr-only", 40)
 
 
-def roc_outcome(quality: dict[str, float], distractors: int = 60) -> RocOutcome:
+def roc_outcome(quality: dict[str, float], distractors: int = 60) -> Outcome:
     """Verification of networks whose embeddings stand out of the noise by `quality`, at 25 px, P1 and P2."""
     draw = np.random.default_rng(3)
     people = np.repeat(np.arange(40), 5)
@@ -123,7 +123,7 @@ def roc_outcome(quality: dict[str, float], distractors: int = 60) -> RocOutcome:
         for name, value in quality.items()
         for protocol in ("P1", "P2")
     }
-    return RocOutcome(found, resamples=200)
+    return Outcome(found, resamples=200)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from rifr import recipes, splits
-    from rifr.evaluation import embed, evaluate, score, scorecard
+    from rifr.evaluation import embed, score, scorecard
+    from rifr.training import trainer
 
     preset = preset_of(options)
     names = [recipes.get(name).name for name in options.recipe]
@@ -100,7 +101,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     probes, distractors, trained = options.probes, options.distractors, []
     if names or not (probes or pairs_alone):
         faces = splits.face_splits(preset, options.seed, *options.faces)
-        trained = list(evaluate.fit_all(names, preset, options.seed, faces).values())
+        trained = list(trainer.fit_all(names, preset, options.seed, faces.train).values())
         if not pairs_alone:
             probes, distractors = faces.probes, faces.distractors
     results = score.score(

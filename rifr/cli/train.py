@@ -92,7 +92,7 @@ def _train(options: argparse.Namespace) -> None:
                 *landmarks.calls(preset=preset, seed=options.seed),
             ]
         )
-    trained = evaluate.fit_all(names, preset, options.seed, faces)
+    trained = trainer.fit_all(names, preset, options.seed, faces.train)
     if not process_group.is_rank_zero():
         return
     for name, run in trained.items():

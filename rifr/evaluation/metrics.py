@@ -162,10 +162,12 @@ def interval(
     average
         "micro", hits over trials; "macro", the mean of the people's rates.
 
+    Of a single person there is no interval: its ends are NaN.
+
     Raises
     ------
     DataError
-        For counts that do not fit or are impossible, and for fewer than two people.
+        For counts that do not fit or are impossible.
     SettingError
         For another level, average or number of resamples.
     """
@@ -176,8 +178,8 @@ def interval(
             "hits, trials and other_hits hold a count for each person: found shapes "
             f"{', '.join(str(array.shape) for array in [*sides, trials])} (trials last)"
         )
-    if len(trials) < 2:
-        raise DataError(f"a bootstrap over people needs at least two, not {len(trials)}")
+    if not len(trials):
+        raise DataError("there is nobody to measure: hits and trials are empty")
     if not np.all(trials > 0) or not all(np.all((side >= 0) & (side <= trials)) for side in sides):
         raise DataError(
             "every person has at least one trial and from 0 to that many hits: leave out people without "
@@ -194,7 +196,9 @@ def interval(
     if average == "macro":
         above, below = above / trials, np.ones(len(trials))
     counts = np.stack([above, below], axis=1)  # (P, 2)
-    people = len(trials)
+    people, estimate = len(trials), float(above.sum() / below.sum())
+    if people == 1:
+        return Interval(np.nan, estimate, np.nan)
     rng = np.random.default_rng(seed)
     rates, step = [], max(1, MAX_WEIGHTS // people)
     for start in range(0, resamples, step):
@@ -202,7 +206,7 @@ def interval(
         sums = weights.astype(np.float64) @ counts
         rates.append(sums[:, 0] / sums[:, 1])
     low, high = np.quantile(np.concatenate(rates), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(above.sum() / below.sum()), float(high))
+    return Interval(float(low), estimate, float(high))
 
 
 def t_interval(values: np.ndarray, level: float = 0.95) -> Interval:

@@ -1,23 +1,15 @@
-"""Score any embedder: your folders in, a tidy table with intervals and its provenance out.
+"""Any embedder scored on your own faces: a tidy table with intervals, and what made it.
 
-    score = scoring.score("model.onnx", "my_probes", "my_distractors", measures=("rank1", "roc"), widths=(112, 30, 16))
-    print(score)                        # a rifr.evaluation.scorecard.Score
-    score.save("evaluate.json")
-
-What is measured, at each face width, under P1 (all photos at the width) and P2 (the probe alone):
-
-    rank1      share of trials identified at rank 1 among the distractors
-    cmc        the same at ranks 1, 2, ...
-    roc        verification: true positive rate at a false positive rate (FPR)
-    open-set   watch list: false negative identification rate (FNIR) at a false positive one (FPIR)
-    pairs      accuracy on a list of pairs over ten folds, as LFW has it (`pairs=`)
+result = rifr.score("model.onnx", "my_probes", "my_distractors", measures=("rank1", "roc"), widths=(112, 30, 16))
+print(result)
+result.save("results.json")
 """
 
 from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,15 +18,20 @@ from typing import Any
 import pandas as pd
 
 import rifr
-from rifr import presets, splits, storage
+from rifr import presets, splits
+from rifr.align import FACE_SIZE
 from rifr.errors import SettingError
-from rifr.evaluation import embed, evaluate
-from rifr.evaluation.evaluate import HIGH, PROTOCOLS, Embedder
+from rifr.evaluation import evaluate
+from rifr.evaluation.embed import Embedder
+from rifr.evaluation.evaluate import PROTOCOLS
+from rifr.evaluation.features import features
+from rifr.evaluation.onnx import Onnx
 from rifr.evaluation.protocols import pairs as pairs_protocol
-from rifr.evaluation.scorecard import COLUMNS, Score
+from rifr.evaluation.scorecard import COLUMNS, Curves, Score
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import pairs as pair_list
+from rifr.splits import ProbeSplits
 from rifr.training.runs import Run
 
 __all__ = ["MEASURES", "named", "score"]
@@ -60,22 +57,52 @@ def score(
     preset: str | Preset = "",
     progress: bool = True,
 ) -> Score:
-    """Measure embedders side by side on the same faces.
+    """Measure embedders side by side on the same faces, under P1 (all photos small) and P2 (the probe alone).
 
-    embedders: one or several, or by name: ONNX files (a path, or `embed.Onnx` with options), stored runs, functions
-        (N, 112, 112, 3) uint8 -> (N, D). The features of files and runs are stored, those of functions are not.
-    probes, distractors: packs, or folders that hold a folder per person of aligned 112x112 images: probe people have at
-        least two, and of each distractor the first is taken. Probe people are left out of the distractors. Whom and
-        what is left out is named, in the provenance and in `Score.faces()`.
-    pairs: an InsightFace .bin file, or a list as LFW's pairs.txt with `images`, the folder of the people's folders;
-        folds: into how many parts it is divided (default: what its first line says); on_missing: "refuse", or
-        "leave out" the pairs of which a photo is missing, and name them.
-    protocols: "P1", "P2"; measures: of MEASURES; widths: in pixels (default: the preset's); ranks: depth of the CMC;
-    fprs, fpirs: the rates to read the curves at. A rate that so few impostors cannot resolve gives no value.
+    Parameters
+    ----------
+    embedders : str, Path, Onnx, Run, callable, or several as a list or a dict by name
+        ONNX files (a path, or `embed.Onnx` with options), stored runs, functions (N, 112, 112, 3) uint8 -> (N, D). The
+        features of files and runs are stored, those of functions are not.
+    probes, distractors : FacePack, str or Path, optional
+        Packs, or folders that hold a folder per person of aligned 112x112 images. Probe people have at least two; of
+        each distractor the first is taken. Probe people are left out of the distractors.
+    pairs : str or Path, optional
+        An InsightFace .bin file, or a list as LFW's pairs.txt with `images`, the folder of the people's folders.
+    images : str or Path, optional
+        The photos of a list of pairs.
+    folds : int, optional
+        Into how many parts the pairs are divided; by default what the list's first line says.
+    on_missing : {"refuse", "leave out"}
+        What to do with pairs of which a photo is missing; those left out are named.
+    protocols : iterable of {"P1", "P2"}
+        Which to report.
+    measures : iterable of {"rank1", "cmc", "roc", "open-set"}
+        rank1: share of trials identified at rank 1 among the distractors; cmc: the same at ranks 1, 2, ...; roc:
+        true positive rate at a false positive rate (FPR); open-set: false negative identification rate at a false
+        positive one (FPIR). Pairs give the accuracy over folds.
+    widths : sequence of int, optional
+        Face widths in pixels, 4 to 112; by default the preset's.
+    ranks : int
+        Depth of the CMC.
+    fprs, fpirs : sequence of float
+        Where to read the curves, as shares. A rate that so few impostors cannot resolve gives no value.
+    preset : str or Preset
+        Has the widths, whether mirror images are added, and the resamples of intervals.
+    progress : bool
+        Show progress bars.
 
-    Raises SettingError, with what to do, for what does not fit; before anything is embedded where that can be known.
+    Returns
+    -------
+    Score
+        `table`, `str(...)`, `faces()`: on whom, and who was left out; `save(path)`; `provenance`, `curves`.
+
+    Raises
+    ------
+    SettingError, DataError
+        For what does not fit, with what to do; before anything is embedded where that can be known.
     """
-    embedders = named(embedders)
+    networks = named(embedders)
     protocols, measures = _chosen("protocol", protocols, tuple(PROTOCOLS)), _chosen("measure", measures, MEASURES)
     preset = presets.get(preset, widths=None if widths is None else tuple(dict.fromkeys(widths)))
     fprs, fpirs = _rates("FPR", fprs), _rates("FPIR", fpirs)
@@ -85,23 +112,23 @@ def score(
         raise SettingError("probes and distractors belong together: give both or none")
     if not probes and not pairs:
         raise SettingError("nothing to score on: give probes and distractors, or pairs")
-    for one in embedders.values():
-        if isinstance(one, embed.Onnx):
-            one.embedder()  # a file that does not fit is said now, not when all faces are read
-    provenance = _made_by(embedders, preset)
-    tables, curves = [], {}
+    for embedder in networks.values():
+        if isinstance(embedder, Onnx):
+            embedder.embedder()  # a file that does not fit is said now, not when all faces are read
+    provenance = _made_by(networks, preset)
+    tables: list[pd.DataFrame] = []
+    curves: Curves = {}
     listed = pair_list.read(pairs, images, on_missing) if pairs else None
     if probes:
-        found = splits.probe_splits(probes, distractors, progress)
-        faces = found.probes, found.distractors
+        given = splits.probe_splits(probes, distractors, progress)
         provenance |= {
-            "probes": _described(found.probes),
-            "distractors": {**_described(found.distractors), "excluded": list(found.excluded)},
-            "people compared": found.comparison,
-            "left out": [dataclasses.asdict(entry) for entry in found.left_out],
+            "probes": _described(given.probes),
+            "distractors": {**_described(given.distractors), "excluded": list(given.excluded)},
+            "people compared": given.comparison,
+            "left out": [dataclasses.asdict(entry) for entry in given.left_out],
         }
-        for found, drawn in _measured(embedders, faces, measures, preset, ranks, fprs, fpirs, progress):
-            tables.append(found[found.protocol.isin(protocols)])
+        for table, drawn in _measured(networks, given, measures, preset, (ranks, fprs, fpirs), progress):
+            tables.append(table[table.protocol.isin(protocols)])
             curves |= {key: curve for key, curve in drawn.items() if key[0] in protocols}
     if listed:
         provenance["pairs"] = {
@@ -113,32 +140,34 @@ def score(
             "folds": folds or listed.folds,
             "left out": list(listed.left_out),
         }
-        tables.append(_over_pairs(embedders, listed, folds or listed.folds, protocols, preset, progress))
+        table = _over_pairs(networks, listed, folds or listed.folds, protocols, preset, progress)
+        provenance["pairs"]["balanced"] = bool(table.balanced.all())
+        tables.append(table)
     return Score(pd.concat(tables, ignore_index=True).reindex(columns=COLUMNS), provenance, curves)
 
 
 def named(embedders: Embedder | Sequence[Embedder] | Mapping[str, Embedder]) -> dict[str, Embedder]:
     """Embedders by name (of the file, the recipe or the function); paths become `embed.Onnx`, files are checked."""
+    given: list[tuple[str, Any]]
     if isinstance(embedders, Mapping):
-        pairs = list(embedders.items())
+        given = list(embedders.items())
     else:
-        several = embedders if isinstance(embedders, (list, tuple)) else [embedders]
-        pairs = [("", one) for one in several]
-    pairs = [(name, embed.Onnx(one) if isinstance(one, (str, Path)) else one) for name, one in pairs]
-    stems = [one.name for _, one in pairs if isinstance(one, embed.Onnx)]
-    found: dict[str, Embedder] = {}
-    for name, one in pairs:
-        if isinstance(one, embed.Onnx) and not name:
-            name = one.name if stems.count(one.name) == 1 else f"{one.path.parent.name}/{one.name}"
-        name = name or getattr(one, "name", "") or getattr(one, "__name__", type(one).__name__)
-        if name in found:
+        given = [("", embedder) for embedder in (embedders if isinstance(embedders, (list, tuple)) else [embedders])]
+    given = [(name, Onnx(Path(one)) if isinstance(one, (str, Path)) else one) for name, one in given]
+    stems = [embedder.name for _, embedder in given if isinstance(embedder, Onnx)]
+    networks: dict[str, Embedder] = {}
+    for name, embedder in given:
+        if isinstance(embedder, Onnx) and not name and stems.count(embedder.name) > 1:
+            name = f"{embedder.path.parent.name}/{embedder.name}"
+        name = name or getattr(embedder, "name", "") or getattr(embedder, "__name__", type(embedder).__name__)
+        if name in networks:
             raise SettingError(
                 f"two embedders are called {name!r}: give them as a dictionary by name, or rename a file"
             )
-        found[name] = one
-    if not found:
+        networks[name] = embedder
+    if not networks:
         raise SettingError("there is no embedder: give an ONNX file, a stored run or a function")
-    return found
+    return networks
 
 
 def _chosen(kind: str, asked: Iterable[str], allowed: tuple[str, ...]) -> list[str]:
@@ -146,8 +175,8 @@ def _chosen(kind: str, asked: Iterable[str], allowed: tuple[str, ...]) -> list[s
     known = {name.lower(): name for name in allowed}
     wrong = [name for name in asked if str(name).lower() not in known]
     if wrong or not asked:
-        found = f"no {kind} is called {wrong[0]!r}" if wrong else f"no {kind} was chosen"
-        raise SettingError(f"{found}: choose of {', '.join(allowed)}")
+        problem = f"no {kind} is called {wrong[0]!r}" if wrong else f"no {kind} was chosen"
+        raise SettingError(f"{problem}: choose of {', '.join(allowed)}")
     return list(dict.fromkeys(known[name.lower()] for name in asked))
 
 
@@ -160,36 +189,31 @@ def _rates(name: str, asked: Sequence[float]) -> tuple[float, ...]:
 
 def _measured(
     embedders: dict[str, Embedder],
-    faces: tuple[FacePack, FacePack],
+    faces: ProbeSplits,
     measures: list[str],
     preset: Preset,
-    ranks: int,
-    fprs: Sequence[float],
-    fpirs: Sequence[float],
+    depths: tuple[int, Sequence[float], Sequence[float]],
     progress: bool,
-):
-    """For each measure, its rows of the table, and its curves where it is the ROC."""
-    keys = ["protocol", "network", "width"]
-    outcome = None
+) -> Iterator[tuple[pd.DataFrame, Curves]]:
+    """For each measure, its rows of the table, and its curves where it is the ROC; depths: ranks, FPRs, FPIRs."""
+    keys, (ranks, fprs, fpirs) = ["protocol", "network", "width"], depths
     if {"rank1", "cmc"} & set(measures):
-        outcome = evaluate.identify(
-            embedders, faces, preset, progress=progress, ranks=ranks if "cmc" in measures else 1
-        )
-        rank1 = outcome.table().assign(measure="rank1", at=1, impostors=len(faces[1]))
+        depth = ranks if "cmc" in measures else 1
+        identified = evaluate.identify(embedders, faces, preset, progress=progress, ranks=depth)
+        rank1 = identified.table().assign(measure="rank1", at=1, impostors=len(faces.distractors))
     for measure in measures:
         if measure == "rank1":
             yield rank1.rename(columns={"rank1": "value"}), {}
         elif measure == "cmc":
-            whole = outcome.cmc().merge(rank1[[*keys, "people", "trials", "impostors"]], on=keys)
+            whole = identified.cmc().merge(rank1[[*keys, "people", "trials", "impostors"]], on=keys)
             yield whole.rename(columns={"rank": "at", "rate": "value"}).assign(measure="cmc"), {}
         elif measure == "roc":
-            found = evaluate.verify(embedders, faces, preset, progress=progress)
-            table = found.table(fprs).assign(measure="roc")
-            drawn = {key: found.curve(*key) for key in table[keys].drop_duplicates().itertuples(index=False, name=None)}
+            verified = evaluate.verify(embedders, faces, preset, progress=progress)
             names = {"fpr": "at", "tpr": "value", "genuine": "trials", "impostor": "impostors"}
-            yield table.rename(columns=names), drawn
+            table = verified.table(fprs).rename(columns=names).assign(measure="roc")
+            yield table, {key: verified.curve(*key) for key in verified.results}
         else:
-            table = evaluate.watch(embedders, faces, preset, progress=progress).table(fpirs)
+            table = evaluate.open_set(embedders, faces, preset, progress=progress).table(fpirs)
             names = {"fpir": "at", "fnir": "value", "enrolled": "people", "mated": "trials", "unknown": "impostors"}
             yield table.rename(columns=names).assign(measure="open-set"), {}
 
@@ -204,43 +228,35 @@ def _over_pairs(
 ) -> pd.DataFrame:
     """Accuracy on a list of pairs: under P1 both photos are at the width, under P2 the first of each pair alone."""
     rows = []
-    for name, one in embedders.items():
-        at = {
-            width: evaluate.features(one, listed.photos, width, preset.mirror, progress)
-            for width in sorted({HIGH, *preset.widths})
-        }
+    for name, embedder in embedders.items():
+        high = features(embedder, listed.photos, FACE_SIZE, preset.mirror, progress)
         for width in preset.widths:
+            low = high if width == FACE_SIZE else features(embedder, listed.photos, width, preset.mirror, progress)
             for protocol in protocols:
-                second = at[width if protocol == "P1" else HIGH][listed.second]
-                found = pairs_protocol.evaluate(at[width][listed.first], second, listed.same, folds)
-                sure = found.interval()
-                rows.append(
-                    {
-                        "protocol": protocol,
-                        "network": name,
-                        "width": width,
-                        "measure": "pairs",
-                        "value": 100 * found.accuracy,
-                        "low": 100 * sure.low,
-                        "high": 100 * sure.high,
-                        "trials": len(listed.same),
-                        "std": 100 * found.std,
-                    }
-                )
+                second = (low if protocol == "P1" else high)[listed.second]
+                decided = pairs_protocol.evaluate(low[listed.first], second, listed.same, folds)
+                row = {"protocol": protocol, "network": name, "width": width, "measure": "pairs"}
+                rate = decided.interval().row("value") | {"value": 100 * decided.accuracy}
+                row |= rate | {"trials": len(listed.same), "std": 100 * decided.std, "balanced": decided.balanced}
+                rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _made_by(embedders: dict[str, Embedder], preset: Preset) -> dict[str, Any]:
     """Versions, embedders and how intervals are made: nothing that names a folder of this machine."""
-    made = {}
-    for name, one in embedders.items():
-        if isinstance(one, embed.Onnx):
-            options = {key: getattr(one, key) for key in ("layout", "channels", "mean", "scale", "size")}
-            made[name] = {"file": one.path.name, "sha256": storage.file_digest(one.path), **_weights(one), **options}
-        elif isinstance(one, Run):
-            made[name] = {"recipe": one.recipe.name, "preset": one.preset, "seed": one.seed, "key": one.key}
+    made: dict[str, dict[str, Any]] = {}
+    for name, embedder in embedders.items():
+        if isinstance(embedder, Onnx):
+            options = {key: getattr(embedder, key) for key in ("layout", "channels", "mean", "scale", "size")}
+            checksums = embedder.checksums()
+            graph = checksums.pop(embedder.path.name)
+            weights = {"weights_sha256": checksums} if checksums else {}
+            made[name] = {"file": embedder.path.name, "sha256": graph, **weights, **options}
+        elif isinstance(embedder, Run):
+            recipe, seed = embedder.recipe.name, embedder.seed
+            made[name] = {"recipe": recipe, "preset": embedder.preset, "seed": seed, "key": embedder.key}
         else:
-            made[name] = {"function": getattr(one, "__qualname__", type(one).__name__)}
+            made[name] = {"function": getattr(embedder, "__qualname__", type(embedder).__name__)}
     libraries = ("numpy", "torch", "onnxruntime", "opencv-python-headless")
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -262,9 +278,3 @@ def _described(pack: FacePack) -> dict[str, Any]:
         "images": len(pack),
         "people": len(pack.people),
     }
-
-
-def _weights(network: embed.Onnx) -> dict[str, dict[str, str]]:
-    """The SHA-256 of each file beside the graph that holds its weights; nothing where the graph holds them itself."""
-    checksums = {name: checksum for name, checksum in network.checksums().items() if name != network.path.name}
-    return {"weights_sha256": checksums} if checksums else {}

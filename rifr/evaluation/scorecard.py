@@ -32,6 +32,7 @@ COLUMNS = [
     "std",
 ]
 AT = {"rank1": "", "cmc": "rank", "roc": "FPR", "open-set": "FPIR", "pairs": ""}
+Curves = dict[tuple, pd.DataFrame]
 VALUE = {"rank1": "rank-1", "cmc": "identified", "roc": "TPR", "open-set": "FNIR", "pairs": "accuracy on pairs"}
 
 
@@ -49,7 +50,7 @@ class Score:
 
     table: pd.DataFrame
     provenance: dict[str, Any]
-    curves: dict[tuple[str, str, int], pd.DataFrame] = field(default_factory=dict, repr=False)
+    curves: Curves = field(default_factory=dict, repr=False)
 
     @property
     def measures(self) -> list[str]:
@@ -79,7 +80,10 @@ class Score:
             said.append(made["people compared"].rstrip("."))
             said += [str(LeftOut(**entry)) for entry in made["left out"]]
         if "pairs" in made:
-            said.append(f"{made['pairs']['pairs']:,} pairs of {made['pairs']['images']:,} photos")
+            folds = f"{made['pairs']['folds']} folds"
+            if made["pairs"]["balanced"]:
+                folds = "folds that divide each kind of pair by itself, for else some would hold one kind alone"
+            said.append(f"{made['pairs']['pairs']:,} pairs of {made['pairs']['images']:,} photos in {folds}")
             if left_out := made["pairs"]["left out"]:
                 more = f" and {len(left_out) - 10} more" if len(left_out) > 10 else ""
                 said.append(f"{len(left_out)} pairs left out: {'; '.join(left_out[:10])}{more}")
@@ -106,4 +110,6 @@ def check_ending(path: str | Path, formats: Sequence[str] = FORMATS) -> Path:
 def _cell(row: Any) -> str:
     if not np.isfinite(row.value):
         return "too few pairs" if row.measure == "roc" else "too few searches"
+    if not np.isfinite(row.low):
+        return f"{row.value:.2f} [one person: no interval]"
     return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"

@@ -29,8 +29,8 @@ import numpy as np
 import pandas as pd
 
 from rifr.errors import DataError, SettingError
-from rifr.evaluation.evaluate import Outcome
 from rifr.evaluation.metrics import MAX_WEIGHTS
+from rifr.evaluation.outcome import Outcome
 
 Contrast = list[tuple[int, int]]
 
@@ -192,7 +192,7 @@ def effects(
         people (in the smaller of the two bands); estimate, low, high (percentage points; in odds a factor, 1 where
         nothing differs); level of the interval; decided: whether it leaves out "no difference".
     """
-    widths = sorted({width for of, _, width in outcome.found if of == protocol})
+    widths = sorted({width for of, _, width in outcome.results if of == protocol})
     cells = _cells(outcome, identities, cuts, protocol, {*widths[-1:], *widths[:1]})
     compared = list(_comparisons(cells.table))
     table = pd.DataFrame([row for row, _ in compared], columns=COMPARED)
@@ -223,7 +223,7 @@ class _Cells:
 def _cells(
     outcome: Outcome, identities: np.ndarray, cuts: dict[str, Bands], protocol: str, widths: Collection[int] = ()
 ) -> _Cells:
-    protocols = sorted({of for of, _, _ in outcome.found})
+    protocols = sorted({of for of, _, _ in outcome.results})
     if protocol not in protocols:
         raise SettingError(
             f"the outcome holds no counts by photo under {protocol!r}, but under {protocols}: take it "
@@ -232,7 +232,7 @@ def _cells(
     person = np.unique(identities, return_inverse=True)[1]
     people = person.max() + 1
     rows, hits, trials = [], [], []
-    for (of, network, width), run in outcome.found.items():
+    for (of, network, width), run in outcome.results.items():
         if of != protocol or (widths and width not in widths):
             continue
         lengths = {len(run.hits_by_probe), *(len(cut.index) for cut in cuts.values())}

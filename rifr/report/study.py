@@ -172,7 +172,7 @@ def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progre
 def _small(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
     """Both surrogates: rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
     points = landmarks.fit("wing+lr", preset, seed)
-    tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), points.key, progress)
+    tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), progress)
     table = small_faces.search(trained, tiny, preset, progress).table().assign(at="")
     filmed = small_faces.filmed_faces(surrogates.scface(preset, seed), progress)
     distances = small_faces.surveillance(trained, filmed, preset, progress).table()

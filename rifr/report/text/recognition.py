@@ -7,7 +7,8 @@ import itertools
 import pandas as pd
 
 from rifr import recipes
-from rifr.evaluation.evaluate import PROTOCOLS, Outcome, RocOutcome
+from rifr.evaluation.evaluate import PROTOCOLS
+from rifr.evaluation.outcome import Outcome
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.report import paper
@@ -162,7 +163,7 @@ def tpr_bands(rates: pd.DataFrame) -> str:
     return f"From end to end the intervals of these figures are on average {' and '.join(parts)} long."
 
 
-def tpr_verdicts(outcome: RocOutcome, width: int, fpr: float, network: str, others: list[str]) -> str:
+def tpr_verdicts(outcome: Outcome, width: int, fpr: float, network: str, others: list[str]) -> str:
     """Whether `network` is ahead of the others in TPR at one width, as the paper says, in paired comparisons."""
     lines, decisions = [], []
     for protocol in PROTOCOLS:
@@ -185,7 +186,7 @@ def tpr_verdicts(outcome: RocOutcome, width: int, fpr: float, network: str, othe
 def averages(outcome: Outcome) -> str:
     """Whether it matters that trials are averaged (micro) and not people (macro): the paper's words and the public
     evaluators differ."""
-    apart = outcome.table("macro").rank1 - outcome.table().rank1
+    apart = outcome.table(average="macro").rank1 - outcome.table().rank1
     text = (
         "The rates are means over *trials*, as the public evaluators have it; the paper's text says *over identities*, "
         "which gives a person with few photos as much weight as one with many. "
@@ -195,7 +196,7 @@ def averages(outcome: Outcome) -> str:
     most = apart.loc[apart.abs().idxmax()]
     return text + (
         f"Over identities the rates of this run are {apart.mean():+.1f} points apart on average, "
-        f'{most:+.1f} at most (`outcome.table("macro")`).'
+        f'{most:+.1f} at most (`outcome.table(average="macro")`).'
     )
 
 

@@ -180,7 +180,7 @@ def lost(change: pd.DataFrame, network: str) -> str:
 def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str) -> str:
     """What training with camera-like faces gives on camera-like faces, beside what was lost there.
 
-    gain: `network` minus `other` on camera-like faces; change: of `other`, as `small_faces.change` gives it.
+    gain: `network` minus `other` on camera-like faces; change: of `other`, as `Outcome.change` gives it.
     """
     tally = verdicts.tally(verdicts.signs(gain))
     before = change[change.network == other].set_index(["protocol", "width"]).difference
