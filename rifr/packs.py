@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -36,14 +36,21 @@ IN_MEMORY = 2**30
 class FacePack:
     """Aligned faces with their identities; `open` one from disk, `write` one, `take` a part.
 
-    images      (N, 112, 112, 3) uint8, RGB (a memory map where the pack was opened from disk)
-    identities  (N,) str
-    landmarks   (N, 5, 2) float32 in pixels, x to the right and y down, or None
-    attributes  ground truth by name, each (N, ...)
-    manifest    source, licence, spec, checksums and versions
+    Attributes
+    ----------
+    images
+        (N, 112, 112, 3) uint8, RGB: a memory map where the pack was opened from disk.
+    identities
+        (N,) str.
+    landmarks
+        (N, 5, 2) float32 in pixels, x to the right and y down, or None.
+    attributes
+        Ground truth by name, each (N, ...).
+    manifest
+        Source, licence, spec, checksums and versions.
     """
 
-    images: np.ndarray | Rows
+    images: np.ndarray
     identities: np.ndarray
     landmarks: np.ndarray | None = None
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
@@ -56,6 +63,15 @@ class FacePack:
     def people(self) -> list[str]:
         """The names of the people in the pack, sorted."""
         return sorted(set(self.identities.tolist()))
+
+    @property
+    def points(self) -> np.ndarray:
+        """(N, 5, 2) float32: the landmarks, of a pack that needs them; DataError where it has none."""
+        if self.landmarks is None:
+            raise DataError(
+                f"the pack of {self.manifest.get('source', 'these faces')} holds no landmarks, which are needed"
+            )
+        return self.landmarks
 
     @property
     def labels(self) -> np.ndarray:
@@ -85,7 +101,7 @@ class FacePack:
             images = np.load(path / "images.npy", mmap_mode="r")
             with np.load(path / "people.npz", allow_pickle=False) as people:
                 identities = people["identities"]
-                landmarks = people["landmarks"] if "landmarks" in people else None
+                landmarks = people.get("landmarks")
                 attributes = {
                     name.removeprefix("attribute."): people[name]
                     for name in people.files
@@ -173,7 +189,7 @@ class FacePack:
         which = np.flatnonzero(which) if np.asarray(which).dtype == bool else np.asarray(which)
         large = isinstance(self.images, (np.memmap, Rows)) and len(which) * self.images[:1].nbytes > IN_MEMORY
         part = FacePack(
-            Rows(self.images, which) if large else np.asarray(self.images[which]),
+            cast("np.ndarray", Rows(self.images, which)) if large else np.asarray(self.images[which]),
             self.identities[which],
             None if self.landmarks is None else self.landmarks[which],
             {name: values[which] for name, values in self.attributes.items()},
@@ -225,7 +241,7 @@ class Rows:
 
 
 def require_place(path: Path) -> None:
-    """Refuse a path at which no pack can be written: where something lies that is neither a pack nor an empty folder."""
+    """Refuse a path at which no pack can be written: something lies there, neither a pack nor an empty folder."""
     if path.exists() and not (path / "manifest.json").exists() and not (path.is_dir() and not any(path.iterdir())):
         raise FileExistsError(f"{path} is there and is no face pack: give another folder, or move it away.")
 

@@ -1,8 +1,8 @@
 """The three splits of one experiment: people to train on, probes, distractors. Nobody is in two of them.
 
 People are compared by their names, however these are spelled (`packs.name_key`). Where one split has names and another
-label numbers, nothing can be compared, and the splits say so (`FaceSplits.comparison`); who is in both can then be given
-as a list (`exclude`).
+label numbers, nothing can be compared, and the splits say so (`FaceSplits.comparison`); who is in both can then be
+given as a list (`exclude`).
 """
 
 from __future__ import annotations
@@ -125,10 +125,11 @@ def face_splits(
     preset = presets.get(preset)
     given = {"train_faces": train_faces, "probe_faces": probe_faces, "distractor_faces": distractor_faces}
     if any(given.values()):
-        missing = [name for name, value in given.items() if not value]
+        missing = [name for name, folder in given.items() if not folder]
         if missing:
             raise SettingError(f"real faces need all three folders; not given: {', '.join(missing)}.")
-        return _given_splits(Path(train_faces), Path(probe_faces), Path(distractor_faces), exclude, progress)
+        paths = [Path(folder) for folder in given.values() if folder]
+        return _given_splits(paths[0], paths[1], paths[2], exclude, progress)
     sizes = {
         "train": (preset.train_people, preset.train_images),
         "probe": (preset.probe_people, preset.probe_images),
@@ -225,8 +226,8 @@ def _select(
         reasons_given = "".join(f"\n  {entry}" for entry in left_out)
         raise DataError(
             f"nobody is left of the {len(people)} people in {split}. People to train on have at least "
-            f"{MIN_IMAGES_TO_TRAIN} images, probe people at least {MIN_IMAGES_OF_PROBE}, distractors one, and nobody is "
-            f"in two of them.{reasons_given}"
+            f"{MIN_IMAGES_TO_TRAIN} images, probe people at least {MIN_IMAGES_OF_PROBE}, distractors one, and nobody "
+            f"is in two of them.{reasons_given}"
         )
     return (pack if keep.all() else pack.take(keep)), left_out
 

@@ -114,7 +114,7 @@ def test_a_detection_counts_where_its_centre_lies_in_the_face():
     from rifr.landmarks.yunet import Detection
 
     truth = TEMPLATE.astype(float)
-    inside = Detection(np.array([30.0, 30, 50, 50]), truth + [1.12, 0], 0.9)
+    inside = Detection(np.array([30.0, 30, 50, 50]), truth + np.array([1.12, 0]), 0.9)
     outside = Detection(np.array([200.0, 30, 50, 50]), truth, 0.99)
     assert alignment._hit([outside], truth) is None
     assert alignment._hit([outside, inside], truth) == pytest.approx(0.01, abs=1e-3)

@@ -62,12 +62,12 @@ def test_embeddings_that_are_not_finite_are_named():
         features[(faces == IMAGES[7]).all(axis=(1, 2, 3)), 2] = np.nan
         return features
 
-    with pytest.raises(ValueError, match="1 embeddings are not finite: images 7."):
+    with pytest.raises(ValueError, match=r"1 embeddings are not finite: images 7."):
         embed(broken, IMAGES, batch=4)
 
 
 def test_what_does_not_fit_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="uint8, not .*float64"):
+    with pytest.raises(ValueError, match=r"uint8, not .*float64"):
         embed(network, IMAGES / 255)
     with pytest.raises(ValueError, match="4 to 112"):
         embed(network, IMAGES, width=-20)
@@ -187,13 +187,13 @@ def test_a_size_that_the_network_cannot_take_is_said_when_it_runs(tmp_path):
 def test_files_that_could_run_code_are_never_opened(tmp_path, ending):
     path = tmp_path / f"network.{ending}"
     path.write_bytes(f"cos\nsystem\n(S'touch {tmp_path / 'ran'}'\ntR.".encode())
-    with pytest.raises(ValueError, match="can run foreign code .*Export the network to ONNX.*pass a callable"):
+    with pytest.raises(ValueError, match=r"can run foreign code .*Export the network to ONNX.*pass a callable"):
         embed(path, IMAGES)
     assert not (tmp_path / "ran").exists()
 
 
 def test_weights_alone_come_with_the_way_to_use_them(tmp_path):
-    with pytest.raises(ValueError, match="weights without their network.*load_state_dict.*pass a callable"):
+    with pytest.raises(ValueError, match=r"weights without their network.*load_state_dict.*pass a callable"):
         embed(tmp_path / "weights.safetensors", IMAGES)
 
 
@@ -211,6 +211,15 @@ def test_weights_alone_come_with_the_way_to_use_them(tmp_path):
 def test_options_that_mean_nothing_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         Onnx("network.onnx", **options)
+
+
+def test_a_file_whose_weights_are_missing_is_refused_before_anything_is_embedded(tmp_path):
+    onnx_file(tmp_path / "net.onnx", ["n", 3, 112, 112], weights_file="weights.bin")
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(DataError, match=r"weights\.bin"):
+        Onnx(tmp_path / "net.onnx").files()
+    with pytest.raises(DataError, match=r"weights\.bin"):
+        embed(tmp_path / "net.onnx", IMAGES)
 
 
 @pytest.mark.parametrize("weights_file", ["net.onnx.data", "checkpoint.bin", "weights of the net"])

@@ -129,7 +129,7 @@ def test_features_of_one_width_at_a_time_are_held(tmp_path, store_folder, monkey
 def test_a_network_that_is_not_there_is_named_beside_those_that_are(trained):
     faces, plan, runs = trained
     for outcome in (measure(runs, faces, plan, [16], False) for measure in (evaluate.identify, evaluate.verify)):
-        with pytest.raises(SettingError, match="'hr_only'.*hr-only, lr-only"):
+        with pytest.raises(SettingError, match=r"'hr_only'.*hr-only, lr-only"):
             outcome.difference("hr_only", "lr-only")
         with pytest.raises(SettingError, match="'mine'"):
             outcome.difference("lr-only", "mine")

@@ -209,11 +209,15 @@ def test_an_interrupt_that_a_library_turns_into_its_own_error_is_no_failure(numb
 
 
 def test_signals_that_follow_at_once_do_not_disturb_the_clearing_away(tmp_path):
-    with pytest.raises(KeyboardInterrupt), interrupts.stoppable(), storage.atomic_directory(tmp_path / "thing"):
-        try:
-            signal.raise_signal(signal.SIGINT)
-        finally:
-            signal.raise_signal(signal.SIGTERM)
+    def stopped_twice():
+        with interrupts.stoppable(), storage.atomic_directory(tmp_path / "thing"):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped_twice()
     assert not list(tmp_path.iterdir())
 
 

@@ -312,7 +312,7 @@ def test_packs_lose_the_distractors_who_are_probes(tmp_path, store_folder):
 
 def test_endings_name_what_can_be_written(folders):
     score = scoring.score(mine, folders / "probes", folders / "crowd", widths=(112,), preset=PLAN, progress=False)
-    with pytest.raises(ValueError, match="one of .json, .csv"):
+    with pytest.raises(ValueError, match=r"one of .json, .csv"):
         score.save(folders / "found.xlsx")
-    with pytest.raises(ValueError, match="one of .png, .svg, .pdf"):
+    with pytest.raises(ValueError, match=r"one of .png, .svg, .pdf"):
         scores.save(score, folders / "found.json")

@@ -107,7 +107,7 @@ def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
 
 
 def test_packs_are_kept_by_aligner_and_root_and_found_again(place, monkeypatch):
-    tiny, filmed = place
+    tiny, _ = place
     folder = Path(tiny.probes.images.filename).parents[2]
     monkeypatch.setenv("RIFR_STORE", str(folder.parent))
     root = surrogates.tinyface(FEW, progress=False)

@@ -40,7 +40,8 @@ WHOLE = 10_000
 @dataclass(frozen=True)
 class Errors:
     """share: by (network, width), the mean distance of the five points from the truth in face widths, (N,);
-    identities: (N,) of the pictures; widths: the median face width of the pictures as they are, then those asked for."""
+    identities: (N,) of the pictures; widths: the median face width of the pictures as they are, then those asked for.
+    """
 
     share: dict[tuple[str, int], np.ndarray]
     identities: np.ndarray
@@ -48,7 +49,7 @@ class Errors:
     own_width: int
 
     def table(self) -> pd.DataFrame:
-        """A row per network and width: error, low, high in % of the face width; failed: % of faces off by 10 % or more."""
+        """A row per network and width: error, low, high in % of the face width; failed: % of faces 10 % or more off."""
         rows = []
         for (network, width), share in self.share.items():
             found = self._interval(share)
@@ -84,7 +85,8 @@ class Errors:
     def _interval(self, *shares: np.ndarray) -> metrics.Interval:
         person = np.unique(self.identities, return_inverse=True)[1]
         sums = [np.bincount(person, np.minimum(share, 1)) for share in shares]  # farther off is not worse than lost
-        return metrics.interval(sums[0], np.bincount(person).astype(float), *sums[1:], resamples=self.resamples)
+        other = sums[1] if len(sums) > 1 else None
+        return metrics.interval(sums[0], np.bincount(person).astype(float), other, resamples=self.resamples)
 
 
 def landmark_errors(
@@ -102,7 +104,7 @@ def landmark_errors(
     """
     preset = presets.get(preset)
     widths = preset.landmarks.test_widths if widths is None else tuple(widths)
-    own = landmarks.boxes_of(pack.landmarks)[:, 2]
+    own = landmarks.boxes_of(pack.points)[:, 2]
     share = {}
     for width in tqdm(
         [WHOLE, *widths], desc="landmarks", unit="width", leave=False, disable=None if progress else True
@@ -122,10 +124,10 @@ def detected(
     """YuNet on pictures brought down to several face widths, and as they are.
 
     A row per width: found, found_enlarged in % of the faces (the picture as it is, and enlarged again to its own size);
-    error in % of the face width over those found in either. A face counts as found where a detection's centre lies in it.
+    error in % of the face width over those found in either. A face is found where the centre of a detection lies in it.
     """
     preset, detector = presets.get(preset), Yunet(model, least)
-    own = int(np.median(landmarks.boxes_of(pack.landmarks)[:, 2]))
+    own = int(np.median(landmarks.boxes_of(pack.points)[:, 2]))
     rows = []
     for width in (WHOLE, *(preset.landmarks.test_widths if widths is None else widths)):
         pictures, points = small_pictures(pack, width)
@@ -168,11 +170,11 @@ def cost_of_errors(
     """
     preset, rows = presets.get(preset), []
     draw = np.random.default_rng([seed, 6])
-    noise = draw.normal(0, 1, pack.landmarks.shape)  # the same directions for every size
-    gallery = aligned_pack(pack.images, pack.landmarks, pack.identities)
-    unit = landmarks.boxes_of(pack.landmarks)[:, 2, None, None] / FACE_SIZE
+    noise = draw.normal(0, 1, pack.points.shape)  # the same directions for every size
+    gallery = aligned_pack(pack.images, pack.points, pack.identities)
+    unit = landmarks.boxes_of(pack.points)[:, 2, None, None] / FACE_SIZE
     for size in tqdm(pixels, desc="landmarks off", unit="size", leave=False, disable=None if progress else True):
-        probes = aligned_pack(pack.images, pack.landmarks + size * unit * noise, pack.identities) if size else gallery
+        probes = aligned_pack(pack.images, pack.points + size * unit * noise, pack.identities) if size else gallery
         for name, run in trained.items():
             for width in widths:
                 found = _identify(run, probes, width, gallery, distractors, preset, progress)
@@ -193,9 +195,9 @@ def cost_of_errors(
 
 
 ORDERS = {
-    "aligned, then small": "landmarks found on the large face, which is then brought down: how synthetic tests are made",
+    "aligned, then small": "landmarks found on the large face, which is then brought down, as synthetic tests are made",
     "small, then aligned": "the picture brought down, landmarks found on the small face: what a camera allows",
-    "small, large face's landmarks": "the same with the landmarks found on the large face: what is left is not their doing",
+    "small, large face's landmarks": "the same with the landmarks of the large face: what is left is not their doing",
 }
 
 
@@ -212,13 +214,13 @@ def order_of_steps(
     """Rank-1 under P2 for the three ways of `ORDERS`, and their differences, paired by person.
 
     The first table has a row per network, order and width: rank1, low, high; the second per network and width:
-    `optimism`, "aligned, then small" minus "small, then aligned" in points, with low, high, and `landmarks`, the part of
+    `optimism`, "aligned, then small" minus "small, then aligned" in points, low, high, and `landmarks`, the part of
     it that the large face's landmarks win back, with landmarks_low, landmarks_high. The gallery is aligned by the
     network, large: a bias of its landmarks is then the same in probe and gallery.
     """
     preset = presets.get(preset)
     widths = preset.landmarks.test_widths if widths is None else tuple(widths)
-    large = finder.predict(list(pack.images), loose_boxes(pack.landmarks, seed))
+    large = finder.predict(list(pack.images), loose_boxes(pack.points, seed))
     gallery = aligned_pack(pack.images, large, pack.identities)
     rates, apart = [], []
     for width in tqdm(widths, desc="order of steps", unit="width", leave=False, disable=None if progress else True):
@@ -266,8 +268,7 @@ def order_of_steps(
 def small_pictures(pack: FacePack, width: int) -> tuple[list[np.ndarray], np.ndarray]:
     """The pictures of a pack of scenes with their faces `width` pixels wide, and their landmarks (N, 5, 2)."""
     small = [
-        landmarks.small_picture(np.asarray(picture), points, width)
-        for picture, points in zip(pack.images, pack.landmarks)
+        landmarks.small_picture(np.asarray(picture), points, width) for picture, points in zip(pack.images, pack.points)
     ]
     return [picture for picture, _ in small], np.stack([points for _, points in small])
 
@@ -285,7 +286,7 @@ def errors(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.linalg.norm(found - truth, axis=2).mean(axis=1) / landmarks.boxes_of(truth)[:, 2]
 
 
-def aligned_pack(pictures: Sequence[np.ndarray], points: np.ndarray, identities: np.ndarray) -> FacePack:
+def aligned_pack(pictures: Sequence[np.ndarray] | np.ndarray, points: np.ndarray, identities: np.ndarray) -> FacePack:
     """The faces aligned by their landmarks, as a pack in memory; landmarks that fit no face give the whole picture."""
     faces = []
     for picture, five in zip(pictures, points, strict=True):
@@ -294,12 +295,14 @@ def aligned_pack(pictures: Sequence[np.ndarray], points: np.ndarray, identities:
         except ValueError:
             faces.append(align.resized(np.asarray(picture)))
     images = np.stack(faces)
-    checksum = storage.digest(hashlib.sha256(images).hexdigest(), np.asarray(identities).tolist())
+    checksum = storage.digest(hashlib.sha256(images.data).hexdigest(), np.asarray(identities).tolist())
     landmarks_now = np.broadcast_to(TEMPLATE, (len(images), 5, 2))
     return FacePack(images, np.asarray(identities), landmarks_now, manifest={"checksum": checksum, "source": "aligned"})
 
 
-def _scaled(points: np.ndarray, pictures: Sequence[np.ndarray], smaller: Sequence[np.ndarray]) -> np.ndarray:
+def _scaled(
+    points: np.ndarray, pictures: Sequence[np.ndarray] | np.ndarray, smaller: Sequence[np.ndarray]
+) -> np.ndarray:
     """(N, 5, 2) points of pictures, where they lie in the same pictures brought down."""
     ratios = np.array(
         [

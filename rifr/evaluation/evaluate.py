@@ -184,7 +184,7 @@ def _by_protocol(
     progress: bool,
     small: tuple[FacePack, FacePack] | None = None,
 ) -> dict[tuple, Result]:
-    """What `measure` gives for P1 and P2 of each network at each width; the features of one width are held at a time."""
+    """What `measure` gives for P1 and P2 of each network at each width; features of one width are held at a time."""
     large = faces if isinstance(faces, tuple) else (faces.probes, faces.distractors)
     results: dict[tuple, Result] = {}
     for name, embedder in tqdm(embedders.items(), desc="P1 and P2", unit="network", disable=None if progress else True):

@@ -16,6 +16,7 @@ from rifr import storage
 from rifr.align import FACE_SIZE
 from rifr.errors import DataError, SettingError
 from rifr.evaluation.onnx_weights import weight_files
+from rifr.readers.images import first_few
 
 __all__ = ["Network", "Onnx", "from_onnx"]
 
@@ -100,10 +101,24 @@ class Onnx:
         return self.path.stem
 
     def files(self) -> list[Path]:
-        """The graph and the files that it names for its weights, whatever they are called (FileNotFoundError)."""
+        """The graph and the files that it names for its weights, whatever they are called.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where there is no graph.
+        DataError
+            Where a file of weights is missing.
+        """
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path} does not exist: give the path of an ONNX file")
-        return [self.path, *(file for file in weight_files(self.path) if file.is_file())]
+        weights = weight_files(self.path)
+        missing = [file.name for file in weights if not file.is_file()]
+        if missing:
+            raise DataError(
+                f"{self.path} keeps weights in {first_few(missing)}, which is not there: put it beside the graph"
+            )
+        return [self.path, *weights]
 
     def checksums(self) -> dict[str, str]:
         """The SHA-256 of each of `files`, by name relative to the graph's folder."""
@@ -196,8 +211,8 @@ def from_onnx(path: str | Path | Onnx, **options: Any) -> Network:
 
 def _session(path: Path) -> tuple[Any, tuple[type[Exception], ...]]:
     """The file, ready to run, and the exceptions that say that it cannot."""
-    import onnxruntime  # type: ignore[import-untyped]  # half a second that other embedders need not wait
-    from onnxruntime.capi import onnxruntime_pybind11_state as states  # type: ignore[import-untyped]
+    import onnxruntime  # half a second that other embedders need not wait
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
 
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: give the path of an ONNX file")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["weight_files"]
 
-# Which fields of a message hold which messages, on the ways from the model down to a tensor's external data (onnx.proto).
+# Which fields of a message hold which messages, from the model down to a tensor's external data (onnx.proto).
 MESSAGES: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -53,7 +53,7 @@ def _locations(message: memoryview, kind: str) -> Iterator[str]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The number and bytes of each field that has a length; numbers are passed over. IndexError where bytes are missing."""
+    """The number and bytes of each field that has a length; numbers are passed over; IndexError at missing bytes."""
     place = 0
     while place < len(message):
         tag, place = _varint(message, place)

@@ -123,9 +123,11 @@ class Outcome(Generic[Result]):
         for name in (network, other):
             if name not in networks:
                 raise SettingError(f"there is no network {name!r} here: those there are: {', '.join(networks)}")
-        for key in list(self.results):
-            if key[place] == network:
-                yield key, (*key[:place], other, *key[place + 1 :])
+        of_network: list[Key] = [key for key in self.results if key[place] == network]
+        for key in of_network:
+            swapped = list(key)
+            swapped[place] = other
+            yield key, tuple(swapped)
 
     def _named(self, key: Key) -> dict[str, Any]:
         return dict(zip(self.keys, key, strict=True))
