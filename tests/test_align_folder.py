@@ -37,7 +37,8 @@ def at_template(picture):
 
 
 def listed(path):
-    return list(csv.reader(path.open()))
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
 
 
 def test_a_folder_is_aligned_file_by_file_and_what_fails_is_listed_with_its_reason(tmp_path):

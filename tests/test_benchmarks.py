@@ -243,6 +243,7 @@ def test_make_benchmarks_runs_every_script_of_the_table():
     assert "tests/benchmarks/speeds.py" in (ROOT / "Makefile").read_text()
 
 
+@pytest.mark.slow
 def test_the_row_of_a_gpu_is_made_of_the_same_two_sides():
     row = training.on_a_gpu(small=True)
     assert row.ours_seconds > 0 and row.rival_seconds > 0 and row.reach == 3.0

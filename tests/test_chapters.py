@@ -134,6 +134,7 @@ def test_the_settings_that_make_a_failing_cell_fail_the_build_are_in_force():
     assert execute["raise_on_error"] is True and execute["stderr_output"] == "warn" and execute["timeout"] == -1
 
 
+@pytest.mark.slow
 def test_a_chapter_runs_alone_with_other_parameters_and_is_silent_on_stderr(tmp_path):
     path = BOOK / "faces.ipynb" if (BOOK / "faces.ipynb").exists() else NOTEBOOKS[0]
     done = run(path, tmp_path, preset="smoke", seed=1)
@@ -150,6 +151,7 @@ def with_parameter(*names: str) -> tuple[Path, str]:
     pytest.skip(f"no chapter has a parameter {' or '.join(names)}")
 
 
+@pytest.mark.slow
 def test_an_unknown_preset_is_refused_with_the_list_of_those_that_exist(tmp_path):
     with pytest.raises(PapermillExecutionError) as problem:
         run(with_parameter("preset")[0], tmp_path, preset="minni")
@@ -157,6 +159,7 @@ def test_an_unknown_preset_is_refused_with_the_list_of_those_that_exist(tmp_path
     assert "minni" in message and all(name in message for name in ("smoke", "mini", "rendered", "paper"))
 
 
+@pytest.mark.slow
 def test_a_negative_width_is_refused_with_what_is_allowed(tmp_path):
     path, name = with_parameter("widths", "width")
     with pytest.raises(PapermillExecutionError) as problem:

@@ -414,6 +414,7 @@ def test_help_says_what_the_set_is_and_on_which_terms(name, capsys):
     assert "Licence" in said and "ask for" in said and "Checked:" in said and "--dry-run" in said and "://" not in said
 
 
+@pytest.mark.slow
 def test_a_script_runs_by_its_path_from_anywhere(tmp_path):
     folder_tree(tmp_path / "set")
     command = [sys.executable, SCRIPTS / "lfw.py", "set", "--out", "packs/lfw"]

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import rifr
 
 
@@ -21,6 +23,7 @@ def test_rifr_alone_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_scoring_and_training_need_none_of_the_books_packages():
     code = """
 import sys

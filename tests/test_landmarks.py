@@ -130,6 +130,7 @@ def test_mirroring_swaps_left_and_right():
     assert mirrored[3] == pytest.approx([63 - five[4, 0], five[4, 1]])
 
 
+@pytest.mark.slow
 def test_points_are_learnt_and_come_back_in_the_pictures_pixels(tmp_path, store_folder):
     pack = drawn_scenes(tmp_path / "pack", 96)
     plan = smoke(
@@ -214,6 +215,7 @@ def test_a_camera_changes_the_square_and_not_where_the_points_are():
     assert np.corrcoef(square[..., 1].ravel(), taken[..., 1].ravel())[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_all_networks_are_the_same_trained_side_by_side(tmp_path, monkeypatch):
     plan, made = smoke(people=2, images=4, epochs=1, channels=4, batch_size=4), []
     for store, worth in (("apart", 0), ("here", 10**9)):

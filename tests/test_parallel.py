@@ -21,6 +21,7 @@ def weights(run):
     return run.weights()
 
 
+@pytest.mark.slow
 def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(tmp_path, monkeypatch):
     faces = easy_faces(tmp_path / "pack", people=6, images=8)
     made = []
@@ -45,6 +46,7 @@ def test_a_run_is_found_only_once_it_is_there(tmp_path, store_folder):
     assert trainer.find("lr-only", plan, 1, faces) is None and trainer.find("proposed", plan, 0, faces) is None
 
 
+@pytest.mark.slow
 def test_a_call_that_fails_elsewhere_shows_its_error_here(tmp_path, store_folder, capfd):
     faces = easy_faces(tmp_path / "pack", people=4, images=2)
     calls = [

@@ -57,9 +57,9 @@ LANDMARKS = {
     "loss": ["l1"],
     "low": ["perhaps"],
     "widths": [[48, 6], [6], [0, 48]],
-    "loose": [[1.9, 0.75], [-1, 1]],
-    "off": [-0.1],
-    "turn": [-0.1],
+    "crop_scale": [[1.9, 0.75], [-1, 1]],
+    "center_jitter": [-0.1],
+    "rotation_std": [-0.1],
     "threads": [-1],
 }
 SIZES = {

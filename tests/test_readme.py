@@ -99,6 +99,7 @@ def test_the_batches_are_of_a_chapter_that_has_these_parameters(tmp_path):
     assert line == [f"BATCH={options.out}"] and f'rifr.batch.pages "{options.out}"' in said and "rifr train" not in said
 
 
+@pytest.mark.slow
 def test_papermill_runs_a_chapter_on_the_readers_own_faces(folders):
     (arguments,) = commands("papermill", "book/ablation.ipynb", count=1)
     arguments = [str(ROOT / "book" / "ablation.ipynb"), *arguments]
@@ -109,6 +110,7 @@ def test_papermill_runs_a_chapter_on_the_readers_own_faces(folders):
     assert "12 probes of 4 people among 5 distractors" in text and "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_a_source_is_checked_and_made_a_pack(folders):
     lines = [shlex.split(line, comments=True) for line in SHELL if "data_scripts" in line]
     for line in lines:

@@ -6,6 +6,8 @@ Only where RIFR_REAL_DATA names the faces; `tests/benchmarks/real_faces.py` meas
 from dataclasses import replace
 from itertools import islice
 
+import pytest
+
 from rifr import presets
 from rifr.evaluation import score as scoring
 
@@ -27,6 +29,7 @@ def link_people(target, people, photos):
             (target / person.name / file.name).symlink_to(file)
 
 
+@pytest.mark.slow
 def test_real_faces_are_recognised_at_112_pixels_and_not_below_30(real_data, tmp_path, store_folder):
     probes, lfw = sorted((real_data / "facescrub12").iterdir()), real_data / "lfw112"
     link_people(tmp_path / "probes", probes, 10)
@@ -48,6 +51,7 @@ def test_real_faces_are_recognised_at_112_pixels_and_not_below_30(real_data, tmp
     assert rank1["P2", 20] < rank1["P1", 20] < 45, "a coarse probe is no longer near its own sharp photos"
 
 
+@pytest.mark.slow
 def test_pairs_of_lfw_are_told_apart_at_112_pixels(real_data, tmp_path, store_folder):
     lines = (real_data / "lists" / "lfw_pairs.txt").read_text().splitlines()[1:1201]
     (tmp_path / "pairs.txt").write_text("\n".join(["2\t300", *lines]) + "\n")

@@ -257,7 +257,7 @@ def test_a_measurement_is_made_anew_for_other_pictures_and_another_list(tmp_path
     made_of: list[str] = []
     monkeypatch.setattr(trainer, "fit", lambda name, *rest: type("Stored", (), {"key": name})())
     monkeypatch.setattr(study.splits, "face_splits", lambda *rest, **options: FakeSplits)
-    for part in ("_identified", "_verified", "_native"):
+    for part in ("_identified", "_verified", "_small"):
         monkeypatch.setattr(study, part, lambda *rest: [])
     monkeypatch.setattr(study, "_paired", lambda trained, preset, pairs, images, progress: made_of.append(images) or [])
     (tmp_path / "pairs.txt").write_text("one")
@@ -328,6 +328,7 @@ def test_a_commit_is_that_of_our_checkout_and_not_of_a_repository_around_an_inst
     assert records.provenance()["commit"] == ""
 
 
+@pytest.mark.slow
 def test_sources_are_digested_in_many_threads_at_once(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     folder = tmp_path / "threaded"

@@ -53,6 +53,7 @@ def pairs(tmp_path):
     return str(tmp_path / "pairs.txt"), str(tmp_path / "faces")
 
 
+@pytest.mark.slow
 def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, store_folder, pairs, monkeypatch):
     out = tmp_path / "large.json"
     study.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)

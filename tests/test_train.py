@@ -69,6 +69,7 @@ trainer.fit("proposed", TINY, 0, FacePack.open(sys.argv[1]), progress=False)
 """
 
 
+@pytest.mark.slow
 def test_killed_in_an_epoch_it_resumes_and_ends_with_the_same_weights(tmp_path, monkeypatch):
     faces = easy_faces(tmp_path / "faces", people=8, images=16)
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "whole"))
@@ -105,6 +106,7 @@ Trainer.epoch = epoch
 """
 
 
+@pytest.mark.slow
 def test_two_callers_train_once(tmp_path):
     easy_faces(tmp_path / "faces")
     environment = os.environ | {"RIFR_STORE": str(tmp_path / "store")}

@@ -3,9 +3,11 @@
 One photo of each person is enrolled. Each of the person's other photos is a mated search, each photo of an unknown
 person a search that should find nobody. A search returns the best score of the list if it reaches the threshold.
 
-    FPIR   false positive identification rate: share of the unknown searches that return somebody
-    FNIR   false negative identification rate: share of the mated searches that do not return the right person, because
-           somebody else scores higher or because the right score is below the threshold
+FPIR
+    False positive identification rate: the share of the unknown searches that return somebody.
+FNIR
+    False negative identification rate: the share of the mated searches that do not return the right person, because
+    somebody else scores higher or because the right score is below the threshold.
 
 This is what an operator of cameras has to live with: FPIR is the rate of false alarms, FNIR of people walked past. The
 paper measures closed-set identification alone, where everybody who is searched for is in the gallery.

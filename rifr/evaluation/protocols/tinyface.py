@@ -1,8 +1,10 @@
 """Identification as TinyFace has it: each probe ranks the whole gallery, its mates' photos among 153,428 distractors.
 
-    CMC at rank n   share of the probes whose best mate is among the first n of the gallery
-    mAP             mean over the probes of the average precision over all mates: TinyFace's official figure takes the
-                    area below the precision-recall points by trapezoids, scikit-learn's by steps
+CMC at rank n
+    The share of the probes whose best mate is among the first n of the gallery.
+mAP
+    The mean over the probes of the average precision over all mates. TinyFace's official figure takes the area below
+    the precision-recall points by trapezoids, scikit-learn's by steps.
 
 The official distance is Euclidean between the features as given; the cosine is in use too, and is the same order once
 the features are normalised. Nothing is sorted: the rank of a mate is one more than the number of gallery photos before

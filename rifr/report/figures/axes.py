@@ -115,7 +115,7 @@ def paper_marks(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
         look = network_style(network)
         axes.plot(x, y, marker=look["marker"], markeredgecolor=look["color"], markerfacecolor=page_color(), **hollow)
     if points:
-        hollow |= {"marker": "o", "markeredgecolor": text_color(), "markerfacecolor": page_color()}
+        hollow |= {"marker": "o", "markeredgecolor": text_color(), "markerfacecolor": page_color(), "clip_on": True}
         axes.plot([], [], label="the paper's, on its faces", **hollow)
 
 
