@@ -76,7 +76,7 @@ def test_the_library_in_ten_lines(folders, capsys):
 
 
 def test_an_onnx_file_is_scored_from_python_and_from_the_shell(folders, capsys):
-    exec(compile(PYTHON[PYTHON.index("from rifr.evaluation import score as scoring") :], "README.md", "exec"), {})
+    exec(compile(PYTHON[PYTHON.index("import rifr\nfrom rifr.report import figures") :], "README.md", "exec"), {})
     rows = json.loads((folders / "results.json").read_text())["results"]
     assert {(row["measure"], row["width"]) for row in rows} == {(m, w) for m in ("rank1", "roc") for w in (112, 30, 16)}
     lines = [line for line in rifr("evaluate", count=3) if "--help" not in line]
