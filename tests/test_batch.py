@@ -264,7 +264,7 @@ def test_a_cluster_that_exists_is_used_by_its_address(tmp_path):
         LOG + "import threading\nnames = [thread.name for thread in threading.enumerate()]\n"
         "print(os.getppid(), os.environ['OMP_NUM_THREADS'], 'parent' in names)",
     )
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster:
         errors = grid.run(
             tiny,
             {"seed": [0, 1], "folder": [str(tmp_path)]},
@@ -283,7 +283,7 @@ def test_a_scheduler_without_workers_is_named_and_the_runs_start_when_one_comes(
 
     monkeypatch.setattr(grid, "WORKER_TIMEOUT", 0.5)
     tiny = chapter(tmp_path / "tiny.ipynb", "print(seed)")
-    with distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=":0") as cluster:
         wait_for_word = grid._cluster
 
         @contextlib.contextmanager

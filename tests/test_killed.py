@@ -57,7 +57,7 @@ def test_a_killed_process_leaves_no_lock_and_what_it_was_writing_is_removed(tmp_
         (tmp_path / "third").unlink()
         assert (tmp_path / ".thing.tmp" / "half").exists()
     process.kill()
-    process.wait()
+    process.communicate()
     began = time.monotonic()
     with storage.lock(tmp_path / "thing"):
         assert time.monotonic() - began < 1
@@ -202,7 +202,7 @@ def test_an_interrupt_that_a_library_turns_into_its_own_error_is_no_failure(numb
         except KeyboardInterrupt:
             raise RuntimeError("unexpected pos 704 vs 598") from None
 
-    monkeypatch.setattr(cli, "_runs", work)
+    monkeypatch.setattr(cli.train, "_runs", work)
     before = signal.getsignal(number)
     assert cli.main(["runs"]) == 130 and signal.getsignal(number) == before
     assert capsys.readouterr().err.strip().count("\n") == 0

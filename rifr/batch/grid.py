@@ -125,7 +125,7 @@ def _cluster(scheduler: str | None, workers: int | None, runs: int) -> Iterator[
             n_workers=number,
             threads_per_worker=1,
             memory_limit=MEMORY_LIMIT // number,
-            dashboard_address=None,
+            dashboard_address=":0",
             preload=[__name__],
             silence_logs=logging.CRITICAL,
         ) as cluster,

@@ -38,14 +38,15 @@ def main(arguments: list[str] | None = None) -> int:
         SIGTERM. A programming error keeps its traceback.
     """
     with interrupts.stoppable() as stopped:
-        options = parser().parse_args(arguments)
+        options = None
         try:
+            options = parser().parse_args(arguments)
             options.run(options)
         except (Exception, KeyboardInterrupt) as error:
             if stopped or isinstance(error, KeyboardInterrupt):  # libraries make errors of their own of an interrupt
                 print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
                 return 130
-            if isinstance(error, (RifrError, OSError)):
+            if options and isinstance(error, (RifrError, OSError)):
                 print(f"rifr {options.command}: {error}", file=sys.stderr)
                 return 1
             raise
