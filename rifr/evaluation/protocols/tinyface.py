@@ -8,9 +8,10 @@ mAP
 
 The official distance is Euclidean between the features as given; the cosine is in use too, and is the same order once
 the features are normalised. Nothing is sorted: the rank of a mate is one more than the number of gallery photos before
-it. The scores of some probes at a time with the whole gallery are made and counted, and never kept. They are in double
-precision, as the official code's are, of features less the probes' mean: features far from the origin lie close
-together, and a product of them would lose the digits in which they differ.
+it. The scores of some probes at a time with the whole gallery are made and counted, and never kept. They are of
+features less the probes' mean: features far from the origin lie close together, and a product of them would lose the
+digits in which they differ. What single precision cannot tell apart then counts as equal; under the official rule for
+ties all is computed in double precision, as the official code does.
 """
 
 from __future__ import annotations
@@ -129,14 +130,18 @@ def evaluate(
     refuse_unmatched(probe_ids, gallery_ids)
     refuse_unequal_sizes("gallery", gallery, probes)
 
-    centre = np.zeros(probes.shape[1]) if metric == "cosine" else np.asarray(probes, DOUBLE).mean(axis=0)
+    dtype = computing_dtype(probes, gallery) if ties == "miss" else DOUBLE
+    centre: np.ndarray = np.zeros(probes.shape[1], dtype)
+    if metric == "euclidean":
+        centre += np.mean(probes, axis=0, dtype=DOUBLE).astype(dtype)
     points = _points("probes", probes, metric, centre)
     halves, lengths = np.zeros(len(gallery)), np.ones(len(gallery))
     if metric == "euclidean":  # |p - g|^2 = |p|^2 - 2 (p g - |g|^2 / 2), and |p|^2 changes no order
-        halves = np.concatenate([(block**2).sum(dim=1).numpy() / 2 for _, block in _blocks(gallery, metric, centre)])
+        squares = [block.double().square().sum(dim=1).numpy() for _, block in _blocks(gallery, metric, centre)]
+        halves = np.concatenate(squares) / 2
         lengths = np.sqrt(2 * halves)
-    dtype = computing_dtype(probes, gallery) if ties == "miss" else DOUBLE
-    margins = tie_margin(probes.shape[1], dtype) * np.median(lengths) * torch.linalg.vector_norm(points, dim=1).numpy()
+    norms = torch.linalg.vector_norm(points, dim=1).numpy()
+    margins = (tie_margin(probes.shape[1], dtype) * np.median(lengths) * norms).astype(dtype)
 
     by_id = np.argsort(gallery_ids, kind="stable")
     first, last = (np.searchsorted(gallery_ids[by_id], probe_ids, side=side) for side in ("left", "right"))
@@ -144,8 +149,9 @@ def evaluate(
     ends = np.cumsum(last - first)
     starts = ends - (last - first)
     mate_ranks = np.empty(len(mates), np.int64)
-    rows = max(1, min(len(probes), MAX_SCORE_BYTES // (len(gallery) * DOUBLE.itemsize)))
-    products = torch.empty((rows, len(gallery)), dtype=torch.float64)
+    rows = max(1, min(len(probes), MAX_SCORE_BYTES // (len(gallery) * dtype.itemsize)))
+    products = torch.from_numpy(np.empty((rows, len(gallery)), dtype))
+    halves = halves.astype(dtype)
 
     def rank(row: int, begin: int, end: int) -> None:
         own = slice(row + begin, row + end)
@@ -173,11 +179,11 @@ def _blocks(gallery: np.ndarray, metric: str, centre: np.ndarray) -> Iterator[tu
 
 
 def _points(name: str, rows: np.ndarray, metric: str, centre: np.ndarray, first: int = 0) -> torch.Tensor:
-    """The rows less the centre, or with the cosine at length one; DataError for those that are no points."""
+    """The rows less the centre, in its precision, or at length one with the cosine; DataError for those that cannot."""
     if metric == "cosine":
-        return unit_rows(name, rows, DOUBLE, first)
+        return unit_rows(name, rows, centre.dtype, first)
     refuse_wrong_rows(name, ~np.isfinite(rows).all(axis=1), "not finite", first)
-    return torch.from_numpy(np.asarray(rows, DOUBLE) - centre)
+    return torch.from_numpy(np.asarray(rows, centre.dtype) - centre)
 
 
 @numba.njit(nogil=True, cache=True)
