@@ -77,8 +77,9 @@ def bundle(folder: Path, python: str) -> None:
     subprocess.run([*command, *[f"{name}=={pins[name]}" for name in WHEELS]], check=True)
     data = Path(os.environ.get("RIFR_REAL_DATA", ""))
     if os.environ.get("RIFR_REAL_DATA") and (data / "lfw112").is_dir():
-        with tarfile.open(folder / "lfw.tar", "w") as archive:
-            archive.add(data / "lfw112", "lfw112")
+        with tarfile.open(folder / "lfw.tar", "w:gz", compresslevel=1) as archive:
+            for path in sorted((data / "lfw112").rglob("*.jpg")):
+                archive.add(path, path.relative_to(data))
             archive.add(data / "lists" / "lfw_pairs.txt", "lfw_pairs.txt")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
     print(f"{folder}: {size:.0f} MiB{'' if size < 64 else ', which is more than 64 MiB'}")
