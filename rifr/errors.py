@@ -1,4 +1,4 @@
-"""What can go wrong by no fault of the library: one type a kind, so that callers and tests need not read prose.
+"""What can go wrong by no fault of the library: one type per kind, so that callers and tests need not read prose.
 
     RifrError
         SettingError     a setting, an option or an argument that does not fit (also a ValueError)

@@ -213,7 +213,7 @@ def effects(
 
 @dataclass(frozen=True)
 class _Cells:
-    """Counts by person in each cell: network, width, attribute, band. table: a row a cell; hits, trials: (P, cells)."""
+    """Counts by person in each cell of `table` (network, width, attribute, band): hits, trials (P, cells)."""
 
     table: pd.DataFrame
     hits: np.ndarray

@@ -1,1 +1,1 @@
-"""One file a format: each turns the files of a published or private face set into a FacePack."""
+"""One file per format: each turns the files of a published or private face set into a FacePack."""

@@ -23,11 +23,10 @@ import numpy as np
 import torch
 
 from rifr.errors import DataError, SettingError
-from rifr.evaluation.metrics import Interval
 from rifr.evaluation.protocols.embeddings import as_photos, computing_dtype, tie_margin, unit_rows, whole_number_from_1
 from rifr.evaluation.protocols.results import ThresholdResult
 
-__all__ = ["OpenSet", "evaluate", "interval_at"]
+__all__ = ["OpenSet", "evaluate"]
 
 MAX_ELEMENTS = 2**22  # scores, or bootstrap weights, at a time
 
@@ -192,8 +191,3 @@ def evaluate(
     best = np.concatenate(non_mated)
     order = np.argsort(-best, kind="stable")
     return OpenSet(names[enrolled], np.concatenate(scores), whose, best[order], order, rank)
-
-
-def interval_at(run: OpenSet, fpir: float, other: OpenSet | None = None, resamples: int = 2000) -> Interval:
-    """`OpenSet.interval`, or `difference` where there is an `other`."""
-    return run.interval(fpir, resamples) if other is None else run.difference(other, fpir, resamples)

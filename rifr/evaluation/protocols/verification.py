@@ -25,12 +25,11 @@ import numpy as np
 import torch
 
 from rifr.errors import DataError, SettingError
-from rifr.evaluation.metrics import Interval
 from rifr.evaluation.protocols._impostors import MAX_TOP_SCORES, count_impostors, estimate_threshold
 from rifr.evaluation.protocols.embeddings import as_photos, computing_dtype, one_of, tie_margin, unit_rows
 from rifr.evaluation.protocols.results import ThresholdResult
 
-__all__ = ["Verification", "evaluate", "interval_at"]
+__all__ = ["Verification", "evaluate"]
 
 MIN_TOP_SCORES = 2**18  # impostor scores kept in any case: small sets are kept whole
 TOP_SCORES_PER_FPR = (
@@ -254,11 +253,6 @@ def evaluate(
         top_impostor_scores=top_scores,
         top_impostor_people=top_people,
     )
-
-
-def interval_at(run: Verification, fpr: float, other: Verification | None = None, resamples: int = 2000) -> Interval:
-    """`Verification.interval`, or `difference` where there is an `other`."""
-    return run.interval(fpr, resamples) if other is None else run.difference(other, fpr, resamples)
 
 
 def _impostor_pairs(photos: np.ndarray, distractors: int, pairs: str) -> Any:
