@@ -11,7 +11,7 @@ import dataclasses
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +257,7 @@ def _made_by(embedders: dict[str, Embedder], preset: Preset) -> dict[str, Any]:
             made[name] = {"recipe": recipe, "preset": embedder.preset, "seed": seed, "key": embedder.key}
         else:
             made[name] = {"function": getattr(embedder, "__qualname__", type(embedder).__name__)}
-    libraries = ("numpy", "torch", "onnxruntime", "opencv-python-headless")
+    libraries = {"numpy": "numpy", "torch": "torch", "onnxruntime": "onnxruntime", "opencv": "cv2"}  # whatever wheel
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "embedders": made,
@@ -266,7 +266,7 @@ def _made_by(embedders: dict[str, Embedder], preset: Preset) -> dict[str, Any]:
         "versions": {
             "rifr": rifr.__version__,
             "python": platform.python_version(),
-            **{library: version(library) for library in libraries},
+            **{library: import_module(module).__version__ for library, module in libraries.items()},
         },
     }
 
