@@ -131,8 +131,8 @@ def evaluate(
     ranks
         How deep to count (rank 1 alone is a little quicker).
     ties
-        Whether a distractor that scores as high as the joined photo stands before it ("miss") or after it ("hit", as
-        in the public MegaFace evaluators).
+        Whether a distractor that scores as high as the joined photo stands before it ("miss") or after it ("hit",
+        as in the public MegaFace evaluators, of the scores as they are computed).
 
     Raises
     ------
@@ -210,7 +210,7 @@ def _hits(
         for column in range(0, len(gallery), COLUMNS):
             scores = (part @ gallery[column : column + COLUMNS].T).numpy()
             margin = scores.dtype.type(tie_margin(part.shape[1], scores.dtype))
-            bar = scores - margin if ties == "miss" else scores + margin
+            bar = scores - margin if ties == "miss" else np.nextafter(scores, scores.dtype.type(np.inf))
             _count_better(bar, known, column - row, beaten_by, first[row : row + ROWS])
     return beaten_by[:ranks].cumsum(), first
 
