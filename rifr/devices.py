@@ -1,4 +1,4 @@
-"""The one place where a device is chosen, and what this process may take of the machine."""
+"""The one place where a device is chosen."""
 
 from __future__ import annotations
 

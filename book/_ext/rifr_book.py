@@ -23,7 +23,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import joblib
 import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
@@ -32,7 +31,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 import rifr
-from rifr import storage
+from rifr import machine, storage
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
@@ -134,7 +133,7 @@ def execute_side_by_side(app: Sphinx, env, pages: list[str]) -> None:
     One that fails is left: it is executed again when its page is read, and fails the build there. Two that ask for one
     network train it once.
     """
-    cores = joblib.cpu_count()  # of those that this process may use
+    cores = machine.available_cores()
     if app.config.nb_execution_mode != "cache" or cores < 2:
         return
     cache = get_cache(app.config.nb_execution_cache_path)

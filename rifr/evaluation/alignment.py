@@ -178,19 +178,7 @@ def cost_of_errors(
         for name, run in trained.items():
             for width in widths:
                 found = _identify(run, probes, width, gallery, distractors, preset, progress)
-                rate = metrics.interval(found.hits, found.trials_per_person, resamples=preset.resamples)
-                rows.append(
-                    {
-                        "network": name,
-                        "width": width,
-                        "pixels": size,
-                        "rank1": 100 * rate.estimate,
-                        "low": 100 * rate.low,
-                        "high": 100 * rate.high,
-                        "people": len(found.people),
-                        "trials": int(found.trials_per_person.sum()),
-                    }
-                )
+                rows.append({"network": name, "width": width, "pixels": size} | _rank1(found, preset))
     return pd.DataFrame(rows)
 
 
@@ -242,19 +230,7 @@ def order_of_steps(
                 for way, (probes, at) in ways.items()
             }
             for way, one in found.items():
-                rate = metrics.interval(one.hits, one.trials_per_person, resamples=preset.resamples)
-                rates.append(
-                    {
-                        "network": name,
-                        "order": way,
-                        "width": width,
-                        "rank1": 100 * rate.estimate,
-                        "low": 100 * rate.low,
-                        "high": 100 * rate.high,
-                        "people": len(one.people),
-                        "trials": int(one.trials_per_person.sum()),
-                    }
-                )
+                rates.append({"network": name, "order": way, "width": width} | _rank1(one, preset))
             first, second, third = (found[way] for way in ORDERS)
             row = {"network": name, "width": width}
             for column, (one, other) in {"optimism": (first, second), "landmarks": (third, second)}.items():
@@ -284,6 +260,12 @@ def loose_boxes(points: np.ndarray, seed: int = 0) -> np.ndarray:
 def errors(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(N,) the mean distance of the five points from the truth, in face widths."""
     return np.linalg.norm(found - truth, axis=2).mean(axis=1) / landmarks.boxes_of(truth)[:, 2]
+
+
+def _rank1(found: identification.Identification, preset: Preset) -> dict[str, float]:
+    """Rank-1 with its interval over people, in per cent, and what it is out of."""
+    rate = found.interval(resamples=preset.resamples)
+    return rate.row("rank1") | {"people": len(found.people), "trials": found.trials}
 
 
 def aligned_pack(pictures: Sequence[np.ndarray] | np.ndarray, points: np.ndarray, identities: np.ndarray) -> FacePack:
