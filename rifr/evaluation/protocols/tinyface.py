@@ -137,8 +137,9 @@ def evaluate(
     points = _points("probes", probes, metric, centre)
     halves, lengths = np.zeros(len(gallery)), np.ones(len(gallery))
     if metric == "euclidean":  # |p - g|^2 = |p|^2 - 2 (p g - |g|^2 / 2), and |p|^2 changes no order
-        squares = [block.double().square().sum(dim=1).numpy() for _, block in _blocks(gallery, metric, centre)]
-        halves = np.concatenate(squares) / 2
+        for column, block in _blocks(gallery, metric, centre):
+            halves[column : column + len(block)] = block.double().square_().sum(dim=1).numpy()
+        halves /= 2
         lengths = np.sqrt(2 * halves)
     norms = torch.linalg.vector_norm(points, dim=1).numpy()
     margins = (tie_margin(probes.shape[1], dtype) * np.median(lengths) * norms).astype(dtype)
