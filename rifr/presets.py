@@ -20,6 +20,7 @@ from rifr.settings import Ascending, Checked, Count, Fraction, NonNegative, Numb
 
 Width = Annotated[int, Number, AfterValidator(check_width)]
 Widths = Annotated[tuple[Width, ...], Field(min_length=1), Tuple]
+LANDMARKS = "landmarks_"  # before the name of a field of `LandmarkTraining` where fields of a preset are changed
 Span = Annotated[tuple[Positive, Positive], Ascending]
 
 
@@ -209,14 +210,15 @@ PRESETS = {
 def get(
     preset: str | Preset | None = None, /, changes: str | Iterable[str] | Mapping[str, Any] | None = None, **values: Any
 ) -> Preset:
-    """The preset of that name, with some fields of it or of its training changed.
+    """The preset of that name, with some fields of it or of its trainings changed.
 
     Parameters
     ----------
     preset
         A name, or a preset to change. None (or no text): `$RIFR_PRESET`, else `mini`.
     changes
-        Fields by name: "flip=False dropout=0", a list of such pairs, or a mapping.
+        Fields by name: "flip=False dropout=0", a list of such pairs, or a mapping. Those of the landmark networks have
+        `landmarks_` before their names: "landmarks_epochs=8".
     **values
         The same as arguments. None is the preset's own value; any other is used. Texts are read as the shell's are
         (`settings.parse`): what papermill was given.
@@ -239,12 +241,20 @@ def get(
         name: settings.parse(value) if isinstance(value, str) else value for name, value in (given | values).items()
     }
     given = {name: value for name, value in given.items() if value is not None}
-    sizes, trainings = ({f.name for f in fields(kind)} - {"training", "landmarks"} for kind in (Preset, Training))
+    sizes, of_training, of_landmarks = ({f.name for f in fields(kind)} for kind in (Preset, Training, LandmarkTraining))
+    sizes -= {"training", "landmarks"}
+    of_landmarks = {LANDMARKS + name for name in of_landmarks - {"loss", "low"}}  # those two are the recipe's
+    known = sizes | of_training | of_landmarks
     for name in given:
-        if name not in sizes | trainings:
-            raise SettingError(f"a preset has no field {name!r}: choose one of {', '.join(sorted(sizes | trainings))}.")
-    training = replace(preset.training, **{name: value for name, value in given.items() if name in trainings})
-    return replace(preset, training=training, **{name: value for name, value in given.items() if name in sizes})
+        if name not in known:
+            raise SettingError(f"a preset has no field {name!r}: choose one of {', '.join(sorted(known))}.")
+    training, landmarks, own = (
+        {name.removeprefix(prefix): value for name, value in given.items() if name in names}
+        for prefix, names in (("", of_training), (LANDMARKS, of_landmarks), ("", sizes))
+    )
+    return replace(
+        preset, training=replace(preset.training, **training), landmarks=replace(preset.landmarks, **landmarks), **own
+    )
 
 
 def choices() -> list[tuple[str, Any, str]]:

@@ -1,11 +1,13 @@
 """The command line does what the library does, and an error is one line."""
 
 import json
+import pickle
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from rifr import cli
+from rifr import cli, landmarks, presets
 from rifr.packs import FacePack
 from rifr.training import runs
 from tests.helpers import onnx_file, person, photos
@@ -124,6 +126,52 @@ def test_pairs_alone_and_beside_identification(my_folders, capsys):
     assert set(pd.read_csv("found.csv").measure) == {"pairs"} and "20 pairs of 6 photos" in capsys.readouterr().out
     assert cli.main((pairs + " --probes probes --distractors crowd").split()) == 0
     assert set(pd.read_csv("found.csv").measure) == {"rank1", "pairs"}
+
+
+PAIRS_ALONE = "evaluate --embedder one.onnx --images probes --widths 40 --preset smoke --out found.json --pairs"
+
+
+def pairs_found() -> dict:
+    return json.loads(Path("found.json").read_text())["provenance"]["pairs"]
+
+
+@pytest.mark.parametrize("folds", [2, 5, 20])
+def test_the_folds_of_a_list_are_those_asked_for(my_folders, capsys, folds):
+    assert cli.main([*PAIRS_ALONE.split(), "pairs.txt", "--folds", str(folds)]) == 0
+    assert pairs_found()["folds"] == folds and f"in {folds} folds" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main([*PAIRS_ALONE.split(), "pairs.txt", "--folds", "-2"])
+
+
+def test_fewer_pairs_than_folds_are_an_error_that_names_the_option_which_mends_it(my_folders, capsys):
+    photo = [path.read_bytes() for path in sorted((my_folders / "probes").glob("*/*.png"))]
+    few = [(0, 1), (0, 3), (3, 4), (3, 6), (6, 7), (0, 6)]  # three photos a person
+    (my_folders / "few.bin").write_bytes(pickle.dumps(([photo[i] for pair in few for i in pair], [True, False] * 3)))
+    assert cli.main([*PAIRS_ALONE.split(), "few.bin"]) == 1
+    said = capsys.readouterr().err
+    assert "pairs, 6, not 10" in said and "--folds" in said and not Path("found.json").exists()
+    assert cli.main([*PAIRS_ALONE.split(), "few.bin", "--folds", "3"]) == 0
+    assert pairs_found()["pairs"] == 6 and pairs_found()["folds"] == 3
+
+
+def test_pairs_of_a_missing_photo_are_refused_or_left_out_and_named(my_folders, capsys):
+    (my_folders / "probes" / "probe1" / "probe1_0002.png").unlink()
+    assert cli.main([*PAIRS_ALONE.split(), "pairs.txt"]) == 1
+    assert "probe1_0002" in capsys.readouterr().err and not Path("found.json").exists()
+    assert cli.main([*PAIRS_ALONE.split(), "pairs.txt", "--on-missing", "leave-out", "--folds", "5"]) == 0
+    left_out = pairs_found()["left out"]
+    assert len(left_out) == 5 and all("probe1_0002" in line for line in left_out) and pairs_found()["pairs"] == 15
+    assert "5 pairs left out" in capsys.readouterr().out
+
+
+def test_aligning_by_landmarks_trains_the_network_that_the_options_describe(my_folders, capsys):
+    few = ["people=2", "images=4", "scene=96", "channels=4", "batch_size=4"]
+    options = ["--preset", "smoke", "--seed", "3", "--set", "landmarks_epochs=1", *(f"landmarks_{one}" for one in few)]
+    assert cli.main(["align", "probes", "out", "--detector", "landmarks", *options]) == 0
+    assert len(list(Path("out").glob("*/*.png"))) == 9
+    trained = landmarks.fit("wing+lr", presets.get("smoke", options[5:]), 3, progress=False)
+    assert trained.record["seed"] == 3 and len(trained.history) == 1
+    assert trained.record["training"]["channels"] == 4 and trained.record["faces"]["images"] == 8
 
 
 @pytest.mark.parametrize(

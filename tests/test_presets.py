@@ -111,6 +111,26 @@ def test_a_training_refuses_what_does_not_fit_and_names_the_field(name, value):
         replace(SMOKE.training, **{name: value})
 
 
+@pytest.mark.parametrize("name", sorted(LANDMARKS.keys() - {"loss", "low"}))
+def test_a_field_of_the_landmark_networks_is_changed_by_its_name_behind_landmarks(name):
+    mini = presets.get("mini")
+    value = (10, 20) if name == "test_widths" else (2.0, 3.0) if name in ("widths", "crop_scale") else 77
+    arguments = ["--preset", "mini", "--set", f"landmarks_{name}={value}".replace(" ", "")]
+    for plan in (
+        presets.get("mini", {f"landmarks_{name}": value}),
+        presets.get("mini", **{f"landmarks_{name}": str(value)}),
+        options.preset_of(cli.parser().parse_args(["train", *arguments])),
+        options.preset_of(cli.parser().parse_args(["align", "in", "out", *arguments])),
+    ):
+        assert asdict(plan) == asdict(mini) | {"landmarks": asdict(mini.landmarks) | {name: value}}
+
+
+@pytest.mark.parametrize("name", ["landmarks_loss", "landmarks_low", "landmarks_epoch", "people"])
+def test_what_the_landmark_recipe_decides_is_no_field_of_the_preset(name):
+    with pytest.raises(SettingError, match=f"'{name}'.*landmarks_epochs"):
+        presets.get("smoke", {name: 1})
+
+
 @pytest.mark.parametrize("name, value", [(name, value) for name, bad in LANDMARKS.items() for value in bad])
 def test_a_landmark_training_refuses_what_does_not_fit(name, value):
     with pytest.raises(SettingError, match=rf"^{name} is "):

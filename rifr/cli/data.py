@@ -6,7 +6,7 @@ import argparse
 import difflib
 from pathlib import Path
 
-from rifr.cli.options import count, seed
+from rifr.cli.options import changes, count, preset_of, seed
 from rifr.errors import SettingError
 
 
@@ -43,6 +43,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     aligned.add_argument("--model", type=Path, metavar="FILE", help="YuNet's ONNX file")
     aligned.add_argument("--score", type=float, default=0.6, help="the least score of a face (default 0.6)")
     aligned.add_argument("--preset", help="of the landmark network (default $RIFR_PRESET, else mini)")
+    aligned.add_argument("--seed", type=seed, default=0, help="of the landmark network (default 0)")
+    changes(aligned, "landmarks_epochs=20 landmarks_people=1000")
     aligned.add_argument(
         "--on-missing",
         choices=["leave-out", "crop", "refuse"],
@@ -95,7 +97,7 @@ def _align(options: argparse.Namespace) -> None:
 
     find: align_folder.Find
     if options.detector == "landmarks":
-        run = landmarks.fit(preset=options.preset)
+        run = landmarks.fit(preset=preset_of(options), seed=options.seed)
         find, key = run.finder(), run.key
     elif options.model:
         detector = yunet.Yunet(options.model, options.score)

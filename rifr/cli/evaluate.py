@@ -39,7 +39,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "pairs.txt with --images; alone, unless --probes or --measure is given too",
     )
     faces.add_argument("--images", default="", metavar="DIR", help="the folder per person that the list names")
-    faces.add_argument("--folds", type=int, default=0, help="of the list of pairs (default: what its first line says)")
+    faces.add_argument(
+        "--folds", type=count, default=0, help="of the list of pairs (default: what its first line says, 10 for a .bin)"
+    )
     faces.add_argument(
         "--on-missing",
         choices=("refuse", "leave-out"),

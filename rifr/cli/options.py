@@ -23,13 +23,18 @@ def experiment(parser: argparse.ArgumentParser) -> None:
         help="folders of real faces instead of rendered ones",
     )
     parser.add_argument("--widths", type=int, nargs="+", help="face widths in pixels (default: the preset's)")
+    changes(parser, "epochs=8 student_start=teacher landmarks_epochs=20")
+
+
+def changes(parser: argparse.ArgumentParser, examples: str) -> None:
+    """Add the option that changes fields of the preset."""
     parser.add_argument(
         "--set",
         nargs="*",
         default=[],
         metavar="FIELD=VALUE",
         dest="changes",
-        help="change a field of the preset, such as epochs=8 student_start=teacher",
+        help=f"change a field of the preset, such as {examples}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rifr.cli.options import count, experiment, preset_of, seed
+from rifr.cli.options import changes, count, experiment, preset_of, seed
 from rifr.errors import SettingError
 
 
@@ -30,14 +30,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     record.add_argument("--preset", default="laptop", help="laptop (default; two cores, two hours) or rendered (a GPU)")
     record.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2, 3, 4], help="default 0 1 2 3 4")
     record.add_argument("--recipe", nargs="+", default=[], help="default: all six, the main comparison first")
-    record.add_argument(
-        "--set",
-        nargs="*",
-        default=[],
-        metavar="FIELD=VALUE",
-        dest="changes",
-        help="change a field of the preset, such as train_people=2000 epochs=10",
-    )
+    changes(record, "train_people=2000 epochs=10")
     record.add_argument("--pairs", default="", metavar="FILE", help="real faces to score on: a list as LFW's pairs.txt")
     record.add_argument(
         "--images", default="", metavar="DIR", help="the folder per person that the list names, aligned"

@@ -148,7 +148,7 @@ def _folds(folds: int | np.ndarray, same: np.ndarray) -> tuple[np.ndarray, bool]
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 2 <= folds <= len(same):
         raise SettingError(
             f"folds is a whole number from 2 to the number of pairs, {len(same)}, not {folds!r}: "
-            "ask for fewer folds, or give more pairs"
+            "ask for fewer folds (--folds), or give more pairs"
         )
     fold = _consecutive(len(same), folds)
     kinds = [same, ~same]
