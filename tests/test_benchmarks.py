@@ -239,7 +239,16 @@ def test_the_sentence_names_the_rows_that_miss_their_aim_and_only_those():
 
 def test_make_benchmarks_runs_every_script_of_the_table():
     scripts = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py")}
-    assert scripts == {*speeds.SCRIPTS, "harness", "speeds", "yardsticks", "detector", "real_faces", "gpu"}
+    assert scripts == {
+        *speeds.SCRIPTS,
+        "harness",
+        "speeds",
+        "yardsticks",
+        "dlib_network",
+        "detector",
+        "real_faces",
+        "gpu",
+    }
     assert "tests/benchmarks/speeds.py" in (ROOT / "Makefile").read_text()
 
 
