@@ -1,5 +1,6 @@
 """The yardsticks of rendered faces say what a count by hand says, with any judge; dlib's file as dlib reads it."""
 
+import json
 import sys
 from dataclasses import replace
 from itertools import combinations
@@ -114,7 +115,7 @@ def test_a_reading_has_rank_1_among_the_distractors_at_each_width(tmp_path):
     cosines, same = scores(judge(probes.images), probes.identities)
     assert found.same.estimate == pytest.approx(cosines[same].mean(), abs=1e-6)
     row, record = found.row(), found.record()
-    assert row["faces"] == "hard (6 people, 36 photos, 60 others)" and "rank-1 at 16 px, %" in row
+    assert row["faces"] == "hard (36 of 6, 60 others)" and "rank-1, 16 px" in row
     assert record["rank1_16"][1] == found.rank1[16].estimate and record["accuracy"][1] == found.accuracy.estimate
 
 
@@ -167,6 +168,28 @@ def test_without_a_judge_the_benchmark_says_how_to_get_it(monkeypatch, capsys, t
     assert yardsticks.main() == 0  # and nothing is rendered
     monkeypatch.setattr(sys, "argv", ["yardsticks.py", "--lfw"])
     assert yardsticks.main() == 0 and "skipped" in capsys.readouterr().out
+
+
+def test_the_command_measures_a_pack_beside_real_faces_and_writes_what_it_prints(
+    tmp_path, store_folder, monkeypatch, capsys
+):
+    easy_faces(tmp_path / "pack", people=9, images=3)
+    for name in ("Ann", "Bea"):
+        photos(tmp_path / "real" / "facescrub12", name, 3)
+    for name in ("Dov", "Eli", "Fay", "Gus", "Hal"):
+        photos(tmp_path / "real" / "lfw112", name, 1)
+    monkeypatch.setenv("RIFR_REAL_DATA", str(tmp_path / "real"))
+    monkeypatch.setattr(yardsticks, "judges", lambda names, data: dict.fromkeys(names, judge))
+    line = "yardsticks.py --people 4 --photos 3 --distractors 5 --real-photos 3 --widths 112 20 --out"
+    pack = ["--pack", str(tmp_path / "pack"), "--judge", "dlib"]
+    monkeypatch.setattr(sys, "argv", [*line.split(), str(tmp_path / "out.json"), *pack])
+    assert yardsticks.main() == 0
+    said, rows = capsys.readouterr().out, json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert "pack (12 of 4, 5 others)" in said and "real (6 of 2, 5 others)" in said
+    assert [row["faces"] for row in rows] == ["pack", "real"]
+    assert f"{100 * rows[1]['rank1_20'][1]:.1f} [" in said and f"{rows[0]['same'][1]:.3f} [" in said
+    monkeypatch.setattr(sys, "argv", [*line.split(), str(tmp_path / "out.json"), *pack, "--people", "9"])
+    assert yardsticks.main() == 2 and "nobody is left" in capsys.readouterr().err
 
 
 def test_sizes_are_those_of_the_yardstick_that_is_asked_for():

