@@ -18,6 +18,13 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     r"""Hard targets, eq. (1).
 
     $$ L = -\frac{1}{N} \sum_i \log \frac{\exp(w_{y_i}^\top z_i)}{\sum_j \exp(w_j^\top z_i)} $$
+
+    Parameters
+    ----------
+    logits
+        (N, K).
+    labels
+        (N,) int64 classes.
     """
     return F.cross_entropy(logits, labels)
 
@@ -26,6 +33,13 @@ def soft_cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
     r"""Soft targets: the part of eq. (2) that trains, mean over the batch (not over its N K elements).
 
     $$ H(q, p) = -\sum_k q_k \log p_k, \qquad p = \mathrm{softmax}(\mathrm{logits}) $$
+
+    Parameters
+    ----------
+    logits
+        (N, K) of the student.
+    q
+        (N, K) probabilities of the teacher.
 
     Raises
     ------
@@ -41,6 +55,11 @@ def kl_divergence(logits: Tensor, q_pre: Tensor) -> Tensor:
     r"""Eq. (2) with the sign that makes it a divergence: cross-entropy less the teacher's entropy.
 
     $$ \mathrm{KL}(q^{pre} \,\|\, p) = \sum_k q^{pre}_k \log \frac{q^{pre}_k}{p_k} $$
+
+    Parameters
+    ----------
+    logits, q_pre
+        (N, K), as for `soft_cross_entropy`.
     """
     entropy = -torch.xlogy(q_pre, q_pre).sum(dim=1).mean()
     return soft_cross_entropy(logits, q_pre) - entropy

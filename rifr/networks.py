@@ -27,6 +27,13 @@ class BasicBlock(nn.Module):
 
     The residual connection is the identity at stride 1 and a 1x1 convolution at stride 2. The first block of the first
     layer keeps its width, so every block at stride 1 can add its input as it is.
+
+    Parameters
+    ----------
+    width_in, width_out
+        Channels.
+    stride
+        1 or 2.
     """
 
     def __init__(self, width_in: int, width_out: int, stride: int = 1):
@@ -51,7 +58,10 @@ class BasicBlock(nn.Module):
 
 
 class BasicLayer(nn.Sequential):
-    """Fig. 2 (b): a first block with the layer's stride, then `blocks - 1` repetitions at stride 1."""
+    """Fig. 2 (b): a first block with the layer's stride, then `blocks - 1` repetitions at stride 1.
+
+    The other parameters are those of `BasicBlock`.
+    """
 
     def __init__(self, width_in: int, width_out: int, blocks: int, stride: int):
         repetitions = [BasicBlock(width_out, width_out) for _ in range(blocks - 1)]
@@ -59,10 +69,18 @@ class BasicLayer(nn.Sequential):
 
 
 class FaceResNet(nn.Module):
-    """Fig. 2 (c): stem, basic layers, BN, ReLU, dropout, FC.
+    """Fig. 2 (c): stem, basic layers, BN, ReLU, dropout, FC; (N, 3, 112, 112) -> (N, embedding).
 
-    `stem` is (kernel, stride) of the first convolution; `widths` the channels of the layers, `blocks` their lengths,
-    `strides` their first strides. `embedding` is D; `dropout` the share of inputs dropped before FC.
+    Parameters
+    ----------
+    stem
+        Kernel and stride of the first convolution.
+    widths, blocks, strides
+        Channels of the layers, their lengths, and their first strides.
+    embedding
+        D.
+    dropout
+        The share of inputs dropped before FC.
     """
 
     def __init__(
@@ -140,7 +158,15 @@ def channels_last(network: AnyNetwork, device: torch.device | str | None = None)
 
 @dataclass(frozen=True)
 class Count:
-    """What a network costs: trainable parameters, and multiplications for one image."""
+    """What a network costs.
+
+    Attributes
+    ----------
+    parameters
+        Trainable ones.
+    multiplies
+        Multiplications for one image.
+    """
 
     parameters: int
     multiplies: int

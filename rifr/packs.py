@@ -25,6 +25,7 @@ import rifr
 from rifr import storage
 from rifr.align import FACE_SIZE
 from rifr.errors import DataError
+from rifr.storage.rows import Rows
 
 PART = 1024
 """Images written at a time."""
@@ -129,10 +130,26 @@ class FacePack:
     ) -> FacePack:
         """Write a pack, whole or not at all, and open it.
 
-        `images` is one (N, 112, 112, 3) uint8 array or an iterable of such arrays that follow one another, so that a
-        pack may be larger than memory. `source` says what the faces are, `licence` on what terms they may be used.
-        A pack that is there is replaced. Raises DataError on a wrong shape or dtype, an empty pack, or lengths that
-        differ, and FileExistsError where something else is in the way.
+        Parameters
+        ----------
+        path
+            The folder to be; a pack that is there is replaced.
+        images
+            One (N, 112, 112, 3) uint8 array, or an iterable of such arrays that follow one another: a pack may be
+            larger than memory.
+        identities, landmarks, attributes
+            As a pack has them.
+        source, licence
+            What the faces are, and on what terms they may be used.
+        spec, versions
+            What else the manifest says: how the faces were made, and by which libraries.
+
+        Raises
+        ------
+        DataError
+            On a wrong shape or dtype, an empty pack, or lengths that differ.
+        FileExistsError
+            Where something else is in the way.
         """
         path = Path(path)
         require_place(path)
@@ -188,19 +205,18 @@ class FacePack:
         """
         which = np.flatnonzero(which) if np.asarray(which).dtype == bool else np.asarray(which)
         large = isinstance(self.images, (np.memmap, Rows)) and len(which) * self.images[:1].nbytes > IN_MEMORY
-        part = FacePack(
+        identities = self.identities[which]
+        return FacePack(
             cast("np.ndarray", Rows(self.images, which)) if large else np.asarray(self.images[which]),
-            self.identities[which],
+            identities,
             None if self.landmarks is None else self.landmarks[which],
             {name: values[which] for name, values in self.attributes.items()},
-        )
-        checksum = storage.digest(self.manifest.get("checksum"), which.tolist())
-        return FacePack(
-            part.images,
-            part.identities,
-            part.landmarks,
-            part.attributes,
-            {**self.manifest, "checksum": checksum, "images": len(part), "people": len(part.people)},
+            {
+                **self.manifest,
+                "checksum": storage.digest(self.manifest.get("checksum"), which.tolist()),
+                "images": len(which),
+                "people": len(set(identities.tolist())),
+            },
         )
 
     def _check(self, name: str) -> None:
@@ -215,29 +231,6 @@ class FacePack:
         for key, values in self.attributes.items():
             if len(values) != count:
                 raise DataError(f"{name}: attribute {key!r} has {len(values)} rows for {count} images.")
-
-
-class Rows:
-    """Some rows of images that stay on disk, in an order of their own; indexed and converted as an array is."""
-
-    def __init__(self, images: np.ndarray | Rows, which: np.ndarray):
-        self._images, self._which = images, which
-        self.dtype: np.dtype = images.dtype
-        self.shape: tuple[int, ...] = (len(which), *images.shape[1:])
-        self.ndim: int = images.ndim
-
-    def __len__(self) -> int:
-        return len(self._which)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        first, *rest = index if isinstance(index, tuple) else (index,)
-        found = np.asarray(self._images[self._which[first]])
-        return (
-            found[(slice(None), *rest)] if rest and found.ndim == self.ndim else found[tuple(rest)] if rest else found
-        )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
 
 
 def require_place(path: Path) -> None:

@@ -33,7 +33,21 @@ def choice(default: Any, reason: str) -> Any:
 class Training(Checked):
     """Everything that decides a run, but for its recipe, faces and seed. Defaults: section IV of the paper.
 
-    `flip` mirrors photos in training; a preset's `mirror`, changed by the same options, is of embeddings.
+    Attributes
+    ----------
+    network, embedding
+        A name of `rifr.networks.NETWORKS`, and the number of its features D.
+    epochs, batch_size
+        Passes over the photos; photos of a step, over all processes.
+    learning_rate, milestones, decay
+        The rate is multiplied by `decay` after each of these shares of the steps.
+    momentum, weight_decay
+        Of stochastic gradient descent.
+    flip
+        Mirrors photos in training; a preset's `mirror`, changed by the same options, is of embeddings.
+    dropout, low_per_photo, low_kind, tight_crops
+    student_start, softmax_start, teacher_weight, temperature, warmup, precision
+        What the paper leaves open, each with its reason: see `choices`.
     """
 
     network: Literal["resnet34", "thin"] = "resnet34"
@@ -118,13 +132,22 @@ class Training(Checked):
 class LandmarkTraining(Checked):
     """Everything that decides a landmark network, but for its faces and seed (chapter 6). Ours: the paper gives none.
 
-    people, images      of the rendered pictures to train on, scene pixels wide
-    test_people, test_images, test_scene, test_widths: of those to measure on, and the face widths to measure at
-    channels            of the first convolution; 32 as published
-    loss, low           "wing" or "l2"; whether half of the faces are brought down to `widths` pixels first
-    crop_scale          how faces are cut out: side in face widths, from and to
-    center_jitter       the most that the centre is off, in face widths; rotation_std: of the rotation, in radians
-    threads             of a training on a CPU; 0: all
+    Attributes
+    ----------
+    people, images, scene
+        Of the rendered pictures to train on, `scene` pixels wide.
+    test_people, test_images, test_scene, test_widths
+        Of those to measure on, and the face widths to measure at.
+    channels
+        Of the first convolution; 32 as published.
+    loss, low
+        "wing" or "l2"; whether half of the faces are brought down to `widths` pixels first. The recipe gives both.
+    crop_scale
+        How faces are cut out: side in face widths, from and to.
+    center_jitter, rotation_std
+        The most that the centre is off, in face widths; of the rotation, in radians.
+    threads
+        Of a training on a CPU; 0: all.
     """
 
     people: Count
@@ -151,13 +174,22 @@ class LandmarkTraining(Checked):
 class Preset(Checked):
     """How many faces, which training, and at which face widths it is evaluated.
 
-    people and images     of the rendered sets; folders of real faces give what they hold
-    tiny_people           of the surrogate of TinyFace, with four photos each, and tiny_distractors, with one
-    surveillance_people   of the surrogate of SCface
-    landmarks             the landmark networks of chapter 6 and the rendered pictures that they see
-    widths                face widths of P1 and P2 in pixels
-    mirror                whether an embedding sums the features of an image and its mirror image
-    resamples             of the bootstrap over identities
+    Attributes
+    ----------
+    train_people, train_images, probe_people, probe_images, distractor_people
+        Of the rendered sets; folders of real faces give what they hold.
+    tiny_people, tiny_distractors
+        Of the surrogate of TinyFace: people with four photos each, and with one.
+    surveillance_people
+        Of the surrogate of SCface.
+    landmarks
+        The landmark networks of chapter 6 and the rendered pictures that they see.
+    widths
+        Face widths of P1 and P2 in pixels.
+    mirror
+        Whether an embedding sums the features of an image and its mirror image.
+    resamples
+        Of the bootstrap over identities.
     """
 
     name: str

@@ -21,6 +21,7 @@ from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import folder as folder_reader
+from rifr.storage.rows import Rows
 
 __all__ = ["FaceSplits", "LeftOut", "ProbeSplits", "face_splits", "probe_splits", "rendered_pack"]
 
@@ -35,7 +36,15 @@ UNUSABLE = "files that cannot be used"
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What a split does not take of the faces that were given: why, whom, and how many images."""
+    """What a split does not take of the faces that were given.
+
+    Attributes
+    ----------
+    split, reason
+        Which split, and why.
+    names, images
+        Whom, and how many images.
+    """
 
     split: str
     reason: str
@@ -49,9 +58,18 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class FaceSplits:
-    """train: several images of each of K people; probes: several of each; distractors: one image of each person.
+    """The people of an experiment in three parts.
 
-    `left_out` says, split by split and with names, what was given and not taken.
+    Attributes
+    ----------
+    train
+        Several images of each of K people.
+    probes
+        Several images of each of some other people.
+    distractors
+        One image of each person.
+    left_out
+        Split by split and with names, what was given and not taken.
     """
 
     train: FacePack
@@ -72,7 +90,7 @@ class FaceSplits:
 
 @dataclass(frozen=True)
 class ProbeSplits:
-    """Probes and distractors for an embedder that is trained already, and what was given and not taken."""
+    """Probes and distractors for an embedder that is trained already, with `left_out` as in `FaceSplits`."""
 
     probes: FacePack
     distractors: FacePack
@@ -149,7 +167,15 @@ def probe_splits(
     progress: bool = True,
     exclude: str | Path | Iterable[str] = (),
 ) -> ProbeSplits:
-    """Probes and distractors from folders or packs, by the rules of `face_splits`, for an embedder trained already."""
+    """Probes and distractors, by the rules of `face_splits`, for an embedder trained already.
+
+    Parameters
+    ----------
+    probes, distractors
+        Packs, or folders with a folder per person.
+    exclude
+        People, or a file that lists them, who are left out of the distractors.
+    """
     listed = _listed(exclude)
     probe_pack, left_out = _select("probes", probes, {}, MIN_IMAGES_OF_PROBE, None, progress)
     leave = {PROBES: probe_pack.people, LISTED: listed}
@@ -242,7 +268,7 @@ def _opened(path: Path, progress: bool) -> FacePack:
 
 def _on_disk(pack: FacePack) -> FacePack:
     """A part that is in memory as a pack of the store, where other processes can open it."""
-    if isinstance(pack.images, (np.memmap, packs.Rows)):
+    if isinstance(pack.images, (np.memmap, Rows)):
         return pack
     path = storage.root() / "packs" / f"part-{pack.checksum[:16]}"
     with storage.lock(path):

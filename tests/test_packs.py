@@ -9,6 +9,7 @@ import pytest
 from rifr import packs
 from rifr.errors import DataError
 from rifr.packs import FacePack, name_key, naming, require_disjoint
+from rifr.storage.rows import Rows
 from tests.helpers import easy_faces
 
 TERMS = {"source": "made by a test", "licence": "CC0"}
@@ -131,7 +132,7 @@ def test_a_large_part_of_a_pack_stays_on_disk_and_is_indexed_as_the_array_it_is(
     small = pack.take(which)
     monkeypatch.setattr(packs, "IN_MEMORY", 1)
     large = pack.take(which)
-    assert isinstance(small.images, np.ndarray) and isinstance(large.images, packs.Rows)
+    assert isinstance(small.images, np.ndarray) and isinstance(large.images, Rows)
     assert (
         large.checksum == small.checksum and large.images.shape == small.images.shape and large.images.dtype == np.uint8
     )
@@ -147,4 +148,4 @@ def test_a_large_part_of_a_pack_stays_on_disk_and_is_indexed_as_the_array_it_is(
         assert np.array_equal(large.images[index], small.images[index]), index
     assert np.array_equal(np.asarray(large.images), small.images)
     again = large.take(np.array([True, False, True, False, True]))
-    assert isinstance(again.images, packs.Rows) and np.array_equal(np.asarray(again.images), small.images[[0, 2, 4]])
+    assert isinstance(again.images, Rows) and np.array_equal(np.asarray(again.images), small.images[[0, 2, 4]])

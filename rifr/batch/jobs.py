@@ -51,7 +51,17 @@ def defaults(notebook: nbformat.NotebookNode) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a chapter by name, its notebook as JSON, its parameters, and the folder where it is to appear."""
+    """One run of a batch.
+
+    Attributes
+    ----------
+    chapter, notebook
+        Its name, and the notebook as JSON.
+    parameters
+        By name.
+    out
+        The folder where the executed notebook is to appear.
+    """
 
     chapter: str
     notebook: str
@@ -118,6 +128,15 @@ def made_by(path: Path) -> dict[str, Any]:
 
 def jobs(chapter: Path, values: dict[str, list[Any]], out: Path) -> list[Job]:
     """A job for each combination of the values, in their order; the chapter's preset and seed are always among them.
+
+    Parameters
+    ----------
+    chapter
+        A notebook.
+    values
+        Of each parameter that varies.
+    out
+        The folder of the executed notebooks.
 
     Raises
     ------

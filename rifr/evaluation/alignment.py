@@ -39,14 +39,20 @@ WHOLE = 10_000
 
 @dataclass(frozen=True)
 class Errors:
-    """share: by (network, width), the mean distance of the five points from the truth in face widths, (N,);
-    identities: (N,) of the pictures; widths: the median face width of the pictures as they are, then those asked for.
+    """How far landmark networks are off, picture by picture.
+
+    Attributes
+    ----------
+    share
+        By (network, width): (N,) the mean distance of the five points from the truth, in face widths. The first width
+        is the median of the pictures as they are.
+    identities, resamples
+        (N,) of the pictures; of the bootstrap over people.
     """
 
     share: dict[tuple[str, int], np.ndarray]
     identities: np.ndarray
     resamples: int
-    own_width: int
 
     def table(self) -> pd.DataFrame:
         """A row per network and width: error, low, high in % of the face width; failed: % of faces 10 % or more off."""
@@ -99,8 +105,16 @@ def landmark_errors(
 ) -> Errors:
     """Errors of landmark networks on pictures brought down to several face widths, and as they are.
 
-    pack: scenes with landmarks. The networks are given boxes that are off as a detector's are (`OFF`, `SIZE`), the same
-    for all networks and widths. Several faces of one photo ("x.jpg#2") count as one person's.
+    The networks are given boxes that are off as a detector's are (`OFF`, `SIZE`), the same for all networks and widths.
+
+    Parameters
+    ----------
+    runs
+        Landmark networks by name.
+    pack
+        Scenes with landmarks. Several faces of one photo ("x.jpg#2") count as one person's.
+    preset, widths, seed
+        Gives the resamples; face widths in pixels, None for the preset's; of the boxes.
     """
     preset = presets.get(preset)
     widths = preset.landmarks.test_widths if widths is None else tuple(widths)
@@ -115,7 +129,7 @@ def landmark_errors(
         for name, run in runs.items():
             share[name, label] = errors(run.predict(pictures, boxes), points)
     photos = np.array([name.partition("#")[0] for name in pack.identities.tolist()])
-    return Errors(share, photos, preset.resamples, int(np.median(own)))
+    return Errors(share, photos, preset.resamples)
 
 
 def detected(
@@ -123,8 +137,9 @@ def detected(
 ) -> pd.DataFrame:
     """YuNet on pictures brought down to several face widths, and as they are.
 
-    A row per width: found, found_enlarged in % of the faces (the picture as it is, and enlarged again to its own size);
-    error in % of the face width over those found in either. A face is found where the centre of a detection lies in it.
+    `model` is its ONNX file, `least` the least score of a detection; the others are those of `landmark_errors`. A row
+    per width: found, found_enlarged in % of the faces (the picture as it is, and enlarged again to its own size); error
+    in % of the face width over those found in either. A face is found where the centre of a detection lies in it.
     """
     preset, detector = presets.get(preset), Yunet(model, least)
     own = int(np.median(landmarks.boxes_of(pack.points)[:, 2]))
@@ -165,8 +180,19 @@ def cost_of_errors(
 ) -> pd.DataFrame:
     """Rank-1 under P2 when the probe's landmarks are off by a normal error of so many pixels a coordinate.
 
-    The error is in pixels of the aligned 112x112 face; the gallery is aligned by the true landmarks.
-    A row per network, width and `pixels`: rank1, low, high in per cent.
+    Parameters
+    ----------
+    trained
+        Face networks by name.
+    pack, distractors
+        Scenes of the probes with landmarks, and aligned faces; the gallery is aligned by the true landmarks.
+    pixels
+        Standard deviations of the error, in pixels of the aligned 112x112 face.
+
+    Returns
+    -------
+    DataFrame
+        A row per network, width and `pixels`: rank1, low, high in per cent.
     """
     preset, rows = presets.get(preset), []
     draw = np.random.default_rng([seed, 6])
@@ -201,10 +227,15 @@ def order_of_steps(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rank-1 under P2 for the three ways of `ORDERS`, and their differences, paired by person.
 
-    The first table has a row per network, order and width: rank1, low, high; the second per network and width:
-    `optimism`, "aligned, then small" minus "small, then aligned" in points, low, high, and `landmarks`, the part of
-    it that the large face's landmarks win back, with landmarks_low, landmarks_high. The gallery is aligned by the
-    network, large: a bias of its landmarks is then the same in probe and gallery.
+    `finder` is the landmark network; the others are those of `cost_of_errors`. The gallery is aligned by the network,
+    large: a bias of its landmarks is then the same in probe and gallery.
+
+    Returns
+    -------
+    tuple of DataFrame
+        A row per network, order and width: rank1, low, high; and one per network and width: `optimism`, "aligned, then
+        small" minus "small, then aligned" in points, low, high, and `landmarks`, the part of it that the large face's
+        landmarks win back, with landmarks_low, landmarks_high.
     """
     preset = presets.get(preset)
     widths = preset.landmarks.test_widths if widths is None else tuple(widths)

@@ -205,9 +205,22 @@ def _by_protocol(
 def angles(
     trained: Mapping[str, Run], faces: FaceSplits, preset: str | Preset = "", progress: bool = True
 ) -> pd.DataFrame:
-    """Fig. 3 (a) as data: angles between features at 112 px and at each width, in degrees, by network and kind of pair.
+    """Fig. 3 (a) as data: angles between features at 112 px and at each width.
 
-    kind: "same photo", "same person" (two photos) or "other people"; `angle` is the mean over people with its interval.
+    Parameters
+    ----------
+    trained
+        Networks by name.
+    faces
+        Whose probes are compared.
+    preset
+        Gives widths and resamples.
+
+    Returns
+    -------
+    DataFrame
+        A row per network, width and `kind` ("same photo", "same person" for two photos, "other people"): `angle`, the
+        mean over people in degrees, with low and high.
     """
     preset = presets.get(preset)
     identities, rows = faces.probes.identities, []
@@ -225,7 +238,10 @@ def angles(
 def angles_to_teacher(
     trained: Mapping[str, Run], teacher: Run, faces: FaceSplits, preset: str | Preset = "", progress: bool = True
 ) -> pd.DataFrame:
-    """Fig. 3 (b) as data: the angle from each student's feature at each width to the teacher's at 112 px."""
+    """Fig. 3 (b) as data: the angle from each student's feature at each width to the teacher's at 112 px.
+
+    Parameters are those of `angles`, with the teacher's run; so is the table, without `kind`.
+    """
     preset = presets.get(preset)
     target = features(teacher, faces.probes, FACE_SIZE, preset.mirror, progress)
     rows = []

@@ -34,8 +34,21 @@ def same_image(high: np.ndarray, low: np.ndarray) -> np.ndarray:
 
 
 def same_person(high: np.ndarray, low: np.ndarray, identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(P,), (P,): for each person with two photos or more, the mean angle between HR features of one photo and LR
-    features of another of the same person, and of the HR features to the LR features of other people."""
+    """Angles to another photo of the same person, and to other people, for each person with two photos or more.
+
+    Parameters
+    ----------
+    high, low
+        (N, D) features of the photos at high and at low resolution.
+    identities
+        (N,).
+
+    Returns
+    -------
+    (P,), (P,)
+        The mean angle, in degrees, between HR features of one photo and LR features of another of the same person, and
+        of the HR features to the LR features of other people.
+    """
     angles, identities = degrees(unit(high) @ unit(low).T), np.asarray(identities)
     same = identities[:, None] == identities
     other_photo = same & ~np.eye(len(identities), dtype=bool)

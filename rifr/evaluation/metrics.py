@@ -32,7 +32,13 @@ MAX_WEIGHTS = 2**22  # drawn at a time: 32 MiB
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the ends of its interval, as fractions (0 to 1; a difference: -1 to 1)."""
+    """An estimate and the ends of its interval.
+
+    Attributes
+    ----------
+    low, estimate, high
+        As fractions: 0 to 1, a difference -1 to 1.
+    """
 
     low: float
     estimate: float
@@ -232,7 +238,15 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def wilson_interval(hits: int, trials: int, level: float = 0.95) -> Interval:
-    """The fraction of independent trials that hit, with Wilson's interval."""
+    """The fraction of independent trials that hit, with Wilson's interval.
+
+    Parameters
+    ----------
+    hits, trials
+        Counts, 0 <= hits <= trials.
+    level
+        Of confidence, as a share.
+    """
     if not 0 < level < 1:
         raise SettingError(f"level lies between 0 and 1, not {level}")
     ends = stats.binomtest(int(hits), int(trials)).proportion_ci(level, method="wilson")

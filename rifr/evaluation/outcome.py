@@ -68,9 +68,20 @@ class Outcome(Generic[Result]):
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str, at: float | None = None, average: str = "micro") -> pd.DataFrame:
-        """The rate of `network` minus that of `other`, paired by person: a row per key, in percentage points.
+        """The rate of `network` minus that of `other`, paired by person.
 
-        Operating points that the impostors do not resolve are left out.
+        Parameters
+        ----------
+        network, other
+            Names of two networks of the outcome.
+        at, average
+            As for `table`; `at` is one operating point, None: all that `table` reads.
+
+        Returns
+        -------
+        DataFrame
+            A row per key of `network` and operating point that the impostors resolve: `other`, then difference, low,
+            high in percentage points, and people.
 
         Raises
         ------
@@ -91,7 +102,17 @@ class Outcome(Generic[Result]):
     def change(self, before: Outcome[Result], average: str = "micro") -> pd.DataFrame:
         """The rate of each network here minus its rate in another outcome of the same people, paired by person.
 
-        A row per key, in percentage points; those that only one outcome has are left out.
+        Parameters
+        ----------
+        before
+            The other outcome, of the same protocol.
+        average
+            As for `table`.
+
+        Returns
+        -------
+        DataFrame
+            A row per key, in percentage points: difference, low, high. Keys that only one outcome has are left out.
         """
         rows = []
         for key, result in self.results.items():

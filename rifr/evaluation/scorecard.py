@@ -40,12 +40,18 @@ VALUE = {"rank1": "rank-1", "cmc": "identified", "roc": "TPR", "open-set": "FNIR
 class Score:
     """What was measured and what made it.
 
-    table: a row per protocol, network, width, measure and `at` (the rank, the FPR, the FPIR; none for pairs), with
-        value    in per cent, and its 95 % interval over people: low, high (over pairs for pairs)
-        people   whom the rate is about; trials: their trials, genuine pairs, mated searches, or all pairs of a list
-        impostors   distractors, impostor pairs, or searches of unknown people; std: over the folds, for pairs
-    provenance: versions, embedders with their checksums, faces with theirs, and how the intervals were made.
-    curves: the whole ROC (fpr, tpr as shares) by protocol, network and width, where it was measured.
+    Attributes
+    ----------
+    table
+        A row per protocol, network, width, measure and `at` (the rank, the FPR, the FPIR; none for pairs), with
+
+        - value: in per cent, and low, high: its 95 % interval over people (over pairs for pairs)
+        - people: whom the rate is about; trials: their trials, genuine pairs, mated searches, or all pairs of a list
+        - impostors: distractors, impostor pairs, or searches of unknown people; std: over the folds, for pairs
+    provenance
+        Versions, embedders with their checksums, faces with theirs, and how the intervals were made.
+    curves
+        The whole ROC (fpr, tpr as shares) by protocol, network and width, where it was measured.
     """
 
     table: pd.DataFrame

@@ -144,6 +144,15 @@ def search(
 ) -> Outcome[TinyFace]:
     """TinyFace's identification for several networks: features of image and mirror image, compared by the cosine.
 
+    Parameters
+    ----------
+    embedders
+        Networks by name.
+    faces
+        The set, or its surrogate.
+    preset
+        Gives the resamples.
+
     Returns
     -------
     Outcome
@@ -173,6 +182,8 @@ def surveillance(
 ) -> Outcome[Scface]:
     """SCface's identification for several networks: each distance's frames look for their person among the mugshots.
 
+    Parameters are those of `search`.
+
     Returns
     -------
     Outcome
@@ -198,8 +209,15 @@ def surveillance(
 def effects(aligned: Outcome[TinyFace], as_cropped: Outcome[TinyFace]) -> pd.DataFrame:
     """What camera-like training, tight crops and alignment do to rank-1 on TinyFace, paired by person.
 
-    A row each: what, difference, low, high in percentage points. The outcomes hold "proposed" and `VARIANTS`, on
-    aligned faces and on the same faces as they were cropped.
+    Parameters
+    ----------
+    aligned, as_cropped
+        Outcomes of "proposed" and `VARIANTS` on aligned faces, and on the same faces as they were cropped.
+
+    Returns
+    -------
+    DataFrame
+        A row each: what, difference, low, high in percentage points.
     """
     camera_like, tight = VARIANTS
     pairs = {
@@ -243,7 +261,10 @@ def identify_by_camera(
     seed: int = 0,
     progress: bool = True,
 ) -> Outcome[Identification]:
-    """P1 and P2 of several networks with every small face as a camera would give it: else as `evaluate.identify`."""
+    """P1 and P2 of several networks with every small face as a camera would give it.
+
+    Parameters are those of `evaluate.identify`; `seed` is of the camera's effects.
+    """
     preset = presets.get(preset, widths=widths)
     results: dict[tuple, Identification] = {}
     for width in preset.widths:

@@ -48,10 +48,15 @@ COMPARED = ["kind", "scale", "network", "width", "attribute", "band", "reference
 class Binning:
     """How one attribute is cut into bands: at `edges` (a value on an edge is in the band above it).
 
-    column   the pack's attribute that it is made from, by `measure`: (N, ...) to (N,) in the unit of `edges`
-    label    what is measured, with its unit
-    names    of the bands, upwards; the first is the reference: the easiest by definition for a photo's attributes,
-             the lower end of the scale for a person's
+    Attributes
+    ----------
+    column, measure
+        The pack's attribute that it is made from, by `measure`: (N, ...) to (N,) in the unit of `edges`.
+    label
+        What is measured, with its unit.
+    names
+        Of the bands, upwards; the first is the reference: the easiest by definition for a photo's attributes, the lower
+        end of the scale for a person's.
     """
 
     column: str
@@ -96,7 +101,7 @@ BINNINGS = {
 
 @dataclass(frozen=True)
 class Bands:
-    """One attribute of N photos in bands. index: (N,) a photo's place in `names`, -1 where its value is not known."""
+    """One attribute of N photos in bands; `index` (N,): a photo's place in `names`, -1 where its value is not known."""
 
     label: str
     names: tuple[str, ...]

@@ -38,7 +38,15 @@ Find = Callable[[np.ndarray], np.ndarray | None]
 
 @dataclass(frozen=True)
 class Unaligned:
-    """A file that was not aligned: its name below the folder, what became of it, and why."""
+    """A file that was not aligned.
+
+    Attributes
+    ----------
+    file
+        Its name below the folder.
+    outcome, reason
+        What became of it, and why.
+    """
 
     file: str
     outcome: str

@@ -38,9 +38,13 @@ def wing_loss(points: Tensor, target: Tensor, w: float = 10.0, epsilon: float = 
 class Cnn6(nn.Module):
     """Five 3x3 convolutions, each with ReLU and 2x2 max pooling, and two fully connected layers (Feng et al., 2018).
 
-    (N, 3, 64, 64) in [-1, 1] -> (N, 5, 2) points in pixels. `channels` is the width of the first convolution, doubled
-    by each next one: 32 as published. Batch normalisation is ours: without it, in the few epochs of a laptop, the
-    network answers with the mean face whatever it sees.
+    (N, 3, 64, 64) in [-1, 1] -> (N, 5, 2) points in pixels. Batch normalisation is ours: without it, in the few epochs
+    of a laptop, the network answers with the mean face whatever it sees.
+
+    Parameters
+    ----------
+    channels
+        Of the first convolution, doubled by each next one: 32 as published.
     """
 
     def __init__(self, channels: int = 32):

@@ -80,9 +80,20 @@ def cut(
 
 
 def small_picture(picture: np.ndarray, landmarks: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """A picture brought down (bicubic) so that its face is `width` pixels wide, and the landmarks in it.
+    """A picture brought down (bicubic) so that its face is `width` pixels wide; a narrower one stays as it is.
 
-    A face that is narrower already stays as it is.
+    Parameters
+    ----------
+    picture
+        (h, w, 3) uint8 RGB.
+    landmarks
+        (5, 2) in its pixels.
+    width
+        Of the aligned face, in pixels.
+
+    Returns
+    -------
+    The smaller picture, and the landmarks in it.
     """
     scale = width / boxes_of(landmarks[None])[0, 2]
     if scale >= 1:
@@ -151,7 +162,15 @@ class View:
 
 
 def in_pictures(points: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
-    """Points in squares (N, 5, 2), where they lie in the pictures that the squares were cut from."""
+    """Points in squares, where they lie in the pictures that the squares were cut from.
+
+    Parameters
+    ----------
+    points
+        (N, 5, 2) in pixels of the squares.
+    matrices
+        N maps (2, 3) from picture to square, as `cut` gives them.
+    """
     return np.stack(
         [
             np.linalg.solve(matrix[:, :2], (found - matrix[:, 2]).T).T

@@ -24,15 +24,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from rifr import align, camera, devices, networks, presets, splits, storage
-from rifr import faces as rendered
+from rifr import align, camera, devices, networks, presets, storage
 from rifr.errors import DataError, SettingError, TrainingError
-from rifr.landmarks import cnn6, crops
+from rifr.landmarks import cnn6, crops, datasets
 from rifr.landmarks.cnn6 import Cnn6, wing_loss
 from rifr.landmarks.crops import View, boxes_of, cut, in_pictures
 from rifr.packs import FacePack
 from rifr.presets import LandmarkTraining, Preset
-from rifr.readers import wider_face
 from rifr.training import parallel, process_group, trainer
 from rifr.training.parallel import Call
 from rifr.training.runs import Progress, StoredRun
@@ -42,7 +40,17 @@ BATCH = 256  # faces at a time when predicting
 
 @dataclass(frozen=True)
 class LandmarkRecipe:
-    """A landmark network: its loss, and whether half of its faces are brought down to few pixels."""
+    """A landmark network.
+
+    Attributes
+    ----------
+    label
+        As figures call it.
+    loss
+        Wing or L2.
+    low
+        Whether half of its faces are brought down to few pixels.
+    """
 
     label: str
     loss: Literal["wing", "l2"]
@@ -59,7 +67,15 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class LandmarkAligner:
-    """From a picture (h, w, 3) uint8 that is one face to the aligned face; packs of it are found by `key`."""
+    """From a picture (h, w, 3) uint8 that is one face to the aligned face (112, 112, 3).
+
+    Attributes
+    ----------
+    find
+        From such a picture to its landmarks (5, 2).
+    key
+        By which packs that it aligned are found.
+    """
 
     find: Callable[[np.ndarray], np.ndarray]
     key: str
@@ -162,7 +178,7 @@ def fit(
     """
     preset = presets.get(preset)
     training = _training(recipe, preset)
-    faces = _scenes_of(preset, seed, progress) if faces is None else faces
+    faces = datasets.to_learn(preset, seed, progress) if faces is None else faces
     if faces.landmarks is None:
         raise DataError("the pack has no landmarks to learn from: give rendered scenes, or WIDER FACE's")
     name, key = _name_and_key(recipe, preset, seed, faces)
@@ -185,7 +201,15 @@ def fit_all(
     faces: FacePack | None = None,
     progress: bool = True,
 ) -> dict[str, LandmarkRun]:
-    """The networks of several recipes by name, found, or trained side by side where that is worth the processes."""
+    """The networks of several recipes by name, found, or trained side by side where that is worth the processes.
+
+    Parameters
+    ----------
+    names
+        Of `RECIPES`.
+    preset, seed, faces, progress
+        As for `fit`.
+    """
     names = list(names)
     parallel.run(calls(names, preset, seed, faces, progress))
     return {name: fit(name, preset, seed, faces, progress) for name in names}
@@ -205,7 +229,7 @@ def calls(
     preset = presets.get(preset)
     if process_group.size() > 1:
         return []
-    faces = _scenes_of(preset, seed, progress) if faces is None else faces
+    faces = datasets.to_learn(preset, seed, progress) if faces is None else faces
     if len(faces) * preset.landmarks.epochs < trainer.MIN_IMAGES_FOR_SUBPROCESS:
         return []
     return [
@@ -234,47 +258,16 @@ def _name_and_key(recipe: str, preset: Preset, seed: int, faces: FacePack) -> tu
     return f"{recipe}-{preset.name}-s{seed}", key
 
 
-def _scenes_of(preset: Preset, seed: int, progress: bool) -> FacePack:
-    """The rendered pictures that a preset's networks learn from."""
-    size = preset.landmarks
-    return scenes("landmarks", size.people, size.images, size.scene, seed, progress)
-
-
-def scenes(split: str, people: int, images: int, side: int, seed: int = 0, progress: bool = True) -> FacePack:
-    """Rendered pictures with a face loose in each, `side` pixels wide, found in the store or rendered."""
-    return splits.rendered_pack(rendered.RenderSpec(split, people, images, seed=seed, size=side, scenes=True), progress)
-
-
-def pictures(
-    preset: str | Preset = "", seed: int = 0, wider_root: str | Path = "", progress: bool = True
-) -> tuple[FacePack, FacePack]:
-    """What landmark networks learn from, and what they are measured on: scenes with landmarks, of other people.
-
-    By default rendered; with `wider_root`, WIDER FACE's train split, of which a tenth of the photos is held out.
-    """
-    preset = presets.get(preset)
-    if not wider_root:
-        return _scenes_of(preset, seed, progress), held_out_scenes(preset, seed, progress)
-    side = preset.landmarks.test_scene
-    key = storage.digest(str(Path(wider_root).resolve()), side, storage.sources_digest(wider_face))
-
-    def pack(part: Literal["most", "held out"]) -> FacePack:
-        def make(path: Path) -> None:
-            wider_face.read(wider_root, path, side=side, part=part, progress=progress)
-
-        return storage.found_or_made("packs", f"wider-{part.replace(' ', '-')}", key, make, FacePack.open)
-
-    return pack("most"), pack("held out")
-
-
-def held_out_scenes(preset: str | Preset = "", seed: int = 0, progress: bool = True) -> FacePack:
-    """The rendered pictures that chapter 6 measures on: other people than those of any training set."""
-    size = presets.get(preset).landmarks
-    return scenes("landmark-test", size.test_people, size.test_images, size.test_scene, seed, progress)
-
-
 class Trainer:
-    """A landmark network under training, with what it learns from; each epoch cuts every face out anew."""
+    """A landmark network under training, with what it learns from; each epoch cuts every face out anew.
+
+    Parameters
+    ----------
+    training, faces, seed
+        What is trained, on a pack with landmarks; of the weights and the views.
+    name
+        As the progress bar and messages call it.
+    """
 
     def __init__(self, training: LandmarkTraining, faces: FacePack, seed: int, name: str):
         self.training, self.faces, self.seed, self.name = training, faces, seed, name

@@ -57,6 +57,13 @@ def contents(path: str | Path) -> dict[str, int]:
 def unpack(path: str | Path, out: str | Path, progress: bool = True) -> Path:
     """Unpack an archive into the new folder `out` and return it; a kill or an error at any point leaves no folder.
 
+    Parameters
+    ----------
+    path
+        The archive.
+    out
+        The folder to be.
+
     Raises
     ------
     FileExistsError

@@ -254,7 +254,22 @@ class BadImages:
         self.lines: list[str] = []
 
     def decode(self, source: Path | bytes, name: str, side: int | None = None) -> np.ndarray | None:
-        """Decode as `decode` does; None for a skipped image. Raises DataError at the first with on_bad="refuse"."""
+        """Decode as `decode` does; None for a skipped image.
+
+        Parameters
+        ----------
+        source
+            A file, or its bytes.
+        name
+            How messages call it.
+        side
+            The side it must have in pixels; None: any.
+
+        Raises
+        ------
+        DataError
+            At the first bad image with on_bad="refuse".
+        """
         if self.on_bad == "refuse" and isinstance(source, Path):
             name = str(source)
         try:

@@ -27,6 +27,13 @@ REMEDY = "get the file again from its publisher"
 def read(path: str | Path, size: int = 112) -> tuple[np.ndarray, np.ndarray]:
     """Read the images and answers of a verification file.
 
+    Parameters
+    ----------
+    path
+        The file.
+    size
+        The side of its images in pixels.
+
     Returns
     -------
     images : numpy.ndarray

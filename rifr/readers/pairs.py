@@ -67,7 +67,19 @@ class PairList:
 
 @dataclass(frozen=True)
 class FilePairs:
-    """What a list as LFW's names: the paths of each pair's two photos, (N,) bool `same`, `folds`, and `left_out`."""
+    """What a list as LFW's names.
+
+    Attributes
+    ----------
+    first, second
+        The paths of each pair's two photos.
+    same
+        (N,) bool: do they show one person?
+    folds
+        As the list's first line has it.
+    left_out
+        A line on each pair of which a photo is missing.
+    """
 
     first: list[Path]
     second: list[Path]
@@ -120,6 +132,13 @@ def read(path: str | Path, images: str | Path | None = None, on_missing: str = "
 
 def read_list(path: str | Path, root: str | Path, on_missing: str = "refuse") -> FilePairs:
     """Read a list as LFW's pairs.txt, in its order; the photos are looked for and not opened.
+
+    Parameters
+    ----------
+    path, root
+        The list, and the folder per person that it names.
+    on_missing
+        Pairs of which a photo is missing: "refuse" the list, or "leave out" and name them.
 
     Raises
     ------

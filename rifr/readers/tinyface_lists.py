@@ -32,7 +32,15 @@ LIST_FILES = {
 
 @dataclass(frozen=True)
 class Lists:
-    """The two published lists: names of files in Probe and Gallery_Match, and (N,) int64 whose they are."""
+    """The two published lists.
+
+    Attributes
+    ----------
+    probe_files, gallery_files
+        Names of the files in Probe and in Gallery_Match.
+    probe_ids, gallery_ids
+        (N,) int64: whose they are.
+    """
 
     probe_files: tuple[str, ...]
     probe_ids: np.ndarray

@@ -56,6 +56,13 @@ class Face:
 def faces(root: str | Path, split: str = "train") -> list[Face]:
     """All faces of a split, in the order of its label.txt.
 
+    Parameters
+    ----------
+    root
+        The set's folder.
+    split
+        "train" or "val".
+
     Raises
     ------
     FileNotFoundError

@@ -74,7 +74,15 @@ class Spool:
 
 @dataclass(frozen=True)
 class Origin:
-    """What the manifest of a pack says of where its images are from, and an error where no image is left (`nobody`)."""
+    """What the manifest of a pack says of where its images are from.
+
+    Attributes
+    ----------
+    source, licence, spec
+        As in `FacePack.write`.
+    nobody
+        The error where no image is left.
+    """
 
     source: str
     licence: str
@@ -107,7 +115,18 @@ def align_photos(
     add: Callable[[np.ndarray], None],
     bad: BadImages,
 ) -> tuple[list[int], np.ndarray]:
-    """Decode photos (path, name), align each and add its face somewhere.
+    """Decode photos, align each and add its face somewhere.
+
+    Parameters
+    ----------
+    photos
+        Files with their names in messages.
+    align
+        From a photo (h, w, 3) uint8 and its file to the face (112, 112, 3).
+    add
+        Takes each face.
+    bad
+        Takes those that cannot be read.
 
     Returns
     -------
@@ -126,7 +145,15 @@ def align_photos(
 
 @dataclass(frozen=True)
 class Limits:
-    """How many good images a person has who is taken, and how many people are. Raises SettingError out of range."""
+    """What a person and a pack may hold; SettingError out of range.
+
+    Attributes
+    ----------
+    min_images, max_images
+        Good images of a person who is taken; None: any number.
+    max_people
+        How many people are taken.
+    """
 
     min_images: int = 1
     max_images: int | None = None

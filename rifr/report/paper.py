@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reported:
-    """One figure of the paper: where it stands, and whether the text rounds it."""
+    """One figure of the paper.
+
+    Attributes
+    ----------
+    protocol, network, width
+        Of what; the face width in pixels.
+    rank1
+        In per cent.
+    rounded, where
+        Whether the text rounds it, and where it stands.
+    """
 
     protocol: str
     network: str
@@ -41,7 +51,15 @@ RANK1 = [
 
 @dataclass(frozen=True)
 class ReportedTpr:
-    """A true positive rate of the paper in per cent, at a false positive rate."""
+    """A true positive rate of the paper; what is not named here as in `Reported`.
+
+    Attributes
+    ----------
+    fpr
+        The false positive rate, as a share.
+    tpr
+        In per cent.
+    """
 
     protocol: str
     network: str

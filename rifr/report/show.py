@@ -33,7 +33,19 @@ RECORDED = "rifr.record"  # in an output's metadata: numbers kept for programs
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure as a notebook displays it. `light` and `dark` are PNG files, `width` is in CSS pixels."""
+    """A figure as a notebook displays it.
+
+    Attributes
+    ----------
+    light, dark
+        PNG files.
+    width
+        In CSS pixels.
+    alt, caption
+        Alternative text, and what stands below.
+    source
+        Dotted name of the function that drew it, "" where there is none.
+    """
 
     light: bytes
     dark: bytes
@@ -146,7 +158,12 @@ def tabs(contents: dict[str, Any]) -> HTML:
 def record(frame: pd.DataFrame, name: str, by: Sequence[str]) -> None:
     """Keep numbers in an output's metadata of the executed notebook, for a batch to gather (`rifr.batch.grid.summary`).
 
-    `frame` has a row for each number: the columns `by` say of what it is, the column `name` holds it.
+    Parameters
+    ----------
+    frame
+        A row for each number.
+    name, by
+        The column that holds it, and those that say of what it is.
     """
     from IPython.display import display
 

@@ -34,7 +34,15 @@ MECHANISMS = (
 
 @dataclass(frozen=True)
 class Study:
-    """A record of several seeds; `rows` as `rifr.report.study` describes them."""
+    """A record of several seeds.
+
+    Attributes
+    ----------
+    provenance
+        What made it: preset, faces, seeds, versions.
+    rows
+        As `rifr.report.study` describes them.
+    """
 
     provenance: dict[str, Any]
     rows: pd.DataFrame

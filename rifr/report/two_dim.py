@@ -29,7 +29,19 @@ COMPARED = ("hr+lr", "kl-only", "shared-only", "proposed")  # the recipes that d
 
 @dataclass(frozen=True)
 class Teacher:
-    """Frozen features z (N, 2), softmax weights w (K, 2), probabilities q (N, K) and true classes labels (N,)."""
+    """A network of two features, frozen, and the photos that it saw.
+
+    Attributes
+    ----------
+    z
+        (N, 2) features.
+    w
+        (K, 2) softmax weights.
+    q
+        (N, K) probabilities.
+    labels
+        (N,) true classes.
+    """
 
     z: Tensor
     w: Tensor
@@ -43,7 +55,15 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Students:
-    """The features z (S, N, 2) and softmax weights w (S, K, 2) of S students, one per seed."""
+    """S students of one recipe, one per seed.
+
+    Attributes
+    ----------
+    z
+        (S, N, 2) features.
+    w
+        (S, K, 2) softmax weights.
+    """
 
     recipe: str
     z: Tensor
@@ -65,10 +85,19 @@ def teacher(seed: int = 0, people: int = 5, photos: int = 8, length: float = 2.0
 def train(
     recipe: str | Recipe, of: Teacher, seeds: int = 40, seed: int = 0, steps: int = 1000, rate: float = 0.1
 ) -> Students:
-    """Descend a recipe's loss from random features and weights, momentum 0.9; `seeds` starts side by side.
+    """Descend a recipe's loss from random features and weights, momentum 0.9.
 
     A photo's feature moves by the gradient of that photo's own loss and a weight by the mean over the photos of a
     person, or features would move N times more slowly than weights. The gradients are eq. (4), written out.
+
+    Parameters
+    ----------
+    recipe, of
+        Its name, and the teacher.
+    seeds, seed
+        How many starts, side by side, and of their drawing.
+    steps, rate
+        Of the descent.
     """
     recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
     start = [torch.Generator().manual_seed(seed * seeds + number) for number in range(seeds)]

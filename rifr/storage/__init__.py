@@ -3,6 +3,7 @@
 atomic        files and folders that are old or new, never half; locks; the errors of a full disk in plain words
 cache         where results lie, the digests that they are found by, `found_or_made`
 interrupts    Ctrl-C and SIGTERM as one KeyboardInterrupt
+rows          some rows of an array on disk
 """
 
 from rifr.storage import interrupts

@@ -68,6 +68,13 @@ class Views:
 
     Called with `images` (n, 112, 112, 3) uint8 and what was drawn for them, gives (V, n, 112, 112, 3) uint8 on the same
     device: the photos at 112 px where the recipe uses them, then their low-resolution versions.
+
+    Attributes
+    ----------
+    recipe
+        Says whether photos are shown at 112 px, at low widths or both.
+    training
+        Says which low widths, and how they are made.
     """
 
     recipe: Recipe

@@ -83,7 +83,7 @@ class Step:
 
 @dataclass
 class Report:
-    """The lines of a dry run, and what is in the way of the training."""
+    """The lines of a dry run, and what is in the way of the training (`wrong`)."""
 
     lines: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)

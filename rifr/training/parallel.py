@@ -41,7 +41,17 @@ WORKER_BYTES = 1_300_000_000
 
 @dataclass(frozen=True)
 class Call:
-    """A function of this library by name ("rifr.training.trainer", "fit"), its keywords, and a pack for `faces`."""
+    """A call of a function of this library that another process can make.
+
+    Attributes
+    ----------
+    module, function
+        Such as "rifr.training.trainer" and "fit".
+    keywords
+        Its arguments by name.
+    faces
+        A pack for its argument `faces`.
+    """
 
     module: str
     function: str

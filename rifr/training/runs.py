@@ -33,7 +33,15 @@ from rifr.recipes import Recipe
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A trained network on disk. `record` is its provenance."""
+    """A trained network on disk.
+
+    Attributes
+    ----------
+    path
+        Its folder.
+    record
+        What made it, and how its training went.
+    """
 
     path: Path
     record: dict[str, Any]

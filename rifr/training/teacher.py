@@ -19,6 +19,15 @@ class TeacherOutputs:
 
     Called with photo numbers (B,) and which of them are mirrored (B,), gives z_teacher (B, D) and its softmax
     q_pre (B, K) at `temperature`.
+
+    Parameters
+    ----------
+    teacher, faces
+        The run, and the photos whose outputs are kept.
+    temperature
+        Divides the logits.
+    fabric
+        Names the device and the processes.
     """
 
     def __init__(self, teacher: Run, faces: FacePack, temperature: float, fabric: Fabric, progress: bool = True):

@@ -90,9 +90,16 @@ def fit(
 def fit_all(
     names: Iterable[str], preset: str | Preset = "", seed: int = 0, faces: FacePack | None = None, progress: bool = True
 ) -> dict[str, Run]:
-    """The runs of several recipes by name, found or trained; the other arguments are those of `fit`.
+    """The runs of several recipes by name, found or trained.
 
     On a CPU those that are missing are trained side by side, the teacher first, where that is worth starting processes.
+
+    Parameters
+    ----------
+    names
+        Of recipes.
+    preset, seed, faces, progress
+        As for `fit`.
     """
     names, preset = [recipes.get(name).name for name in names], presets.get(preset)
     faces = splits.face_splits(preset, seed, progress=progress).train if faces is None else faces

@@ -43,10 +43,20 @@ PIECE = 64  # scores that are passed over together where their best is not good 
 class Identification(RankedResult):
     """The counts of an identification run, person by person, and the rates that follow from them.
 
-    people: (P,) identities with at least two photos, sorted; hits: (P,) their trials that hit at rank 1;
-    trials_per_person: (P,) M (M - 1); hits_at: (P, ranks) hits at rank 1, 2, ...;
-    hits_by_probe, trials_by_probe: (N,) the trials in which photo n is the probe, and how many of them hit at rank 1;
-    single_photo: identities with one photo only, which make no trial; distractors: how many there were.
+    Attributes
+    ----------
+    people
+        (P,) identities with at least two photos, sorted.
+    trials_per_person
+        (P,) M (M - 1) for M photos.
+    hits_at
+        (P, ranks) each person's trials that hit at rank 1, 2, ...; `hits` are those at rank 1.
+    hits_by_probe, trials_by_probe
+        (N,) the trials in which photo n is the probe, and how many of them hit at rank 1.
+    single_photo
+        How many identities have one photo only, which makes no trial.
+    distractors
+        How many there were.
     """
 
     people: np.ndarray

@@ -35,10 +35,21 @@ MAX_ELEMENTS = 2**22  # scores, or bootstrap weights, at a time
 class OpenSet(ThresholdResult):
     """The scores of an open-set run that matter, and the rates that follow from them.
 
-    people: (P,) the enrolled, sorted; scores: (mated,) of the mated searches with their own enrolled photo, less the
-    margin within which scores are equal, minus infinity where it is not among the first `rank`; person: (mated,) which
-    of `people`; non_mated_scores: (unknown,) the best score of each search of an unknown person, descending;
-    non_mated_searches: (unknown,) which search it is, counted from 0.
+    Attributes
+    ----------
+    people
+        (P,) the enrolled, sorted.
+    scores
+        (mated,) of the mated searches with their own enrolled photo, less the margin within which scores are equal;
+        minus infinity where it is not among the first `rank`.
+    person
+        (mated,) which of `people`.
+    non_mated_scores
+        (unknown,) the best score of each search of an unknown person, descending.
+    non_mated_searches
+        (unknown,) which search it is, counted from 0.
+    rank
+        Within which the own photo has to be.
     """
 
     people: np.ndarray = field(repr=False)
@@ -109,7 +120,8 @@ class OpenSet(ThresholdResult):
     def resampled(self, runs: Sequence[Self], at: float, resamples: int, seed: int) -> np.ndarray:
         """(runs, R) FNIRs at an FPIR; each resample has its own threshold.
 
-        Enrolled people are drawn again with all their searches, and so are unknown ones; the list itself stays.
+        Enrolled people are drawn again with all their searches, and so are unknown ones; the list itself stays. The
+        parameters are those of `ThresholdResult.resampled`.
         """
         if self.enrolled < 2:
             raise DataError(f"a bootstrap over people needs at least two, not {self.enrolled}")

@@ -29,8 +29,16 @@ DEFAULT_FOLDS = 10
 class Pairs:
     """The outcome pair by pair and fold by fold.
 
-    right: (N,) bool, whether each pair was decided rightly; fold: (N,) its fold, from 0; thresholds: (folds,) squared
-    distances, each learnt on the other folds; balanced: whether each kind of pair was divided by itself.
+    Attributes
+    ----------
+    right
+        (N,) bool, whether each pair was decided rightly.
+    fold
+        (N,) its fold, from 0.
+    thresholds
+        (folds,) squared distances, each learnt on the other folds.
+    balanced
+        Whether each kind of pair was divided by itself.
     """
 
     right: np.ndarray = field(repr=False)
@@ -81,8 +89,14 @@ class Pairs:
     def difference(self, other: Pairs, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Interval:
         """The share of pairs decided rightly minus that of `other` for the same pairs, with a bootstrap over pairs.
 
-        Raises DataError where the pairs or their folds are not the same. What `interval` says of pairs that share
-        people holds here too.
+        What `interval` says of pairs that share people holds here too.
+
+        Parameters
+        ----------
+        other
+            A result for the same pairs in the same folds; else DataError.
+        resamples, seed, level
+            Of the bootstrap, and of its confidence.
         """
         if not np.array_equal(self.fold, other.fold):
             raise DataError("a paired difference needs the same pairs in the same folds in both results")

@@ -45,7 +45,17 @@ class RankedResult(ABC):
     def interval(
         self, rank: int = 1, average: str = "micro", resamples: int = 2000, seed: int = 0, level: float = 0.95
     ) -> Interval:
-        """The share of trials that hit at `rank`, over all trials ("micro") or the mean over people ("macro")."""
+        """A rate with its percentile bootstrap interval over people.
+
+        Parameters
+        ----------
+        rank
+            The rate is the share of trials that hit at this rank, from 1.
+        average
+            Over all trials ("micro"), or the mean over people ("macro").
+        resamples, seed, level
+            Of the bootstrap, and of its confidence.
+        """
         return metrics.interval(*self.counts(rank), resamples=resamples, seed=seed, level=level, average=average)
 
     def difference(
@@ -57,7 +67,15 @@ class RankedResult(ABC):
         seed: int = 0,
         level: float = 0.95,
     ) -> Interval:
-        """`interval`'s rate minus that of `other`, a result for the same probes in the same order; else DataError."""
+        """`interval`'s rate minus that of `other`, paired by person.
+
+        Parameters
+        ----------
+        other
+            A result for the same probes in the same order; else DataError.
+        rank, average, resamples, seed, level
+            As for `interval`.
+        """
         if not np.array_equal(self.subjects(), other.subjects()):
             raise DataError("a paired difference needs the same probes in the same order in both results")
         return metrics.interval(
@@ -73,7 +91,12 @@ class RankedResult(ABC):
 class ProbeRanks(RankedResult):
     """A result in which each probe is one trial.
 
-    probe_ids: (N,) as given; best_ranks: (N,) the rank, from 1, of each probe's own person or best mate.
+    Attributes
+    ----------
+    probe_ids
+        (N,) as given.
+    best_ranks
+        (N,) the rank, from 1, of each probe's own person or best mate.
     """
 
     probe_ids: np.ndarray
@@ -114,14 +137,44 @@ class ThresholdResult(ABC):
 
     @abstractmethod
     def resampled(self, runs: Sequence[Self], at: float, resamples: int, seed: int) -> np.ndarray:
-        """(runs, R) the rates of this result and of others in resamples of the same people."""
+        """The rates of several results in resamples of the same people.
+
+        Parameters
+        ----------
+        runs
+            Results on the same photos in the same order.
+        at
+            The operating point, a share of the impostors.
+        resamples, seed
+            R, and of the drawing.
+
+        Returns
+        -------
+        (runs, R) float64.
+        """
 
     def interval(self, at: float, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Interval:
-        """The rate at `at` with its percentile bootstrap interval over people."""
+        """The rate at an operating point with its percentile bootstrap interval over people.
+
+        Parameters
+        ----------
+        at
+            The FPR or FPIR, as a share.
+        resamples, seed, level
+            Of the bootstrap, and of its confidence.
+        """
         return self._bootstrap([self], at, resamples, seed, level)
 
     def difference(self, other: Self, at: float, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Interval:
-        """`interval`'s rate minus that of `other`, a result on the same photos in the same order; else DataError."""
+        """`interval`'s rate minus that of `other`, paired by person.
+
+        Parameters
+        ----------
+        other
+            A result on the same photos in the same order; else DataError.
+        at, resamples, seed, level
+            As for `interval`.
+        """
         for ours, theirs in zip(self.subjects(), other.subjects(), strict=True):
             if not np.array_equal(ours, theirs):
                 raise DataError(

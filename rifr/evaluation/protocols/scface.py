@@ -30,7 +30,15 @@ __all__ = ["Scface", "evaluate"]
 
 @dataclass(frozen=True)
 class Scface(ProbeRanks):
-    """The outcome probe by probe: see `ProbeRanks`; gallery_people: how many people there are to choose from."""
+    """The outcome probe by probe.
+
+    Attributes
+    ----------
+    probe_ids, best_ranks
+        (N,) as `ProbeRanks` has them.
+    gallery_people
+        How many people there are to choose from.
+    """
 
     probe_ids: np.ndarray = field(repr=False)
     best_ranks: np.ndarray = field(repr=False)

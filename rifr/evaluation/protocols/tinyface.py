@@ -53,9 +53,18 @@ DOUBLE = np.dtype(np.float64)
 class TinyFace(ProbeRanks):
     """The rank of every mate of every probe, and the rates that follow from them.
 
-    probe_ids: (N,) as given; mate_ranks: (M,) the ranks, from 1, of the mates of probe 0, 1, ..., ascending in each;
-    mate_ends: (N,) where a probe's ranks end; gallery: its photos, of which distractors are nobody's mate;
-    best_ranks: (N,) the rank of each probe's best mate.
+    Attributes
+    ----------
+    probe_ids
+        (N,) as given.
+    mate_ranks
+        (M,) the ranks, from 1, of the mates of probe 0, 1, ..., ascending in each.
+    mate_ends
+        (N,) where a probe's ranks end.
+    gallery, distractors
+        How many photos the gallery has, and how many of them are nobody's mate.
+    best_ranks
+        (N,) the rank of each probe's best mate.
     """
 
     probe_ids: np.ndarray = field(repr=False)

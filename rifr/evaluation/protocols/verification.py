@@ -42,11 +42,24 @@ MAX_WEIGHTS = 2**20  # bootstrap weights drawn at a time
 class Verification(ThresholdResult):
     """The ROC of a verification run in whole numbers, and the rates that follow from it.
 
-    genuine, impostor: pairs of each kind; genuine_scores: (genuine,) person after person (sorted identities), ascending
-    in each, less the tie margin; genuine_ends: (P,) where a person's end; thresholds: (V,) the distinct ones of them,
-    descending; genuine_accepted, impostor_accepted: (V,) pairs that reach each; identities: (N,) of the probes, and
-    distractors and pairs, as they were given; top_impostor_scores: (T,) the highest, in no order;
-    top_impostor_people: (2, T) the pair: indices into the sorted identities, distractor d counting as P + d.
+    Attributes
+    ----------
+    genuine, impostor
+        How many pairs of each kind there are.
+    genuine_scores
+        (genuine,) person after person (sorted identities), ascending in each, less the tie margin.
+    genuine_ends
+        (P,) where a person's scores end.
+    thresholds
+        (V,) the distinct ones of the genuine scores, descending.
+    genuine_accepted, impostor_accepted
+        (V,) pairs that reach each threshold.
+    identities, distractors, pairs
+        (N,) of the probes, and the arguments, as they were given.
+    top_impostor_scores
+        (T,) the highest, in no order.
+    top_impostor_people
+        (2, T) the pair of each: indices into the sorted identities, distractor d counting as P + d.
     """
 
     genuine: int
