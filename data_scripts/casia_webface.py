@@ -22,6 +22,7 @@ import sys
 from pathlib import Path, PurePosixPath
 
 import common
+import trees
 
 from rifr.errors import DataError
 from rifr.packs import FacePack
@@ -42,7 +43,7 @@ def record_file(files: list[str]) -> str | None:
     return found[0] if found else None
 
 
-def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
+def survey(tree: trees.Tree, options: argparse.Namespace) -> common.Survey:
     record = record_file(list(tree.files))
     if record is None:
         people = tree.people()

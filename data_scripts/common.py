@@ -1,4 +1,4 @@
-"""What the data scripts share: the look at a tree, the estimate, finding a finished pack, and what is said in the end.
+"""What the data scripts share: the estimate, finding a finished pack, and what is said in the end.
 
 A script says what a look at its tree counts (`survey`), and which reader makes the packs (`make`). Nothing downloads.
 """
@@ -9,10 +9,11 @@ import argparse
 import json
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+import trees
 
 from rifr import storage
 from rifr.align import FACE_SIZE
@@ -20,7 +21,7 @@ from rifr.errors import DataError, RifrError, SettingError
 from rifr.packs import FacePack
 from rifr.presets import PRESETS
 from rifr.readers import archive
-from rifr.readers.images import is_image, is_litter
+from rifr.readers.images import first_few
 from rifr.storage import interrupts
 
 SHOWN = 5  # names that are printed; the rest is counted
@@ -69,80 +70,6 @@ class Survey:
         return self.images * self.side**2 * 3
 
 
-@dataclass(frozen=True)
-class Tree:
-    """The bytes of a set's files by their paths below its root, of a folder, or of an archive that stays packed.
-
-    inside: the folder of the archive that is the root."""
-
-    path: Path
-    files: dict[str, int]
-    inside: str = ""
-
-    @property
-    def folder(self) -> Path | None:
-        """The root, unless it still lies in an archive."""
-        return None if archive.is_archive(self.path) else self.path
-
-    def images(self, below: str = "") -> list[str]:
-        """The paths of the images below a folder of the tree."""
-        start = f"{below}/" if below else ""
-        return [
-            path
-            for path in self.files
-            if path.startswith(start) and is_image(path) and not any(map(is_litter, PurePosixPath(path).parts))
-        ]
-
-    def people(self, below: str = "") -> Counter[str]:
-        """How many images lie in each person's folder; images deeper down or beside the folders are passed over."""
-        depth = len(PurePosixPath(below).parts) + 2
-        parts = (PurePosixPath(path).parts for path in self.images(below))
-        return Counter(names[-2] for names in parts if len(names) == depth)
-
-    def unpacked(self, out: Path) -> Path:
-        """The root as a folder; an archive is unpacked beside `out`, once."""
-        if self.folder:
-            return self.folder
-        place = _place_of(self.path, out)
-        if not place.exists():
-            archive.unpack(self.path, place)
-        print(f"unpacked to {place}, which can be removed once the pack is made")
-        return place / self.inside
-
-
-def look(path: Path, marks: Collection[str] = ()) -> Tree:
-    """The tree of a folder or archive. An archive's root may lie deeper: where one of `marks` lies, or people.
-
-    Raises FileNotFoundError, NotADirectoryError for a file that is no archive, and what `archive.contents` raises.
-    """
-    if path.is_dir():
-        return Tree(path, dict(_walk(path, "", ())))
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist: give the set's folder, or its archive")
-    if not archive.is_archive(path):
-        raise NotADirectoryError(
-            f"{path} is a file and no archive ({', '.join(archive.ENDINGS)}): give the folder in which it lies"
-        )
-    files = archive.contents(path)
-    inside = _root_inside(files, marks)
-    return Tree(
-        path, {name.removeprefix(inside): size for name, size in files.items() if name.startswith(inside)}, inside
-    )
-
-
-def _root_inside(files: Collection[str], marks: Collection[str]) -> str:
-    """The folder of an archive that is the set's root: where one of `marks` lies, or the folders of people."""
-    inside = ""
-    while True:
-        below = [PurePosixPath(name[len(inside) :]).parts for name in files if name.startswith(inside)]
-        images = [parts for parts in below if is_image(parts[-1])]
-        tops = {parts[0] for parts in images or below}
-        depth = min(map(len, images or below))
-        if {parts[0] for parts in below} & set(marks) or len(tops) > 1 or depth < (3 if images else 2):
-            return inside
-        inside += f"{tops.pop()}/"
-
-
 def run(
     name: str,
     doc: str,
@@ -177,7 +104,7 @@ def run(
     options = parser.parse_args(arguments)
     try:
         with interrupts.stoppable():
-            tree = look(options.root, marks(options)) if rooted else None
+            tree = trees.look(options.root, marks(options)) if rooted else None
             return _run(name, tree, options, survey(tree, options), make, resumes)
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
@@ -227,7 +154,7 @@ def add_on_bad(parser: argparse.ArgumentParser, default: str = "skip") -> None:
 
 def names(those: list[str]) -> str:
     """The first few of many names."""
-    return ", ".join(those[:SHOWN]) + (f", ... ({len(those):,} in all)" if len(those) > SHOWN else "")
+    return first_few(those, SHOWN)
 
 
 def place_of(out: Path, part: str) -> Path:
@@ -236,7 +163,7 @@ def place_of(out: Path, part: str) -> Path:
 
 
 def _run(
-    name: str, tree: Tree | None, options: argparse.Namespace, survey: Survey, make: Callable, resumes: bool
+    name: str, tree: trees.Tree | None, options: argparse.Namespace, survey: Survey, make: Callable, resumes: bool
 ) -> int:
     if tree and options.out.resolve().is_relative_to(tree.path.resolve()):
         raise SettingError(f"--out {options.out} lies in the set itself, {tree.path}: give a folder outside of it")
@@ -256,7 +183,7 @@ def _run(
 
 
 def _make(
-    name: str, tree: Tree | None, options: argparse.Namespace, survey: Survey, make: Callable, resumes: bool
+    name: str, tree: trees.Tree | None, options: argparse.Namespace, survey: Survey, make: Callable, resumes: bool
 ) -> dict[str, FacePack]:
     """The packs, found or made. A note beside them says from what they were begun, and whether they are finished."""
     note = options.out.with_name(options.out.name + ".made.json")
@@ -282,7 +209,7 @@ def _make(
     return packs
 
 
-def _key(name: str, tree: Tree | None, options: argparse.Namespace) -> str:
+def _key(name: str, tree: trees.Tree | None, options: argparse.Namespace) -> str:
     """What the packs are made from: the files' paths and sizes, and the options, of lists their contents."""
     chosen = {
         option: storage.file_digest(value) if isinstance(value, Path) and value.is_file() else str(value)
@@ -318,10 +245,10 @@ def _may_replace(place: Path, ours: bool) -> None:
         )
 
 
-def _estimate(tree: Tree | None, out: Path, survey: Survey) -> tuple[bool, str]:
+def _estimate(tree: trees.Tree | None, out: Path, survey: Survey) -> tuple[bool, str]:
     """Whether the packs fit on the disk, and a sentence on it."""
     need, free = int(survey.bytes * survey.copies), archive.free_disk(out)
-    packed = tree is not None and tree.folder is None and not _place_of(tree.path, out).exists()
+    packed = tree is not None and tree.folder is None and not storage.place(*trees.unpacked(tree.path, out)).exists()
     if packed:
         need += sum(tree.files.values())
     made = f", {_size(need)} while it is made" + (" and unpacked" if packed else "") if need > survey.bytes else ""
@@ -361,22 +288,3 @@ def _report(out: Path, part: str, pack: FacePack, expected: tuple[int | None, in
     ]
     print("".join(f"  {count}\n" for count in counts if count.expected is not None), end="")
     return counts
-
-
-def _place_of(path: Path, out: Path) -> Path:
-    """Where an archive is unpacked: beside `out`; another archive of the same name goes elsewhere."""
-    known = path.stat()
-    digest = storage.digest(str(path.resolve()), known.st_size, known.st_mtime_ns)[:8]
-    return out.absolute().parent / f"{path.name.split('.')[0]}-{digest}"
-
-
-def _walk(folder: Path, start: str, above: tuple[Path, ...]):
-    """The paths and bytes of all files; links to folders are followed, but not in circles."""
-    above += (folder.resolve(),)
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.is_dir():
-                if Path(entry.path).resolve() not in above:
-                    yield from _walk(Path(entry.path), f"{start}{entry.name}/", above)
-            elif entry.is_file():
-                yield start + entry.name, entry.stat().st_size

@@ -23,6 +23,7 @@ import sys
 from pathlib import Path, PurePosixPath
 
 import common
+import trees
 
 from rifr.packs import FacePack
 from rifr.readers import facescrub
@@ -39,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     common.add_on_bad(parser)
 
 
-def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
+def survey(tree: trees.Tree, options: argparse.Namespace) -> common.Survey:
     noisy = facescrub.noises(options.noise) if options.noise else set()
     if not options.list:
         people = tree.people()

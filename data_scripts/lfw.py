@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 
 import common
+import trees
 
 from rifr.packs import FacePack
 from rifr.readers import folder, pairs
@@ -36,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     common.add_on_bad(parser)
 
 
-def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
+def survey(tree: trees.Tree, options: argparse.Namespace) -> common.Survey:
     people = tree.people()
     counts = [common.Count(*count) for count in zip(("images", "people"), (people.total(), len(people)), EXPECTED)]
     found = common.Survey(counts, {"": EXPECTED}, people.total(), copies=2)

@@ -23,6 +23,7 @@ import sys
 from pathlib import Path
 
 import common
+import trees
 
 from rifr.packs import FacePack
 from rifr.readers import megaface
@@ -47,7 +48,7 @@ def marks(options: argparse.Namespace) -> set[str]:
     return {path.split("/")[0] for path in megaface.distractors(options.list)}
 
 
-def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
+def survey(tree: trees.Tree, options: argparse.Namespace) -> common.Survey:
     listed = megaface.distractors(options.list)
     noisy = {megaface.stem(path) for path in megaface.noises(options.noise)} if options.noise else set()
     wanted = [path for path in listed if options.keep_noise or megaface.stem(path) not in noisy]

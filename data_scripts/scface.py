@@ -23,6 +23,7 @@ import sys
 from pathlib import Path, PurePosixPath
 
 import common
+import trees
 
 from rifr.packs import FacePack
 from rifr.readers import scface
@@ -44,7 +45,7 @@ def marks(options: argparse.Namespace) -> set[str]:
     return {scface.CROPPED, scface.ORIGINAL, scface.FLAT, *distances}
 
 
-def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
+def survey(tree: trees.Tree, options: argparse.Namespace) -> common.Survey:
     everyone = options.people == "all"
     people = range(1, scface.PEOPLE + 1) if everyone else scface.eighty(options.people_seed)
     wanted = {

@@ -27,6 +27,7 @@ import sys
 from pathlib import Path
 
 import common
+import trees
 
 from rifr.packs import FacePack
 from rifr.readers import tinyface
@@ -41,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     common.add_on_bad(parser)
 
 
-def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
+def survey(tree: trees.Tree, options: argparse.Namespace) -> common.Survey:
     packs = dict(tinyface.EXPECTED)
     found = {name: len(tree.images(f"Testing_Set/{folder}")) for name, folder in tinyface.FOLDERS.items()}
     counts = [common.Count(f"photos of {name}", number, packs[name][0]) for name, number in found.items()]
@@ -57,7 +58,7 @@ def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
     return common.Survey(counts, packs, images, copies=copies, wrong=unlisted(tree) if images else [])
 
 
-def unlisted(tree: common.Tree) -> list[str]:
+def unlisted(tree: trees.Tree) -> list[str]:
     """What of the lists' photos is absent, a sentence a list; lists in an archive are only looked for."""
     if not tree.folder:
         names = {Path(path).name for path in tree.files}

@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 
 import common
+import trees
 
 from rifr.packs import FacePack
 from rifr.readers import wider_face
@@ -35,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-pixels", type=int, default=40, help="the smallest face taken (default 40)")
 
 
-def survey(tree: common.Tree, options: argparse.Namespace) -> common.Survey:
+def survey(tree: trees.Tree, options: argparse.Namespace) -> common.Survey:
     photos = len(tree.images(f"{options.split}/images"))
     counts = [common.Count(f"photos in {options.split}", photos, PHOTOS[options.split])]
     found = common.Survey(counts, {"": (None, None)}, photos, side=options.side)

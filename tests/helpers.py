@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import nbformat
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -85,3 +86,23 @@ def onnx_file(
         (path.parent / weights_file).unlink(missing_ok=True)  # else it is appended to
     onnx.save(model, str(path), **apart)
     return matrix
+
+
+TEXT = """# 9 Tiny
+
+$$x = 1$$ (one)
+
+After {cite:t}`hinton2015`, {eq}`one`; see {doc}`errata` and [chapter 10](tinyface.ipynb)."""
+PARAMETERS = "preset = None  # None: $RIFR_PRESET\nseed = 0\nscale = 1.0\nwidths = None\nfolder = None"
+
+
+def chapter(path: Path, code: str, cells: int = 1) -> Path:
+    """A chapter of the test's own: a cell of text, one of parameters, and code."""
+    new = nbformat.v4
+    made = [new.new_markdown_cell(TEXT), new.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
+    made += [new.new_code_cell(code) for _ in range(cells)]
+    for place, cell in enumerate(made):
+        cell.id = f"cell-{place}"
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new.new_notebook(cells=made, metadata=kernel), path)
+    return path
