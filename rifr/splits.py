@@ -56,8 +56,24 @@ class LeftOut:
         return f"{self.split}: {self.images:,} images left out ({self.reason}): {shown}"
 
 
+class _Splits:
+    """What splits say of the packs that they are made of, and of what was left out of these."""
+
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """The people who were left out of a split because they are in another one or on a list of such people."""
+        return _in_another_split(self.left_out)
+
+    @property
+    def comparison(self) -> str:
+        """A sentence: whose names were compared, and whose cannot be (`packs.require_disjoint`)."""
+        return packs.require_disjoint(**{name: pack for name, pack in vars(self).items() if name != "left_out"})
+
+
 @dataclass(frozen=True)
-class FaceSplits:
+class FaceSplits(_Splits):
     """The people of an experiment in three parts.
 
     Attributes
@@ -77,34 +93,14 @@ class FaceSplits:
     distractors: FacePack
     left_out: tuple[LeftOut, ...] = ()
 
-    @property
-    def excluded(self) -> tuple[str, ...]:
-        """The people who were left out of training or of the distractors because they are in another split."""
-        return _in_another_split(self.left_out)
-
-    @property
-    def comparison(self) -> str:
-        """A sentence: whose names were compared, and whose cannot be (`packs.require_disjoint`)."""
-        return packs.require_disjoint(train=self.train, probes=self.probes, distractors=self.distractors)
-
 
 @dataclass(frozen=True)
-class ProbeSplits:
+class ProbeSplits(_Splits):
     """Probes and distractors for an embedder that is trained already, with `left_out` as in `FaceSplits`."""
 
     probes: FacePack
     distractors: FacePack
     left_out: tuple[LeftOut, ...] = ()
-
-    @property
-    def excluded(self) -> tuple[str, ...]:
-        """The people who were left out of the distractors because they are probes or on a list of such people."""
-        return _in_another_split(self.left_out)
-
-    @property
-    def comparison(self) -> str:
-        """A sentence: whether the names were compared or cannot be."""
-        return packs.require_disjoint(probes=self.probes, distractors=self.distractors)
 
 
 def face_splits(

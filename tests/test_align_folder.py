@@ -192,7 +192,7 @@ def test_folders_of_notebooks_and_systems_are_no_people(tmp_path):
 
 
 def test_what_cannot_be_aligned_is_refused_with_the_remedy(tmp_path):
-    with pytest.raises(FileNotFoundError, match="folder for each person"):
+    with pytest.raises(FileNotFoundError, match="each person"):
         align_folder(tmp_path / "none", tmp_path / "out", at_template, "a")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no pictures"):
@@ -210,7 +210,7 @@ def test_what_cannot_be_aligned_is_refused_with_the_remedy(tmp_path):
 def test_a_folder_is_not_aligned_into_itself(tmp_path):
     source = picture_folder(tmp_path / "in", Ada=1)
     for out in (source, source / "aligned", source / ".." / "in", tmp_path):
-        with pytest.raises(SettingError, match="folder of its own"):
+        with pytest.raises(SettingError, match="of its own"):
             align_folder(source, out, at_template, "a", progress=False)
     assert [path.name for path in (source / "Ada").iterdir()] == ["0.jpg"]
 

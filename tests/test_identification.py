@@ -134,10 +134,10 @@ def test_half_precision_distractors_on_disk_are_streamed(tmp_path):
 def test_embeddings_without_a_direction_are_named(bad):
     probes, gallery, identities, distractors = faces()
     distractors[[4, 77]] = bad
-    with pytest.raises(ValueError, match=r"2 embeddings in distractors .* rows 4, 77"):
+    with pytest.raises(ValueError, match=r"distractors .* rows 4, 77"):
         evaluate(probes, gallery, identities, distractors)
     probes[2] = bad
-    with pytest.raises(ValueError, match=r"1 embeddings in probes .* rows 2;"):
+    with pytest.raises(ValueError, match=r"probes .* rows 2;"):
         evaluate(probes, gallery, identities, distractors)
 
 

@@ -63,7 +63,7 @@ def test_other_sizes_are_read_on_demand(tmp_path):
     files, expected = encoded(2, side=96)
     path = save(tmp_path / "x.bin", (files, [True]))
     assert np.array_equal(read(path, size=96)[0], expected)
-    with pytest.raises(ValueError, match=r"x.bin: image 0 \(of pair 0\): 96x96 pixels, not 112x112"):
+    with pytest.raises(ValueError, match=r"image 0 .*96x96"):
         read(path)
 
 
@@ -103,7 +103,7 @@ def test_other_ways_to_name_a_function_are_refused_too(tmp_path):
     }
     for program in programs.values():
         (tmp_path / "evil.bin").write_bytes(program)
-        with pytest.raises(ValueError, match=r"evil.bin .*which no list of images needs: it was not run"):
+        with pytest.raises(ValueError, match=r"evil.bin .*not run"):
             read(tmp_path / "evil.bin")
     assert not mark.exists()
 
@@ -142,19 +142,19 @@ def test_something_else_in_the_file_is_named(tmp_path, content, message):
 def test_images_that_are_cut_short_are_named(tmp_path):
     files, _ = encoded(4)
     files[2] = files[2][:-30]
-    with pytest.raises(ValueError, match=r"image 2 \(of pair 1\): .*truncated"):
+    with pytest.raises(ValueError, match=r"image 2 .*truncated"):
         read(save(tmp_path / "x.bin", (files, [True, False])))
     files[2] = files[1] + bytes(4)  # some writers fill up to a whole word
     read(save(tmp_path / "x.bin", (files, [True, False])))
 
 
 def test_a_missing_file_and_a_cut_one_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no.bin does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"no.bin"):
         read(tmp_path / "no.bin")
     whole = save(tmp_path / "x.bin", (encoded(2)[0], [True])).read_bytes()
     for length in range(0, len(whole), 97):
         (tmp_path / "x.bin").write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"x.bin is no whole pickle .*get the file again"):
+        with pytest.raises(ValueError, match="whole pickle"):
             read(tmp_path / "x.bin")
 
 

@@ -86,22 +86,22 @@ def test_absent_and_bad_images_are_refused_or_counted_and_named(megaface, tmp_pa
     assert len(pack) == 1 and (spec["absent"], spec["absent_files"]) == (1, [PATHS[0]])
     assert spec["skipped"] == 1 and spec["skipped_files"][0].startswith(f"{PATHS[1]}: 96x96")
     save(root / PATHS[0])
-    with pytest.raises(ValueError, match=r"9_1.jpg: 96x96 pixels.*pass on_bad"):
+    with pytest.raises(ValueError, match=r"9_1.jpg.*on_bad"):
         read(root, tmp_path / "other", listed, noise, progress=False)
     assert not (tmp_path / "other").exists()
     for path in PATHS:
         (root / path).unlink(missing_ok=True)
-    with pytest.raises(ValueError, match=r"no image is left of the 4 .* 1 are noise, 3 absent"):
+    with pytest.raises(ValueError, match="1 are noise, 3 absent"):
         read(root, tmp_path / "other", listed, noise, on_bad="skip", progress=False)
 
 
 def test_options_and_folders_that_make_no_sense_are_refused(megaface, tmp_path):
     root, listed, noise, _ = megaface
-    with pytest.raises(ValueError, match='noise is "exclude" or "keep"'):
+    with pytest.raises(ValueError, match="noise"):
         read(root, tmp_path / "pack", listed, noise, noise="centre")
     with pytest.raises(ValueError, match="on_bad"):
         read(root, tmp_path / "pack", listed, on_bad="ignore")
-    with pytest.raises(FileNotFoundError, match="nowhere is no folder"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         read(tmp_path / "nowhere", tmp_path / "pack", listed)
 
 
@@ -111,7 +111,7 @@ def test_options_and_folders_that_make_no_sense_are_refused(megaface, tmp_path):
 def test_paths_that_lead_out_of_the_folder_are_refused(megaface, tmp_path, path):
     megaface[1].write_text(json.dumps({"path": [PATHS[0], path]}))
     for call in (lambda: distractors(megaface[1]), lambda: read(megaface[0], tmp_path / "pack", megaface[1])):
-        with pytest.raises(ValueError, match=r"json_10_1: path 1, .* leads out of the folder"):
+        with pytest.raises(ValueError, match="path 1"):
             call()
 
 
@@ -133,7 +133,7 @@ def test_something_else_than_a_list_is_refused(tmp_path, content, message):
     (tmp_path / "list").write_text(content)
     with pytest.raises(ValueError, match=f"list.*{message}"):
         distractors(tmp_path / "list")
-    with pytest.raises(FileNotFoundError, match="other does not exist"):
+    with pytest.raises(FileNotFoundError, match="other"):
         distractors(tmp_path / "other")
 
 
@@ -151,7 +151,7 @@ def test_something_else_than_a_list_of_noise_is_refused(tmp_path, content, messa
     (tmp_path / "noises.txt").write_bytes(content)
     with pytest.raises(ValueError, match=f"noises.txt.*{message}"):
         noises(tmp_path / "noises.txt")
-    with pytest.raises(FileNotFoundError, match="other does not exist"):
+    with pytest.raises(FileNotFoundError, match="other"):
         noises(tmp_path / "other")
 
 

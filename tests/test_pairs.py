@@ -93,12 +93,12 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="found shapes"):
         evaluate(first, second, same[:-1])
     for folds in (0, 121, 2.0, True):
-        with pytest.raises(ValueError, match="from 2 to the number of pairs, 120"):
+        with pytest.raises(ValueError, match="120"):
             evaluate(first, second, same, folds=folds)
     with pytest.raises(ValueError, match="True and False"):
         evaluate(first, second, same + 1)
     second[[3, 7]] = [[np.nan] * 8, [0.0] * 8]
-    with pytest.raises(ValueError, match=r"2 embeddings in second .* rows 3, 7"):
+    with pytest.raises(ValueError, match=r"second .* rows 3, 7"):
         evaluate(first, second, same)
 
 

@@ -107,11 +107,11 @@ def test_what_does_not_fit_is_refused():
     probes, probe_ids, gallery, gallery_ids = faces()
     with pytest.raises(ValueError, match="gallery"):
         evaluate(probes, probe_ids, gallery[:, 1:], gallery_ids)
-    with pytest.raises(ValueError, match="probe_ids are whole numbers or text, one for each of 100"):
+    with pytest.raises(ValueError, match="probe_ids"):
         evaluate(probes, probe_ids[1:], gallery, gallery_ids)
-    with pytest.raises(ValueError, match="gallery_ids are whole numbers or text"):
+    with pytest.raises(ValueError, match="gallery_ids"):
         evaluate(probes, probe_ids, gallery, gallery_ids.astype(float))
-    with pytest.raises(ValueError, match="both as numbers or both as text"):
+    with pytest.raises(ValueError, match="both as"):
         evaluate(probes, probe_ids, gallery, gallery_ids.astype(str))
     with pytest.raises(ValueError, match="floating-point"):
         evaluate(probes.astype(int), probe_ids, gallery, gallery_ids)
@@ -119,11 +119,11 @@ def test_what_does_not_fit_is_refused():
         evaluate(probes[:0], probe_ids[:0], gallery, gallery_ids)
     lonely = probe_ids.copy()
     lonely[[4, 9]] = 77
-    with pytest.raises(ValueError, match=r"2 probes have no mate .* 4 \(id 77\), 9 \(id 77\);"):
+    with pytest.raises(ValueError, match=r"4 \(id 77\), 9 \(id 77\);"):
         evaluate(probes, lonely, gallery, gallery_ids)
     gallery[6] = 0
     with pytest.raises(ValueError, match=r"gallery .* rows 6;"):
         evaluate(probes, probe_ids, gallery, gallery_ids)
     probes[[3, 8], 0] = np.inf, np.nan
-    with pytest.raises(ValueError, match="2 embeddings in probes are not finite, or zero: rows 3, 8;"):
+    with pytest.raises(ValueError, match=r"probes .* rows 3, 8;"):
         evaluate(probes, probe_ids, gallery, gallery_ids)

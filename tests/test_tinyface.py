@@ -168,26 +168,26 @@ def test_what_does_not_fit_is_refused():
     probes, probe_ids, gallery, gallery_ids = faces()
     with pytest.raises(ValueError, match="gallery"):
         evaluate(probes, probe_ids, gallery[:, 1:], gallery_ids)
-    with pytest.raises(ValueError, match="probe_ids are whole numbers, one for each of 40"):
+    with pytest.raises(ValueError, match="probe_ids"):
         evaluate(probes, probe_ids[1:], gallery, gallery_ids)
-    with pytest.raises(ValueError, match="gallery_ids are whole numbers"):
+    with pytest.raises(ValueError, match="gallery_ids"):
         evaluate(probes, probe_ids, gallery, gallery_ids.astype(float))
     with pytest.raises(ValueError, match="metric"):
         evaluate(probes, probe_ids, gallery, gallery_ids, metric="dot")
     with pytest.raises(ValueError, match="nothing to rank"):
         evaluate(probes[:0], probe_ids[:0], gallery, gallery_ids)
-    with pytest.raises(ValueError, match="probe 0 has the id -100"):
+    with pytest.raises(ValueError, match="-100"):
         evaluate(probes, np.full(40, -100), gallery, gallery_ids)
     lonely = probe_ids.copy()
     lonely[[4, 9]] = 77
-    with pytest.raises(ValueError, match=r"2 probes have no mate .* 4 \(id 77\), 9 \(id 77\);"):
+    with pytest.raises(ValueError, match=r"4 \(id 77\), 9 \(id 77\);"):
         evaluate(probes, lonely, gallery, gallery_ids)
     gallery[6] = 0
     evaluate(probes, probe_ids, gallery, gallery_ids)  # a distance to zero is a distance
-    with pytest.raises(ValueError, match="1 embeddings in gallery are not finite, or zero: rows 6;"):
+    with pytest.raises(ValueError, match=r"gallery .* rows 6;"):
         evaluate(probes, probe_ids, gallery, gallery_ids, metric="cosine")
     probes[3, 0] = np.inf
-    with pytest.raises(ValueError, match="1 embeddings in probes are not finite: rows 3;"):
+    with pytest.raises(ValueError, match=r"probes .* rows 3;"):
         evaluate(probes, probe_ids, gallery, gallery_ids)
 
 

@@ -107,10 +107,10 @@ def test_an_interrupted_run_goes_on_with_the_pack_that_was_not_finished(tree, tm
 def test_a_pack_made_otherwise_is_refused_and_not_overwritten(tree, tmp_path):
     root, _ = tree
     made = read(root, tmp_path / "out", progress=False)
-    with pytest.raises(ValueError, match=r"out/probes holds .* aligner .*align.resized, now .*Counting.*delete it"):
+    with pytest.raises(ValueError, match=r"out/probes .*align.resized, now .*Counting"):
         read(root, tmp_path / "out", aligner=Counting(), progress=False)
     save(root / "Testing_Set/Gallery_Distractor/c.jpg")
-    with pytest.raises(ValueError, match=r"out/distractors holds .* other photos"):
+    with pytest.raises(ValueError, match="out/distractors"):
         read(root, tmp_path / "out", progress=False)
     made.distractors.verify(tmp_path / "out" / "distractors")
 
@@ -124,7 +124,7 @@ def test_a_photo_replaced_by_another_of_the_same_size_is_noticed(tree, tmp_path)
     time = photo.stat().st_mtime_ns + 10**9
     photo.write_bytes(content)
     os.utime(photo, ns=(time, time))
-    with pytest.raises(DataError, match=r"out/probes holds .* other photos"):
+    with pytest.raises(DataError, match=r"out/probes .*photos"):
         read(root, tmp_path / "out", progress=False)
 
 
@@ -169,7 +169,7 @@ def test_a_corrupt_photo_is_refused_on_demand(tree, tmp_path):
         read(tree[0], tmp_path / "out", on_bad="ignore")
     for name in PROBES:
         (tree[0] / "Testing_Set/Probe" / name).write_text("no image")
-    with pytest.raises(ValueError, match=r"all 3 are corrupt.*1_7.jpg"):
+    with pytest.raises(ValueError, match=r"all 3 .*1_7.jpg"):
         read(tree[0], tmp_path / "out", progress=False)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -181,7 +181,7 @@ def test_a_photo_that_cannot_be_aligned_is_never_skipped(tree, tmp_path):
     def small(photo):
         return photo
 
-    with pytest.raises(ValueError, match=r"1_7.jpg cannot be aligned: no face found"):
+    with pytest.raises(ValueError, match=r"1_7.jpg .*no face"):
         read(tree[0], tmp_path / "out", aligner=picky, progress=False)
     with pytest.raises(ValueError, match=r"1_7.jpg: the aligner .*small gave \(10, 14, 3\) uint8"):
         read(tree[0], tmp_path / "out", aligner=small, progress=False)
@@ -208,7 +208,7 @@ def test_lists_may_lie_in_the_evaluation_folder(tree):
     assert after.probe_files == before.probe_files == tuple(PROBES)
     assert after.gallery_ids.tolist() == list(GALLERY.values())
     (root / "Face_Identification_Evaluation/probe_img_ID_pairs.mat").unlink()
-    with pytest.raises(FileNotFoundError, match=r"probe_img_ID_pairs.mat is neither in .*Testing_Set nor in .*"):
+    with pytest.raises(FileNotFoundError, match=r"probe_img_ID_pairs.mat"):
         lists(root)
 
 
@@ -241,7 +241,7 @@ def test_a_list_that_is_not_the_sets_own_is_refused_with_what_it_holds(tree):
         with pytest.raises(ValueError, match=complaint):
             lists(root)
     path.write_bytes(b"no mat file at all")
-    with pytest.raises(ValueError, match=r"gallery_match_img_ID_pairs.mat cannot be read as a .mat file"):
+    with pytest.raises(ValueError, match=r"gallery_match_img_ID_pairs.mat"):
         lists(root)
 
 
@@ -249,18 +249,18 @@ def test_listed_photos_that_are_absent_are_counted_and_the_first_named(tree, tmp
     root, _ = tree
     for name in ("1_8.jpg", "1_9.jpg"):
         (root / "Testing_Set/Gallery_Match" / name).unlink()
-    with pytest.raises(FileNotFoundError, match=r"2 of the 4 photos in gallery.* not in .*Gallery_Match.*: 1_8.jpg"):
+    with pytest.raises(FileNotFoundError, match=r"2 of the 4 .*1_8.jpg"):
         read(root, tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
     shutil.rmtree(root / "Testing_Set/Probe")
-    with pytest.raises(FileNotFoundError, match="Probe is no folder: give as root"):
+    with pytest.raises(FileNotFoundError, match="Probe is no folder"):
         read(root, tmp_path / "out", progress=False)
 
 
 def test_a_set_without_distractors_is_refused(tree, tmp_path):
     for path in (tree[0] / "Testing_Set/Gallery_Distractor").iterdir():
         path.unlink()
-    with pytest.raises(ValueError, match="Gallery_Distractor holds no photos"):
+    with pytest.raises(ValueError, match="Gallery_Distractor"):
         read(tree[0], tmp_path / "out", progress=False)
 
 
@@ -275,7 +275,7 @@ def test_what_a_set_lacks_against_the_published_one_is_said_and_an_error_only_on
         "The pack of distractors holds 2 photos, 153,426 fewer than the published 153,428.",
     ]
     aligner = Counting()
-    with pytest.raises(ValueError, match=r"is not the published set. .*3,725 fewer .* require_published_counts=False"):
+    with pytest.raises(ValueError, match=r"3,725 fewer .*require_published_counts"):
         read(root, tmp_path / "other", aligner=aligner, require_published_counts=True, progress=False)
     assert not aligner.seen  # before an hour of work
     monkeypatch.setattr(tinyface, "EXPECTED", {"probes": (3, 2), "gallery": (4, 3), "distractors": (1, 1)})
@@ -284,7 +284,7 @@ def test_what_a_set_lacks_against_the_published_one_is_said_and_an_error_only_on
     assert counts(sets) == []
     assert counts(read(root, tmp_path / "out", require_published_counts=True, progress=False)) == []
     spoil(root)
-    with pytest.raises(ValueError, match="probes holds 2 photos, 1 fewer"):
+    with pytest.raises(ValueError, match="2 photos, 1 fewer"):
         read(root, tmp_path / "spoilt", require_published_counts=True, progress=False)
 
 
@@ -296,9 +296,9 @@ def test_written_lists_have_the_published_form(tree, tmp_path):
     assert probes["probe_set"][1, 0].tolist() == ["9_2.jpg"]
     gallery = loadmat(root / "Testing_Set/gallery_match_img_ID_pairs.mat")
     assert gallery["gallery_ids"].ravel().tolist() == [4, 1, 70000, 1]  # more than uint16 holds
-    with pytest.raises(ValueError, match="probe_ids are whole numbers, one for each of 2 files"):
+    with pytest.raises(ValueError, match="probe_ids"):
         write_lists(tmp_path / "x", ["a"], [1], ["b", "c"], [1])
-    with pytest.raises(ValueError, match="would list no photo"):
+    with pytest.raises(ValueError, match="no photo"):
         write_lists(tmp_path / "x", [], [], ["b"], [1])
 
 

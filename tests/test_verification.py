@@ -147,10 +147,10 @@ def test_an_fpr_that_the_pairs_do_not_resolve_is_refused():
     assert found.min_resolvable_fpr == 1 / 841
     found.tpr_at(found.min_resolvable_fpr)
     for ask in (found.tpr_at, found.threshold_at, found.tpr_macro_at, found.interval):
-        with pytest.raises(ValueError, match=r"841 impostor pairs resolve FPRs from 0.00119, not 0.001"):
+        with pytest.raises(ValueError, match=r"0.00119"):
             ask(0.001)
         for fpr in (0, -0.1, 1.01, np.nan):
-            with pytest.raises(ValueError, match="above 0 and is at most 1"):
+            with pytest.raises(ValueError, match="above 0"):
                 ask(fpr)
 
 
@@ -308,7 +308,7 @@ def test_runs_that_do_not_belong_together_make_no_difference():
 def test_an_interval_beyond_the_kept_tail_is_refused(monkeypatch):
     monkeypatch.setattr(verification, "MIN_TOP_SCORES", 10)
     found = evaluate(*faces(distractors=400), interval_fpr=0.005)
-    with pytest.raises(ValueError, match=r"do not reach an FPR of 0.3: evaluate with a higher interval_fpr"):
+    with pytest.raises(ValueError, match="interval_fpr"):
         found.interval(0.3)
 
 

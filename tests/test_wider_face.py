@@ -95,7 +95,7 @@ def test_val_lines_hold_the_box_alone(tree):
     found = faces(root, "val")
     assert [face.box.tolist() for face in found] == [[1, 2, 3, 4], [10, 20, 30, 40]]
     assert all(face.landmarks is None and face.blur is None for face in found)
-    with pytest.raises(ValueError, match=r"none of the 2 faces in .*label.txt can be used: 0 have landmarks"):
+    with pytest.raises(ValueError, match="0 have landmarks"):
         read(root, root / "pack", split="val")
 
 
@@ -173,29 +173,29 @@ def test_a_large_face_is_averaged_and_not_sampled(tree, tmp_path):
 @pytest.mark.parametrize("wrong", ["1 2 3", line(LARGE, place(LARGE)) + " 7", "1 2 3 x", "1 2 3 nan"])
 def test_a_line_with_another_number_of_values_is_named_by_its_number(tree, wrong):
     root = tree(["# a.jpg", line(LARGE), "", wrong], {"a.jpg": dots([])})
-    with pytest.raises(ValueError, match=r"label.txt, line 4: .* is neither a box of 4 numbers nor .* 20 numbers"):
+    with pytest.raises(ValueError, match="line 4"):
         faces(root)
 
 
 def test_a_list_that_does_not_fit_its_photos_is_refused(tree, tmp_path):
     root = tree(["# a.jpg", line(LARGE), "# 0/b.jpg", "# 0/c.jpg", line(LARGE)], {"a.jpg": dots([])})
-    with pytest.raises(FileNotFoundError, match=r"2 of 3 photos in .*label.txt are missing in .*, the first: 0/b.jpg"):
+    with pytest.raises(FileNotFoundError, match=r"2 of 3 .*0/b.jpg"):
         faces(root)
     root = tree([line(LARGE), "# a.jpg"], {"a.jpg": dots([])})
-    with pytest.raises(ValueError, match="line 1: a face before the first photo"):
+    with pytest.raises(ValueError, match="line 1"):
         faces(root)
-    with pytest.raises(FileNotFoundError, match=r"val/label.txt does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"val/label.txt"):
         faces(root, "val")
-    with pytest.raises(ValueError, match='split is "train" or "val"'):
+    with pytest.raises(ValueError, match="split"):
         faces(root, "test")
 
 
 def test_options_out_of_range_and_sets_without_a_usable_face_are_refused(two_photos, tmp_path):
     root, _, _ = two_photos
-    with pytest.raises(ValueError, match=r"none of the 4 faces .* 3 have landmarks, none of these a box of 500 pixels"):
+    with pytest.raises(ValueError, match="3 have landmarks"):
         read(root, tmp_path / "pack", min_pixels=500)
     for options in (dict(side=31), dict(side=64.0), dict(margin=0.9), dict(min_pixels=0)):
-        with pytest.raises(ValueError, match="side is a whole number from 32"):
+        with pytest.raises(ValueError, match="side"):
             read(root, tmp_path / "pack", **options)
     assert not (tmp_path / "pack").exists()
 
@@ -203,6 +203,6 @@ def test_options_out_of_range_and_sets_without_a_usable_face_are_refused(two_pho
 def test_a_corrupt_photo_is_named_and_leaves_no_pack(two_photos, tmp_path):
     root, _, _ = two_photos
     (root / "train/images/1--Hand/b c.jpg").write_text("no image")
-    with pytest.raises(ValueError, match=r"b c.jpg: no image"):
+    with pytest.raises(ValueError, match=r"b c.jpg"):
         read(root, tmp_path / "pack", progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["widerface"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from rifr.align import FACE_SIZE
 from rifr.evaluation import geometry, metrics
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
-from rifr.evaluation.outcome import Outcome
+from rifr.evaluation.outcome import Outcome, Result
 from rifr.evaluation.protocols import identification, verification
 from rifr.evaluation.protocols import open_set as open_set_protocol
 from rifr.evaluation.protocols.identification import Identification
@@ -37,7 +36,6 @@ __all__ = ["PROTOCOLS", "angles", "angles_to_teacher", "features", "identify", "
 
 PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
 Faces = FaceSplits | ProbeSplits | tuple[FacePack, FacePack]
-Result = TypeVar("Result")
 
 
 def identify(
@@ -79,7 +77,7 @@ def identify(
         For features that no protocol can use: not finite, zero, nobody with two photos.
     """
     preset = presets.get(preset, widths=widths)
-    results = _by_protocol(
+    return _by_protocol(
         lambda side: identification.evaluate(side.probes, side.gallery, side.identities, side.distractors, ranks=ranks),
         embedders,
         faces,
@@ -87,7 +85,6 @@ def identify(
         progress,
         small,
     )
-    return Outcome(results, preset.resamples)
 
 
 def verify(
@@ -118,14 +115,13 @@ def verify(
         As `identify`.
     """
     preset = presets.get(preset, widths=widths)
-    results = _by_protocol(
+    return _by_protocol(
         lambda side: verification.evaluate(side.probes, side.gallery, side.identities, side.distractors, pairs=pairs),
         embedders,
         faces,
         preset,
         progress,
     )
-    return Outcome(results, preset.resamples)
 
 
 def open_set(
@@ -155,14 +151,13 @@ def open_set(
         As `identify`.
     """
     preset = presets.get(preset, widths=widths)
-    results = _by_protocol(
+    return _by_protocol(
         lambda side: open_set_protocol.evaluate(side.probes, side.gallery, side.identities, side.non_mated),
         embedders,
         faces,
         preset,
         progress,
     )
-    return Outcome(results, preset.resamples)
 
 
 @dataclass(frozen=True)
@@ -183,7 +178,7 @@ def _by_protocol(
     preset: Preset,
     progress: bool,
     small: tuple[FacePack, FacePack] | None = None,
-) -> dict[tuple, Result]:
+) -> Outcome[Result]:
     """What `measure` gives for P1 and P2 of each network at each width; features of one width are held at a time."""
     large = faces if isinstance(faces, tuple) else (faces.probes, faces.distractors)
     results: dict[tuple, Result] = {}
@@ -199,7 +194,7 @@ def _by_protocol(
                 side = _Side(low[0], gallery[0], large[0].identities, gallery[1], low[1])
                 results[protocol, name, width] = measure(side)
             del low, gallery, side  # before the next width's are computed
-    return results
+    return Outcome(results, preset.resamples)
 
 
 def angles(

@@ -147,6 +147,9 @@ def _zip_entries(file: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     announced = int.from_bytes(end[place : place + 2], "little")
     if announced not in (len(entries) % (1 << 16), (1 << 16) - 1):  # the greatest number stands for a longer record
         raise zipfile.BadZipFile(f"it lists {len(entries)} entries, and its end says {announced}")
+    for info in entries:  # zipfile ends a name at a zero, and takes what ends in / for a folder
+        if "\0" in info.orig_filename or (info.is_dir() and info.file_size):
+            raise zipfile.BadZipFile(f"the name {info.orig_filename!r} is damaged")
     return entries
 
 
