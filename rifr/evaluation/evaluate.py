@@ -182,14 +182,17 @@ def _by_protocol(
     """What `measure` gives for P1 and P2 of each network at each width; features of one width are held at a time."""
     large = faces if isinstance(faces, tuple) else (faces.probes, faces.distractors)
     results: dict[tuple, Result] = {}
-    for name, embedder in tqdm(embedders.items(), desc="P1 and P2", unit="network", disable=None if progress else True):
 
-        def embedded(packs: tuple[FacePack, FacePack], width: int, embedder: Embedder = embedder) -> list[np.ndarray]:
-            return [features(embedder, pack, width, preset.mirror, progress) for pack in packs]
+    def embedded(name: str, packs: tuple[FacePack, FacePack], width: int) -> list[np.ndarray]:
+        return [features(embedders[name], pack, width, preset.mirror, progress) for pack in packs]
 
-        high = embedded(large, FACE_SIZE)
+    for name in tqdm(embedders, desc="P1 and P2", unit="network", disable=None if progress else True):
+        high = embedded(name, large, FACE_SIZE)
         for width in preset.widths:
-            low = embedded(small, FACE_SIZE) if small else high if width == FACE_SIZE else embedded(large, width)
+            if small:
+                low = embedded(name, small, FACE_SIZE)
+            else:
+                low = high if width == FACE_SIZE else embedded(name, large, width)
             for protocol, gallery in (("P1", low), ("P2", high)):
                 side = _Side(low[0], gallery[0], large[0].identities, gallery[1], low[1])
                 results[protocol, name, width] = measure(side)
