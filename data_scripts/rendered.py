@@ -27,13 +27,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", help="name of the set; people of two sets never meet")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenes", action="store_true", help="faces loose in larger scenes, with landmarks")
+    parser.add_argument("--camera", choices=["kind", "everyday", "rough"], default="kind", help="how photos are spoilt")
     parser.add_argument("--size", type=int, default=FACE_SIZE, help=f"side of a scene in pixels (default {FACE_SIZE})")
 
 
 def spec(options: argparse.Namespace):
     from rifr.faces import RenderSpec
 
-    return RenderSpec(options.split, options.people, options.images, options.seed, options.size, options.scenes)
+    return RenderSpec(
+        options.split, options.people, options.images, options.seed, options.size, options.scenes, options.camera
+    )
 
 
 def survey(tree: None, options: argparse.Namespace) -> common.Survey:

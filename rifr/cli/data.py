@@ -18,6 +18,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     render.add_argument("--images", type=count, default=10, help="images of each person (default 10)")
     render.add_argument("--seed", type=seed, default=0)
     render.add_argument("--scenes", action="store_true", help="faces loose in larger scenes, with landmarks")
+    render.add_argument(
+        "--camera",
+        choices=["kind", "everyday", "rough"],
+        default="kind",
+        help="how photos are spoilt: hardly (default), in light, colour, noise and alignment, or in resolution too",
+    )
     render.add_argument("--out", type=Path, required=True, help="folder of the pack")
     render.set_defaults(run=_render)
 
@@ -59,7 +65,15 @@ def _render(options: argparse.Namespace) -> None:
     from rifr.faces import RenderSpec, render
 
     pack = render(
-        RenderSpec(options.split, options.people, options.images, seed=options.seed, scenes=options.scenes), options.out
+        RenderSpec(
+            options.split,
+            options.people,
+            options.images,
+            seed=options.seed,
+            scenes=options.scenes,
+            camera=options.camera,
+        ),
+        options.out,
     )
     print(f"{options.out}: {len(pack):,} images of {len(pack.people):,} people")
 

@@ -1,6 +1,6 @@
 """Whose work the faces wear: every file that is read from the two packages, who made it, and where it is given away.
 
-    skins(), hair(), brows(), lashes(), irises(), hdris()    the items of a kind, as the packages spell them
+    skins(), hair(), brows(), lashes(), hdris()    the items of a kind, as the packages spell them
     members(item)                                            the files of an item, by their paths in its package
     wanted(package, path)                                    whether a file is one of them
 
@@ -18,20 +18,7 @@ from dataclasses import dataclass
 
 from rifr.faces.tarballs import PACKAGES
 
-__all__ = [
-    "CREDITS",
-    "LEFT_OUT",
-    "Credit",
-    "LeftOut",
-    "brows",
-    "hair",
-    "hdris",
-    "irises",
-    "lashes",
-    "members",
-    "skins",
-    "wanted",
-]
+__all__ = ["CREDITS", "LEFT_OUT", "Credit", "LeftOut", "brows", "hair", "hdris", "lashes", "members", "skins", "wanted"]
 
 CC0 = "CC0-1.0"
 
@@ -66,7 +53,6 @@ DATA = "public/data"
 HOLDERS = "Data Collection AB, Joel Palmius, Jonas Hauquier"
 BASTIONI = "Manuel Bastioni"
 RELEASED = "makehumancommunity/makehuman-assets: the item's own file, explicitly released as CC0 in September 2020"
-LISTED = "MakeHuman community site: page of the asset pack makehuman_system_assets (CC0)"
 GIVEN = "MakeHuman community site: page of the asset pack hair01 (CC0), there sonntag78_{}"
 
 SHADES = {"african": "darkskinned", "asian": "lightskinned", "caucasian": "lightskinned"}
@@ -90,8 +76,6 @@ HAIR = {  # item: author, picture
 GIFTS = {"blondwithheadband": GIVEN.format("blond_with_headband"), "junglebookhair": GIVEN.format("junglebook_hair")}
 
 LASHES = ("Eyelashes01", "eyelashes02", "eyelashes03", "eyelashes04")
-
-IRISES = ("blue", "bluegreen", "brown", "brownlight", "deepblue", "green", "grey", "ice", "lightblue")
 
 HDRIS = (
     *("apartment", "bridge", "city", "dawn", "esplanade", "forest", "hall", "lab", "lobby"),
@@ -144,24 +128,6 @@ CREDITS: tuple[Credit, ...] = (
         for item in (f"eyebrow{number:03d}" for number in range(1, 13))
     ),
     *(_mesh("eyelashes", item, "lashes", BASTIONI, RELEASED, f"{item.lower()}.png") for item in LASHES),
-    _made(
-        "HighPolyEyes",
-        "eyes",
-        f"{BASTIONI}, Thomas Larsson",
-        f"{LISTED}, there high-poly",
-        "proxies/eyes/HighPolyEyes/HighPolyEyes.json",
-    ),
-    *(
-        _made(
-            colour,
-            "iris",
-            f"{BASTIONI}, Thomas Larsson",
-            LISTED,
-            f"proxies/eyes/HighPolyEyes/textures/{colour}_eye.png",
-        )
-        for colour in IRISES
-    ),
-    _mesh("teeth", "Teeth_Base", "teeth", BASTIONI, RELEASED, "teeth.png"),
     *(
         Credit(
             name,
@@ -231,11 +197,6 @@ def brows() -> tuple[str, ...]:
 def lashes() -> tuple[str, ...]:
     """The four sets of eyelashes."""
     return _items("lashes")
-
-
-def irises() -> tuple[str, ...]:
-    """The nine colours of irises."""
-    return _items("iris")
 
 
 def hdris() -> tuple[str, ...]:

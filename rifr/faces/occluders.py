@@ -40,7 +40,9 @@ def cover_surface(shot: Any, azimuth: float, z: float, colour: np.ndarray) -> bo
     else:
         inside = z > 0.936 + 0.012 * shot.occluder_a + 0.006 * a
     if inside:
-        fold = 1 + 0.12 * np.sin(z * 700 + azimuth * (3 if kind == SCARF else 1)) * (0.3 if kind == CAP else 1.0)
+        fold = 1 + 0.12 * np.sin(z * 700 + azimuth * 3)
+        if kind == CAP:  # knitted ribs, and a rim turned up
+            fold = (0.88 + 0.10 * np.sin(azimuth * 70)) * (0.8 + 0.2 * step(0.945, 0.965, z))
         for channel in range(3):
             colour[channel] = shot.occluder_colour[channel] * fold
     return inside

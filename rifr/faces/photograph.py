@@ -1,7 +1,7 @@
 """Pixels: one photo of one person, from vertices and textures.
 
-Two layers are drawn with a z-buffer at two by two samples a pixel, the head and the shell of hair before it; they are
-lit, occluders are laid over them, and the samples are averaged, exposed and given the noise of a sensor.
+The head is drawn with a z-buffer at two by two samples a pixel, and hair, brows and lashes as veils before it; they are
+lit, occluders are laid over them, and the samples are averaged, exposed and given the faults of a camera.
 """
 
 from __future__ import annotations
@@ -13,16 +13,32 @@ import numpy as np
 
 from rifr.align import FACE_SIZE
 from rifr.faces._jit import Attributes, compiled
-from rifr.faces.lighting import backdrop, clothes, light_eye, light_hair, light_skin, light_tongue, look_direction
-from rifr.faces.occluders import cover_view, plane_point, stands_before
+from rifr.faces.lighting import (
+    backdrop,
+    clothes,
+    lamp_reaches,
+    light_eye,
+    light_skin,
+    light_strands,
+    light_tongue,
+    look_direction,
+    sky_light,
+    turned_sky,
+)
+from rifr.faces.occluders import CAP, cover_view, plane_point, stands_before
 from rifr.faces.projection import PIVOT, SAMPLES, find_points, rotation, similarity, to_camera, to_screen
 from rifr.faces.rasterizer import fill, normals
+from rifr.faces.textures import step
 from rifr.faces.vertices import add_sparse
+from rifr.faces.worn import GATHERED, hang, veil
 
 ALIGNED = float(FACE_SIZE)
 LID = 0.003
-ATTRIBUTES = 7
-"""Numbers kept for a vertex: its normal, then what `surface` or `hair_place` holds."""
+ATTRIBUTES = 10
+"""Numbers kept for a vertex: normal (3), azimuth, height, rim of the lids, share of the lamp, light of the sky (3)."""
+
+GREY = 0.20
+"""What the camera's exposure makes of an average picture, in 0..1 of the linear range."""
 
 OPAQUE = 0.998
 """Hair that covers at least this much hides what is behind it."""
@@ -55,18 +71,23 @@ def grain(bits: np.uint64, channel: int) -> float:
 
 
 def buffers(size: int) -> tuple[np.ndarray, ...]:
-    """Working space for photos of one size: nearest depths, owners and weights of the head's and of the hair's samples,
+    """Working space for photos of one size: nearest depths, owners and weights of the samples, strands before them,
     linear pixels."""
     side = size * SAMPLES
-    owners, weights = ((side, side), np.int32), ((side, side, 2), np.float32)
-    shapes = [((side, side), np.float32), owners, weights, owners, weights, ((size, size, 3), np.float32)]
+    shapes: list[tuple[tuple[int, ...], type]] = [
+        ((side, side), np.float32),
+        ((side, side), np.int32),
+        ((side, side, 2), np.float32),
+        ((side, side, GATHERED), np.float32),
+        ((size, size, 3), np.float32),
+    ]
     return tuple(np.zeros(shape, kind) for shape, kind in shapes)
 
 
 @compiled
 def photograph(
     rest: np.ndarray,
-    hair_points: np.ndarray,
+    worn: Any,
     starts: np.ndarray,
     indices: np.ndarray,
     deltas: np.ndarray,
@@ -76,16 +97,12 @@ def photograph(
     surface: np.ndarray,
     eye_weights: np.ndarray,
     landmark_vertices: np.ndarray,
-    hair_anchor: np.ndarray,
-    hair_weight: np.ndarray,
-    hair_place: np.ndarray,
-    hair_triangles: np.ndarray,
     look: Any,
     skin: np.ndarray,
-    hair: np.ndarray,
     expression: np.ndarray,
     shot: Any,
-    layers: np.ndarray,
+    light: np.ndarray,
+    sky: np.ndarray,
     template: np.ndarray,
     encode: np.ndarray,
     size: int,
@@ -96,25 +113,24 @@ def photograph(
 ) -> float:
     """Take the photo `shot` of a person into image (size, size, 3) uint8 and landmarks (5, 2) float32.
 
-    rest (V, 3) and hair_points (H, 3) are the person's head at rest and the offsets of the hair from its anchors, skin
-    and hair the textures, surface (V, 4) what no person changes (azimuth, height, open sky, rim of the lids), template
-    (5, 2) the aligned landmarks, encode the table of `encoding`, samples those of `buffers`; the others are `Head`'s.
+    rest (V, 3) is the person's head at rest, worn a `Worn`, skin the texture, surface (V, 4) what no person changes
+    (azimuth, height, open sky, rim of the lids), light (9, 3) and sky (rows, columns, 3) those of the surroundings,
+    template (5, 2) the aligned landmarks, encode the table of `encoding`, samples those of `buffers`; the others are
+    `Head`'s.
     Returns the fraction of the face that an occluder covers.
     """
     vertices = rest.copy()
     add_sparse(vertices, starts, indices, deltas, first_action, expression)
-    shell = hair_points.copy()
-    for h in range(shell.shape[0]):
-        for axis in range(3):
-            for corner in range(3):
-                shell[h, axis] += hair_weight[h, corner] * vertices[hair_anchor[h, corner], axis]
+    if shot.occluder == CAP:
+        pull_over(vertices, surface)
+    strands = hang(worn, vertices)
     eyes, points = find_points(vertices, eye_weights, landmark_vertices)
 
     turn = rotation(shot.yaw, shot.pitch, shot.roll)
-    posed, posed_shell, posed_points = np.empty_like(vertices), np.empty_like(shell), np.empty_like(points)
+    posed, posed_strands, posed_points = np.empty_like(vertices), np.empty_like(strands), np.empty_like(points)
     posed_eyes = np.empty_like(eyes)
     to_camera(vertices, turn, shot.distance, posed)
-    to_camera(shell, turn, shot.distance, posed_shell)
+    to_camera(strands, turn, shot.distance, posed_strands)
     to_camera(points, turn, shot.distance, posed_points)
     to_camera(eyes, turn, shot.distance, posed_eyes)
 
@@ -127,6 +143,14 @@ def photograph(
         a, b = np.sqrt(a * a + b * b) * part_of_side * size / ALIGNED, 0.0
         room = size * (0.5 - 0.45 * part_of_side)
         tx, ty = size / 2 + shot.scene_x * room, size / 2 + shot.scene_y * room
+    else:  # the errors of a detector
+        c, d = shot.align_scale * np.cos(shot.align_turn), shot.align_scale * np.sin(shot.align_turn)
+        a, b, tx, ty = (
+            c * a - d * b,
+            c * b + d * a,
+            c * (tx - size / 2) - d * (ty - size / 2) + size / 2 + shot.align_x,
+            d * (tx - size / 2) + c * (ty - size / 2) + size / 2 + shot.align_y,
+        )
     for k in range(5):
         landmarks[k, 0] = a * flat[k, 0] - b * flat[k, 1] + tx
         landmarks[k, 1] = b * flat[k, 0] + a * flat[k, 1] + ty
@@ -135,67 +159,65 @@ def photograph(
     for v in range(depth.shape[0]):
         if eye_weights[0, v] != 0.0 or eye_weights[1, v] != 0.0:
             depth[v] += LID  # a closed lid hides the eyeball even where the two meshes touch
+    key = (1 - shot.ambient) * 1.9
+    around = turned_sky(light, shot.sky_turn)
     attributes = np.zeros((posed.shape[0], ATTRIBUTES), np.float32)
     normals(posed, triangles, attributes)
-    attributes[:, 3:] = surface
-    nearest, owner, weights, owner_hair, weights_hair, pixels = samples
+    lamp_reaches(posed, attributes[:, :3], triangles, posed_strands, worn.solid, shot.light, attributes[:, 6])
+    for v in range(posed.shape[0]):
+        attributes[v, 3], attributes[v, 4], attributes[v, 5] = surface[v, 0], surface[v, 1], surface[v, 3]
+        x, y, z = attributes[v, 0], attributes[v, 1], attributes[v, 2]
+        for channel in range(3):
+            attributes[v, 7 + channel] = shot.ambient * surface[v, 2] * sky_light(x, y, z, around, channel)
+    nearest, owner, weights, gathered, pixels = samples
     nearest[:] = np.float32(1e9)
     owner[:] = -1
-    owner_hair[:] = -1
+    gathered[:] = 0
+    gathered[:, :, 4] = 1
     fill(screen, depth, triangles, False, nearest, owner, weights)
 
-    attributes_hair = np.zeros((posed_shell.shape[0], ATTRIBUTES), np.float32)
-    if look.hair_style > 0:
-        screen, depth = to_screen(posed_shell, a, b, tx, ty)
-        normals(posed_shell, hair_triangles, attributes_hair)
-        attributes_hair[:, 3:5] = hair_place
-        fill(screen, depth, hair_triangles, look.hair_style >= 3, nearest, owner_hair, weights_hair)
+    middle = np.empty(3)
+    for axis in range(3):
+        middle[axis] = 0.5 * (posed_eyes[0, axis] + posed_eyes[1, axis]) + 0.085 * turn[axis, 1] + 0.01 * turn[axis, 2]
+    colours = light_strands(posed_strands, worn.tint, middle, shot, around, key)
+    screen, depth = to_screen(posed_strands, a, b, tx, ty)
+    hidden_strands = np.zeros(depth.shape[0], np.bool_)
+    if shot.occluder == CAP:
+        for n in range(worn.hair):
+            hidden_strands[n] = worn.height[n] > 0.930 + 0.012 * shot.occluder_a
+    veil(screen, depth, colours, hidden_strands, worn, nearest, shot.distance - 0.10, gathered)
 
     gaze = look_direction(shot, turn, eyes)
     half = shot.light.copy()  # half way between the lamp and the camera
     half[1] -= 1
     half /= np.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
-    key = (1 - shot.ambient) * 1.75
-    bright = 0.3 * look.skin[0] + 0.6 * look.skin[1] + 0.1 * look.skin[2]
-    exposure = shot.exposure * (0.25 / bright) ** 0.28 / (0.35 + 0.65 * (shot.ambient + 0.9 * (1 - shot.ambient)))
     square = a * a + b * b
     in_view, plane = stands_before(shot), plane_point(shot, turn, posed_points)
 
     face, covered = 0, 0
-    behind, eye, light, colour = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
+    behind, eye, light_sum, colour = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     skin_colour, hair_colour = np.zeros(4), np.zeros(4)
-    hair_part = np.zeros(hair_triangles.shape[0], np.int8)
     full = SAMPLES * SAMPLES
     for row in range(size):
         for column in range(size):
-            # the samples of a pixel that see skin are lit together, and so are those that see hair
-            seen_hair, cover, alone = 0, 0.0, 0.0
-            if look.hair_style > 0:
-                point, seen_hair, _ = gather(
-                    attributes_hair, hair_triangles, hair_part, owner_hair, weights_hair, row, column
-                )
-                if seen_hair > 0:
-                    cover, alone = light_hair(point, hair, shot, half, key, hair_colour)
+            through = veiled(gathered, row, column, hair_colour)
             point, seen, empty = gather(attributes, triangles, part, owner, weights, row, column)
             on_face, cloth = False, False
-            if seen > 0 and (seen_hair < full or cover < OPAQUE):
+            if seen > 0 and through > 1 - OPAQUE:  # the samples of a pixel that see skin are lit together
                 on_face = abs(point[3]) < 1.3 and point[4] < 0.965 and point[4] > 0.785
                 cloth = light_skin(point, skin, look, shot, half, key, skin_colour)
             if empty > 0:
-                backdrop(shot, layers, column / size, row / size, behind)
-                if scene:
-                    clothes(shot, (column - tx) / a * shot.distance, (ty - row) / a * shot.distance + PIVOT[2], behind)
-            if (seen == full or empty == full) and (seen_hair == 0 or seen_hair == full) and not in_view:
-                opacity = cover if seen == full else alone
+                backdrop(shot, sky, column / size, row / size, behind)
+                clothes(shot, (column - tx) / a * shot.distance, (ty - row) / a * shot.distance + PIVOT[2], behind)
+            if (seen == full or empty == full) and not in_view:
                 for channel in range(3):
                     value = skin_colour[channel] if seen == full else behind[channel]
-                    value += opacity * (hair_colour[channel] - value)
-                    pixels[row, column, channel] = shoulder(value * exposure)
+                    pixels[row, column, channel] = through * value + hair_colour[channel]
                 face += full * on_face
                 covered += full * (on_face and cloth)
                 continue
             for channel in range(3):
-                light[channel] = 0.0
+                light_sum[channel] = 0.0
             for i in range(row * SAMPLES, (row + 1) * SAMPLES):
                 for j in range(column * SAMPLES, (column + 1) * SAMPLES):
                     t = owner[i, j]
@@ -217,12 +239,13 @@ def photograph(
                                 + (1 - wa - wb) * posed[triangles[t, 2], axis]
                                 - posed_eyes[e, axis]
                             )
-                        light_eye(eye, gaze[e], turn, look, shot, half, key, colour)
+                        light_eye(eye, gaze[e], turn, look, shot, half, key, around, colour)
                         is_face = True
-                    if alone > 0 and owner_hair[i, j] >= 0:
-                        opacity = alone if t < 0 else cover
+                    strand = gathered[i, j]
+                    if strand[3] > 0:
                         for channel in range(3):
-                            colour[channel] += opacity * (hair_colour[channel] - colour[channel])
+                            colour[channel] *= strand[4]
+                            colour[channel] += (1 - strand[4]) * strand[channel] / strand[3]
                     if in_view:
                         x, y = (j + 0.5) / SAMPLES - 0.5 - tx, (i + 0.5) / SAMPLES - 0.5 - ty
                         rx, ry = (a * x + b * y) / square, (a * y - b * x) / square
@@ -230,11 +253,42 @@ def photograph(
                     face += is_face
                     covered += is_face and hidden
                     for channel in range(3):
-                        light[channel] += shoulder(colour[channel] * exposure)
+                        light_sum[channel] += colour[channel]
             for channel in range(3):
-                pixels[row, column, channel] = light[channel] / full
+                pixels[row, column, channel] = light_sum[channel] / full
     develop(pixels, shot, encode, size, image)
     return covered / max(face, 1)
+
+
+@compiled
+def pull_over(vertices: np.ndarray, surface: np.ndarray) -> None:
+    """A cap's thickness: move the top of a head (V, 3) outwards, in place."""
+    for v in range(vertices.shape[0]):
+        raised = 0.012 * step(0.932, 0.950, surface[v, 1] - 0.006 * abs(surface[v, 0]))
+        if raised > 0:
+            x, y, z = vertices[v, 0], vertices[v, 1] + 0.06, vertices[v, 2] - 0.90
+            length = np.sqrt(x * x + y * y + z * z) + 1e-9
+            vertices[v, 0] += raised * x / length
+            vertices[v, 1] += raised * y / length
+            vertices[v, 2] += raised * z / length
+
+
+@compiled
+def veiled(gathered: np.ndarray, row: int, column: int, out: np.ndarray) -> float:
+    """The strands' share of a pixel's light to out[:3]; returns how much of what is behind they let through."""
+    through = 0.0
+    for channel in range(3):
+        out[channel] = 0.0
+    for i in range(row * SAMPLES, (row + 1) * SAMPLES):
+        for j in range(column * SAMPLES, (column + 1) * SAMPLES):
+            strand = gathered[i, j]
+            through += strand[4]
+            if strand[3] > 0:
+                for channel in range(3):
+                    out[channel] += (1 - strand[4]) * strand[channel] / strand[3]
+    for channel in range(3):
+        out[channel] /= SAMPLES * SAMPLES
+    return through / (SAMPLES * SAMPLES)
 
 
 @compiled
@@ -250,6 +304,9 @@ def blend(attributes: np.ndarray, t: int, triangles: np.ndarray, a: float, b: fl
         a * attributes[i, 4] + b * attributes[j, 4] + c * attributes[k, 4],
         a * attributes[i, 5] + b * attributes[j, 5] + c * attributes[k, 5],
         a * attributes[i, 6] + b * attributes[j, 6] + c * attributes[k, 6],
+        a * attributes[i, 7] + b * attributes[j, 7] + c * attributes[k, 7],
+        a * attributes[i, 8] + b * attributes[j, 8] + c * attributes[k, 8],
+        a * attributes[i, 9] + b * attributes[j, 9] + c * attributes[k, 9],
     )
 
 
@@ -265,6 +322,9 @@ def half_way(p: Attributes, q: Attributes) -> Attributes:
         h * (p[4] + q[4]),
         h * (p[5] + q[5]),
         h * (p[6] + q[6]),
+        h * (p[7] + q[7]),
+        h * (p[8] + q[8]),
+        h * (p[9] + q[9]),
     )
 
 
@@ -284,7 +344,7 @@ def gather(
     Two samples on a diagonal are enough for the mean, or whichever one sees such a triangle.
     """
     nought = np.float32(0.0)
-    mean = (nought, nought, nought, nought, nought, nought, nought)
+    mean = (nought, nought, nought, nought, nought, nought, nought, nought, nought, nought)
     seen, used, empty = 0, 0, 0
     for i in range(row * SAMPLES, (row + 1) * SAMPLES):
         for j in range(column * SAMPLES, (column + 1) * SAMPLES):
@@ -302,18 +362,27 @@ def gather(
 
 @compiled
 def shoulder(value: float) -> float:
-    """Film's soft shoulder: highlights are compressed instead of cut off."""
-    return value / (1 + 0.12 * value * value)
+    """Film's soft shoulder: highlights are compressed instead of cut off; 1 becomes 0.8 and 4 becomes 0.98."""
+    return value * (1 + 0.06 * value) / (1 + 0.32 * value + 0.06 * value * value)
 
 
 @compiled
 def develop(pixels: np.ndarray, shot: Any, encode: np.ndarray, size: int, image: np.ndarray) -> None:
-    """Soften the linear pixels (size, size, 3), add noise and encode as sRGB by the table `encode`."""
+    """Expose the linear pixels (size, size, 3), soften them, add noise and encode as sRGB by the table `encode`."""
     edge = 0.16 * shot.blur
     middle = 1 / (1 + 4 * edge)
     last = encode.shape[0] - 1
     value = np.empty(3)
     state = np.uint64(shot.seed)
+    root, total = 0.0, 0.0
+    for row in range(size):
+        for column in range(size):
+            grey = 0.3 * pixels[row, column, 0] + 0.6 * pixels[row, column, 1] + 0.1 * pixels[row, column, 2]
+            x, y = column / size - 0.5, row / size - 0.5
+            weight = 1.0 / (0.08 + x * x + y * y)  # the middle counts most
+            root += weight * np.sqrt(max(grey, 0.0))
+            total += weight
+    exposure = shot.exposure * GREY / max((root / total) ** 2, 0.01)  # by the picture, as cameras do
     for row in range(size):
         up, down = max(row - 1, 0), min(row + 1, size - 1)
         for column in range(size):
@@ -326,8 +395,8 @@ def develop(pixels: np.ndarray, shot: Any, encode: np.ndarray, size: int, image:
                     + pixels[row, left, channel]
                     + pixels[row, right, channel]
                 )
-                v = (pixels[row, column, channel] + edge * cross) * middle
-                v = encode[int(min(max(v, 0.0), 1.0) * last + 0.5)]
+                v = shoulder((pixels[row, column, channel] + edge * cross) * middle * exposure * shot.white[channel])
+                v = encode[int(min(max(v, 0.0), 1.0) * last + 0.5)] ** shot.gamma
                 value[channel] = 0.5 + (v - 0.5) * shot.contrast
                 grey += value[channel] / 3
             state, bits = next_random(state)

@@ -298,7 +298,7 @@ def _calm(shot: Capture, like: Capture, rng: np.random.Generator) -> None:
     """A person who stands and looks ahead, in the clothes and the room of `like`; changes `shot`."""
     record = shot.shot
     shot.expression[:] *= 0.15
-    for name in ("clothes", "background_top", "background_bottom", "background_mix", "light_colour", "ambient_colour"):
+    for name in ("clothes", "sky", "sky_turn", "sky_x", "sky_y", "sky_window", "light_colour", "hair_mirror", "beard"):
         record[name] = like.shot[name]
     record["yaw"], record["pitch"], record["roll"] = np.deg2rad(rng.normal(0, (4, 2.5, 2)))
     record["light"] = 0.25 * rng.normal(), -0.8, 0.6  # from the ceiling before them

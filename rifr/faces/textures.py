@@ -1,6 +1,6 @@
-"""The two textures of a person: skin (with brows, lips, beard, marks, wrinkles) and hair (colour and coverage).
+"""The skin of a person: MakeHuman's skins on a tone of our own, with lips, marks, wrinkles, beard and scalp.
 
-Both are painted in canonical coordinates, azimuth and height on the mean head, so that a brow sits on the brow whatever
+It is painted in canonical coordinates, azimuth and height on the mean head, so that a brow sits on the brow whatever
 the shape of the head below it. Lengths along the face are azimuth times RADIUS. Colours are linear RGB.
 """
 
@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from rifr.faces._jit import compiled
+from rifr.faces.assets import CHART, STEPS
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 
-SKIN_SIZE = 256
-HAIR_SIZE = 192
+SKIN_SIZE = CHART
 RADIUS = 0.10
-HAIR_BOTTOM, HAIR_TOP = 0.70, 1.03
 
 
 @functools.cache
@@ -76,11 +75,12 @@ def hairline(look: Any, azimuth: float) -> float:
 
 
 @compiled
-def paint_skin(look: Any, layers: np.ndarray, texture: np.ndarray) -> None:
-    """Paint the (SKIN_SIZE, SKIN_SIZE, 4) float32 texture of a `LOOK` record, RGB and 1; row 0 is the lowest."""
+def paint_skin(look: Any, layers: np.ndarray, relief: np.ndarray, texture: np.ndarray) -> None:
+    """Paint the (SKIN_SIZE, SKIN_SIZE, 4) float32 texture of a `LOOK` record, RGB and the cover of the day's paint;
+    row 0 is the lowest."""
     size = texture.shape[0]
     style = int(look.hair_style)
-    bearded = look.stubble > 0 or look.moustache > 0 or look.chin_beard > 0 or look.cheek_beard > 0
+    bearded = look.bearded > 0
     for row in range(size):
         z = np.float32(BOTTOM + (TOP - BOTTOM) * (row + 0.5) / size)
         for column in range(size):
@@ -91,7 +91,11 @@ def paint_skin(look: Any, layers: np.ndarray, texture: np.ndarray) -> None:
             broad = look_up(layers[0], u, v)
             middle = look_up(layers[1], u, v)
             fine = look_up(layers[2], u * 1.3, v * 1.3)
-            red, green, blue = look.skin[0], look.skin[1], look.skin[2]
+            bare = 1 - step(-0.010, 0.012, z - hairline(look, azimuth))  # scalps of others are painted dark
+            red = look.skin[0] * (1 + bare * (relief[row, column, 0] - 1))
+            green = look.skin[1] * (1 + bare * (relief[row, column, 1] - 1))
+            blue = look.skin[2] * (1 + bare * (relief[row, column, 2] - 1))
+            paint = 0.0
 
             value = 1 + look.mottle * (0.035 * broad + 0.025 * middle + 0.02 * fine)
             flush = look.redness * (
@@ -102,7 +106,7 @@ def paint_skin(look: Any, layers: np.ndarray, texture: np.ndarray) -> None:
             flush += 0.10 * look.redness * middle
             shadow = look.eye_shadow * bump(0.030, 0.017, a) * bump(0.887, 0.0075, z)
             socket = 0.5 * bump(0.032, 0.020, a) * bump(0.909, 0.006, z)
-            value *= 1 - 0.20 * shadow - 0.12 * socket
+            value *= 1 - 0.14 * shadow - 0.05 * socket
             red *= value
             green *= value * (1 - 0.20 * flush - 0.03 * shadow)
             blue *= value * (1 - 0.20 * flush + 0.02 * shadow)
@@ -153,32 +157,20 @@ def paint_skin(look: Any, layers: np.ndarray, texture: np.ndarray) -> None:
                 above = 0.8305 + (0.0078 * look.lip_upper * (1 - reach**1.6) - dip) + 0.0003
                 below = 0.8305 - 0.0118 * look.lip_lower * arc
                 lip = step(below - 0.0011, below + 0.0011, z) * (1 - step(above - 0.0009, above + 0.0009, z))
-                lip *= look.lip_contrast
+                paint = lip
+                lip *= 0.45 * look.lip_contrast
                 tint = 1 + 0.06 * look_up(layers[2], u * 2.5, v * 0.7)
                 red += lip * (look.lip[0] * tint - red)
                 green += lip * (look.lip[1] * tint - green)
                 blue += lip * (look.lip[2] * tint - blue)
 
-            # brows: hair along a rising and falling arc
-            along = (a - look.brow_inner) / (look.brow_outer - look.brow_inner)
-            if along < 1.15 and z > 0.90 and z < 0.94:
-                strand = look_up(layers[3], u * 1.1 + z * 900.0, v * 1.6)
-                peak = look.brow_peak
-                rise = along / peak if along < peak else 1 - (along - peak) / (1 - peak) * 0.9
-                rise = max(rise, -0.5)
-                centre = look.brow_height + look.brow_arch * rise + look.brow_tilt * (along - 0.5) * 2 - 0.0015
-                thick: Any = look.brow_thickness * (1 - 0.65 * step(0.45, 1.05, along)) * step(-0.12, 0.18, along)
-                cover = (1 - step(0.55, 1.25, abs(z - centre) / max(thick, np.float32(1e-5)))) if thick > 1e-5 else 0.0
-                cover *= step(-0.14, 0.10, along) * (1 - step(0.92, 1.10, along))
-                if look.brow_join > 0.3 and along < 0.1:
-                    cover = max(cover, 0.7 * look.brow_join * bump(look.brow_height - 0.001, 0.0035, z))
-                cover *= min(look.brow_density * (0.92 + 0.22 * strand), 1.0)
-                cover = min(max(cover, 0.0), 0.97)
-                red += cover * (look.brow[0] - red)
-                green += cover * (look.brow[1] - green)
-                blue += cover * (look.brow[2] - blue)
+            # make-up: lips, cheeks, lids; those with a beard have it painted over below
+            paint = max(paint, 0.30 * bump(0.050, 0.026, a) * bump(0.862, 0.026, z))
+            paint = max(paint, 0.35 * bump(0.033, 0.020, a) * bump(0.9065, 0.009, z))
 
             # beard
+            if bearded:
+                paint = 0.0
             if bearded and z < 0.90 and z > 0.77 and a < 0.15:
                 top = 0.838 + look.beard_top + step(0.035, 0.115, a) * 0.045
                 jaw = 1 - step(top - 0.006, top + 0.006, z + 0.002 * broad)
@@ -201,11 +193,11 @@ def paint_skin(look: Any, layers: np.ndarray, texture: np.ndarray) -> None:
                     * step(0.05, 0.2, look.moustache),
                 )
                 whole = max(jaw, tache) * (1 - lip_zone)
-                cover = 0.30 * look.stubble * whole
-                cover = max(cover, look.moustache * tache)
+                cover = max(0.08 * look.stubble * whole, look.moustache * tache)
                 cover = max(cover, look.chin_beard * chin * (1 - lip_zone))
                 cover = max(cover, look.cheek_beard * jaw * (1 - lip_zone))
                 hair = look_up(layers[3], u * 1.2, v * 0.8)
+                paint = min(0.55 * (0.35 + look.stubble) * whole * (0.9 + 0.2 * hair), 0.8)
                 cover *= 0.90 + 0.16 * hair + 0.06 * middle
                 cover = min(max(cover, 0.0), 0.94)
                 red += cover * (look.brow[0] * 1.1 - red)
@@ -224,57 +216,7 @@ def paint_skin(look: Any, layers: np.ndarray, texture: np.ndarray) -> None:
             texture[row, column, 0] = min(max(red, 0.0), 1.0)
             texture[row, column, 1] = min(max(green, 0.0), 1.0)
             texture[row, column, 2] = min(max(blue, 0.0), 1.0)
-            texture[row, column, 3] = 1.0
-
-
-@compiled
-def hair_cover(look: Any, azimuth: float, z: float) -> float:
-    """Coverage 0..1 of the hair shell at an azimuth and canonical height, before strands fray its edges."""
-    style = int(look.hair_style)
-    if style == 0:
-        return 0.0
-    a = abs(azimuth)
-    line = hairline(look, azimuth)
-    if look.hair_fringe > 0:
-        tip = 0.955 - 0.032 * look.hair_fringe + 0.040 * look.hair_parting * azimuth
-        reach = 1 - step(0.75, 1.0, a)
-        line = min(line, tip) * reach + line * (1 - reach)
-    depth = z - line
-    if a > 1.1:  # what does not hang ends around the ears
-        depth = min(depth, z - (0.918 if a < 2.0 else 0.85))
-    if style >= 3 and a > look.hair_opening:
-        edge = (a - look.hair_opening) * RADIUS
-        length = z - (0.905 - look.hair_length)
-        depth = max(depth, min(edge, length))
-    return depth
-
-
-@compiled
-def paint_hair(look: Any, layers: np.ndarray, texture: np.ndarray) -> None:
-    """Paint the (HAIR_SIZE, HAIR_SIZE, 4) float32 texture of the hair shell, RGB and coverage; row 0 is the lowest."""
-    size = texture.shape[0]
-    fray = 0.0035 + 0.004 * look.hair_curl
-    for row in range(size):
-        z = np.float32(HAIR_BOTTOM + (HAIR_TOP - HAIR_BOTTOM) * (row + 0.5) / size)
-        for column in range(size):
-            azimuth = np.float32((2 * (column + 0.5) / size - 1) * np.pi)
-            s = azimuth * RADIUS
-            sweep = 30.0 * look.hair_parting
-            u = look.noise_x + s * 900.0 + sweep * (z - 0.95) * 10.0
-            v = look.noise_y + z * 160.0
-            curl = look.hair_curl
-            strand = look_up(layers[2], u, v) * (1 - curl) + look_up(layers[2], u * 0.7, v * 4.0) * curl
-            lock = look_up(layers[1], u * 0.8, v * (1 + 5 * curl))
-            depth = hair_cover(look, azimuth, z)
-            cover = step(-0.001, 0.004, depth + fray * (0.55 * strand + 0.35 * lock) - 0.0015)
-            if look.hair_style < 1.5:
-                cover *= 0.75
-            value = max(1 + 0.22 * strand + 0.20 * lock, 0.25)
-            value *= 0.70 + 0.30 * step(0.0, 0.02, depth)
-            texture[row, column, 0] = look.hair[0] * value
-            texture[row, column, 1] = look.hair[1] * value
-            texture[row, column, 2] = look.hair[2] * value
-            texture[row, column, 3] = cover
+            texture[row, column, 3] = min(max(paint, 0.0), 1.0)
 
 
 @compiled
@@ -287,12 +229,24 @@ def pack(texture: np.ndarray, out: np.ndarray) -> None:
                 out[row, column, channel] = np.uint8(np.sqrt(value) * 255.0 + 0.5)
 
 
-def textures(look: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The skin (SKIN_SIZE, SKIN_SIZE, 4) and hair (HAIR_SIZE, HAIR_SIZE, 4) of a `LOOK` record, uint8 by `pack`."""
-    packed = []
-    for painter, size in ((paint_skin, SKIN_SIZE), (paint_hair, HAIR_SIZE)):
-        texture = np.empty((size, size, 4), np.float32)
-        painter(look, noise(), texture)
-        packed.append(np.empty(texture.shape, np.uint8))
-        pack(texture, packed[-1])
-    return packed[0], packed[1]
+def texture(look: Any, skins: np.ndarray) -> np.ndarray:
+    """The skin (SKIN_SIZE, SKIN_SIZE, 4) of a `LOOK` record, uint8 by `pack`, from the charts of `assets.Assets`.
+
+    Its fourth channel is how much the paint of the day covers, beard or make-up.
+    """
+    painted, packed = np.empty((SKIN_SIZE, SKIN_SIZE, 4), np.float32), np.empty((SKIN_SIZE, SKIN_SIZE, 4), np.uint8)
+    paint_skin(look, noise(), relief(look, skins), painted)
+    pack(painted, packed)
+    return packed
+
+
+def relief(look: Any, skins: np.ndarray) -> np.ndarray:
+    """(SKIN_SIZE, SKIN_SIZE, 3) float32: what the skin's colour is multiplied by, from two skins of others."""
+    shares = np.array([look["relief_share"], 1 - look["relief_share"]], np.float32) * (look["relief_gain"] / STEPS)
+    logarithm = np.zeros(skins.shape[1:], np.float32)
+    for number, share, mirror in zip(
+        (look["relief_first"], look["relief_second"]), shares, look["relief_mirror"], strict=True
+    ):
+        chart = skins[int(number)]
+        logarithm += share * (chart[:, ::-1] if mirror else chart).astype(np.float32)
+    return np.exp(logarithm - 128 * shares.sum())

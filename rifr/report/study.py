@@ -3,8 +3,8 @@
     python -m rifr record --preset laptop --seeds 0 1 2 3 4        two cores, about two hours
     python -m rifr record --preset rendered --seeds 0              one GPU, many hours
 
-A seed draws everything anew: the people to train on, the probes, the distractors, the first weights and the order. The
-spread over seeds therefore holds all that chance does, and an interval over seeds speaks of the next such experiment.
+A seed draws the people to train on, the first weights and the order anew; probes and distractors are one set for all
+seeds. An interval over seeds speaks of the next such training, tested on the same people.
 With a single seed the intervals are those over its people.
 
 What is finished is stored, and the record is written after each network (after each seed, where all are trained):
@@ -235,6 +235,7 @@ def _record(
             "probes": len(first.probes),
             "probe_people": len(first.probes.people),
             "distractors": len(first.distractors),
+            "one_test_set": True,
             "source": first.train.manifest["source"],
         },
         "pairs": Path(pairs).name if pairs else "",

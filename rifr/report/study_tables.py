@@ -70,7 +70,8 @@ class Study:
     def rank1(self, networks: Sequence[str] = ()) -> pd.DataFrame:
         """As `evaluate.Outcome.table()`, with intervals over seeds."""
         table = self.over_seeds("rank1").rename(columns={"at": "width", "value": "rank1", "n": "trials"})
-        table["people"] = self.provenance["faces"]["probe_people"] * table.seeds
+        faces = self.provenance["faces"]  # a record says whether its seeds share their probes
+        table["people"] = faces["probe_people"] if faces.get("one_test_set") else faces["probe_people"] * table.seeds
         return table[table.network.isin(networks)] if networks else table
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
