@@ -211,11 +211,12 @@ def lfw_rows(
     pack: FacePack | None = None,
     pair_list: Path | None = None,
     progress: bool = True,
+    camera: str = "everyday",
 ) -> pd.DataFrame:
     """LFW's pairs at 112 px by an HR-only network of each seed, trained on that seed's people, or on the pack's."""
     rows = []
     for seed in seeds:
-        spec = rifr.RenderSpec("train", preset.train_people, preset.train_images, seed)
+        spec = rifr.RenderSpec("train", preset.train_people, preset.train_images, seed, camera=camera)
         faces = splits.rendered_pack(spec, progress) if pack is None else pack
         start = time.perf_counter()
         run = rifr.fit("hr-only", preset, seed, faces, progress)
@@ -247,6 +248,7 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--lfw", action="store_true", help="train on rendered faces, or the pack, and score LFW's pairs"
     )
     parser.add_argument("--epochs", type=int, default=LFW_EPOCHS)
+    parser.add_argument("--camera", default="everyday", help="of the faces that --lfw renders (default everyday)")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the training of --lfw")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of --lfw; the first is that of the people")
     parser.add_argument("--out", type=Path, help="write the figures and where they come from as .json")
@@ -266,7 +268,7 @@ def train_and_score(options: argparse.Namespace, data: Path | None) -> int:
     sizes = {"train_people": options.people, "train_images": options.photos, "epochs": options.epochs}
     preset = presets.get("mini", options.set, **sizes)
     pack = part(FacePack.open(options.pack[0]), options.people, options.photos) if options.pack else None
-    table = lfw_rows(data, preset, options.seeds, pack)
+    table = lfw_rows(data, preset, options.seeds, pack, camera=options.camera)
     print(table.round(2).to_string(index=False))
     if len(table) > 1:
         print(f"mean over seeds {metrics.t_interval(table.value.to_numpy() / 100):.2f}")
