@@ -29,9 +29,6 @@ MIN_IMAGES_TO_TRAIN = 5
 """Images that a person in a folder or pack must have to be trained on."""
 MIN_IMAGES_OF_PROBE = 2
 """Each photo of a probe person is searched for in a gallery that holds another one."""
-CAMERAS = {"train": "everyday", "probe": "kind", "distractor": "kind"}
-"""Which of `rifr.faces.capture.CAMERAS` photographs the rendered people of each set."""
-
 TEST_SEED = 0
 """Of the rendered people who are probes and distractors: the same ones, whichever people a network was trained on."""
 
@@ -157,10 +154,7 @@ def face_splits(
     }
     train, probes, distractors = (
         rendered_pack(
-            rendered.RenderSpec(
-                split, people, images, seed=seed if split == "train" else TEST_SEED, camera=CAMERAS[split]
-            ),
-            progress,
+            rendered.RenderSpec(split, people, images, seed=seed if split == "train" else TEST_SEED), progress
         )
         for split, (people, images) in sizes.items()
     )

@@ -26,11 +26,12 @@ def test_resnet34_counts_as_worked_by_hand():
 
 
 def test_multiplications_of_the_thin_network_as_worked_by_hand():
-    stem = 7 * 7 * 3 * 32 * 28**2
-    first = (2 * 9 * 32 * 32 + 32 * 32) * 14**2
-    second = (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64) * 7**2
-    third = (9 * 64 * 128 + 9 * 128 * 128 + 64 * 128) * 4**2
-    assert count(thin(128)).multiplies == stem + first + second + third + 128 * 16 * 128
+    stem = 5 * 5 * 3 * 16 * 56**2
+    first = (2 * 9 * 16 * 16 + 16 * 16) * 28**2
+    second = (9 * 16 * 32 + 9 * 32 * 32 + 16 * 32) * 14**2
+    third = (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64) * 7**2
+    fourth = (9 * 64 * 128 + 9 * 128 * 128 + 64 * 128) * 4**2
+    assert count(thin(128)).multiplies == stem + first + second + third + fourth + 128 * 16 * 128
 
 
 @pytest.mark.parametrize("network, size", [(resnet34(), 512), (thin(), 128), (thin(64), 64)])

@@ -84,9 +84,9 @@ CAMERAS: dict[str, Camera] = {
     "everyday": Camera(0.30, 0.14, 0.18, 0.11, 0.16, 0.34, 0.03, 0.009, 0.35, 0.03, 0.04, 1.6),
     "rough": Camera(0.35, 0.15, 0.22, 0.13, 0.18, 0.34, 0.03, 0.014, 0.45, 0.04, 0.05, 1.8, 0.15, 0.15, 0.10, 0.40),
 }
-"""Cameras by name. `kind` takes the photos of people to test on. `everyday` has the faults that training on made faces
-needs (DigiFace-1M raises LFW from 88 to 94.5 with them) and that leave the resolution alone, which is under study;
-`rough` takes resolution away, too."""
+"""Cameras by name. `kind` is the default and takes the photos here. `everyday` has the faults that networks need which
+learn from made faces and are to know real ones (DigiFace-1M raises LFW from 88 to 94.5 by them), and leaves the
+resolution alone; `rough` takes resolution away, too."""
 
 
 @dataclass(frozen=True)

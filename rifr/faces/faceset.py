@@ -21,10 +21,12 @@ from rifr import machine, packs, similarity, storage
 from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.errors import SettingError
 from rifr.faces import (
+    anatomy,
     assets,
     capture,
     credits,
     faults,
+    film,
     head,
     identity,
     lighting,
@@ -209,10 +211,12 @@ def key(spec: RenderSpec) -> str:
 def sources() -> str:
     """The digest of the code that determines the pixels."""
     return storage.sources_digest(
+        anatomy,
         assets,
         capture,
         credits,
         faults,
+        film,
         head,
         identity,
         lighting,
@@ -284,7 +288,7 @@ def photograph_person(
             things.light[int(taken.shot["sky"])],
             things.sky[int(taken.shot["sky"])],
             TEMPLATE,
-            photograph.encoding(),
+            film.encoding(),
             size,
             scenes,
             samples,

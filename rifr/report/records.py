@@ -9,6 +9,9 @@ A record is a JSON file in `book/records`, written by the command that the page 
 `detector`, by `python tests/benchmarks/detector.py --model FILE` (YuNet, which is no part of this project)
     provenance: as above, and model, model_sha256, least (the score from which a face counts), faces, setting; rows: as
     `rifr.evaluation.alignment.detected` gives them.
+`yardsticks`, `ingredients`, `worlds`, by `python tests/benchmarks/NAME.py --out FILE` (see those)
+    provenance as above; rows: what two judges make of rendered and of real faces; what is lost without an ingredient;
+    how two networks do in each world that was tried, and, beside the rows, which was taken.
 `large`, by `make record`
     See `rifr.report.study`.
 """

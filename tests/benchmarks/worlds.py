@@ -5,7 +5,10 @@ faces lose 65 between 60 and 20 px. Each world below trains those two networks (
 seed 0) and no other; its distance is |HR-only minus LR-only at 112 px, minus 22| plus |HR-only's fall from 60 to 20 px,
 minus 65|. The world with the least distance is taken, among those where HR-only finds at least 60 % at 112 px and where
 `mini` stays under half an hour; of worlds less than two points apart, the first in the list. Fixed before any was
-trained: the criterion, the worlds, the size (600 probe people x 4, 1,000 distractors, P1).
+trained: the criterion, the size (600 probe people x 4, 1,000 distractors, P1), and a first list, whose training photos
+were of the everyday camera. Its first two worlds left HR-only at 44 and 40 %, far from 60, and the finer stem, which
+four others had as well, was the worse one: the rest was not trained, and the second list, with the kind camera, was
+written. Its figures were not known then.
 
     python tests/benchmarks/worlds.py --store FOLDER [--worlds NAME ...] [--out book/records/worlds.json]
 """
@@ -15,7 +18,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,15 +55,14 @@ class World:
 
 
 FINE = {"stem": (5, 2), "widths": (16, 32, 64, 128)}
+HAIR = {"hair_changes": 0.4, "hair_tint": 0.35}
 WORLDS = (
-    World("plain"),
-    World("fine stem", **FINE),
-    World("fine stem, hair changes", hair_changes=0.4, hair_tint=0.35, **FINE),
-    World("fine stem, 1,000 people x 10", people=1000, photos=10, **FINE),
-    World(
-        "fine stem, hair changes, 1,000 people x 10", people=1000, photos=10, hair_changes=0.4, hair_tint=0.35, **FINE
-    ),
-    World("fine stem, kind camera", camera="kind", **FINE),
+    World("everyday camera"),
+    World("everyday camera, fine stem", **FINE),
+    World("kind camera", camera="kind"),
+    World("kind camera, fine stem", camera="kind", **FINE),
+    World("kind camera, hair changes", camera="kind", **HAIR),
+    World("kind camera, 1,000 people x 10", camera="kind", people=1000, photos=10),
 )
 
 
@@ -80,9 +81,8 @@ def measure(world: World, store: Path) -> dict[str, object]:
     ranks: dict[str, dict[int, float]] = {}
     seconds = 0.0
     for recipe in ("hr-only", "lr-only"):
-        start = time.perf_counter()
         run = rifr.fit(recipe, "mini", 0, train, progress=False)
-        seconds += time.perf_counter() - start
+        seconds += run.record["seconds"]
         ranks[recipe] = {width: rank1(run.embedder(), probes, distractors, width) for width in WIDTHS}
     hr, lr = ranks["hr-only"], ranks["lr-only"]
     gap, fall = hr[112] - lr[112], hr[60] - hr[20]

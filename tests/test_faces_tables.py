@@ -1,0 +1,40 @@
+"""Tables of the records on rendered faces: rates in per cent, cosines as they are, the world that was taken."""
+
+from rifr.report import faces_tables, records
+
+
+def test_the_committed_record_of_the_worlds_makes_a_table_with_a_row_each():
+    record = records.read(faces_tables.WORLDS)
+    assert len(faces_tables.worlds(record)) == len(record["rows"]) > 1
+    assert record["provenance"]["date"][:10] in faces_tables.source(record)
+    assert f"*{record['taken']}*" in faces_tables.nearest_world(record)
+
+
+def test_rates_are_in_per_cent_and_cosines_are_not():
+    row = {"judge": "a", "faces": "real", "people": 12, "photos": 720, "distractors": 800, "rank1_20": [0.1, 0.2, 0.3]}
+    row |= {"accuracy": [0.951, 0.968, 0.99], "same": [0.5, 0.6, 0.7], "different": [-0.01, 0.014, 0.04]}
+    (shown,) = faces_tables.yardsticks({"provenance": {}, "rows": [row]}).to_dict("records")
+    assert shown["best accuracy"] == "96.8 (95.1 to 99.0)" and shown["rank-1, 20 px"] == "20.0 (10.0 to 30.0)"
+    assert shown["of two people"] == "0.01 (-0.01 to 0.04)" and shown["faces"] == "real: 720 photos of 12 people"
+
+
+def test_what_is_lost_without_an_ingredient_has_a_sign_and_the_whole_has_none():
+    rows = [
+        {"faces": "all", "rank-1, 112 px": 0.9},
+        {"faces": "without skins", "rank-1, 112 px": 0.8, "difference, 112 px": [-0.12, -0.1, -0.08]},
+    ]
+    whole, less = faces_tables.ingredients({"provenance": {}, "rows": rows}).to_dict("records")
+    assert whole["change, 112 px"] == "" and less["change, 112 px"] == "-10.0 (-12.0 to -8.0)"
+
+
+def test_the_world_that_was_taken_is_marked():
+    figures = {f"{recipe} {width}": 0.5 for recipe in ("hr-only", "lr-only") for width in (112, 60, 20, 16)}
+    rows = [
+        {"name": n, "gap": 0.1, "fall": 0.2, "distance": d, "seconds": 9.6, **figures}
+        for n, d in (("a", 0.6), ("b", 0.5))
+    ]
+    said = faces_tables.nearest_world({"taken": "b", "rows": rows})
+    assert said.startswith("In none of them") and "*b*: a gap of 10.0 points, a fall of 20.0" in said
+    table = faces_tables.worlds({"provenance": {}, "taken": "b", "rows": rows})
+    assert list(table.taken) == ["", "yes"] and list(table.distance) == ["60.0", "50.0"]
+    assert list(table["training, s"]) == [10, 10]
