@@ -10,6 +10,7 @@ from scipy import stats
 
 from rifr import cli, presets, splits
 from rifr.evaluation import evaluate
+from rifr.faces import faceset
 from rifr.report import study, study_tables
 from rifr.report.show import html_table, tabs
 from rifr.report.study_tables import Study
@@ -132,6 +133,13 @@ def recorded(values, seeds=None, **changes):
         "faces": {"probes": 1, "probe_people": 1, "distractors": 1, "train": 1, "train_people": 1},
     }
     return Study(about, pd.DataFrame(rows))
+
+
+def test_a_record_of_other_rendered_faces_says_so():
+    study = recorded([[1.0, 2.0], [2.0, 2.5]])
+    assert "of an earlier version" in study_tables.setting(study)
+    study.provenance["faces"]["source"] = faceset.SOURCE
+    assert "of an earlier version" not in study_tables.setting(study)
 
 
 VALUES = [[1.0, 2.0], [2.0, 2.5], [1.5, 3.5], [0.5, 2.0]]

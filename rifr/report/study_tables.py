@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rifr.evaluation.metrics import t_interval
+from rifr.faces import faceset
 from rifr.readers.scface import METRES
 from rifr.report import paper, records
 from rifr.report.show import tabs
@@ -143,12 +144,13 @@ def setting(study: Study) -> str:
     """What a caption of the record must say."""
     about, faces = study.provenance, study.provenance["faces"]
     kind = (
-        f"{study.seeds} seeds, each with faces of its own; intervals: 95 %, Student's t over seeds"
+        f"{study.seeds} seeds, each with people of its own to train on; intervals: 95 %, Student's t over seeds"
         if study.seeds > 1
         else "one seed; intervals: 95 % bootstrap over people"
     )
+    people = "rendered people" if faces.get("source") == faceset.SOURCE else "rendered people of an earlier version"
     return (
-        f"Record of {about['date'][:10]}: rendered people, {faces['probes']:,} probes of {faces['probe_people']:,} "
+        f"Record of {about['date'][:10]}: {people}, {faces['probes']:,} probes of {faces['probe_people']:,} "
         f"among {faces['distractors']:,} distractors, trained on {faces['train']:,} images of "
         f"{faces['train_people']:,} others; "
         f"{about['preset']['training']['network']} network, preset `{about['preset']['name']}`; {kind}."
