@@ -248,6 +248,8 @@ def test_make_benchmarks_runs_every_script_of_the_table():
         "detector",
         "real_faces",
         "gpu",
+        "worlds",
+        "ingredients",
     }
     assert "tests/benchmarks/speeds.py" in (ROOT / "Makefile").read_text()
 
