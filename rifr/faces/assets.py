@@ -46,14 +46,20 @@ PANORAMA = (64, 128)
 class Mesh:
     """Something worn, which follows the head it hangs on: N vertices, M triangles.
 
-    anchors, mirrored   (N, 3) uint32: the head's vertices on which each one hangs, and those of its mirror image
-    weights             (N, 3) float32
-    offsets             (N, 3) float32: from the weighted mean of the anchors, in metres on the template
-    place               (N, 2) float32: azimuth (radians) and height (metres) on the mean head
-    uv                  (N, 2) float32: in the sheet, from 0 to 1, from the upper left
-    triangles           (M, 3) uint32
-    solid               (M,) bool: those that mostly hide what is behind them
-    sheet               (SHEET, SHEET, 2) uint8: brightness (128 is the average), and opacity
+    Attributes
+    ----------
+    anchors, mirrored
+        (N, 3) uint32: the head's vertices on which each one hangs, and those of its mirror image.
+    weights, offsets
+        (N, 3) float32: of the anchors; from their weighted mean, in metres on the template.
+    place
+        (N, 2) float32: azimuth (radians) and height (metres) on the mean head.
+    uv
+        (N, 2) float32: in the sheet, from 0 to 1, from the upper left.
+    triangles, solid
+        (M, 3) uint32; (M,) bool: those that mostly hide what is behind them.
+    sheet
+        (SHEET, SHEET, 2) uint8: brightness (128 is the average), and opacity.
     """
 
     anchors: np.ndarray
@@ -71,12 +77,18 @@ class Mesh:
 class Assets:
     """All that is kept of the two packages.
 
-    skins      (20, CHART, CHART, 3) uint8: 128 + STEPS times the logarithm of linear colour over the face's average
-    hair, brows, lashes    `Mesh` by name
-    light      (18, 9, 3) float32: light from all around that falls on a surface, for each coefficient of `harmonics`;
-               an evenly lit surface of any direction would get 1
-    sky        (18, rows, columns, 3) float32: linear panoramas of average 1 before their suns, which are cut at 30;
-               kept in half precision
+    Attributes
+    ----------
+    skins
+        (20, CHART, CHART, 3) uint8: 128 + STEPS times the logarithm of linear colour over the face's average.
+    hair, brows, lashes
+        Meshes by name.
+    light
+        (18, 9, 3) float32: light from all around that falls on a surface, for each coefficient of `harmonics`; an
+        evenly lit surface of any direction would get 1.
+    sky
+        (18, rows, columns, 3) float32: linear panoramas of average 1 before their suns, which are cut at 30; kept in
+        half precision.
     """
 
     skins: np.ndarray

@@ -50,15 +50,22 @@ HAIR_CHANGES = 0.0
 class Camera:
     """What a camera and a face detector do to a photo: standard deviations, and shares of photos in 0..1.
 
-    exposure, contrast, gamma, white, saturation    deviations; of logarithms, but contrast's and saturation's
-    occluded                                        share of photos with an occluder
-    grey                                            share of photos without colour
-    noise, blur                                     mean of the sensor's noise (of the range 0..1); softness in 0..1
-    scale, turn, shift                              deviations of a detector's alignment: of the logarithm, in radians,
-                                                    in pixels of the aligned face; each is cut at 2.5 deviations
-    motion, defocus, shrink, compress               shares of photos that are shaken (2 to 5 pixels), out of focus (1 to
-                                                    2), once brought down to 40 to 90 % of their width, compressed as
-                                                    JPEG (quality 30 to 95): these take resolution away
+    Attributes
+    ----------
+    exposure, gamma, white
+        Deviations of logarithms.
+    contrast, saturation
+        Deviations.
+    occluded, grey
+        Shares of photos with an occluder, and without colour.
+    noise, blur
+        Means: of the sensor's noise, in the range 0..1; of softness, in 0..1.
+    scale, turn, shift
+        Deviations of a detector's alignment: of the logarithm, in radians, in pixels of the aligned face. As all others,
+        cut at 2.5 deviations.
+    motion, defocus, shrink, compress
+        Shares of photos that are shaken (2 to 5 pixels), out of focus (1 to 2), once brought down to 40 to 90 % of
+        their width, compressed as JPEG (quality 30 to 95): these take resolution away.
     """
 
     exposure: float

@@ -74,21 +74,35 @@ class Head:
 
     The last vertices belong to no triangle: what is worn (hair, lashes) hangs on them.
 
-    base                (V,) int32: the vertices' numbers in MakeHuman's base mesh, by which its assets name them
-    corner_uv           (T, 3, 2) float32: where MakeHuman's skins have the corners, from 0 to 1, from the lower left
-    template            (V, 3) float32
-    phenotype           (P, V, 3) float32, offsets of the compact phenotype basis
-    mask, project       (K, 26), (K, P) float64: a row of `mask` names the ends whose shares multiply to one weight
-    starts              (2 S + E + 1,) int32: shape s has the entries starts[s]:starts[s + 1] of the next two
-    indices, deltas     (M,) uint32, (M, 3) float32; shapes 2 c and 2 c + 1 are control c's increase and decrease
-    controls, actions   names of the S controls and E expressions; reach (S,) float32: how far the control moves the
-                        vertex that it moves most, in metres
-    triangles           (T, 3) uint32; part (T,) int8: 0 skin, 1 tongue, 2 and 3 the person's left and right eye
-    canonical           (V, 2) float32: azimuth (radians) and height (metres) on the mean head
-    occlusion           (V,) float32: share of the sky that a vertex of the mean head sees, 0..1
-    margin              (V,) float32: 1 on the rims of the eyelids, 0 elsewhere
-    eye_weights         (2, V) float32: the centres of the eyes as weighted sums of the vertices
-    landmarks           (3,) int32: the tip of the nose, the corners of the mouth as the viewer sees them from the left
+    Attributes
+    ----------
+    base
+        (V,) int32: the vertices' numbers in MakeHuman's base mesh, by which its assets name them.
+    corner_uv
+        (T, 3, 2) float32: where MakeHuman's skins have the corners, from 0 to 1, from the lower left.
+    template, phenotype
+        (V, 3) and (P, V, 3) float32: the head without a person, and offsets of the compact phenotype basis, in metres.
+    mask, project
+        (K, 26), (K, P) float64: a row of `mask` names the ends whose shares multiply to one weight.
+    starts, indices, deltas
+        (2 S + E + 1,) int32, (M,) uint32, (M, 3) float32: shape s has the entries starts[s]:starts[s + 1] of the other
+        two; shapes 2 c and 2 c + 1 are control c's increase and decrease, expressions follow.
+    controls, reach
+        Names of the S controls; (S,) float32, how far each moves the vertex that it moves most, in metres.
+    actions
+        Names of the E expressions.
+    triangles, part
+        (T, 3) uint32; (T,) int8: 0 skin, 1 tongue, 2 and 3 the person's left and right eye.
+    canonical
+        (V, 2) float32: azimuth (radians) and height (metres) on the mean head.
+    occlusion
+        (V,) float32: share of the sky that a vertex of the mean head sees, 0..1.
+    margin
+        (V,) float32: 1 on the rims of the eyelids, 0 elsewhere.
+    eye_weights
+        (2, V) float32: the centres of the eyes as weighted sums of the vertices.
+    landmarks
+        (3,) int32: the tip of the nose, the corners of the mouth as the viewer sees them from the left.
     """
 
     base: np.ndarray
