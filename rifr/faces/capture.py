@@ -61,8 +61,8 @@ class Camera:
     noise, blur
         Means: of the sensor's noise, in the range 0..1; of softness, in 0..1.
     scale, turn, shift
-        Deviations of a detector's alignment: of the logarithm, in radians, in pixels of the aligned face. As all others,
-        cut at 2.5 deviations.
+        Deviations of a detector's alignment: of the logarithm, in radians, in pixels of the aligned face. All are cut
+        at 2.5 deviations.
     motion, defocus, shrink, compress
         Shares of photos that are shaken (2 to 5 pixels), out of focus (1 to 2), once brought down to 40 to 90 % of
         their width, compressed as JPEG (quality 30 to 95): these take resolution away.
