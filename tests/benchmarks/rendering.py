@@ -10,7 +10,7 @@ from harness import SEED, Row, Side, main, measure
 from rifr.align import FACE_SIZE
 from rifr.faces import RenderSpec, render
 
-LEAST = 300  # images a second
+LEAST = 250  # images a second
 WORKERS = 2
 
 
