@@ -94,6 +94,8 @@ def test_networks_differ_in_colour_in_marker_and_in_dash():
 def test_a_table_has_the_class_that_the_theme_styles_and_no_index():
     page = html_table(pd.DataFrame({"network": ["proposed"], "rank-1": [50.65]}, index=[17])).data
     assert 'class="dataframe"' in page and "50.65" in page and "17" not in page
+    assert "wrapped" not in page
+    assert 'class="dataframe wrapped"' in html_table(pd.DataFrame({"why": ["words"]}), wrap=True).data
 
 
 def test_no_text_shows_nothing():

@@ -125,15 +125,17 @@ def markdown(text: str) -> Markdown | None:
     return Markdown(text) if text.strip() else None  # an empty one would show as the name of its class
 
 
-def html_table(frame: pd.DataFrame, markup: bool = False) -> HTML:
+def html_table(frame: pd.DataFrame, markup: bool = False, wrap: bool = False) -> HTML:
     """A data frame without its index, in the book's own style of tables (a pandas Styler stays light on dark pages).
 
-    Integers get thousands separators. `markup`: whether cells are HTML already.
+    Integers get thousands separators. `markup`: whether cells are HTML already. `wrap`: whether cells may take several
+    lines, for tables of words; others scroll sideways where the page is narrow.
     """
     from IPython.display import HTML
 
     whole = dict.fromkeys(frame.select_dtypes("integer").columns, "{:,}".format)
-    return HTML(frame.to_html(index=False, border=0, escape=not markup, formatters=whole))
+    classes = "wrapped" if wrap else None
+    return HTML(frame.to_html(index=False, border=0, escape=not markup, formatters=whole, classes=classes))
 
 
 def tabs(contents: dict[str, Any]) -> HTML:
