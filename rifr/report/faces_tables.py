@@ -79,9 +79,11 @@ def nearest_world(record: records.Record) -> str:
     """How near the world that was taken comes to the paper's figures, in a sentence or two."""
     row = next(row for row in record["rows"] if row["name"] == record["taken"])
     able = [other["name"] for other in record["rows"] if other["hr-only 112"] >= LEAST]
-    bar = f"In {len(able)} of {len(record['rows'])} worlds" if able else "In none of them"
+    bar = (
+        f"In {len(able)} of {len(record['rows'])} worlds HR-only finds" if able else "In none of them does HR-only find"
+    )
     return (
-        f"{bar} HR-only finds {100 * LEAST:.0f} % at 112 px. The least distance has *{row['name']}*: a gap of "
+        f"{bar} {100 * LEAST:.0f} % at 112 px. The least distance has *{row['name']}*: a gap of "
         f"{100 * row['gap']:.1f} points, a fall of {100 * row['fall']:.1f}. A network of this size, trained briefly "
         "on rendered faces, keeps more of what survives at 20 px, and has less to lose, than the paper's."
     )
