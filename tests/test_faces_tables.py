@@ -44,5 +44,5 @@ def test_the_world_that_was_taken_is_marked():
         and "*b*: a gap of 10.0 points, a fall of 20.0" in said
     )
     table = faces_tables.worlds({"provenance": {}, "taken": "b", "rows": rows})
-    assert list(table.taken) == ["", "yes"] and list(table.distance) == ["60.0", "50.0"]
+    assert list(table.world) == ["a", "b (taken)"] and list(table.distance) == ["60.0", "50.0"]
     assert list(table["training, s"]) == [10, 10]

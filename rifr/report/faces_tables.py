@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from rifr.report import records
+from rifr.report.style import label
 
 YARDSTICKS, INGREDIENTS, WORLDS = "yardsticks", "ingredients", "worlds"
 """The records, by the benchmark of that name in `tests/benchmarks` that writes each."""
@@ -65,13 +66,13 @@ def worlds(record: records.Record) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for row in record["rows"]:
         both = {
-            f"{recipe}, {width} px": f"{100 * row[f'{recipe} {width}']:.1f}"
+            f"{label(recipe)}, {width} px": f"{100 * row[f'{recipe} {width}']:.1f}"
             for recipe in ("hr-only", "lr-only")
             for width in (112, 60, 20)
         }
         criterion = {name: f"{100 * row[name]:.1f}" for name in ("gap", "fall", "distance")}
-        chosen = {"taken": "yes" if row["name"] == record["taken"] else ""}
-        rows.append({"world": row["name"], **both, **criterion, "training, s": round(row["seconds"]), **chosen})
+        name = row["name"] + (" (taken)" if row["name"] == record["taken"] else "")
+        rows.append({"world": name, **both, **criterion, "training, s": round(row["seconds"])})
     return pd.DataFrame(rows)
 
 

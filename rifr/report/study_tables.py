@@ -254,12 +254,13 @@ def validity(study: Study | None) -> str:
             "per person of aligned 112x112 photos, makes one."
         )
     table, faces = study.over_seeds("pairs", ("network", "at")), study.provenance["faces"]
+    earlier = "" if faces.get("source") == faceset.SOURCE else " of an earlier version of this library"
     wide = table[table["at"] == table["at"].max()]
     best, worst = wide.loc[wide.value.idxmax()], wide.loc[wide.value.idxmin()]
     real = worst.low > 50
     over = f"Student's t over {study.seeds} seeds" if study.seeds > 1 else "Wilson's, which takes pairs for independent"
     return (
-        f"Trained on {faces['train']:,} images of {faces['train_people']:,} rendered people"
+        f"Trained on {faces['train']:,} images of {faces['train_people']:,} rendered people{earlier}"
         f"{' in each seed' if study.seeds > 1 else ''}, at {best['at']} px {label(best.network)} decides "
         f"{best.value:.1f} % of the pairs rightly ({best.low:.1f} to {best.high:.1f}), the best of the "
         f"{len(wide)} networks, and {label(worst.network)}, the last, {worst.value:.1f} % ({worst.low:.1f} to "
