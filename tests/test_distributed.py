@@ -116,9 +116,9 @@ def test_two_processes_end_with_the_weights_of_one_on_the_same_batches(tmp_path,
     two = trainer.Run.open(next((tmp_path / "two").glob(f"runs/{recipe}-*")))
     torch.manual_seed(initial_seed(RECIPES[recipe], 0))
     start = Student(presets.get(PLAIN).training, 5).state_dict()
-    for name, value in one.weights().items():  # sums in another order, beside how far training went
+    for name, value in one.weights().items():  # sums in another order: a little beside how far training went, and 1e-5
         apart, moved = (two.weights()[name] - value).double().norm(), (value - start[name]).double().norm()
-        assert apart <= 0.02 * moved and moved > 0, (name, apart, moved)
+        assert apart <= 0.02 * moved + 1e-5 * value.numel() ** 0.5 and moved > 0, (name, apart, moved)
     for ours, theirs in zip(one.history, two.history, strict=True):
         assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-3)
 
