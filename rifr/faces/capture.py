@@ -6,6 +6,7 @@ person, so that pose and expression tell nothing about who it is.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,7 +170,7 @@ def _draw_day(shot: np.ndarray, rng: np.random.Generator, occluded: float) -> No
 
 def _draw_camera(shot: np.ndarray, rng: np.random.Generator, camera: Camera) -> None:
     def spread(deviation: float) -> float:
-        return deviation * float(np.clip(rng.normal(), -2.5, 2.5))
+        return deviation * min(max(rng.normal(), -2.5), 2.5)  # numpy's clip is slow for one number
 
     shot["exposure"] = np.exp(spread(camera.exposure))
     shot["contrast"] = max(0.4, 1 + spread(camera.contrast))
@@ -193,9 +194,14 @@ def _draw_camera(shot: np.ndarray, rng: np.random.Generator, camera: Camera) -> 
     shot["quality"] = rng.integers(30, 96) if compressed else 0
 
 
+@functools.lru_cache(maxsize=1)
+def _places(actions: tuple[str, ...]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(actions)}
+
+
 def _draw_expression(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """(E,) float32 weights and their strength in 0..1; a third of the faces are neutral but for a trace."""
-    place = {name: i for i, name in enumerate(head.actions.tolist())}
+    place = _places(tuple(head.actions.tolist()))
     weights = np.zeros(len(place), np.float32)
     strength = rng.uniform(0.25, 1.0) if rng.random() < 0.67 else rng.uniform(0, 0.15)
     chosen = EXPRESSIONS[rng.integers(len(EXPRESSIONS))]

@@ -14,6 +14,7 @@ one, where it has any.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from rifr.faces.tarballs import PACKAGES
@@ -175,6 +176,7 @@ _ROWS = {credit.item: credit for credit in CREDITS}
 _FILES = {(credit.package, member) for credit in CREDITS for member in credit.members}
 
 
+@functools.cache
 def _items(kind: str) -> tuple[str, ...]:
     return tuple(credit.item for credit in CREDITS if credit.kind == kind)
 

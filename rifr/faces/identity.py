@@ -196,7 +196,7 @@ def _draw_controls(rng: np.random.Generator, head: Head) -> np.ndarray:
         pair = control[2:] if control[:2] in ("l-", "r-") else control
         spread = min(max(MILLIMETRES * 1e-3 / reach, 0.12), 0.75)
         if pair not in weights:
-            weights[pair] = float(np.clip(rng.normal(), -2.1, 2.1))
+            weights[pair] = min(max(rng.normal(), -2.1), 2.1)
         values[i] = spread * (weights[pair] + (rng.normal(0, 0.1) if pair != control else 0.0))
     return values
 

@@ -53,8 +53,8 @@ class Worn(NamedTuple):
 def dress(head: Head, assets: Assets, look: Any, rest: np.ndarray, mirrored: bool, other: bool = False) -> Worn:
     """Hair, brows and lashes of a `LOOK` record on the person's head at rest (V, 3); parted on the other side where
     `mirrored`, and in their second style where `other`."""
-    seen = np.unique(head.triangles)
-    scale = (np.ptp(rest[seen], axis=0) / np.ptp(head.template[seen], axis=0)).astype(np.float32)
+    seen = int(head.triangles.max()) + 1  # the vertices that only hold what is worn are the last
+    scale = (np.ptp(rest[:seen], axis=0) / np.ptp(head.template[:seen], axis=0)).astype(np.float32)
     meshes: list[tuple[Mesh, Any, float]] = []
     if look["hair_style"] == WORN:
         meshes.append(
