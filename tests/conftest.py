@@ -26,3 +26,19 @@ def store_folder(tmp_path, monkeypatch) -> Path:
     """A store of the test's own."""
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "store"))
     return tmp_path / "store"
+
+
+@pytest.fixture(scope="session")
+def model():
+    """The head of all rendered people."""
+    from rifr.faces import head
+
+    return head.load(progress=False)
+
+
+@pytest.fixture(scope="session")
+def made():
+    """The skins, meshes and skies that they wear."""
+    from rifr.faces import assets
+
+    return assets.load(progress=False)

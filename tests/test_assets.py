@@ -9,16 +9,6 @@ from rifr.faces.assets import CHART, CONTRAST, SHEET, STEPS
 FACE = (slice(int(0.30 * CHART), int(0.66 * CHART)), slice(int(0.40 * CHART), int(0.60 * CHART)))  # brow to mouth
 
 
-@pytest.fixture(scope="module")
-def model():
-    return head.load(progress=False)
-
-
-@pytest.fixture(scope="module")
-def made():
-    return assets.load(progress=False)
-
-
 def directions(count):
     """(3, count) unit vectors that cover the sphere evenly (a Fibonacci lattice)."""
     z = 1 - 2 * (np.arange(count) + 0.5) / count

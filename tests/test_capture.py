@@ -1,16 +1,10 @@
 """What differs between the photos of one person is drawn without looking at the person."""
 
 import numpy as np
-import pytest
 
-from rifr.faces import capture, head, identity
+from rifr.faces import capture, identity
 
 PEOPLE, PHOTOS = 150, 8
-
-
-@pytest.fixture(scope="module")
-def model():
-    return head.load(progress=False)
 
 
 def test_hair_beard_and_make_up_of_the_day_differ_between_photos_and_tell_nothing_of_the_person(model):

@@ -28,11 +28,6 @@ SMALL = RenderSpec("probe", people=4, images_per_person=3)
 
 
 @pytest.fixture(scope="module")
-def model():
-    return head.load()
-
-
-@pytest.fixture(scope="module")
 def people(model):
     return [identity.draw_identity(model, 0, "probe", index) for index in range(200)]
 
@@ -95,11 +90,11 @@ def test_an_interrupted_rendering_resumes_with_the_same_bytes(tmp_path, monkeypa
     monkeypatch.setattr(faceset, "CHUNK", 3)
     honest, asked = faceset._photograph_index, []
 
-    def stop_at_third(model, spec, index):
+    def stop_at_third(model, things, spec, index):
         asked.append(index)
         if index == 2 and len(asked) <= 4:
             raise KeyboardInterrupt
-        return honest(model, spec, index)
+        return honest(model, things, spec, index)
 
     monkeypatch.setattr(faceset, "_photograph_index", stop_at_third)
     with pytest.raises(KeyboardInterrupt):

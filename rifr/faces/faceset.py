@@ -155,8 +155,7 @@ def _render(
     if partial.exists() and (not stored.exists() or stored.read_text() != key(spec)):
         shutil.rmtree(partial)
     storage.atomic_write(stored, key(spec))
-    model = head.load(progress)
-    assets.load(progress)
+    model, things = head.load(progress), assets.load(progress)
     people = max(1, CHUNK // spec.images_per_person)
     chunks = [range(first, min(first + people, spec.people)) for first in range(0, spec.people, people)]
     files = {partial / f"{chunk.start:08d}.npz": chunk for chunk in chunks}
@@ -175,7 +174,7 @@ def _render(
         begun: deque[Iterator[dict[str, np.ndarray]]] = deque()
         for file in waiting:
             for chunk in itertools.islice(coming, 2 - len(begun)):  # the next people are drawn while these are written
-                begun.append(pool.map(lambda index: _photograph_index(model, spec, index), chunk))
+                begun.append(pool.map(lambda index: _photograph_index(model, things, spec, index), chunk))
             photos = []
             for person in begun.popleft():
                 photos.append(person)
@@ -232,7 +231,12 @@ def sources() -> str:
 
 
 def photograph_person(
-    model: Head, person: Identity, captures: list[Capture], size: int = FACE_SIZE, scenes: bool = False
+    model: Head,
+    person: Identity,
+    captures: list[Capture],
+    size: int = FACE_SIZE,
+    scenes: bool = False,
+    things: assets.Assets | None = None,
 ) -> dict[str, np.ndarray]:
     """Take photos of one person.
 
@@ -246,6 +250,8 @@ def photograph_person(
         How each of n photos is taken.
     size, scenes
         As in `RenderSpec`.
+    things
+        The skins, meshes and skies that `assets.load` gives; None: they are looked up, which takes a millisecond.
 
     Returns
     -------
@@ -260,7 +266,7 @@ def photograph_person(
     surface = np.column_stack([model.canonical, model.occlusion, model.margin])
     rest = vertices.person_vertices(model, person)
     look = person.look[()]
-    things = assets.load()
+    things = things or assets.load()
     skin = textures.texture(look, things.skins)
     styles = [(bool(taken.shot["hair_mirror"]), bool(taken.shot["hair_other"])) for taken in captures]
     outfits = {style: worn.dress(model, things, look, rest, *style) for style in set(styles)}
@@ -319,12 +325,12 @@ def photograph_person(
     }
 
 
-def _photograph_index(model: Head, spec: RenderSpec, index: int) -> dict[str, np.ndarray]:
+def _photograph_index(model: Head, things: assets.Assets, spec: RenderSpec, index: int) -> dict[str, np.ndarray]:
     person = draw_identity(model, spec.seed, spec.split, index)
     captures = [
         draw_capture(model, spec.seed, spec.split, index, n, spec.camera) for n in range(spec.images_per_person)
     ]
-    return photograph_person(model, person, captures, spec.size, spec.scenes)
+    return photograph_person(model, person, captures, spec.size, spec.scenes, things)
 
 
 def _columns(file: Path) -> dict[str, np.ndarray]:

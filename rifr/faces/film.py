@@ -20,6 +20,12 @@ def encoding(entries: int = 16384) -> np.ndarray:
     return np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
+def linear(colour: np.ndarray) -> np.ndarray:
+    """sRGB in 0..255 to linear RGB in 0..1."""
+    colour = np.asarray(colour, np.float64) / 255
+    return np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+
+
 @compiled
 def next_random(state: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The next state of a 64-bit generator (splitmix64) and 64 random bits."""

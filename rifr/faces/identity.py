@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rifr.faces import credits
+from rifr.faces.film import linear
 from rifr.faces.head import PHENOTYPES, Head
 
 _COLOURS = ("skin", "lip", "hair", "brow", "iris", "sclera")
@@ -140,12 +141,6 @@ def evenly(seed: int, split: str, index: int) -> np.ndarray:
     """(3,) numbers in 0..1 for person `index` that fill the cube evenly (an additive recurrence) for any count."""
     offset = stream(seed, split).random(3)
     return (offset + index * np.array([0.8191725134, 0.6710436067, 0.5497004779])) % 1.0
-
-
-def linear(colour: np.ndarray) -> np.ndarray:
-    """sRGB in 0..255 to linear RGB in 0..1."""
-    colour = np.asarray(colour, np.float64) / 255
-    return np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
 
 
 def draw_identity(head: Head, seed: int, split: str, index: int) -> Identity:

@@ -154,13 +154,16 @@ def _seen_from(
 
 @compiled
 def light_strands(
-    points: np.ndarray, tint: np.ndarray, middle: np.ndarray, shot: Any, around: np.ndarray, key: float
+    points: np.ndarray,
+    tint: np.ndarray,
+    middle: np.ndarray,
+    shot: Any,
+    around: np.ndarray,
+    half: np.ndarray,
+    key: float,
 ) -> np.ndarray:
     """(N, 3) float32 linear colour of strands at points (N, 3) around the middle of a head (3,)."""
     out = np.empty((points.shape[0], 3), np.float32)
-    half = shot.light.copy()
-    half[1] -= 1
-    half /= np.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
     for n in range(points.shape[0]):
         x, y, z = points[n, 0] - middle[0], points[n, 1] - middle[1], points[n, 2] - middle[2]
         length = np.sqrt(x * x + y * y + z * z) + 1e-9

@@ -131,6 +131,9 @@ def photograph(
         if eye_weights[0, v] != 0.0 or eye_weights[1, v] != 0.0:
             depth[v] += LID  # a closed lid hides the eyeball even where the two meshes touch
     key = (1 - shot.ambient) * 1.9
+    half = shot.light.copy()  # half way between the lamp and the camera
+    half[1] -= 1
+    half /= np.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
     around = turned_sky(light, shot.sky_turn)
     attributes = np.zeros((posed.shape[0], ATTRIBUTES), np.float32)
     normals(posed, triangles, attributes)
@@ -150,7 +153,7 @@ def photograph(
     middle = np.empty(3)
     for axis in range(3):
         middle[axis] = 0.5 * (posed_eyes[0, axis] + posed_eyes[1, axis]) + 0.085 * turn[axis, 1] + 0.01 * turn[axis, 2]
-    colours = light_strands(posed_strands, worn.tint, middle, shot, around, key)
+    colours = light_strands(posed_strands, worn.tint, middle, shot, around, half, key)
     screen, depth = to_screen(posed_strands, a, b, tx, ty)
     hidden_strands = np.zeros(depth.shape[0], np.bool_)
     if shot.occluder == CAP:
@@ -159,9 +162,6 @@ def photograph(
     veil(screen, depth, colours, hidden_strands, worn, nearest, shot.distance - 0.10, gathered)
 
     gaze = look_direction(shot, turn, eyes)
-    half = shot.light.copy()  # half way between the lamp and the camera
-    half[1] -= 1
-    half /= np.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
     square = a * a + b * b
     in_view, plane = stands_before(shot), plane_point(shot, turn, posed_points)
 

@@ -30,9 +30,9 @@ from rifr.evaluation.features import features
 from rifr.evaluation.protocols import identification
 from rifr.faces import capture
 from rifr.packs import FacePack
-from rifr.report import records
+from rifr.report import faces_tables, records
 
-PAPER_GAP, PAPER_FALL, LEAST = 0.22, 0.65, 0.60
+PAPER_GAP, PAPER_FALL = 0.22, 0.65
 WIDTHS = (112, 60, 20, 16)
 PROBES, DISTRACTORS = (600, 4), (1000, 1)
 
@@ -104,7 +104,7 @@ def rank1(embedder: object, probes: FacePack, distractors: FacePack, width: int)
 
 def chosen(rows: list[dict[str, object]]) -> str:
     """The world that the criterion takes."""
-    able = [row for row in rows if row["hr-only 112"] >= LEAST] or rows  # type: ignore[operator]
+    able = [row for row in rows if row["hr-only 112"] >= faces_tables.LEAST] or rows  # type: ignore[operator]
     least = min(float(row["distance"]) for row in able)  # type: ignore[arg-type]
     return str(next(row["name"] for row in able if float(row["distance"]) < least + 0.02))  # type: ignore[arg-type]
 
