@@ -308,10 +308,10 @@ def prepared(work: Path, names: list[str]) -> None:
     """What the commands need: faces, a trained network, and code that is imported and compiled already."""
     inputs = work / "inputs"
     if "render" in names:
-        from rifr.faces import RenderSpec, faceset, head
+        from rifr.faces import RenderSpec, faceset
 
         faceset.CHUNK = 12
-        faceset._photograph_index(head.load(progress=False), RenderSpec("warm", 1, 1), 0)
+        faceset.render(RenderSpec("warm", 1, 1), work / "warm", progress=False)
     if "prepare" in names:
         draw = np.random.default_rng(0)
         for person in range(12):
