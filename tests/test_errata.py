@@ -36,6 +36,36 @@ def test_the_printed_lines_of_equation_2_are_sums_over_the_classes(batch):
     assert float(errata.printed_eq2_second_line(logits, q)) == pytest.approx(second)
 
 
+def test_one_minus_after_the_equals_sign_makes_both_lines_of_equation_2_the_divergence(batch):
+    logits, q, _ = batch
+    divergence = 0.0
+    for row, target in zip(logits.tolist(), q.tolist(), strict=True):
+        total = sum(math.exp(t) for t in row)
+        p = [math.exp(t) / total for t in row]
+        divergence += sum(b * math.log(b / a) for a, b in zip(p, target, strict=True)) / 4
+    assert divergence > 0.1
+    assert float(-errata.printed_eq2(logits, q)) == pytest.approx(divergence)
+    assert float(errata.eq2_second_line_with_minus(logits, q)) == pytest.approx(divergence)
+
+
+def test_near_its_minimum_the_divergence_is_half_the_variance_under_the_teacher_s_probabilities(batch):
+    logits, q, _ = batch
+    for step in (1e-2, 1e-3):
+        near = q.log() + step * logits + 7  # a number added to all logits changes nothing
+        exact = (q * (q.log() - torch.log_softmax(near, dim=1))).sum(1).mean()
+        assert float(errata.half_variance(near, q)) == pytest.approx(float(exact), rel=3 * step)
+    unheard = torch.tensor([[0.5, 0.5, 1e-9]], dtype=torch.float64)
+    off = torch.tensor([[0.0, 0.0, 3.0]], dtype=torch.float64)  # wrong only where the teacher does not believe
+    assert float(errata.half_variance(unheard.log() + off, unheard)) < 1e-8
+
+
+def test_length_alone_brings_the_loss_to_zero_at_a_fixed_angle():
+    found = errata.loss_by_length(60, (1, 10, 40))
+    assert found == pytest.approx([math.log(1 + math.exp(-length / 2)) for length in (1, 10, 40)])
+    assert 0 < found[-1] < 1e-8
+    assert min(errata.loss_by_length(90, (1, 100))) == pytest.approx(math.log(2))
+
+
 @pytest.mark.parametrize("printed, trials", [(88.3, 650), (98.6, 400), (95.0, 650), (23.0, 400), (0.0, 7), (100.0, 7)])
 def test_possible_counts_are_those_that_print_as_the_percentage(printed, trials):
     # Rounded up and down at a half by exact arithmetic in thousandths of a per cent.

@@ -1,10 +1,13 @@
-"""What the appendix "Errata" is checked with: the equations as they are printed, and counts behind printed percentages.
+"""What the appendix "Errata" is checked with: the equations as the text has them, and counts behind its percentages.
 
-The functions named `printed_...` compute what stands in the paper, letter by letter, to show where it leads. Nothing
-trains with them; `rifr.losses` holds the losses that do.
+The functions named `printed_...` compute what stands in the text at our disposal, letter by letter, to show where it
+leads. Nothing trains with them; `rifr.losses` holds the losses that do.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import pandas as pd
 import torch
@@ -24,19 +27,44 @@ PROBES = {"130 people": 650, "80 people": 400}
 
 
 def printed_eq1(logits: Tensor, labels: Tensor) -> Tensor:
-    r"""Eq. (1) as printed: $\log \prod_j \exp(t_y) / \exp(t_j)$, no minus sign, mean over the batch."""
+    r"""Eq. (1) as the text has it: $\log \prod_j \exp(t_y) / \exp(t_j)$, no minus sign, mean over the batch."""
     true = logits.gather(1, labels[:, None])
     return (true - logits).sum(dim=1).mean()  # the logarithm of a product of quotients is a sum of differences
 
 
 def printed_eq2(logits: Tensor, q: Tensor) -> Tensor:
-    r"""The first line of eq. (2) as printed: $\sum_k q_k \log (p_k / q_k)$, mean over the batch."""
+    r"""The first line of eq. (2) as the text has it: $\sum_k q_k \log (p_k / q_k)$, mean over the batch."""
     return (q * F.log_softmax(logits, dim=1) - torch.xlogy(q, q)).sum(dim=1).mean()
 
 
 def printed_eq2_second_line(logits: Tensor, q: Tensor) -> Tensor:
-    r"""The second line of eq. (2) as printed: $\sum_k q_k \log p_k + \sum_k q_k \log q_k$, mean over the batch."""
+    r"""The second line of eq. (2) as the text has it: $\sum_k q_k \log p_k + \sum_k q_k \log q_k$, batch mean."""
     return (q * F.log_softmax(logits, dim=1) + torch.xlogy(q, q)).sum(dim=1).mean()
+
+
+def eq2_second_line_with_minus(logits: Tensor, q: Tensor) -> Tensor:
+    r"""The second line of eq. (2) with a minus after "=": $-\sum_k q_k \log p_k + \sum_k q_k \log q_k$, batch mean."""
+    return (torch.xlogy(q, q) - q * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
+
+
+def half_variance(logits: Tensor, q: Tensor) -> Tensor:
+    r"""Half the variance, under q, of what the logits are off: KL to second order, mean over the batch.
+
+    $$ \mathrm{KL}(q \,\|\, p) \approx \frac12 \Bigl(\sum_k q_k \delta_k^2 - \bigl(\sum_k q_k \delta_k\bigr)^2\Bigr),
+    \qquad \delta_k = t_k - \log q_k $$
+    """
+    off = logits - q.log()
+    return ((q * off**2).sum(dim=1) - (q * off).sum(dim=1) ** 2).mean() / 2
+
+
+def loss_by_length(degrees: float, lengths: Sequence[float]) -> list[float]:
+    """Cross-entropy of features of these lengths, `degrees` from their person's weight and 90° from another's.
+
+    Both weights have length one and there are no more people: the angle stays, the loss goes to zero with the length.
+    """
+    own = math.cos(math.radians(degrees))
+    logits = torch.tensor([[length * own, 0.0] for length in lengths], dtype=torch.float64)
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long), reduction="none").tolist()
 
 
 def possible_counts(printed: float, trials: int, decimals: int = 1) -> list[int]:
