@@ -45,7 +45,7 @@ class Training(Checked):
         Of stochastic gradient descent.
     flip
         Mirrors photos in training; a preset's `mirror`, changed by the same options, is of embeddings.
-    dropout, low_per_photo, low_kind, tight_crops
+    dropout, augment, teacher_sees, low_per_photo, low_kind, tight_crops
     student_start, softmax_start, teacher_weight, temperature, warmup, precision
         What the paper leaves open, each with its reason: see `choices`.
     """
@@ -69,6 +69,18 @@ class Training(Checked):
         "Each photo is mirrored with probability one half, in all its resolutions at once. The "
         "paper names no augmentation; mirroring keeps the teacher's outputs a table of two "
         "rows a photo.",
+    )
+    augment: NonNegative = choice(
+        0.0,
+        "How strongly each photo is changed anew in each epoch, in light, colour, turn, size and "
+        "place but not in resolution (`rifr.augment`); 0: not at all, as in the paper, 1: as "
+        "photos from anywhere differ. All networks see the same changes.",
+    )
+    teacher_sees: Literal["view", "photo"] = choice(
+        "view",
+        "Of a photo that is changed anew, the teacher answers for `view`, what the student is shown "
+        "at 112 px, or for `photo`, which is not changed: then its outputs are a table. "
+        "Without changes both are one.",
     )
     low_per_photo: Literal["one", "both"] = choice(
         "one",
@@ -126,6 +138,11 @@ class Training(Checked):
     threads: Size = 0
     """Of a training on a CPU; 0: all. Presets for laptops take one: a run is then the same on any number of cores, and
     several are trained side by side."""
+
+    @property
+    def teacher_in_step(self) -> bool:
+        """Whether the teacher runs in each step: what it sees is another picture each time."""
+        return self.augment > 0 and self.teacher_sees == "view"
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ class Recipe:
             unused += ["low_per_photo", "low_kind"]
         if not self.needs_teacher:
             unused += ["temperature", "student_start", "softmax_start"]
+        if not (self.needs_teacher and training.augment):
+            unused += ["teacher_sees"]
         if not self.shared:
             unused += ["teacher_weight"]
         return replace(training, **{name: getattr(type(training), name) for name in unused})

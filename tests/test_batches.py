@@ -109,7 +109,7 @@ def seen(faces, views, ranks, **changes):
     return shown
 
 
-@pytest.mark.parametrize("changes", [{}, {"low_kind": "camera"}, {"tight_crops": 0.5}])
+@pytest.mark.parametrize("changes", [{}, {"low_kind": "camera"}, {"tight_crops": 0.5}, {"augment": 1.0}])
 def test_what_a_photo_looks_like_does_not_depend_on_the_number_of_processes(tmp_path, changes):
     faces = easy_faces(tmp_path / "faces", people=4, images=6)
     views = Views(RECIPES["hr+lr"], presets.get(TINY, **changes).training)
@@ -129,3 +129,36 @@ def test_cameras_change_neither_mirroring_nor_widths(tmp_path):
     for photo, (images, mirrored) in plain.items():
         assert torch.equal(images[0], taken[photo][0][0]) and mirrored == taken[photo][1]
         assert not torch.equal(images[1], taken[photo][0][1])
+
+
+def test_photos_are_changed_anew_in_each_epoch_and_alike_in_all_their_widths(tmp_path):
+    from rifr.degrade import to_width
+
+    faces = easy_faces(tmp_path / "faces", people=4, images=6)
+    order, cpu = epoch_order(len(faces), 8, np.random.default_rng(1)), torch.device("cpu")
+
+    def epoch(number, **changes):
+        views = Views(RECIPES["hr+lr"], presets.get(TINY, **changes).training)
+        draws = np.random.default_rng([number, 2]), np.random.default_rng([number, 3])
+        return next(batches.batches(faces, order, views, *draws, cpu))
+
+    plain, first, again, second = epoch(0), epoch(0, augment=1.0), epoch(0, augment=1.0), epoch(1, augment=1.0)
+    assert torch.equal(plain.mirrored, first.mirrored) and torch.equal(first.views, again.views)
+    assert torch.equal(plain.views[0], plain.photos) and torch.equal(first.views[0], first.photos)
+    for photo in range(8):
+        assert not torch.equal(first.photos[photo], plain.photos[photo])
+        assert not torch.equal(first.photos[photo], second.photos[photo])
+        high, low = first.views[:, photo].numpy()
+        assert any(np.array_equal(to_width(high, width), low) for width in (20, 16))
+
+
+def test_with_tight_crops_the_photos_for_the_teacher_stay_whole(tmp_path):
+    faces = easy_faces(tmp_path / "faces", people=4, images=6)
+    order, cpu = epoch_order(len(faces), 8, np.random.default_rng(1)), torch.device("cpu")
+
+    def photos(**changes):
+        views = Views(RECIPES["proposed"], presets.get(TINY, augment=1.0, **changes).training)
+        return next(batches.batches(faces, order, views, np.random.default_rng(2), np.random.default_rng(3), cpu))
+
+    whole, cropped = photos(), photos(tight_crops=1.0)
+    assert torch.equal(whole.photos, cropped.photos) and not torch.equal(whole.views[0], cropped.views[0])

@@ -13,6 +13,7 @@ from rifr import machine, presets, recipes
 from rifr.evaluation import metrics
 from rifr.report import records
 from rifr.training import process_group, trainer
+from rifr.training.batches import RankBatch
 from rifr.training.student import Student, recipe_loss
 from rifr.training.teacher import TeacherOutputs
 from tests.helpers import easy_faces
@@ -176,7 +177,7 @@ def test_the_published_step_has_the_trainers_loss(tmp_path, store_folder):
         student(torch.cat([high, low])),
         student.softmax.weight,
         labels,
-        looked_up(np.arange(6), mirrored),
+        looked_up(RankBatch(np.arange(6), torch.empty(0), torch.empty(0), mirrored, labels)),
     )
     assert theirs.item() == pytest.approx(ours.item(), rel=1e-5)
 

@@ -48,6 +48,11 @@ def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_fold
     assert "96 photos and their mirror images = 48 seconds" in text
     assert "all 2, one after the other: 84 seconds" in text
     assert not store_folder.exists()
+    # changed anew, each of the 2 epochs has one pass of the teacher, at half of 0.5 s a photo
+    text = str(dry_run.rehearse(presets.get(SMOKE, augment=1.0), ["proposed"], roots))
+    assert "96 photos in 2 epochs = 48 seconds" in text and "0.0 for the teacher's outputs" in text
+    text = str(dry_run.rehearse(presets.get(SMOKE, augment=1.0, epochs=6), ["kl-only", "proposed"], roots))
+    assert "96 photos in 6 epochs = 2.4 minutes" in text
 
 
 def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys):

@@ -29,6 +29,8 @@ TRAINING = {
     "weight_decay": ([("0", 0.0)], [-1e-4, float("inf")]),
     "dropout": ([("0", 0.0), ("0.25", 0.25)], [1, -0.1, "some"]),
     "flip": ([("False", False), ("false", False), ("0", False), ("true", True)], ["perhaps", 2, [True]]),
+    "augment": ([("0", 0.0), ("1", 1.0)], [-0.5, "strong"]),
+    "teacher_sees": ([("photo", "photo")], ["both"]),
     "low_per_photo": ([("both", "both")], ["three", 2]),
     "low_kind": ([("bicubic", "bicubic")], ["blurred"]),
     "tight_crops": ([("0", 0.0), ("0.5", 0.5), ("1", 1.0)], [1.5, -0.1]),

@@ -16,8 +16,9 @@ from rifr import devices, losses, networks, presets
 from rifr.errors import DataError, TrainingError
 from rifr.recipes import RECIPES
 from rifr.training import process_group, runs, trainer
+from rifr.training.batches import RankBatch
 from rifr.training.student import Student, rate_factor, recipe_loss
-from rifr.training.teacher import TeacherOutputs
+from rifr.training.teacher import TeacherInStep, TeacherOutputs
 from rifr.training.trainer import Trainer
 from tests.helpers import TINY, easy_faces
 
@@ -144,8 +145,9 @@ def test_the_loss_of_each_recipe_is_its_equation(name):
     torch.testing.assert_close(loss, expected)
 
 
-def test_interrupted_with_cameras_and_tight_crops_it_ends_with_the_same_weights(tmp_path, monkeypatch):
-    plan, faces = presets.get(TINY, low_kind="camera", tight_crops=0.5), easy_faces(tmp_path / "faces", people=4)
+def test_interrupted_with_cameras_crops_and_changes_it_ends_with_the_same_weights(tmp_path, monkeypatch):
+    plan = presets.get(TINY, low_kind="camera", tight_crops=0.5, augment=1.0)
+    faces = easy_faces(tmp_path / "faces", people=4)
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "whole"))
     expected = weights(trainer.fit("hr+lr", plan, 0, faces, progress=False))
 
@@ -177,11 +179,19 @@ def test_a_student_of_tight_crops_has_the_teacher_of_whole_photos(tmp_path, stor
     assert (told["low_kind"], told["tight_crops"]) == ("bicubic", 0.0)
 
 
+def batch_of(faces, which, mirrored):
+    """A batch of these photos, some of them mirrored, without views."""
+    photos = np.stack([faces.images[i][:, ::-1] if turned else faces.images[i] for i, turned in zip(which, mirrored)])
+    return RankBatch(
+        np.array(which), torch.from_numpy(photos), torch.empty(0), torch.tensor(mirrored), torch.zeros(len(which))
+    )
+
+
 def test_the_teachers_outputs_are_looked_up_for_photo_and_mirror_image(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
     teacher = trainer.fit("hr-only", TINY, 0, faces, progress=False)
     outputs = TeacherOutputs(teacher, faces, 1.0, process_group.fabric(), progress=False)
-    z, q = outputs(np.array([3, 7]), torch.tensor([True, False]))
+    z, q = outputs(batch_of(faces, [3, 7], [True, False]))
     shown = np.stack([faces.images[3][:, ::-1], faces.images[7]])
     with torch.no_grad():
         expected = teacher.network()(networks.to_input(torch.from_numpy(shown)))
@@ -240,9 +250,14 @@ def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
 
 
 def test_a_sweep_over_options_of_distillation_has_one_teacher(tmp_path, store_folder):
-    faces, one = easy_faces(tmp_path / "faces", people=4), presets.get(TINY, epochs=1)
+    faces, one = easy_faces(tmp_path / "faces", people=4), presets.get(TINY, epochs=1, augment=1.0)
     changes = [{}, {"temperature": 2.0}, {"teacher_weight": 0.5}, {"low_per_photo": "both"}, {"low_kind": "camera"}]
-    changes += [{"student_start": "teacher"}, {"softmax_start": "teacher"}, {"tight_crops": 0.5}]
+    changes += [
+        {"student_start": "teacher"},
+        {"softmax_start": "teacher"},
+        {"tight_crops": 0.5},
+        {"teacher_sees": "photo"},
+    ]
     found = [trainer.fit("proposed", presets.get(one, **change), 0, faces, progress=False) for change in changes]
     assert len({run.key for run in found}) == len(changes)
     assert len({run.record["teacher"] for run in found}) == 1
@@ -263,8 +278,37 @@ def test_a_temperature_divides_the_logits_and_multiplies_the_loss_by_its_square(
 def test_the_teachers_probabilities_are_softened_by_the_temperature(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces", people=4)
     teacher = trainer.fit("hr-only", TINY, 0, faces, progress=False)
-    z, q = TeacherOutputs(teacher, faces, 4.0, process_group.fabric(), False)(np.array([1]), torch.tensor([False]))
+    z, q = TeacherOutputs(teacher, faces, 4.0, process_group.fabric(), False)(batch_of(faces, [1], [False]))
     torch.testing.assert_close(q[0], (teacher.softmax() @ z[0] / 4).softmax(0))
+
+
+def test_a_teacher_in_the_step_answers_for_the_photos_as_they_are_shown(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces", people=4)
+    teacher, fabric = trainer.fit("hr-only", TINY, 0, faces, progress=False), process_group.fabric()
+    batch = batch_of(faces, [3, 7], [True, False])
+    asked, table = TeacherInStep(teacher, 2.0, fabric), TeacherOutputs(teacher, faces, 2.0, fabric, progress=False)
+    for found, expected in zip(asked(batch), table(batch), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+    darker = RankBatch(batch.which, batch.photos // 2, batch.views, batch.mirrored, batch.labels)
+    for found, expected in zip(asked(darker), table(darker), strict=True):
+        assert not torch.allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("sees, kind", [("view", TeacherInStep), ("photo", TeacherOutputs)])
+def test_a_student_of_photos_changed_anew_has_a_teacher_of_such_photos(tmp_path, store_folder, monkeypatch, sees, kind):
+    faces, used = easy_faces(tmp_path / "faces", people=4), []
+    for teacher in (TeacherInStep, TeacherOutputs):
+        asked = teacher.__call__
+        monkeypatch.setattr(
+            teacher, "__call__", lambda self, *a, asked=asked: used.append(type(self)) or asked(self, *a)
+        )
+    trainer.fit("kl-only", presets.get(TINY, augment=1.0, teacher_sees=sees), 0, faces, progress=False)
+    assert set(used) == {kind}
+    told = {run.recipe.name: run.record["training"] for run in runs.stored()}
+    assert told["hr-only"]["augment"] == told["kl-only"]["augment"] == 1.0
+    assert trainer.find("hr-only", TINY, 0, faces) is None and trainer.find(
+        "hr-only", presets.get(TINY, augment=1.0), 0, faces
+    )
 
 
 def test_the_rate_rises_over_the_warm_up_and_falls_by_the_decay():

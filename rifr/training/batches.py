@@ -1,11 +1,12 @@
-"""What a step of training sees: photos read ahead from the pack, mirrored, and brought to the widths of the recipe.
+"""What a step of training sees: photos read ahead from the pack, mirrored, changed anew, and brought to low widths.
 
 Photos travel as uint8: a face is 37 KiB then, and degradation has whole grey levels to work on. The pack is a memory
-map that a thread reads ahead. Bicubic versions are made on the device; what cameras and tight crops do (`rifr.camera`,
-on the CPU) is done in the thread, so that a GPU does not wait for it.
+map that a thread reads ahead. Bicubic versions are made on the device; what is drawn anew (`rifr.augment`) and what
+cameras and tight crops do (`rifr.camera`), both on the CPU, is done in the thread, so that a GPU does not wait for it.
 
-Order, mirroring and widths are drawn for the whole batch from the epoch's generator; each photo's camera has a
-generator of its own. So what a photo looks like depends neither on the number of processes nor on `micro_batch`.
+Order, mirroring and widths are drawn for the whole batch from the epoch's generator; each photo's changes and camera
+have generators of their own. So what a photo looks like depends neither on the number of processes nor on
+`micro_batch`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rifr import camera, degrade
+from rifr import augment, camera, degrade
 from rifr.packs import FacePack
 from rifr.presets import Training
 from rifr.recipes import LR_WIDTHS, Recipe
@@ -36,8 +37,10 @@ class RankBatch:
     ----------
     which
         (n,) the photos' numbers in the pack.
+    photos
+        (n, 112, 112, 3) uint8: mirrored where `mirrored` says so, and changed anew.
     views
-        (V, n, 112, 112, 3) uint8: at 112 px and/or at low widths, mirrored where `mirrored` says so.
+        (V, n, 112, 112, 3) uint8: the photos at 112 px and/or at low widths, cropped tightly where that is asked for.
     mirrored
         (n,) booleans.
     labels
@@ -45,6 +48,7 @@ class RankBatch:
     """
 
     which: np.ndarray
+    photos: Tensor
     views: Tensor
     mirrored: Tensor
     labels: Tensor
@@ -52,12 +56,13 @@ class RankBatch:
     def part(self, start: int, count: int) -> RankBatch:
         """`count` photos from `start` on."""
         cut = slice(start, start + count)
-        return RankBatch(self.which[cut], self.views[:, cut], self.mirrored[cut], self.labels[cut])
+        return RankBatch(self.which[cut], self.photos[cut], self.views[:, cut], self.mirrored[cut], self.labels[cut])
 
     def to(self, device: torch.device) -> RankBatch:
         """The same on a device."""
         on_device = {
-            name: getattr(self, name).to(device, non_blocking=True) for name in ("views", "mirrored", "labels")
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in ("photos", "views", "mirrored", "labels")
         }
         return replace(self, **on_device)
 
@@ -90,6 +95,12 @@ class Views:
     def by_camera(self) -> bool:
         """Whether `rifr.camera` is asked, which works on the CPU."""
         return bool(self.training.tight_crops) or (self.recipe.uses_lr and self.training.low_kind != "bicubic")
+
+    def changed(self, images: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """The photos (n, 112, 112, 3) as they are shown this time; of each photo's generator `augment` has a part."""
+        strength = self.training.augment
+        draws = (np.random.default_rng([seed, 1]) for seed in seeds)
+        return np.stack([augment.changed(image, strength, draw) for image, draw in zip(images, draws, strict=True)])
 
     def widths(self, photos: int, draw: np.random.Generator) -> np.ndarray | None:
         """(photos,) the low width of each, in pixels: each width for half of them, to within one.
@@ -151,7 +162,7 @@ def batches(
     views
         How each photo is shown.
     draw, camera_draw
-        The epoch's generators: of mirroring and widths, and of what cameras and tight crops do.
+        The epoch's generators: of mirroring and widths, and of what is changed anew and what cameras do.
     device
         Where the photos go.
     ranks
@@ -165,16 +176,19 @@ def batches(
     ) -> tuple[RankBatch, np.ndarray | None]:
         images = np.array(faces.images[which])
         images[mirrored] = images[mirrored][:, :, ::-1]
-        shown = torch.from_numpy(images)
-        if views.by_camera:
-            shown = views(shown, widths, seeds)
-        batch = RankBatch(which, shown, torch.from_numpy(mirrored), labels[which])
-        return (replace(batch, views=shown.pin_memory()) if device.type == "cuda" else batch), widths
+        if views.training.augment:
+            assert seeds is not None
+            images = views.changed(images, seeds)
+        photos = torch.from_numpy(images)
+        shown = views(photos, widths, seeds) if views.by_camera else photos[None][:0]
+        if device.type == "cuda":
+            photos, shown = photos.pin_memory(), shown.pin_memory()
+        return RankBatch(which, photos, shown, torch.from_numpy(mirrored), labels[which]), widths
 
     def drawn(which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
         mirrored = draw.random((size,)) < (0.5 if views.training.flip else 0.0)
         widths = views.widths(size, draw)
-        seeds = camera_draw.integers(2**63, size=(size,))[ours] if views.by_camera else None
+        seeds = camera_draw.integers(2**63, size=(size,))[ours] if views.by_camera or views.training.augment else None
         return which[ours], mirrored[ours], None if widths is None else widths[ours], seeds
 
     ahead = READ_AHEAD[device.type]
@@ -185,4 +199,4 @@ def batches(
             if step + ahead < len(order):
                 coming.append(pool.submit(read, *drawn(order[step + ahead])))
             batch = batch.to(device)
-            yield batch if views.by_camera else replace(batch, views=views(batch.views, widths))
+            yield batch if views.by_camera else replace(batch, views=views(batch.photos, widths))

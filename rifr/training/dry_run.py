@@ -158,13 +158,14 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
         if recipe.needs_teacher:
             z = torch.randn(photos, training.embedding, device=fabric.device)
             q = torch.full((photos, people), 1 / people, device=fabric.device)
-            student.teacher_outputs = lambda which, mirrored: (z[which], q[which])
+            student.teacher_outputs = lambda batch: (z[batch.which], q[batch.which])
         views = student.views
         seeds, place = (np.arange(photos), torch.device("cpu")) if views.by_camera else (None, fabric.device)
 
         def step() -> None:
-            shown = views(pixels.to(place), views.widths(photos, draw), seeds)
-            batch = RankBatch(np.arange(photos), shown, torch.zeros(photos, dtype=torch.bool), labels)
+            faces = pixels.to(place)
+            shown = views(faces, views.widths(photos, draw), seeds)
+            batch = RankBatch(np.arange(photos), faces, shown, torch.zeros(photos, dtype=torch.bool), labels)
             student.step(batch.to(fabric.device))
 
         step()
@@ -223,7 +224,8 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
             f"the disk is {(sum(writes.values()) - free) / GIB:.1f} GiB too small: free some, or set "
             f"RIFR_STORE to another disk"
         )
-    table = 2 * photos * training.embedding * 4 if any(recipe.needs_teacher for recipe in chosen) else 0
+    students = sum(recipe.needs_teacher for recipe in chosen)
+    table = 2 * photos * training.embedding * 4 if students and not training.teacher_in_step else 0
     need, have = max(step.peak for step in taken.values()) + table, _memory(device)
     report.lines.append(
         f"memory  {need / GIB:.1f} GiB of {have / GIB:.0f} on {_name(device)}: a step's "
@@ -235,12 +237,12 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
             f"{training.batch_size // 2} takes a batch in parts, or start more processes (torchrun)"
         )
     total = 0.0
-    if table:
-        total = photos * measured_teacher(preset)
-        report.lines.append(
-            f"time  {'teacher outputs':20} {photos:>9,} photos and their mirror images = {_long(total)}"
-        )
-        total *= sum(recipe.needs_teacher for recipe in chosen)  # each student has them computed
+    if students:
+        times = training.epochs / 2 if training.teacher_in_step else 1
+        total = times * photos * measured_teacher(preset)
+        what = f"photos in {training.epochs} epochs" if training.teacher_in_step else "photos and their mirror images"
+        report.lines.append(f"time  {'teacher outputs':20} {photos:>9,} {what} = {_long(total)}")
+        total *= students  # each has them computed
     for recipe in chosen:
         step = taken[recipe.uses_hr, recipe.uses_lr, recipe.needs_teacher]
         rows = training.batch_size * step.images

@@ -1,8 +1,8 @@
 """The training loop: a student, its optimiser and schedule, one step, one epoch, and all epochs of a run.
 
 A step takes a batch of photos, each at 112 px and/or at a low width as the recipe says, and moves the student and the
-softmax layer down the recipe's loss. The frozen teacher sees high resolution only and its input changes by nothing but
-mirroring, so its outputs are computed once, two rows per photo, and looked up.
+softmax layer down the recipe's loss. The frozen teacher sees high resolution only. Where its input changes by nothing
+but mirroring, its outputs are computed once, two rows per photo, and looked up; else it runs in the step.
 
 Each epoch draws its order, mirroring and widths from generators of its own. Several processes (`process_group`) take
 equal parts of each batch; `micro_batch` cuts a part into pieces that fit a device's memory. Either way the draws are
@@ -33,7 +33,7 @@ from rifr.training import batches, parallel, process_group
 from rifr.training.batches import RankBatch, Views
 from rifr.training.runs import Progress, Run
 from rifr.training.student import Student, compile_where_possible, initial_seed, rate_factor, recipe_loss
-from rifr.training.teacher import TeacherOutputs
+from rifr.training.teacher import TeacherInStep, TeacherOutputs
 
 LOG_EVERY = 50
 """Steps between two looks at the loss on an accelerator: each look waits for the device."""
@@ -55,7 +55,7 @@ class Trainer:
     teacher_run
         The teacher whose weights the student may start from.
     teacher_outputs
-        Photo numbers (B,) and which are mirrored (B,) -> z_teacher (B, D) and its softmax q_pre (B, K).
+        A batch of B photos -> z_teacher (B, D) and its softmax q_pre (B, K).
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Trainer:
         self.recipe, self.training, self.seed, self.fabric = recipe, training, seed, fabric
         self.teacher_run = teacher_run
         self.views = Views(recipe, training)
-        self.teacher_outputs: Callable[[np.ndarray, Tensor], tuple[Tensor, Tensor]] | None = None
+        self.teacher_outputs: Callable[[RankBatch], tuple[Tensor, Tensor]] | None = None
         torch.manual_seed(initial_seed(recipe, seed))
         network = Student(training, classes)
         if teacher_run:
@@ -129,9 +129,12 @@ class Trainer:
         # Rank 0 reads for all: on a network file system another process may not see the file yet, or see an older one.
         reached.resume(self.fabric.broadcast(reached.read() if process_group.is_rank_zero() else None))
         if self.teacher_run:
-            with reached.timed():
-                temperature = self.training.temperature
-                self.teacher_outputs = TeacherOutputs(self.teacher_run, faces, temperature, self.fabric, progress)
+            temperature = self.training.temperature
+            if self.training.teacher_in_step:
+                self.teacher_outputs = TeacherInStep(self.teacher_run, temperature, self.fabric)
+            else:
+                with reached.timed():
+                    self.teacher_outputs = TeacherOutputs(self.teacher_run, faces, temperature, self.fabric, progress)
         while reached.epoch < self.training.epochs:
             with reached.timed():
                 row = self.epoch(reached.epoch, faces, progress)
@@ -150,7 +153,7 @@ class Trainer:
             last = start + self.micro_batch >= photos
             with self.fabric.no_backward_sync(self.module, enabled=self.fabric.world_size > 1 and not last):
                 z_student, w = self.module(x).float(), self.module.softmax.weight
-                teacher_of = self.teacher_outputs and self.teacher_outputs(part.which, part.mirrored)
+                teacher_of = self.teacher_outputs and self.teacher_outputs(part)
                 loss = recipe_loss(self.recipe, self.training, z_student, w, part.labels, teacher_of)
                 self.fabric.backward(loss * (len(part.labels) / photos))  # DDP takes the mean over processes
             with torch.no_grad():

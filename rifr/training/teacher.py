@@ -1,4 +1,4 @@
-"""The frozen teacher: its outputs are computed once for every photo and its mirror image, and looked up."""
+"""The frozen teacher: its outputs are looked up for every photo and its mirror image, or computed in the step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
+from rifr import networks
 from rifr.packs import FacePack
+from rifr.training.batches import RankBatch
 from rifr.training.runs import Run
 
 IMAGES_AT_ONCE = 256
@@ -17,8 +19,8 @@ IMAGES_AT_ONCE = 256
 class TeacherOutputs:
     """The teacher's features of every photo and of its mirror image; each process computes an equal part of them.
 
-    Called with photo numbers (B,) and which of them are mirrored (B,), gives z_teacher (B, D) and its softmax
-    q_pre (B, K) at `temperature`.
+    Called with a batch of B photos, looks up z_teacher (B, D) and its softmax q_pre (B, K) at `temperature`, of the
+    photos as they are in the pack.
 
     Parameters
     ----------
@@ -52,6 +54,33 @@ class TeacherOutputs:
         self.softmax = teacher.softmax().to(fabric.device)  # (K, D)
         self.temperature = temperature
 
-    def __call__(self, which: np.ndarray, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        z_teacher = self.features[mirrored.long(), torch.from_numpy(which).to(mirrored.device)]
+    def __call__(self, batch: RankBatch) -> tuple[Tensor, Tensor]:
+        z_teacher = self.features[batch.mirrored.long(), torch.from_numpy(batch.which).to(batch.mirrored.device)]
+        return z_teacher, (z_teacher @ self.softmax.T / self.temperature).softmax(dim=1)
+
+
+class TeacherInStep:
+    """The teacher itself, asked in each step about the photos as they are shown this time.
+
+    Called with a batch of B photos, gives z_teacher (B, D) and its softmax q_pre (B, K) at `temperature`.
+
+    Parameters
+    ----------
+    teacher
+        The run.
+    temperature
+        Divides the logits.
+    fabric
+        Names the device and the precision.
+    """
+
+    def __init__(self, teacher: Run, temperature: float, fabric: Fabric):
+        self.network = networks.channels_last(teacher.network(), fabric.device)
+        self.softmax = teacher.softmax().to(fabric.device)  # (K, D)
+        self.temperature, self.fabric = temperature, fabric
+
+    @torch.no_grad()
+    def __call__(self, batch: RankBatch) -> tuple[Tensor, Tensor]:
+        with self.fabric.autocast():
+            z_teacher = self.network(networks.to_input(batch.photos)).float()
         return z_teacher, (z_teacher @ self.softmax.T / self.temperature).softmax(dim=1)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from rifr import camera, degrade, devices, losses, networks, presets, recipes, splits, storage
+from rifr import augment, camera, degrade, devices, losses, networks, presets, recipes, splits, storage
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.recipes import Recipe
@@ -143,6 +143,8 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
     sources = [this, loop, batches, student, teacher, process_group, losses, networks, recipes, degrade]
     if Views(recipe, training).by_camera:
         sources.append(camera)
+    if training.augment:
+        sources.append(augment)
     return storage.digest(
         recipe,
         recipe.relevant(training),
