@@ -8,7 +8,8 @@ minus 65|. The world with the least distance is taken, among those where HR-only
 trained: the criterion, the size (600 probe people x 4, 1,000 distractors, P1), and a first list, whose training photos
 were of the everyday camera. Its first two worlds left HR-only at 44 and 40 %, far from 60, and the finer stem, which
 four others had as well, was the worse one: the rest was not trained, and the second list, with the kind camera, was
-written. Its figures were not known then.
+written. Its figures were not known then. None of the second list reached 60 %, so a third was added, under the same
+criterion: photos changed anew in each epoch (`rifr.augment`), and twice the epochs.
 
     python tests/benchmarks/worlds.py --store FOLDER [--worlds NAME ...] [--out book/records/worlds.json]
 """
@@ -25,9 +26,11 @@ import numpy as np
 import pandas as pd
 
 import rifr
-from rifr import networks
+from rifr import networks, presets
+from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
 from rifr.evaluation.protocols import identification
+from rifr.evaluation.protocols.identification import Identification
 from rifr.faces import capture
 from rifr.packs import FacePack
 from rifr.report import faces_tables, records
@@ -39,7 +42,8 @@ PROBES, DISTRACTORS = (600, 4), (1000, 1)
 
 @dataclass(frozen=True)
 class World:
-    """What is tried: the thin network, people and photos, hair between the photos of one person, the training camera.
+    """What is tried: the thin network, people and photos, hair between the photos of one person, the training's camera,
+    epochs and changes.
 
     stem is its first convolution's kernel and stride, with widths of the layers that follow.
     """
@@ -52,17 +56,21 @@ class World:
     hair_tint: float = 0.15
     hair_changes: float = 0.0
     camera: str = "everyday"
+    epochs: int = 4
+    augment: float = 0.0
 
 
-FINE = {"stem": (5, 2), "widths": (16, 32, 64, 128)}
-HAIR = {"hair_changes": 0.4, "hair_tint": 0.35}
+STEM, LAYERS = (5, 2), (16, 32, 64, 128)
 WORLDS = (
     World("everyday camera"),
-    World("everyday camera, fine stem", **FINE),
+    World("everyday camera, fine stem", STEM, LAYERS),
     World("kind camera", camera="kind"),
-    World("kind camera, fine stem", camera="kind", **FINE),
-    World("kind camera, hair changes", camera="kind", **HAIR),
+    World("kind camera, fine stem", STEM, LAYERS, camera="kind"),
+    World("kind camera, hair changes", hair_changes=0.4, hair_tint=0.35, camera="kind"),
     World("kind camera, 1,000 people x 10", camera="kind", people=1000, photos=10),
+    World("kind camera, fine stem, changed anew", STEM, LAYERS, camera="kind", augment=1.0),
+    World("kind camera, fine stem, 8 epochs", STEM, LAYERS, camera="kind", epochs=8),
+    World("kind camera, fine stem, changed anew, 8 epochs", STEM, LAYERS, camera="kind", epochs=8, augment=1.0),
 )
 
 
@@ -74,32 +82,39 @@ def measure(world: World, store: Path) -> dict[str, object]:
     networks.NETWORKS["thin"] = lambda embedding, dropout: networks.FaceResNet(
         world.stem, world.widths, (1,) * layers, (2,) * layers, embedding, dropout
     )
-    place = Path(os.environ["RIFR_STORE"]) / "packs"
-    train = rifr.render(rifr.RenderSpec("train", world.people, world.photos, camera=world.camera), place / "train")
+    place = store / f"packs, hair {world.hair_tint} {world.hair_changes}"  # the hair is no part of what finds a pack
+    train = rifr.RenderSpec("train", world.people, world.photos, camera=world.camera)
+    train = rifr.render(train, place / f"train-{world.camera}-{world.people}x{world.photos}")
     probes = rifr.render(rifr.RenderSpec("probe", *PROBES), place / "probe")
     distractors = rifr.render(rifr.RenderSpec("distractor", *DISTRACTORS), place / "distractor")
-    ranks: dict[str, dict[int, float]] = {}
+    found: dict[tuple[str, int], Identification] = {}
+    preset = presets.get("mini", epochs=world.epochs, augment=world.augment)
     seconds = 0.0
     for recipe in ("hr-only", "lr-only"):
-        run = rifr.fit(recipe, "mini", 0, train, progress=False)
+        run = rifr.fit(recipe, preset, 0, train, progress=False)
         seconds += run.record["seconds"]
-        ranks[recipe] = {width: rank1(run.embedder(), probes, distractors, width) for width in WIDTHS}
-    hr, lr = ranks["hr-only"], ranks["lr-only"]
-    gap, fall = hr[112] - lr[112], hr[60] - hr[20]
+        for width in WIDTHS:
+            found[recipe, width] = identified(run.embedder(), probes, distractors, width)
+    gap, fall = (
+        found[first].difference(found[second])
+        for first, second in ((("hr-only", 112), ("lr-only", 112)), (("hr-only", 60), ("hr-only", 20)))
+    )
     return {
         **asdict(world),
-        **{f"{recipe} {width}": value for recipe, row in ranks.items() for width, value in row.items()},
-        "gap": gap,
-        "fall": fall,
-        "distance": abs(gap - PAPER_GAP) + abs(fall - PAPER_FALL),
+        **{f"{recipe} {width}": outcome.rank1 for (recipe, width), outcome in found.items()},
+        "gap": gap.estimate,
+        "fall": fall.estimate,
+        "gap interval": (gap.low, gap.high),
+        "fall interval": (fall.low, fall.high),
+        "distance": abs(gap.estimate - PAPER_GAP) + abs(fall.estimate - PAPER_FALL),
         "seconds": seconds,
     }
 
 
-def rank1(embedder: object, probes: FacePack, distractors: FacePack, width: int) -> float:
+def identified(embedder: Embedder, probes: FacePack, distractors: FacePack, width: int) -> Identification:
     """P1 at a face width."""
     searching, others = (np.asarray(features(embedder, pack, width, True, False)) for pack in (probes, distractors))
-    return identification.evaluate(searching, searching, probes.identities, others, ranks=1).rank1
+    return identification.evaluate(searching, searching, probes.identities, others, ranks=1)
 
 
 def chosen(rows: list[dict[str, object]]) -> str:
