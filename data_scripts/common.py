@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,10 +41,13 @@ class Count:
         return self.expected is not None and self.found != self.expected
 
     def __str__(self) -> str:
-        if not self.differs:
-            return f"{self.what}: {self.found:,}" + (", as expected" if self.expected is not None else "")
+        sentence = f"{self.what}: {self.found:,}"
+        if self.expected is None:
+            return sentence
+        if self.expected == self.found:
+            return f"{sentence}, as expected"
         kind = "missing" if self.found < self.expected else "extra"
-        return f"{self.what}: {self.found:,}, {abs(self.expected - self.found):,} {kind} (expected {self.expected:,})"
+        return f"{sentence}, {abs(self.expected - self.found):,} {kind} (expected {self.expected:,})"
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Survey:
     """
 
     counts: list[Count]
-    packs: dict[str, tuple[int | None, int | None]]
+    packs: Mapping[str, tuple[int | None, int | None]]
     images: int
     side: int = FACE_SIZE
     copies: float = 1
@@ -167,7 +170,7 @@ def _run(
 ) -> int:
     if tree and options.out.resolve().is_relative_to(tree.path.resolve()):
         raise SettingError(f"--out {options.out} lies in the set itself, {tree.path}: give a folder outside of it")
-    if not survey.images:
+    if tree and not survey.images:
         raise DataError(f"{tree.path} holds no image where this set has them: give the folder that --help shows")
     print("\n".join(map(str, [*survey.counts, *survey.notes, *survey.wrong])))
     if options.dry_run:
@@ -247,10 +250,10 @@ def _may_replace(place: Path, ours: bool) -> None:
 
 def _estimate(tree: trees.Tree | None, out: Path, survey: Survey) -> tuple[bool, str]:
     """Whether the packs fit on the disk, and a sentence on it."""
-    need, free = int(survey.bytes * survey.copies), archive.free_disk(out)
-    packed = tree is not None and tree.folder is None and not storage.place(*trees.unpacked(tree.path, out)).exists()
-    if packed:
-        need += sum(tree.files.values())
+    free, packed = archive.free_disk(out), 0
+    if tree and not tree.folder and not storage.place(*trees.unpacked(tree.path, out)).exists():
+        packed = sum(tree.files.values())
+    need = int(survey.bytes * survey.copies) + packed
     made = f", {_size(need)} while it is made" + (" and unpacked" if packed else "") if need > survey.bytes else ""
     fits = need <= free
     return fits, (

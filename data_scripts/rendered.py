@@ -11,14 +11,20 @@ and the same options make the same bytes. An interrupted run goes on where it wa
 many as were asked for.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import common
 
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
+
+if TYPE_CHECKING:
+    from rifr.faces import RenderSpec
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=FACE_SIZE, help=f"side of a scene in pixels (default {FACE_SIZE})")
 
 
-def spec(options: argparse.Namespace):
+def spec(options: argparse.Namespace) -> RenderSpec:
     from rifr.faces import RenderSpec
 
     return RenderSpec(

@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = os.environ["TQDM_DISABLE"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -134,12 +135,14 @@ class Place:
         """The digests of the files at their final places, by path; times in records do not count."""
         found = {}
         for file in (file for pattern in self.job.stored for file in self.own.glob(pattern)):
-            content = file.read_bytes()
+            name = file.relative_to(self.own)
+            if any(part.startswith(".") or ".partial" in part for part in name.parts):
+                continue
             if file.name == "record.json":
-                content = {name: value for name, value in json.loads(content).items() if name not in PASSING}
-            name = str(file.relative_to(self.own))
-            if not any(part.startswith(".") or ".partial" in part for part in Path(name).parts):
-                found[name] = storage.digest(content.hex() if isinstance(content, bytes) else content)
+                record = json.loads(file.read_bytes())
+                found[str(name)] = storage.digest({key: value for key, value in record.items() if key not in PASSING})
+            else:
+                found[str(name)] = storage.file_digest(file)
         return found
 
     def left(self) -> list[str]:
@@ -356,14 +359,14 @@ def trials(names: list[str], kills: int, interrupts: int, seed: int, more: bool)
         prepared(work, names)
         for name in names:
             trial = Trial(work, name, seed)
-            report = found[name] = {"seconds": round(trial.seconds, 2), "files": len(trial.expected)}
+            report: dict[str, Any] = {"seconds": round(trial.seconds, 2), "files": len(trial.expected)}
             report["kills"] = trial.ends([signal.SIGKILL], kills)
             report["interrupts"] = trial.ends([signal.SIGINT, signal.SIGTERM], interrupts)
             if more:
                 trial.two_at_once()
                 trial.full_disk()
                 report["closed folder"] = trial.closed_folder()
-            report["wrong"] = trial.wrong
+            found[name] = report | {"wrong": trial.wrong}
     return found
 
 

@@ -27,7 +27,7 @@ import harness  # noqa: E402
 import identification  # noqa: E402
 import roc  # noqa: E402
 import speeds  # noqa: E402
-import tinyface  # noqa: E402
+import tinyface_scoring  # noqa: E402
 import training  # noqa: E402
 
 LIGHT = """
@@ -129,17 +129,18 @@ def test_our_roc_is_scikit_learns():
 
 @pytest.mark.parametrize("block", ["whole", "blocks"])
 def test_tinyface_scores_are_those_of_the_sorted_matrix(block, monkeypatch):
-    monkeypatch.setattr(tinyface, "ROOM", 0 if block == "whole" else 2**60)
-    monkeypatch.setattr(tinyface, "BLOCK", 7)
-    inputs = tinyface.make(probes=40, people=12, match=30, distractors=200, dimensions=64)
-    found = tinyface.ours(*inputs)
-    assert found == pytest.approx(tinyface.sort_all(*inputs), abs=1e-9)
+    monkeypatch.setattr(tinyface_scoring, "ROOM", 0 if block == "whole" else 2**60)
+    monkeypatch.setattr(tinyface_scoring, "BLOCK", 7)
+    inputs = tinyface_scoring.make(probes=40, people=12, match=30, distractors=200, dimensions=64)
+    found = tinyface_scoring.ours(*inputs)
+    assert found == pytest.approx(tinyface_scoring.sort_all(*inputs), abs=1e-9)
     assert 0 < found[0] < found[4] <= 1
 
 
 def test_the_rivals_average_precision_by_hand():
     # Mates at ranks 1 and 4: (1 + 1) / 2 / 2 + (1/3 + 2/4) / 2 / 2, and (1 + 2/4) / 2 by steps.
-    assert tinyface.of_one_probe(np.array([True, False, False, True]))[-2:] == pytest.approx([0.5 + 5 / 24, 0.75])
+    precisions = tinyface_scoring.of_one_probe(np.array([True, False, False, True]))[-2:]
+    assert precisions == pytest.approx([0.5 + 5 / 24, 0.75])
 
 
 def test_the_bootstrap_over_trial_lists_gives_our_interval():

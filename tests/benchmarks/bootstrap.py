@@ -11,9 +11,9 @@ from rifr.evaluation import metrics
 def make(people: int, photos: int, resamples: int) -> tuple:
     """Hits and trials by person, and the trials themselves: a list of True and False for each person."""
     draw = np.random.default_rng(SEED)
-    photos = draw.integers(photos - 10, photos + 11, people)
-    lists = [draw.random(count * (count - 1)) < rate for count, rate in zip(photos, draw.uniform(0.2, 0.9, people))]
-    return np.array([trials.sum() for trials in lists]), photos * (photos - 1), lists, resamples
+    counts = draw.integers(photos - 10, photos + 11, people)
+    lists = [draw.random(count * (count - 1)) < rate for count, rate in zip(counts, draw.uniform(0.2, 0.9, people))]
+    return np.array([trials.sum() for trials in lists]), counts * (counts - 1), lists, resamples
 
 
 def ours(hits: np.ndarray, trials: np.ndarray, lists: list, resamples: int) -> tuple[float, float, float]:

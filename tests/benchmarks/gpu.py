@@ -30,6 +30,7 @@ import tarfile
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WHEELS = (
@@ -200,7 +201,7 @@ def profile(small: bool) -> None:
 
     from rifr.training import trainer
 
-    size = {"people": 4, "images": 4, "epochs": 1, "batch": 4, "preset": "smoke"}
+    size: dict[str, Any] = {"people": 4, "images": 4, "epochs": 1, "batch": 4, "preset": "smoke"}
     if not small:
         size = {"people": 128, "images": 16, "epochs": 1, "batch": 64, "preset": "paper"}
     with training.store_of_its_own():

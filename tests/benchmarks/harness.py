@@ -21,6 +21,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def measure(side: Side, size: dict[str, Any], small: dict[str, Any] | None = Non
     return answer
 
 
-def _run(pipe, side: Side, size: dict, small: dict | None, repeats: int) -> None:
+def _run(pipe: Connection, side: Side, size: dict, small: dict | None, repeats: int) -> None:
     try:
         if small is not None:
             side.work(*side.make(**small))

@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -25,7 +27,7 @@ import rifr
 from rifr.evaluation import metrics
 from rifr.evaluation.features import features
 from rifr.evaluation.protocols import identification
-from rifr.faces import assets, capture
+from rifr.faces import assets, capture, faceset
 from rifr.faces.assets import Assets
 from rifr.report import records
 
@@ -79,17 +81,14 @@ CHANGES: dict[str, Callable[[Assets], Assets]] = {
 @contextmanager
 def changed(name: str) -> Iterator[None]:
     """The library renders without an ingredient meanwhile."""
-    from rifr.faces import faceset
 
-    loaded, drawn = assets.load, faceset.draw_capture
-    things = CHANGES[name](loaded(False))
-    assets.load = lambda progress=True: things  # type: ignore[assignment]
-    if name == "the same look on every photo":
-        faceset.draw_capture = lambda *arguments: same_look(drawn(*arguments))
-    try:
+    def of_the_same_look(*arguments: Any) -> capture.Capture:
+        return same_look(capture.draw_capture(*arguments))
+
+    things = CHANGES[name](assets.load(False))
+    drawn = of_the_same_look if name == "the same look on every photo" else capture.draw_capture
+    with mock.patch.object(assets, "load", return_value=things), mock.patch.object(faceset, "draw_capture", drawn):
         yield
-    finally:
-        assets.load, faceset.draw_capture = loaded, drawn
 
 
 def main() -> int:
@@ -103,7 +102,8 @@ def main() -> int:
     if not judges:
         return 0
     (judge,) = judges.values()
-    rows, whole = [], {}
+    rows: list[dict[str, object]] = []
+    whole: dict[int, identification.Identification] = {}
     for name in CHANGES:
         camera = name.split()[0] if name.endswith("camera") else "kind"
         with tempfile.TemporaryDirectory() as folder, changed(name):

@@ -16,7 +16,7 @@ from harness import Row
 
 from rifr.report import records
 
-SCRIPTS = ("rendering", "degradation", "identification", "roc", "tinyface", "training", "bootstrap")
+SCRIPTS = ("rendering", "degradation", "identification", "roc", "tinyface_scoring", "training", "bootstrap")
 
 
 def provenance() -> dict[str, Any]:

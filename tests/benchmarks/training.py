@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -196,7 +197,7 @@ def of_runs_and_peak(inputs: tuple, runs: list[Run]) -> tuple[float, float, floa
 
 def on_a_gpu(small: bool = False) -> Row:
     """ResNet-34 as at the preset `paper`. Small, it is a thin network, which runs without a GPU too: a trial."""
-    size = (
+    size: dict[str, Any] = (
         {"people": 4, "images": 2, "epochs": 1, "batch": 4, "preset": "smoke"}
         if small
         else {"people": 128, "images": 64, "epochs": 4, "batch": 64, "preset": "paper"}

@@ -21,6 +21,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,17 +75,19 @@ WORLDS = (
 )
 
 
-def measure(world: World, store: Path) -> dict[str, object]:
+def measure(world: World, store: Path) -> dict[str, Any]:
     """Rank-1 of HR-only and LR-only by width, and what the criterion makes of it."""
     os.environ["RIFR_STORE"] = str(store / world.name.replace(" ", "-").replace(",", ""))
     capture.HAIR_TINT, capture.HAIR_CHANGES = world.hair_tint, world.hair_changes
     layers = len(world.widths)
-    networks.NETWORKS["thin"] = lambda embedding, dropout: networks.FaceResNet(
-        world.stem, world.widths, (1,) * layers, (2,) * layers, embedding, dropout
-    )
+
+    def thin(embedding: int = 128, dropout: float = 0.0) -> networks.FaceResNet:
+        return networks.FaceResNet(world.stem, world.widths, (1,) * layers, (2,) * layers, embedding, dropout)
+
+    networks.NETWORKS["thin"] = thin
     place = store / f"packs, hair {world.hair_tint} {world.hair_changes}"  # the hair is no part of what finds a pack
-    train = rifr.RenderSpec("train", world.people, world.photos, camera=world.camera)
-    train = rifr.render(train, place / f"train-{world.camera}-{world.people}x{world.photos}")
+    spec = rifr.RenderSpec("train", world.people, world.photos, camera=world.camera)
+    train = rifr.render(spec, place / f"train-{world.camera}-{world.people}x{world.photos}")
     probes = rifr.render(rifr.RenderSpec("probe", *PROBES), place / "probe")
     distractors = rifr.render(rifr.RenderSpec("distractor", *DISTRACTORS), place / "distractor")
     found: dict[tuple[str, int], Identification] = {}
@@ -117,11 +120,11 @@ def identified(embedder: Embedder, probes: FacePack, distractors: FacePack, widt
     return identification.evaluate(searching, searching, probes.identities, others, ranks=1)
 
 
-def chosen(rows: list[dict[str, object]]) -> str:
+def chosen(rows: list[dict[str, Any]]) -> str:
     """The world that the criterion takes."""
-    able = [row for row in rows if row["hr-only 112"] >= faces_tables.LEAST] or rows  # type: ignore[operator]
-    least = min(float(row["distance"]) for row in able)  # type: ignore[arg-type]
-    return str(next(row["name"] for row in able if float(row["distance"]) < least + 0.02))  # type: ignore[arg-type]
+    able = [row for row in rows if row["hr-only 112"] >= faces_tables.LEAST] or rows
+    least = min(row["distance"] for row in able)
+    return next(row["name"] for row in able if row["distance"] < least + 0.02)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""TinyFace's scoring beside a sort of the full matrix: `tinyface.py [--small]`."""
+"""TinyFace's scoring beside a sort of the full matrix: `tinyface_scoring.py [--small]`."""
 
 import sys
 
