@@ -67,7 +67,7 @@ def onnx_file(
     """
     code = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     length = 3 if pool else int(np.prod([size for size in shape[1:] if isinstance(size, int)]))
-    matrix = np.random.default_rng(seed).standard_normal((length, 5)).astype(dtype)
+    matrix: np.ndarray = np.random.default_rng(seed).standard_normal((length, 5)).astype(dtype)
     nodes = [helper.make_node("GlobalAveragePool", ["x"], ["p"])] if pool else []
     nodes += [
         helper.make_node("Flatten", ["p" if pool else "x"], ["f"], axis=0 if one else 1),
@@ -81,10 +81,11 @@ def onnx_file(
         [numpy_helper.from_array(matrix, "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    apart = {"save_as_external_data": True, "location": weights_file, "size_threshold": 0} if weights_file else {}
     if weights_file:
         (path.parent / weights_file).unlink(missing_ok=True)  # else it is appended to
-    onnx.save(model, str(path), **apart)
+        onnx.save(model, str(path), save_as_external_data=True, location=weights_file, size_threshold=0)
+    else:
+        onnx.save(model, str(path))
     return matrix
 
 
