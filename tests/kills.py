@@ -18,168 +18,20 @@ import json
 import os
 import random
 import resource
-import shutil
 import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = os.environ["TQDM_DISABLE"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np
-from PIL import Image
+from tests.killed_commands import JOBS, Place, exit_status, prepared, signalled
 
-from rifr import cli, storage
-from rifr.packs import FacePack
-from tests.helpers import easy_faces
-
-LIMIT = 120  # seconds that no command takes
 NOBODY = 65534
-TRAINING = ["--preset", "smoke", "--set", "epochs=3", "batch_size=8", "embedding=16", "--widths", "40", "16"]
-PASSING = ("seconds", "finished")  # fields of a run's record that are times
-
-
-@dataclass(frozen=True)
-class Job:
-    """A command, and what it stores.
-
-    command: its arguments, given the folder of the inputs and its own; stored: patterns of its files in its own folder;
-    bytes: a limit of a file's size that it meets on its way; seconds it may take at least to be killed at work
-    """
-
-    command: Callable[[Path, Path], list[str]]
-    stored: tuple[str, ...]
-    bytes: int
-
-
-def _faces(inputs: Path) -> list[str]:
-    return ["--faces", *(str(inputs / name) for name in ("train", "probes", "distractors"))]
-
-
-JOBS = {
-    "render": Job(
-        lambda inputs, own: ["render", "--people", "16", "--images", "3", "--out", str(own / "pack")],
-        ("pack/*",),
-        1_000_000,
-    ),
-    "prepare": Job(
-        lambda inputs, own: ["prepare", str(inputs / "photos"), "--out", str(own / "pack")], ("pack/*",), 1_000_000
-    ),
-    "train": Job(
-        lambda inputs, own: ["train", "--recipe", "proposed", *TRAINING, *_faces(inputs)], ("store/runs/*/*",), 20_000
-    ),
-    "embed": Job(
-        lambda inputs, own: [
-            "evaluate",
-            "--recipe",
-            "proposed",
-            *TRAINING,
-            *_faces(inputs),
-            "--out",
-            str(own / "found.csv"),
-        ],
-        ("store/features/*.npy", "found.csv"),
-        500,
-    ),
-}
-
-
-class Place:
-    """A folder of its own for one command, its store in it; its output goes to the file `said` beside it."""
-
-    def __init__(self, work: Path, name: str):
-        self.job, self.inputs = JOBS[name], work / "inputs"
-        self.own = Path(tempfile.mkdtemp(dir=work, prefix=f"{name}-"))
-        self.own.chmod(0o755)
-        self.said = self.own.with_suffix(".said")
-        if name == "embed":
-            shutil.copytree(work / "trained", self.own / "store")
-
-    def start(self, before: Callable[[], None] = lambda: None) -> int:
-        """The command in a process of its own, which is returned when it has begun; `before` is called in it first."""
-        ready, begun = os.pipe()
-        process = os.fork()
-        if process:
-            os.close(begun)
-            os.read(ready, 1)
-            os.close(ready)
-            return process
-        status = None
-        try:
-            output = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(output, 1), os.dup2(output, 2)
-            os.environ["RIFR_STORE"] = str(self.own / "store")
-            parser = cli.parser
-            cli.parser = lambda: (os.write(begun, b"."), parser())[1]  # from here on, signals are looked after
-            before()
-            status = cli.main(self.job.command(self.inputs, self.own))
-            sys.stdout.flush()
-        except BaseException:
-            if status is None:
-                traceback.print_exc()
-        finally:
-            os._exit(70 if status is None else status)
-
-    def run(self, before: Callable[[], None] = lambda: None) -> int:
-        """Run to the end; returns the exit status."""
-        return _ended(self.start(before))
-
-    def stored(self) -> dict[str, str]:
-        """The digests of the files at their final places, by path; times in records do not count."""
-        found = {}
-        for file in (file for pattern in self.job.stored for file in self.own.glob(pattern)):
-            name = file.relative_to(self.own)
-            if any(part.startswith(".") or ".partial" in part for part in name.parts):
-                continue
-            if file.name == "record.json":
-                record = json.loads(file.read_bytes())
-                found[str(name)] = storage.digest({key: value for key, value in record.items() if key not in PASSING})
-            else:
-                found[str(name)] = storage.file_digest(file)
-        return found
-
-    def left(self) -> list[str]:
-        """What is neither at its final place nor a lock: progress to go on from, and what was being written."""
-        kinds = {"*.tmp": "tmp", "*.old": "old", "*.partial/*.npz": "progress", "*.partial.pt": "progress"}
-        return [kind for pattern, kind in kinds.items() for _ in self.own.rglob(pattern)]
-
-    def words(self) -> str:
-        return self.said.read_text()
-
-    def remove(self) -> None:
-        shutil.rmtree(self.own)
-        self.said.unlink(missing_ok=True)
-
-
-def _ended(process: int) -> int:
-    """The exit status, negative for a signal."""
-    until = time.monotonic() + LIMIT
-    while time.monotonic() < until:
-        if (ended := os.waitpid(process, os.WNOHANG))[0]:
-            return os.waitstatus_to_exitcode(ended[1])
-        time.sleep(0.001)
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    raise TimeoutError(f"the command was not done after {LIMIT} s: does it wait for a stale lock?")
-
-
-def _signalled(process: int, number: int, after: float) -> int | None:
-    """Send a signal after so many seconds; returns the exit status, or None where the command had ended before."""
-    until = time.monotonic() + after
-    while time.monotonic() < until:
-        if (ended := os.waitpid(process, os.WNOHANG))[0]:
-            return None if ended[1] == 0 else os.waitstatus_to_exitcode(ended[1])
-        time.sleep(0.001)
-    os.kill(process, number)
-    status = _ended(process)
-    return status if status else None
 
 
 class Trial:
@@ -225,7 +77,7 @@ class Trial:
             place = Place(self.work, self.name)
             for _ in range(self.draw.randint(1, 4)):
                 sent = self.draw.choice(signals)
-                status = _signalled(place.start(), sent, self.draw.uniform(0, self.seconds))
+                status = signalled(place.start(), sent, self.draw.uniform(0, self.seconds))
                 if status is None or counts["landed"] == number:
                     break
                 what = signal.Signals(sent).name
@@ -245,7 +97,7 @@ class Trial:
     def two_at_once(self) -> None:
         place = Place(self.work, self.name)
         both = [place.start(), place.start()]
-        statuses = [_ended(process) for process in both]
+        statuses = [exit_status(process) for process in both]
         self.expect(statuses == [0, 0], f"two at once ended with {statuses}: {place.words()}")
         times = {file: file.stat().st_mtime_ns for pattern in place.job.stored for file in place.own.glob(pattern)}
         self.expect(place.run() == 0, "a third time, it failed")
@@ -305,49 +157,6 @@ class Trial:
             path.chmod(0o755 if path.is_dir() else 0o644)
         self.completes(place, "a closed folder")
         return True
-
-
-def prepared(work: Path, names: list[str]) -> None:
-    """What the commands need: faces, a trained network, and code that is imported and compiled already."""
-    inputs = work / "inputs"
-    if "render" in names:
-        from rifr.faces import RenderSpec, faceset
-
-        faceset.CHUNK = 12
-        faceset.render(RenderSpec("warm", 1, 1), work / "warm", progress=False)
-    if "prepare" in names:
-        draw = np.random.default_rng(0)
-        for person in range(12):
-            (inputs / "photos" / f"person-{person}").mkdir(parents=True)
-            for n in range(12):
-                pixels = draw.integers(0, 256, (112, 112, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(inputs / "photos" / f"person-{person}" / f"{n}.png")
-        from rifr.readers import folder  # noqa: F401
-    if {"train", "embed"} & set(names):
-        from rifr import degrade
-        from rifr.evaluation import (
-            score,  # noqa: F401
-            small_faces,  # noqa: F401
-        )
-        from rifr.training import trainer
-
-        trainer.MIN_IMAGES_FOR_SUBPROCESS = 10**9
-        degrade.to_width(np.zeros((1, 112, 112, 3), np.uint8), 16)
-        for seed, (name, people, images) in enumerate([("train", 4, 6), ("probes", 4, 5), ("distractors", 40, 1)]):
-            easy_faces(inputs / name, people, images, seed)
-            pack = FacePack.open(inputs / name)  # people of its own
-            FacePack.write(
-                inputs / name,
-                np.array(pack.images),
-                [f"{name} {one}" for one in pack.identities],
-                source="patterns",
-                licence="CC0",
-            )
-    if "embed" in names:
-        place = Place(work, "train")
-        if place.run():
-            raise RuntimeError(place.words())
-        shutil.move(place.own / "store", work / "trained")
 
 
 def trials(names: list[str], kills: int, interrupts: int, seed: int, more: bool) -> dict[str, dict]:
