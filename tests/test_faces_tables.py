@@ -1,5 +1,7 @@
 """Tables of the records on rendered faces: rates in per cent, cosines as they are, the world that was taken."""
 
+import json
+
 from rifr.report import faces_tables, records
 
 
@@ -8,11 +10,13 @@ def test_the_committed_records_make_tables_with_a_row_each():
         (faces_tables.YARDSTICKS, faces_tables.yardsticks),
         (faces_tables.INGREDIENTS, faces_tables.ingredients),
         (faces_tables.WORLDS, faces_tables.worlds),
+        (faces_tables.LFW, faces_tables.lfw),
     ):
         record = records.read(name)
         assert len(table(record)) == len(record["rows"]) > 1
         assert record["provenance"]["date"][:10] in faces_tables.source(record)
-    assert f"*{record['taken']}*" in faces_tables.nearest_world(record)
+    worlds = records.read(faces_tables.WORLDS)
+    assert f"*{worlds['taken']}*" in faces_tables.nearest_world(worlds)
 
 
 def test_rates_are_in_per_cent_and_cosines_are_not():
@@ -35,8 +39,8 @@ def test_what_is_lost_without_an_ingredient_has_a_sign_and_the_whole_has_none():
 def test_the_world_that_was_taken_is_marked():
     figures = {f"{recipe} {width}": 0.5 for recipe in ("hr-only", "lr-only") for width in (112, 60, 20, 16)}
     rows = [
-        {"name": n, "gap": 0.1, "fall": 0.2, "distance": d, "seconds": 9.6, **figures}
-        for n, d in (("a", 0.6), ("b", 0.5))
+        {"name": n, "gap": 0.1, "fall": 0.2, "distance": d, **figures, **more}
+        for n, d, more in (("a", 0.6, {}), ("b", 0.5, {"gap interval": [0.08, 0.12], "fall interval": [0.1, 0.3]}))
     ]
     said = faces_tables.nearest_world({"taken": "b", "rows": rows})
     assert (
@@ -45,4 +49,28 @@ def test_the_world_that_was_taken_is_marked():
     )
     table = faces_tables.worlds({"provenance": {}, "taken": "b", "rows": rows})
     assert list(table.world) == ["a", "b (taken)"] and list(table.distance) == ["60.0", "50.0"]
-    assert list(table["training, s"]) == [10, 10]
+    assert list(table.gap) == ["10.0", "10.0 (8.0 to 12.0)"] and table.fall[1] == "20.0 (10.0 to 30.0)"
+
+
+def test_rows_are_added_to_a_record_in_the_place_of_the_same_network(tmp_path):
+    path, by = tmp_path / "lfw.json", ("people", "seed")
+    records.merge(path, [{"people": 5, "seed": 0, "value": 1}, {"people": 5, "seed": 1, "value": 2}], by)
+    records.merge(path, [{"people": 5, "seed": 1, "value": 3}, {"people": 9, "seed": 0, "value": 4}], by, taken="x")
+    record = json.loads(path.read_text())
+    assert [(row["people"], row["seed"], row["value"]) for row in record["rows"]] == [(5, 0, 1), (5, 1, 3), (9, 0, 4)]
+    assert record["taken"] == "x" and {row["date"][:4] for row in record["rows"]} <= {record["provenance"]["date"][:4]}
+
+
+def test_a_row_of_lfw_says_what_its_network_has_seen():
+    row = {
+        "people": 4000,
+        "photos": 32000,
+        "epochs": 10,
+        "camera": "everyday",
+        "augment": 1.0,
+        "changes": "dropout=0.2",
+    }
+    row |= {"changes": "dropout=0.2", "seed": 1, "low": 78.1, "value": 79.25, "high": 80.3, "seconds": 90.0}
+    (shown,) = faces_tables.lfw({"provenance": {}, "rows": [row]}).to_dict("records")
+    assert shown["LFW, % of pairs"] == "79.2 (78.1 to 80.3)" and shown["minutes"] == "1.5"
+    assert (shown["people"], shown["changed anew"], shown["else"]) == ("4,000", "yes", "dropout 0.2")

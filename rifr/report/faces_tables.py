@@ -9,8 +9,8 @@ import pandas as pd
 from rifr.report import records
 from rifr.report.style import label
 
-YARDSTICKS, INGREDIENTS, WORLDS = "yardsticks", "ingredients", "worlds"
-"""The records, by the benchmark of that name in `tests/benchmarks` that writes each."""
+YARDSTICKS, INGREDIENTS, WORLDS, LFW = "yardsticks", "ingredients", "worlds", "lfw"
+"""The records, by the benchmark of that name in `tests/benchmarks` that writes each (`lfw`: yardsticks)."""
 
 LEAST = 0.60
 """Of the criterion by which a world is taken: what HR-only is to find at 112 px."""
@@ -62,7 +62,10 @@ def _points(figures: list[float] | None) -> str:
 
 
 def worlds(record: records.Record) -> pd.DataFrame:
-    """A row for each world that was tried: rank-1 of the two networks, gap and fall in points, distance, seconds."""
+    """A row for each world that was tried: rank-1 of the two networks, gap and fall in points, and the distance.
+
+    Gap and fall have intervals over the probes' people where the record holds them.
+    """
     rows: list[dict[str, Any]] = []
     for row in record["rows"]:
         both = {
@@ -70,9 +73,14 @@ def worlds(record: records.Record) -> pd.DataFrame:
             for recipe in ("hr-only", "lr-only")
             for width in (112, 60, 20)
         }
-        criterion = {name: f"{100 * row[name]:.1f}" for name in ("gap", "fall", "distance")}
+        criterion = {
+            name: _rate([row[f"{name} interval"][0], row[name], row[f"{name} interval"][1]])
+            if f"{name} interval" in row
+            else f"{100 * row[name]:.1f}"
+            for name in ("gap", "fall", "distance")
+        }
         name = row["name"] + (" (taken)" if row["name"] == record["taken"] else "")
-        rows.append({"world": name, **both, **criterion, "training, s": round(row["seconds"])})
+        rows.append({"world": name, **both, **criterion})
     return pd.DataFrame(rows)
 
 
@@ -88,6 +96,26 @@ def nearest_world(record: records.Record) -> str:
         f"{100 * row['gap']:.1f} points, a fall of {100 * row['fall']:.1f}. A network of this size, trained briefly "
         "on rendered faces, keeps more of what survives at 20 px, and has less to lose, than the paper's."
     )
+
+
+def lfw(record: records.Record) -> pd.DataFrame:
+    """A row for each HR-only network: what it was trained on and how long, and its accuracy on LFW's pairs."""
+    rows = []
+    for row in record["rows"]:
+        rows.append(
+            {
+                "people": f"{row['people']:,}",
+                "photos": f"{row['photos']:,}",
+                "epochs": row["epochs"],
+                "camera": row["camera"],
+                "changed anew": "yes" if row["augment"] else "no",
+                "else": row["changes"].replace("=", " "),
+                "seed": row["seed"],
+                "LFW, % of pairs": "{:.1f} ({:.1f} to {:.1f})".format(row["value"], row["low"], row["high"]),
+                "minutes": f"{row['seconds'] / 60:.1f}",
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def source(record: records.Record) -> str:

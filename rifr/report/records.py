@@ -9,9 +9,11 @@ A record is a JSON file in `book/records`, written by the command that the page 
 `detector`, by `python tests/benchmarks/detector.py --model FILE` (YuNet, which is no part of this project)
     provenance: as above, and model, model_sha256, least (the score from which a face counts), faces, setting; rows: as
     `rifr.evaluation.alignment.detected` gives them.
-`yardsticks`, `ingredients`, `worlds`, by `python tests/benchmarks/NAME.py --out FILE` (see those)
+`yardsticks`, `ingredients`, `worlds`, `lfw`, by `python tests/benchmarks/NAME.py --out FILE` (`lfw`: of yardsticks; see
+those)
     provenance as above; rows: what two judges make of rendered and of real faces; what is lost without an ingredient;
-    how two networks do in each world that was tried, and, beside the rows, which was taken.
+    how two networks do in each world that was tried, and, beside the rows, which was taken; how many of LFW's pairs
+    networks get right. `worlds` and `lfw` grow row by row: each row has the date and commit of its own.
 `large`, by `make record`
     See `rifr.report.study`.
 """
@@ -23,6 +25,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,7 +36,17 @@ import rifr
 from rifr import machine, storage
 from rifr.errors import DataError
 
-__all__ = ["folder", "provenance", "read", "speed_caption", "speed_notes", "speed_sentence", "speed_table", "write"]
+__all__ = [
+    "folder",
+    "merge",
+    "provenance",
+    "read",
+    "speed_caption",
+    "speed_notes",
+    "speed_sentence",
+    "speed_table",
+    "write",
+]
 
 PACKAGES = ("numpy", "torch", "numba", "opencv-python-headless", "scikit-learn")
 
@@ -66,6 +79,22 @@ def write(path: Path | str, record: Record) -> None:
     head = storage.readable_json({**record, "rows": []}).rstrip().removesuffix('"rows": []\n}')
     lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in record["rows"])
     storage.atomic_write(Path(path), f'{head}"rows": [\n{lines}\n ]\n}}\n')
+
+
+def merge(path: Path | str, rows: Sequence[Record], by: Sequence[str], **beside: Any) -> Record:
+    """Add measured rows to a record, each in the place of the row that has the same values of `by`, and write it.
+
+    Each new row is given today's date and commit; `beside` goes beside the rows.
+    """
+    path, about = Path(path), provenance()
+    kept = json.loads(path.read_text())["rows"] if path.exists() else []
+    placed = {tuple(row.get(name) for name in by): row for row in json.loads(json.dumps(kept))}
+    for row in rows:
+        dated = {"date": about["date"], "commit": about["commit"]}
+        placed[tuple(row.get(name) for name in by)] = json.loads(json.dumps(row | dated))
+    record = {"provenance": about, **beside, "rows": list(placed.values())}
+    write(path, record)
+    return record
 
 
 def provenance() -> dict[str, Any]:

@@ -225,8 +225,13 @@ def lfw_rows(
         scored = rifr.score(
             run, pairs=pairs, images=data / "lfw112", protocols=["P1"], widths=(112,), preset=preset, progress=progress
         ).table.iloc[0]
-        views = len(faces) * preset.training.epochs
-        counts = {"seed": seed, "people": len(faces.people), "photos": len(faces), "views": views}
+        training = preset.training
+        counts: dict[str, object] = {
+            "people": len(faces.people),
+            "photos": len(faces),
+            "views": len(faces) * training.epochs,
+        }
+        counts |= {"seed": seed, "epochs": training.epochs, "camera": camera, "augment": training.augment}
         figures = {name: float(scored[name]) for name in ("value", "low", "high")}
         rows.append(counts | figures | {"training accuracy": run.history[-1]["accuracy"], "seconds": seconds})
     return pd.DataFrame(rows)
@@ -251,7 +256,7 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--camera", default="everyday", help="of the faces that --lfw renders (default everyday)")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the training of --lfw")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of --lfw; the first is that of the people")
-    parser.add_argument("--out", type=Path, help="write the figures and where they come from as .json")
+    parser.add_argument("--out", type=Path, help="write figures and provenance as .json; --lfw adds its rows")
     options = parser.parse_args(arguments)
     sizes = (LFW_PEOPLE, LFW_PHOTOS) if options.lfw else (PEOPLE, PHOTOS)
     options.people, options.photos = options.people or sizes[0], options.photos or sizes[1]
@@ -272,7 +277,11 @@ def train_and_score(options: argparse.Namespace, data: Path | None) -> int:
     print(table.round(2).to_string(index=False))
     if len(table) > 1:
         print(f"mean over seeds {metrics.t_interval(table.value.to_numpy() / 100):.2f}")
-    return write(options.out, table.to_dict("records"))
+    if options.out:
+        by = ("people", "photos", "epochs", "camera", "augment", "changes", "seed")
+        changes = " ".join(options.set)
+        records.merge(options.out, [row | {"changes": changes} for row in table.to_dict("records")], by)
+    return 0
 
 
 def judge_faces(options: argparse.Namespace, data: Path | None) -> int:
@@ -305,13 +314,10 @@ def judge_faces(options: argparse.Namespace, data: Path | None) -> int:
         for line in against_aims(reading)
     ]
     print(*(f"short of the aim: {line}" for line in short), sep="\n", end="\n" if short else "")
-    return write(options.out, [reading.record() for reading in readings]) or int(bool(short))
-
-
-def write(path: Path | None, rows: list[dict]) -> int:
-    if path:
-        records.write(path, {"provenance": records.provenance(), "rows": rows})
-    return 0
+    if options.out:
+        rows = [reading.record() for reading in readings]
+        records.write(options.out, {"provenance": records.provenance(), "rows": rows})
+    return int(bool(short))
 
 
 def main() -> int:
