@@ -1,0 +1,100 @@
+"""Evidence for and against the claims of `rifr.report.claims`: their differences as a build or the record has them.
+
+build = evidence.of_build(trained, faces, preset, seed)    # intervals over people, paired by person
+record = evidence.of_record(study_tables.read())           # intervals over seeds, paired within a seed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rifr import landmarks
+from rifr.errors import DataError
+from rifr.evaluation import evaluate, metrics, small_faces
+from rifr.evaluation.metrics import Interval
+from rifr.evaluation.outcome import Outcome
+from rifr.evaluation.protocols.results import RankedResult
+from rifr.faces import surrogates
+from rifr.presets import Preset
+from rifr.report.claims import FPR, VERIFIED_AT, Difference, Key, Measure
+from rifr.report.study_tables import Study
+from rifr.splits import FaceSplits
+from rifr.training.runs import Run
+
+
+def of_build(trained: Mapping[str, Run], faces: FaceSplits, preset: Preset, seed: int = 0) -> Measure:
+    """What a build measures of the six networks under every protocol, on the surrogates of TinyFace and SCface too."""
+    points = landmarks.fit("wing+lr", preset, seed)
+    tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner())
+    filmed = small_faces.filmed_faces(surrogates.scface(preset, seed))
+    return of_outcomes(
+        evaluate.identify(trained, faces, preset),
+        evaluate.verify(trained, faces, preset, [VERIFIED_AT]),
+        small_faces.surveillance(trained, filmed, preset),
+        small_faces.search(trained, tiny, preset),
+    )
+
+
+def of_outcomes(*outcomes: Outcome[Any]) -> Measure:
+    """What outcomes of `evaluate` and `small_faces` say, with intervals over people, paired by person."""
+    results: dict[Key, Any] = {}
+    for outcome in outcomes:
+        for key, result in outcome.results.items():
+            results[_key(dict(zip(outcome.keys, key, strict=True)), isinstance(result, RankedResult))] = result
+    resamples = outcomes[0].resamples
+    return lambda difference: _paired_by_person(difference, results, resamples)
+
+
+def of_record(study: Study | None) -> Measure:
+    """What the record says, with Student's intervals over seeds, paired within a seed; nothing where there is none."""
+    by_key: dict[Key, pd.Series] = {}
+    if study is not None:
+        for key, part in study.rows.groupby(["measure", "protocol", "network", "at"], sort=False):
+            by_key[key] = part.set_index("seed").value.astype(float)
+    return lambda difference: _paired_by_seed(difference, by_key)
+
+
+def _key(named: dict[str, Any], ranked: bool) -> Key:
+    """The record's name for a result of an outcome."""
+    if "distance" in named:
+        return "scface", "", named["network"], named["distance"]
+    if "width" not in named:
+        return "tinyface", "", named["network"], ""
+    if ranked:
+        return "rank1", named["protocol"], named["network"], named["width"]
+    return "tpr", named["protocol"], named["network"], f"{named['width']} px, {FPR:g}"
+
+
+def _paired_by_person(difference: Difference, results: Mapping[Key, Any], resamples: int) -> Interval | None:
+    found = {term: [results[key] for key in term.keys(results)] for term in difference.terms}
+    if not all(found.values()):
+        return None
+    if difference.terms[0].measure == "tpr":  # its threshold is found anew in each resample: two results at a time
+        (first,), (second,) = found.values()
+        return None if first.min_resolvable_fpr > FPR else first.difference(second, FPR, resamples=resamples).percent()
+    counts = [(term.factor / len(of_term), *result.counts(1)) for term, of_term in found.items() for result in of_term]
+    trials = counts[0][2]
+    if any(not np.array_equal(of_one, trials) for _, _, of_one in counts):
+        raise DataError(f"{difference.name}: a paired difference needs the same people and trials on both sides")
+    weight = sum(factor for factor, _, _ in counts if factor > 0)
+    above, below = (
+        np.sum([abs(factor) / weight * hits for factor, hits, _ in counts if factor * sign > 0], axis=0)
+        for sign in (1, -1)
+    )
+    rate = metrics.interval(above.clip(max=trials), trials, below.clip(max=trials), resamples=resamples)  # rounding
+    return Interval(*(100 * weight * end for end in (rate.low, rate.estimate, rate.high)))
+
+
+def _paired_by_seed(difference: Difference, by_key: Mapping[Key, pd.Series]) -> Interval | None:
+    keys = [(term, term.keys(by_key)) for term in difference.terms]
+    if not all(of_term for _, of_term in keys):
+        return None
+    by_seed = sum(
+        term.factor * pd.concat([by_key[key] for key in of], axis=1).mean(axis=1, skipna=False) for term, of in keys
+    )
+    values = by_seed.dropna().to_numpy()
+    return metrics.t_interval(values) if len(values) else None

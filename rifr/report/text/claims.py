@@ -1,0 +1,116 @@
+"""The verdicts on the paper's claims in sentences, and the table of all of them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rifr.evaluation.metrics import Interval
+from rifr.report.claims import Judged
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+MARKS = {"reproduced": "✓", "contradicted": "✗", "undecided": "○", "not tested": "–"}
+FEW = 3
+"""Differences that a sentence lists; of more it gives the number that are decided."""
+
+RULE = (
+    "Each claim says on which side of zero some differences lie. It is **reproduced** where every 95 % interval "
+    "excludes zero on the paper's side, **contradicted** where one excludes it on the other side, else **undecided**; "
+    "**not tested** where a difference could not be measured."
+)
+
+
+def span(interval: Interval | None) -> str:
+    """ "-2.1 (-3.7 to -0.5)", in percentage points."""
+    if interval is None:
+        return "–"
+    low, middle, high = (f"{round(end, 1) + 0.0:+.1f}" for end in (interval.low, interval.estimate, interval.high))
+    return middle if "nan" in low else f"{middle} ({low} to {high})"
+
+
+def sentences(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
+    """A line for each claim: what it says, the verdict of the build and, where there is one, of the record."""
+    over_seeds = {judged.claim.id: judged.verdict for judged in record}
+    lines = []
+    for judged in build:
+        claim = judged.claim
+        later = f" Over the record's seeds: {over_seeds[claim.id]}." if claim.id in over_seeds else ""
+        lines.append(f"- **{claim.id}. {claim.says}: {judged.verdict}.** {_measured(judged)}{later}")
+    return "\n".join(lines)
+
+
+def counts(judged: Sequence[Judged]) -> str:
+    """ "9 reproduced, 3 contradicted, 4 undecided, 1 not tested"."""
+    verdicts = [one.verdict for one in judged]
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in MARKS if verdict in verdicts)
+
+
+def summary(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
+    """How many claims the build and the record reproduce, and which they contradict."""
+    lines = [
+        f"- **{name}**: {counts(judged)}." for name, judged in (("This build", build), ("The record", record)) if judged
+    ]
+    return f"Of {len(build)} claims:\n\n" + "\n".join(lines)
+
+
+def table(build: Sequence[Judged], record: Sequence[Judged] = ()) -> HTML:
+    """The claims as a table: for each difference what the paper, the build and the record over seeds give."""
+    from IPython.display import HTML
+
+    over_seeds = {judged.claim.id: judged for judged in record}
+    columns = ["claim", "verdict", "difference, in points", "paper", "this build"] + ["record over seeds"] * bool(
+        record
+    )
+    head = "".join(f"<th>{name}</th>" for name in columns)
+    parts = [_rows(judged, over_seeds.get(judged.claim.id), columns) for judged in build]
+    return HTML(f'<table class="dataframe wrapped claims"><thead><tr>{head}</tr></thead>{"".join(parts)}</table>')
+
+
+def _measured(judged: Judged) -> str:
+    differences = judged.claim.differences
+    if not differences:
+        return judged.claim.untested
+    if judged.verdict == "not tested":
+        return "What it compares could not be measured here."
+    if len(differences) > FEW:
+        agree, against = judged.signs.count(1), judged.signs.count(-1)
+        return f"Of {len(differences)} differences {agree} are decided for the paper and {against} against it."
+    parts = [
+        f"{difference.name}: {span(interval)}" + (f", the paper {difference.paper}" if difference.paper else "")
+        for difference, interval in zip(differences, judged.intervals, strict=True)
+    ]
+    return f"{'; '.join(parts)}."
+
+
+def _rows(judged: Judged, recorded: Judged | None, columns: list[str]) -> str:
+    """A <tbody>: the claim and its verdict beside its differences, a row each."""
+    claim, height = judged.claim, max(1, len(judged.claim.differences))
+    where = f'{html.escape(claim.where)}; <a href="{claim.chapter}.html">chapter</a>'
+    verdicts = {"build": judged.verdict} | ({"record": recorded.verdict} if recorded else {})
+    words = [f"{MARKS[verdict]} {verdict}" for verdict in verdicts.values()]
+    if len(set(words)) > 1:
+        words = [f"{source}: {word}" for source, word in zip(verdicts, words, strict=True)]
+    tall = f' rowspan="{height}"'
+    first = _cell(f"<strong>{claim.id}</strong> {html.escape(claim.says)} <small>({where})</small>", "claim", tall)
+    first += _cell("<br>".join(words[: len(set(words))]), "verdict", tall)
+    if not claim.differences:
+        wide = f' colspan="{len(columns) - 4}"'
+        cells = _cell("", columns[2]) + _cell(claim.paper, "paper") + _cell(claim.untested, "not tested", wide)
+        return f"<tbody><tr>{first}{cells}</tr></tbody>"
+    rows = []
+    for place, difference in enumerate(claim.differences):
+        cells = _cell(difference.name, columns[2])
+        if not claim.paper or not place:
+            cells += _cell(claim.paper or difference.paper or "–", "paper", tall if claim.paper else "")
+        for column, source in zip(columns[4:], (judged, recorded), strict=False):
+            cells += _cell(span(source.intervals[place]) if source else "–", column)
+        rows.append(f"<tr>{first if not place else ''}{cells}</tr>")
+    return f"<tbody>{''.join(rows)}</tbody>"
+
+
+def _cell(content: str, name: str, more: str = "") -> str:
+    """A cell that knows its column's name: narrow pages show it, for there each row is a block."""
+    return f'<td data-name="{name}"{more}>{content}</td>'

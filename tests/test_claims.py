@@ -1,0 +1,230 @@
+"""The paper's claims: their figures are the paper's, their differences those of build and record, their verdicts by rule."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from rifr.errors import DataError, SettingError
+from rifr.evaluation.metrics import Interval
+from rifr.evaluation.outcome import Outcome
+from rifr.evaluation.protocols.scface import Scface
+from rifr.evaluation.protocols.tinyface import TinyFace
+from rifr.report import claims, evidence, paper, text
+from rifr.report.claims import CLAIMS, Claim, Difference, Judged
+from rifr.report.study_tables import Study
+from tests.test_text_recognition import identified, outcome, roc_outcome
+
+BOOK = Path(__file__).resolve().parent.parent / "book"
+BY_ID = {claim.id: claim for claim in CLAIMS}
+
+
+def judged(*ends: tuple[float, float] | None, signs: tuple[int, ...] = ()) -> Judged:
+    """A claim of as many differences, with intervals of these ends."""
+    signs = signs or (1,) * len(ends)
+    differences = tuple(Difference(f"A minus B {n}", sign, "+1", ()) for n, sign in enumerate(signs))
+    intervals = tuple(end and Interval(end[0], sum(end) / 2, end[1]) for end in ends)
+    return Judged(Claim("C0", "A is ahead", "IV", "ablation", differences), intervals)
+
+
+@pytest.mark.parametrize(
+    "one, verdict",
+    [
+        (judged((1, 2), (0.5, 3)), "reproduced"),
+        (judged((1, 2), (-0.5, 3)), "undecided"),
+        (judged((1, 2), (-3, -1)), "contradicted"),
+        (judged((-1, 2), (-3, -1)), "contradicted"),
+        (judged((1, 2), (-3, -1), signs=(1, -1)), "reproduced"),
+        (judged((1, 2), None), "not tested"),
+        (judged((np.nan, np.nan)), "undecided"),
+        (judged(), "not tested"),
+    ],
+)
+def test_a_verdict_needs_every_interval_on_the_papers_side(one, verdict):
+    assert one.verdict == verdict
+
+
+def test_the_seventeen_claims_have_their_chapters_and_only_those_without_differences_say_why():
+    assert [claim.id for claim in CLAIMS] == [f"C{n}" for n in range(1, 18)]
+    for claim in CLAIMS:
+        assert (BOOK / f"{claim.chapter}.ipynb").exists() and bool(claim.differences) != bool(claim.untested)
+        for difference in claim.differences:
+            assert sum(term.factor for term in difference.terms) == 0 and difference.sign in (1, -1)
+
+
+def test_the_papers_figures_are_differences_of_those_it_states_and_lie_on_the_side_that_is_claimed():
+    def rank1(network, width, protocol="P1"):
+        (row,) = [r for r in paper.RANK1 if (r.protocol, r.network, r.width) == (protocol, network, width)]
+        return row.rank1
+
+    said = {claim.id: [difference.paper for difference in claim.differences] for claim in CLAIMS}
+    assert float(said["C6"][0]) == pytest.approx(rank1("proposed", 100) - rank1("hr+lr", 100))
+    assert float(said["C13"][1]) == pytest.approx(rank1("proposed", 20) - rank1("shared-only", 20))
+    assert said["C3"] == [f"about {rank1('hr+lr', 100) - rank1('hr-only', 100):+.0f}"]
+    assert said["C8"] == [f"about {rank1('proposed', 20, 'P2') - rank1('proposed', 20):+.0f}"]
+    assert said["C10"] == ["+4"] and said["C6"][1] == ""
+    table = {row.method: row for row in paper.TABLE_2}
+    assert float(said["C15"][0]) == pytest.approx(table["Proposed"].d1 - table["RICNN"].d1)
+    for claim in CLAIMS:
+        for difference in claim.differences:
+            if difference.paper:
+                assert np.sign(float(difference.paper.split()[-1])) == difference.sign, (claim.id, difference)
+
+
+WIDTHS = (112, 60, 40, 30, 25, 20, 16)
+SHARES = {
+    (network, width): share - 0.002 * (112 - width)
+    for network, share in {"proposed": 0.7, "hr+lr": 0.6, "hr-only": 0.65}.items()
+    for width in WIDTHS
+}
+
+
+def found(name: str, measure: claims.Measure) -> list[Interval]:
+    return [measure(difference) for difference in BY_ID[name].differences]
+
+
+def test_a_build_pairs_by_person_and_takes_the_mean_of_near_widths():
+    of_all = outcome(SHARES)
+    high, middle, low = found("C6", evidence.of_outcomes(of_all))
+    table = of_all.difference("proposed", "hr+lr").set_index("width")
+    assert (high.low, high.estimate, high.high) == pytest.approx(tuple(table.loc[112, ["low", "difference", "high"]]))
+    assert middle.estimate == pytest.approx(table.difference[[60, 40, 30]].mean())
+    assert low.estimate == pytest.approx(table.difference[[25, 20, 16]].mean())
+    by_person = np.mean(
+        [of_all.results["P1", "proposed", w].hits - of_all.results["P1", "hr+lr", w].hits for w in (25, 20, 16)], axis=0
+    )
+    spread = 100 * by_person.std() / 20 / np.sqrt(len(by_person))
+    assert high.low <= high.estimate <= high.high and low.high - low.low == pytest.approx(3.92 * spread, rel=0.2)
+    (fall,) = found("C1", evidence.of_outcomes(of_all))
+    rates = of_all.table().query("network == 'hr-only'").set_index("width").rank1
+    assert fall.estimate == pytest.approx(2 * rates[60] - rates[112] - rates[[25, 20, 16]].mean())
+
+
+def test_what_was_not_measured_is_not_tested():
+    measure = evidence.of_outcomes(outcome({key: share for key, share in SHARES.items() if key[1] != 60}))
+    assert found("C1", measure) == [None] and found("C2", measure) == [None, None] and found("C9", measure)[0] is None
+    assert claims.judge(measure, ["C1"])[0].verdict == "not tested"
+    assert found("C6", measure)[1] is not None  # 40 and 30 px are there
+
+
+def test_rates_of_other_people_are_not_paired():
+    one, other = outcome(SHARES), outcome(SHARES, people=59)
+    mixed = {key: (other if key[1] == "hr+lr" else one).results[key] for key in one.results}
+    with pytest.raises(DataError, match="same people"):
+        found("C6", evidence.of_outcomes(Outcome(mixed, 50)))
+
+
+def test_protocols_are_compared_within_one_network():
+    trials = np.full(30, 10)
+    results = {(p, "proposed", 20): identified(np.full(30, hits), trials) for p, hits in (("P1", 4), ("P2", 6))}
+    (easier,) = found("C8", evidence.of_outcomes(Outcome(results, 50)))
+    assert (easier.low, easier.estimate, easier.high) == pytest.approx((20, 20, 20))
+
+
+def test_verification_is_read_at_the_papers_rate_where_the_pairs_resolve_it(monkeypatch):
+    of_all = roc_outcome({"proposed": 1.5, "hr-only": 1.0})
+    gap, *others = found("C9", evidence.of_outcomes(of_all))
+    of_one = of_all.difference("proposed", "hr-only", 1e-4).set_index("protocol").loc["P1"]
+    assert (gap.low, gap.estimate, gap.high) == pytest.approx((of_one.low, of_one.difference, of_one.high))
+    assert [one is None for one in others] == [True, True, False, True, True]
+    monkeypatch.setattr(evidence, "FPR", 1e-7)
+    assert found("C9", evidence.of_outcomes(of_all)) == [None] * 6
+
+
+def test_small_faces_are_compared_by_distance_and_by_network():
+    def frames(hits):
+        return Scface(np.repeat([str(n) for n in range(20)], 5), np.where(np.arange(100) % 5 < hits, 1, 2), 20)
+
+    filmed = Outcome(
+        {("proposed", 1, 4.2): frames(4), ("hr+lr", 1, 4.2): frames(2)}
+        | {("proposed", 3, 1.0): frames(5), ("hr+lr", 3, 1.0): frames(4)},
+        50,
+        ("network", "distance", "metres"),
+    )
+    ends = np.arange(1, 11)
+    tiny = Outcome(
+        {
+            ("proposed",): TinyFace(np.arange(10), np.ones(10, int), ends, 50, 40),
+            ("hr+lr",): TinyFace(np.arange(10), np.full(10, 2), ends, 50, 40),
+        },
+        50,
+        ("network",),
+    )
+    measure = evidence.of_outcomes(filmed, tiny)
+    far, between, near, more = found("C15", measure)
+    assert (far.estimate, near.estimate, more.estimate, between) == pytest.approx((40, 20, 20, None))
+    assert [one and one.estimate for one in found("C16", measure)] == [None, None, pytest.approx(100)]
+
+
+def study(values: dict[tuple[str, int], list[float]]) -> Study:
+    rows = [
+        {"seed": seed, "measure": "rank1", "protocol": "P1", "network": network, "at": width, "value": value}
+        for (network, width), of_seeds in values.items()
+        for seed, value in enumerate(of_seeds)
+    ]
+    return Study({"seeds": [0, 1, 2]}, pd.DataFrame(rows))
+
+
+def test_the_record_pairs_within_a_seed_with_students_interval():
+    measure = evidence.of_record(
+        study(
+            {
+                ("proposed", 112): [70.0, 75.0, 71.0],
+                ("hr+lr", 112): [68.0, 72.0, 70.0],
+                ("proposed", 20): [50.0, 52.0, 51.0],
+                ("hr+lr", 20): [49.0, 53.0, 50.0],
+                ("proposed", 16): [40.0, 42.0, 41.0],
+                ("hr+lr", 16): [37.0, 41.0, 40.0],
+            }
+        )
+    )
+    high, middle, low = found("C6", measure)
+    of_t = stats.ttest_1samp([2.0, 3.0, 1.0], 0).confidence_interval(0.95)
+    assert (high.low, high.estimate, high.high) == pytest.approx((of_t.low, 2.0, of_t.high))
+    assert middle is None and low.estimate == pytest.approx(np.mean([2, 0, 1]))
+    assert {one.verdict for one in claims.judge(evidence.of_record(None))} == {"not tested"}
+
+
+def test_an_unknown_claim_is_refused_with_those_there_are():
+    with pytest.raises(SettingError, match="C17"):
+        claims.judge(evidence.of_record(None), ["C18"])
+
+
+def test_a_sentence_names_its_claim_and_stays_short():
+    build = claims.judge(evidence.of_outcomes(outcome(SHARES)), ["C3", "C6", "C9"])
+    record = claims.judge(evidence.of_record(None), ["C3"])
+    third, sixth, ninth = text.claims.sentences(build, record).splitlines()
+    assert third.startswith("- **C3. HR+LR falls below HR-only on large faces") and ": reproduced.** HR+LR minus" in third
+    assert third.endswith("the paper about -12. Over the record's seeds: not tested.")
+    assert "seeds" not in sixth and sixth.count(";") == 2 and "could not be measured" in ninth
+    many = text.claims.sentences([judged((1, 2), (1, 2), (-1, 2), (-2, -1))])
+    assert "Of 4 differences 2 are decided for the paper and 1 against it." in many
+    assert text.claims.counts([*build, judged((-2, -1))]) == "2 reproduced, 1 contradicted, 1 not tested"
+
+
+def test_the_table_has_each_difference_in_a_row_beside_its_claim():
+    build = claims.judge(evidence.of_outcomes(outcome(SHARES)))
+    for record in ([], claims.judge(evidence.of_record(None))):
+        page = text.claims.table(build, record).data
+        bodies = re.findall(r"<tbody>(.*?)</tbody>", page)
+        assert len(bodies) == len(CLAIMS)
+        for claim, body in zip(CLAIMS, bodies, strict=True):
+            rows = re.findall(r"<tr>(.*?)</tr>", body)
+            assert len(rows) == max(1, len(claim.differences)) and f"<strong>{claim.id}</strong>" in rows[0]
+            taken = [0] * len(rows)  # columns of each row, those that reach down from above too
+            for place, row in enumerate(rows):
+                for cell in re.findall(r"<td (.*?)>", row):
+                    tall, wide = (int((re.search(rf'{n}="(\d+)"', cell) or [0, 1])[1]) for n in ("rowspan", "colspan"))
+                    for below in range(place, place + tall):
+                        taken[below] += wide
+            assert taken == [5 + bool(record)] * len(rows), claim.id
+    assert "build: ✓ reproduced<br>record: – not tested" in page and "record over seeds" in page
+
+
+def test_a_difference_of_none_is_a_dash():
+    assert text.claims.span(None) == "–" and text.claims.span(Interval(np.nan, 1.0, np.nan)) == "+1.0"
+    assert text.claims.span(replace(Interval(-0.01, 0.0, 1.0))) == "+0.0 (+0.0 to +1.0)"
