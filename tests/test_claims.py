@@ -1,4 +1,4 @@
-"""The paper's claims: their figures are the paper's, their differences those of build and record, their verdicts by rule."""
+"""The paper's claims: figures as the paper has them, differences as build and record have them, verdicts by rule."""
 
 import re
 from dataclasses import replace
@@ -198,7 +198,8 @@ def test_a_sentence_names_its_claim_and_stays_short():
     build = claims.judge(evidence.of_outcomes(outcome(SHARES)), ["C3", "C6", "C9"])
     record = claims.judge(evidence.of_record(None), ["C3"])
     third, sixth, ninth = text.claims.sentences(build, record).splitlines()
-    assert third.startswith("- **C3. HR+LR falls below HR-only on large faces") and ": reproduced.** HR+LR minus" in third
+    assert third.startswith("- **C3. HR+LR falls below HR-only on large faces")
+    assert ": reproduced.** HR+LR minus HR-only, 112 px: -5.0 (" in third
     assert third.endswith("the paper about -12. Over the record's seeds: not tested.")
     assert "seeds" not in sixth and sixth.count(";") == 2 and "could not be measured" in ninth
     many = text.claims.sentences([judged((1, 2), (1, 2), (-1, 2), (-2, -1))])
