@@ -7,8 +7,10 @@ import pytest
 
 from rifr import align, landmarks, presets
 from rifr.align import TEMPLATE
-from rifr.evaluation import alignment, evaluate
+from rifr.evaluation import alignment, evaluate, step_order
 from rifr.evaluation.alignment import Errors
+from rifr.evaluation.outcome import Outcome
+from rifr.evaluation.protocols.identification import Identification
 from rifr.packs import FacePack
 from rifr.report import figures, text
 from tests.test_landmarks import drawn_scenes
@@ -100,15 +102,52 @@ def test_larger_errors_cost_more_and_none_cost_nothing(scenes, tmp_path, store_f
 
 
 def test_the_order_of_the_steps_is_compared_on_the_same_pictures(scenes, tmp_path, store_folder):
-    rates, gaps = alignment.order_of_steps(
+    rates, gaps = step_order.order_of_steps(
         {"mine": colours}, Finder(0.0), scenes, distractors(tmp_path), "smoke", (30,), progress=False
     )
     by_order = rates.set_index("order").rank1
-    assert list(by_order.index) == list(alignment.ORDERS)
+    assert list(by_order.index) == list(step_order.ORDERS)
     row = gaps.iloc[0]
     assert row.optimism == pytest.approx(by_order["aligned, then small"] - by_order["small, then aligned"])
     assert row.landmarks == pytest.approx(by_order["small, large face's landmarks"] - by_order["small, then aligned"])
     assert row.low <= row.optimism <= row.high
+
+
+def test_both_orders_treat_probes_gallery_and_distractors_alike(scenes, tmp_path, store_folder):
+    far = drawn_scenes(tmp_path / "far-scenes", 7, seed=5)
+    plan, finder = presets.get("smoke", widths=(9,), mirror=False), Finder(0.0)
+    first, last = step_order.identify_in_both_orders({"mine": colours}, finder, scenes, far, plan, progress=False)
+    large = [
+        alignment.aligned_pack(p.images, aligned_by(finder, p, p.images, p.points), p.identities) for p in (scenes, far)
+    ]
+    direct = evaluate.identify({"mine": colours}, tuple(large), plan, progress=False).table()
+    assert first.table().rank1.tolist() == pytest.approx(direct.rank1.tolist())
+    small = []
+    for pack in (scenes, far):
+        pictures, points = alignment.small_pictures(pack, 9)
+        small.append(alignment.aligned_pack(pictures, aligned_by(finder, pack, pictures, points), pack.identities))
+    hits = {"P1": nearest_is_own(small[0], small[0], small[1]), "P2": nearest_is_own(small[0], large[0], large[1])}
+    rates = last.table().set_index("protocol").rank1
+    assert rates["P1"] == pytest.approx(hits["P1"]) and rates["P2"] == pytest.approx(hits["P2"])
+    assert rates["P1"] != rates["P2"]
+
+
+def aligned_by(finder, pack, pictures, points):
+    return finder.predict(pictures, alignment.loose_boxes(points, 0))
+
+
+def nearest_is_own(probes, gallery, far):
+    """Rank-1 in per cent, trial by trial: each photo of a person against each other one and all distractors."""
+    unit = [
+        colours(p.images) / np.linalg.norm(colours(p.images), axis=1, keepdims=True) for p in (probes, gallery, far)
+    ]
+    hits = trials = 0
+    for i, probe in enumerate(unit[0]):
+        for j, enrolled in enumerate(unit[1]):
+            if i != j and probes.identities[i] == probes.identities[j]:
+                trials += 1
+                hits += probe @ enrolled > max(unit[2] @ probe)
+    return 100 * hits / trials
 
 
 def test_a_detection_counts_where_its_centre_lies_in_the_face():
@@ -181,6 +220,45 @@ def test_sentences_on_optimism_follow_the_sign_and_the_interval():
     assert "does not decide" in nothing and "9.0 points" in nothing
 
 
+def outcome(rates, widths=(20, 16)):
+    """An outcome under P1 whose networks find all of a person's photos, or none, for ten people of two photos."""
+    people, trials = np.array([f"p{i}" for i in range(10)]), np.full(10, 2)
+    results = {
+        ("P1", name, width): Identification(
+            people, trials, 2 * np.array(found)[:, None], np.repeat(found, 2), np.ones(20, int), 0, 5
+        )
+        for name, found in rates.items()
+        for width in widths
+    }
+    return Outcome(results, 200)
+
+
+def test_sentences_on_both_orders_say_who_is_flattered_and_which_verdicts_change():
+    first = outcome({"proposed": [1] * 10, "hr+lr": [0] * 10})
+    last = outcome({"proposed": [0] * 5 + [1] * 5, "hr+lr": [0] * 10})
+    flattered = text.alignment.flattered(first, last)
+    assert "P1 at 20 px" in flattered and "+25.0 points" in flattered and "+50.0 (proposed)" in flattered
+    assert "a gain for 1 of them, as a loss for 0" in flattered
+    assert "2 have the same verdict" in text.alignment.comparisons_kept(first, last, [("proposed", "hr+lr")])
+    level = outcome({"proposed": [0] * 10, "hr+lr": [0] * 10})
+    changed = text.alignment.comparisons_kept(first, level, [("proposed", "hr+lr")])
+    assert "0 have the same verdict" in changed and "proposed minus HR+LR under P1 at 16 px" in changed
+    table = text.alignment.both_orders_table(first, last)
+    assert table.network.tolist() == ["proposed", "HR+LR"] and table["P1, 20 px"].tolist()[0] == "100.0 → 50.0"
+    figure = figures.alignment.both_orders(first.table(), last.table())
+    assert len(figure.axes) == 2 and figure.axes[0].get_title() == "P1: LR-LR, 20 px"
+
+
+def test_the_cost_of_errors_is_given_at_each_size_and_at_the_landmark_network_s_own():
+    cost = frame(network="proposed", width=16, pixels=[0, 4, 8], rank1=[60.0, 50.0, 10.0], low=0.0, high=70.0)
+    off = 6 * np.sqrt(np.pi / 2) / 112  # a mean distance of six pixels a coordinate
+    errors = Errors({("wing+lr", 16): np.full(4, off)}, np.repeat(["x", "y"], 2), 100)
+    (row,) = text.alignment.cost_table(cost, errors).to_dict("records")
+    assert row["network"] == "proposed" and row["rank-1 (%), exact"] == "60.0"
+    assert row["4 px off"] == "-10.0" and row["8 px off"] == "-50.0"
+    assert row["the network's own error"] == "-30.0 (6.0 px)"  # half way between 4 and 8 px
+
+
 def test_the_detectors_sentence_names_the_width_at_which_it_loses_half():
     table = frame(
         width=[67, 30, 12, 8],
@@ -221,7 +299,7 @@ def test_the_figures_show_what_the_tables_hold():
         rank1=[50.0, 30, 50, 20, 50, 25],
         low=0.0,
         high=60.0,
-        order=np.repeat(list(alignment.ORDERS), 2),
+        order=np.repeat(list(step_order.ORDERS), 2),
     )
     assert len(figures.alignment.orders_by_width(orders).axes[0].get_lines()) == 3
     picture = np.zeros((40, 40, 3), np.uint8)

@@ -3,9 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from rifr import camera, landmarks, presets
 from rifr.errors import SettingError
@@ -13,9 +16,10 @@ from rifr.evaluation import metrics, small_faces
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols import identification
 from rifr.faces import surrogates
-from rifr.report import text
+from rifr.report import figures, text
 from rifr.splits import FaceSplits
 from rifr.training import trainer
+from tests import set_trees
 from tests.helpers import easy_faces
 
 matplotlib.use("Agg")
@@ -42,6 +46,26 @@ def place(tmp_path_factory):
             small_faces.tiny_faces(surrogates.tinyface(FEW, progress=False), progress=False),
             small_faces.filmed_faces(surrogates.scface(FEW, progress=False), progress=False),
         )
+
+
+def test_figure_1_has_one_person_per_row_from_each_of_three_sets(tmp_path):
+    set_trees.tinyface_tree(tmp_path / "tiny")
+    set_trees.scface_tree(tmp_path / "scface")
+    set_trees.save(tmp_path / "scface/surveillance_cameras_distance_1/cam_1/002_cam1_1.jpg", 40, 30)
+    probes = easy_faces(tmp_path / "probes", people=2, images=3)
+    rows = small_faces.one_person_each(probes, tmp_path / "tiny", tmp_path / "scface", width=20, count=3)
+    own = np.asarray(probes.images)[probes.identities == probes.identities[0]]
+    assert [len(shots) for shots in rows.values()] == [3, 2, 3]  # person 1 of the small tree has two photos
+    for shrunk, face in zip(rows["synthetic"], own, strict=True):
+        assert np.array_equal(shrunk, cv2.resize(face, (20, 20), interpolation=cv2.INTER_CUBIC))
+    decoded = np.asarray(Image.open(tmp_path / "tiny/Testing_Set/Gallery_Match/1_8.jpg"))
+    assert any(np.array_equal(shot, decoded) for shot in rows["TinyFace"])
+    last = tmp_path / "scface/surveillance_cameras_distance_3/cam_5/001_cam5_3.jpg"
+    assert np.array_equal(rows["SCface"][-1], np.asarray(Image.open(last)))
+    figure = figures.small_faces.one_person_per_row(rows)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 8 and shown[0].get_ylabel() == "synthetic" and shown[3].get_title("left") == "10 × 12"
+    plt.close(figure)
 
 
 def test_table_1_is_the_ranking_done_by_hand(place):

@@ -3,7 +3,8 @@
 landmark_errors     mean error of several landmark networks by face width
 detected            how many faces OpenCV's YuNet finds by face width, and how well
 cost_of_errors      rank-1 when landmarks are off by so many pixels
-order_of_steps      align, then shrink (as synthetic tests do) against shrink, then align (as cameras do)
+
+Aligned and then shrunk, or shrunk and then aligned: `rifr.evaluation.step_order`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,17 @@ from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.training.runs import Run
 
-__all__ = ["Errors", "cost_of_errors", "detected", "landmark_errors", "order_of_steps"]
+__all__ = [
+    "Errors",
+    "aligned_pack",
+    "cost_of_errors",
+    "detected",
+    "identified",
+    "landmark_errors",
+    "loose_boxes",
+    "rank1",
+    "small_pictures",
+]
 
 OFF, SIZE = 0.08, 0.15
 """How far the boxes that a network is given are off: the centre by shares of the face width, and the width itself."""
@@ -203,73 +214,9 @@ def cost_of_errors(
         probes = aligned_pack(pack.images, pack.points + size * unit * noise, pack.identities) if size else gallery
         for name, run in trained.items():
             for width in widths:
-                found = _identify(run, probes, width, gallery, distractors, preset, progress)
-                rows.append({"network": name, "width": width, "pixels": size} | _rank1(found, preset))
+                found = identified(run, probes, width, gallery, distractors, preset, progress)
+                rows.append({"network": name, "width": width, "pixels": size} | rank1(found, preset))
     return pd.DataFrame(rows)
-
-
-ORDERS = {
-    "aligned, then small": "landmarks found on the large face, which is then brought down, as synthetic tests are made",
-    "small, then aligned": "the picture brought down, landmarks found on the small face: what a camera allows",
-    "small, large face's landmarks": "the same with the landmarks of the large face: what is left is not their doing",
-}
-
-
-def order_of_steps(
-    trained: Mapping[str, Run],
-    finder: LandmarkRun,
-    pack: FacePack,
-    distractors: FacePack,
-    preset: str | Preset = "",
-    widths: Sequence[int] | None = None,
-    seed: int = 0,
-    progress: bool = True,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rank-1 under P2 for the three ways of `ORDERS`, and their differences, paired by person.
-
-    `finder` is the landmark network; the others are those of `cost_of_errors`. The gallery is aligned by the network,
-    large: a bias of its landmarks is then the same in probe and gallery.
-
-    Returns
-    -------
-    tuple of DataFrame
-        A row per network, order and width: rank1, low, high; and one per network and width: `optimism`, "aligned, then
-        small" minus "small, then aligned" in points, low, high, and `landmarks`, the part of it that the large face's
-        landmarks win back, with landmarks_low, landmarks_high.
-    """
-    preset = presets.get(preset)
-    widths = preset.landmarks.test_widths if widths is None else tuple(widths)
-    large = finder.predict(list(pack.images), loose_boxes(pack.points, seed))
-    gallery = aligned_pack(pack.images, large, pack.identities)
-    rates, apart = [], []
-    for width in tqdm(widths, desc="order of steps", unit="width", leave=False, disable=None if progress else True):
-        pictures, points = small_pictures(pack, width)
-        ways = {
-            "aligned, then small": (gallery, width),
-            "small, then aligned": (
-                aligned_pack(pictures, finder.predict(pictures, loose_boxes(points, seed)), pack.identities),
-                FACE_SIZE,
-            ),
-            "small, large face's landmarks": (
-                aligned_pack(pictures, _scaled(large, pack.images, pictures), pack.identities),
-                FACE_SIZE,
-            ),
-        }
-        for name, run in trained.items():
-            found = {
-                way: _identify(run, probes, at, gallery, distractors, preset, progress)
-                for way, (probes, at) in ways.items()
-            }
-            for way, one in found.items():
-                rates.append({"network": name, "order": way, "width": width} | _rank1(one, preset))
-            first, second, third = (found[way] for way in ORDERS)
-            row = {"network": name, "width": width}
-            for column, (one, other) in {"optimism": (first, second), "landmarks": (third, second)}.items():
-                gap = metrics.interval(one.hits, one.trials_per_person, other.hits, resamples=preset.resamples)
-                prefix = "" if column == "optimism" else f"{column}_"
-                row |= {column: 100 * gap.estimate, f"{prefix}low": 100 * gap.low, f"{prefix}high": 100 * gap.high}
-            apart.append(row)
-    return pd.DataFrame(rates), pd.DataFrame(apart)
 
 
 def small_pictures(pack: FacePack, width: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -293,8 +240,8 @@ def errors(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.linalg.norm(found - truth, axis=2).mean(axis=1) / landmarks.boxes_of(truth)[:, 2]
 
 
-def _rank1(found: identification.Identification, preset: Preset) -> dict[str, float]:
-    """Rank-1 with its interval over people, in per cent, and what it is out of."""
+def rank1(found: identification.Identification, preset: Preset) -> dict[str, float]:
+    """Columns of a table: rank-1 with its interval over people, in per cent, and what it is out of."""
     rate = found.interval(resamples=preset.resamples)
     return rate.row("rank1") | {"people": len(found.people), "trials": found.trials}
 
@@ -313,22 +260,10 @@ def aligned_pack(pictures: Sequence[np.ndarray] | np.ndarray, points: np.ndarray
     return FacePack(images, np.asarray(identities), landmarks_now, manifest={"checksum": checksum, "source": "aligned"})
 
 
-def _scaled(
-    points: np.ndarray, pictures: Sequence[np.ndarray] | np.ndarray, smaller: Sequence[np.ndarray]
-) -> np.ndarray:
-    """(N, 5, 2) points of pictures, where they lie in the same pictures brought down."""
-    ratios = np.array(
-        [
-            [small.shape[1] / large.shape[1], small.shape[0] / large.shape[0]]
-            for large, small in zip(pictures, smaller, strict=True)
-        ]
-    )
-    return (points + 0.5) * ratios[:, None] - 0.5
-
-
-def _identify(
+def identified(
     run: Run, probes: FacePack, width: int, gallery: FacePack, distractors: FacePack, preset: Preset, progress: bool
 ) -> identification.Identification:
+    """P2: probes at a face width look for their person in a gallery of aligned large faces."""
     at = evaluate.features(run, probes, width, preset.mirror, progress)
     high = evaluate.features(run, gallery, FACE_SIZE, preset.mirror, progress)
     far = evaluate.features(run, distractors, FACE_SIZE, preset.mirror, progress)

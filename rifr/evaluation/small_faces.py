@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -51,6 +52,7 @@ __all__ = [
     "fit_variants",
     "identify_by_camera",
     "line_up",
+    "one_person_each",
     "photos",
     "search",
     "surveillance",
@@ -114,6 +116,40 @@ def filmed_faces(root: str | Path, progress: bool = True) -> ScfaceSets:
 def photos(folder: str | Path, files: Sequence[str]) -> list[np.ndarray]:
     """Pictures as they come, (h, w, 3) uint8 RGB each, for a look at them."""
     return [images.decode(Path(folder) / file) for file in files]
+
+
+def one_person_each(
+    probes: FacePack, tinyface_root: str | Path, scface_root: str | Path, width: int = 20, count: int = 4
+) -> dict[str, list[np.ndarray]]:
+    """Small photos of one person of each set, as the paper's Fig. 1 has them: (h, w, 3) uint8 each, by set.
+
+    Parameters
+    ----------
+    probes
+        Aligned faces: those of the first person are brought down to `width` pixels.
+    tinyface_root, scface_root
+        The trees of the two sets, or of their surrogates.
+    count
+        Photos of each person, evenly chosen among those there are.
+    """
+    files = {
+        "TinyFace": sorted(
+            file for part in ("Probe", "Gallery_Match") for file in Path(tinyface_root, "Testing_Set", part).iterdir()
+        ),
+        "SCface": sorted(Path(scface_root).glob("surveillance_cameras_distance_*/cam_*/*")),
+    }
+    shown = {"synthetic": list(np.asarray(probes.images)[probes.identities == probes.identities[0]])}
+    for name, paths in files.items():
+        person = min(path.name.partition("_")[0] for path in paths)
+        shown[name] = [images.decode(path) for path in paths if path.name.partition("_")[0] == person]
+    evenly = {
+        name: [pictures[place] for place in np.unique(np.linspace(0, len(pictures) - 1, count).astype(int))]
+        for name, pictures in shown.items()
+    }
+    evenly["synthetic"] = [
+        cv2.resize(face, (width, width), interpolation=cv2.INTER_CUBIC) for face in evenly["synthetic"]
+    ]
+    return evenly
 
 
 def fit_variants(

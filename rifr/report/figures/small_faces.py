@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,6 +29,24 @@ def as_they_come(pictures: Sequence[np.ndarray], columns: int = 8) -> Figure:
             axes.imshow(picture)
             axes.set(xlim=(-0.5, widest - 0.5), ylim=(height - 0.5, -0.5))  # one scale for all
             axes.set_title(f"{picture.shape[1]} × {picture.shape[0]}", fontsize=7, pad=2, loc="left")
+    return figure
+
+
+def one_person_per_row(pictures: Mapping[str, Sequence[np.ndarray]]) -> Figure:
+    """Fig. 1: small photos (h, w, 3) uint8 of one person of each set, each enlarged to the same cell, size above it.
+
+    Each square is one pixel. `pictures` by the name of the row.
+    """
+    across = max(map(len, pictures.values()))
+    figure, grid = plt.subplots(len(pictures), across, squeeze=False, figsize=(1.6 * across, 1.75 * len(pictures)))
+    for line, (name, shown) in zip(grid, pictures.items(), strict=True):
+        for axes, picture in zip(line, shown, strict=False):
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_title(f"{picture.shape[1]} × {picture.shape[0]}", fontsize=7, pad=2, loc="left")
+        for axes in line:
+            axes.set(xticks=[], yticks=[], frame_on=False)
+            axes.grid(False)
+        line[0].set_ylabel(name, fontsize=8)
     return figure
 
 

@@ -1,11 +1,16 @@
-"""Sentences of chapter 6, chosen by the tables of `rifr.evaluation.alignment`."""
+"""Sentences of chapter 6, chosen by the tables of `rifr.evaluation.alignment` and `step_order`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
 from rifr.align import FACE_SIZE
 from rifr.evaluation.alignment import Errors
+from rifr.evaluation.outcome import Outcome
+from rifr.evaluation.protocols.identification import Identification
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.report.figures.alignment import NAMES
@@ -88,14 +93,93 @@ def recorded_on(record: Record | None) -> str:
     )
 
 
-def cost(table: pd.DataFrame, network: str) -> str:
-    """What a landmark error of the largest size measured costs a network, on large and on small faces."""
-    rows = table[table.network == network]
-    worst_size, parts = rows.pixels.max(), []
-    for width in sorted(rows.width.unique(), reverse=True):
-        part = rows[rows.width == width].set_index("pixels").rank1
-        parts.append(f"from {part[0]:.1f} to {part[worst_size]:.1f} % at {width} px")
-    return f"**{label(network)}**: an error of {worst_size:g} px a coordinate brings rank-1 {'; '.join(parts)}."
+def cost_table(table: pd.DataFrame, errors: Errors, finder: str = "wing+lr") -> pd.DataFrame:
+    """What landmark errors cost, one row per network and width: points of rank-1 lost at each size of the error.
+
+    Parameters
+    ----------
+    table
+        As `alignment.cost_of_errors` gives it.
+    errors, finder
+        How far the landmark network of this name is off: what its own error costs is read off between the sizes.
+    """
+    rows = []
+    for (network, width), part in table.groupby(["network", "width"], sort=False):
+        rates = part.set_index("pixels").rank1.sort_index()
+        off = _own_error(errors, finder, width)
+        rows.append(
+            {
+                "network": label(network),
+                "face width": f"{width} px",
+                "rank-1 (%), exact": f"{rates[0]:.1f}",
+                **{f"{size:g} px off": f"{rates[size] - rates[0]:+.1f}" for size in rates.index if size},
+                "the network's own error": f"{np.interp(off, rates.index, rates) - rates[0]:+.1f} ({off:.1f} px)",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _own_error(errors: Errors, finder: str, width: int) -> float:
+    """The error of a landmark network at the width nearest to `width`, as a standard deviation in aligned pixels.
+
+    The mean length of a plane vector whose coordinates are normal is the square root of pi/2 times their deviation.
+    """
+    rows = errors.table()
+    rows = rows[rows.network == finder]
+    nearest = rows.loc[(rows.width - width).abs().idxmin()]
+    return float(nearest.error * FACE_SIZE / 100 / np.sqrt(np.pi / 2))
+
+
+def both_orders_table(first: Outcome[Identification], last: Outcome[Identification]) -> pd.DataFrame:
+    """One row per network: rank-1 in per cent, aligned first → shrunk first, for each protocol and width."""
+    before, after = (outcome.table().set_index(["network", "protocol", "width"]).rank1 for outcome in (first, last))
+    rows: dict[str, dict[str, str]] = {}
+    for network, protocol, width in after.index:
+        cell = f"{before[network, protocol, width]:.1f} → {after[network, protocol, width]:.1f}"
+        rows.setdefault(label(network), {})[f"{protocol}, {width} px"] = cell
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network").reset_index()
+
+
+def flattered(first: Outcome[Identification], last: Outcome[Identification]) -> str:
+    """By how much aligning first flatters, over all networks: one line per protocol and width."""
+    change, lines = first.change(last), []
+    for (protocol, width), part in change.groupby(["protocol", "width"], sort=False):
+        most, least = part.loc[part.difference.idxmax()], part.loc[part.difference.idxmin()]
+        signs = verdicts.signs(part)
+        lines.append(
+            f"- **{protocol} at {width} px**, aligned first minus shrunk first: {part.difference.mean():+.1f} points "
+            f"of rank-1 on average over {len(part)} networks, from {least.difference:+.1f} ({label(least.network)}) to "
+            f"{most.difference:+.1f} ({label(most.network)}); decided as a gain for {(signs > 0).sum()} of them, as a "
+            f"loss for {(signs < 0).sum()}."
+        )
+    return "\n".join(lines)
+
+
+def comparisons_kept(
+    first: Outcome[Identification], last: Outcome[Identification], pairs: Sequence[tuple[str, str]]
+) -> str:
+    """Whether comparisons between networks come out alike in both orders: those that do not are listed."""
+    kept, other, total = 0, [], 0
+    for network, rival in pairs:
+        tables = (outcome.difference(network, rival) for outcome in (first, last))
+        before, after = (table.set_index(["protocol", "width"]) for table in tables)
+        for place in after.index:
+            one, two = before.loc[place], after.loc[place]
+            total += 1
+            if verdicts.sign(one) == verdicts.sign(two):
+                kept += 1
+            else:
+                other.append(
+                    f"{label(network)} minus {label(rival)} under {place[0]} at {place[1]} px, {verdicts.span(one)} "
+                    f"aligned first, {verdicts.span(two)} shrunk first"
+                )
+    return "\n".join(
+        [
+            f"Of {total} comparisons between networks {kept} have the same verdict in both orders."
+            + (" The others:\n" if other else ""),
+            *(f"- {line}" for line in other),
+        ]
+    )
 
 
 def optimism(table: pd.DataFrame, network: str) -> str:
