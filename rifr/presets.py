@@ -46,7 +46,8 @@ class Training(Checked):
     flip
         Mirrors photos in training; a preset's `mirror`, changed by the same options, is of embeddings.
     dropout, augment, teacher_sees, low_per_photo, low_kind, tight_crops
-    student_start, softmax_start, teacher_weight, temperature, warmup, precision
+    student_start, softmax_start, softmax_rate, teacher_weight, temperature, teacher_epochs
+    label_smoothing, label_noise, warmup, precision
         What the paper leaves open, each with its reason: see `choices`.
     """
 
@@ -104,12 +105,19 @@ class Training(Checked):
         "random",
         "`random`: the student starts from noise, as the baselines do, so that all "
         "six networks have had the same number of steps. `teacher`: from the "
-        "teacher's weights. The paper does not say.",
+        "teacher's weights, HR+LR too, which sees the same photos. The paper does not say.",
     )
     softmax_start: Literal["random", "teacher"] = choice(
         "random",
         "The shared softmax layer starts from noise. The paper says that w_k "
-        "approaches w_pre,k in training, so it does not start there.",
+        "approaches w_pre,k in training, so it does not start there. `teacher`: from the "
+        "teacher's, HR+LR too.",
+    )
+    softmax_rate: NonNegative = choice(
+        1.0,
+        "The softmax layer learns at the network's rate times this. 0 leaves it as it starts: with "
+        "`softmax_start` at `teacher` that is the inherited classifier of later work. The teacher "
+        "is trained at 1.",
     )
     teacher_weight: NonNegative = choice(
         1.0, "The weight of the second term of eq. (3): the paper adds both as they are."
@@ -118,6 +126,21 @@ class Training(Checked):
         1.0,
         "Eqs. (2) and (3) have no temperature. Other values divide both logits and "
         "multiply the loss by the square, after Hinton et al.",
+    )
+    teacher_epochs: Size = choice(
+        0,
+        "Epochs of the network that teaches; 0: as many as `epochs`. The paper gives one number for "
+        "all. With another number the teacher is a training of its own beside HR-only.",
+    )
+    label_smoothing: Fraction = choice(
+        0.0,
+        "The share of a hard target that goes to all people alike: what soft targets are without a "
+        "teacher. Not in the paper; soft targets and the teacher have none.",
+    )
+    label_noise: Fraction = choice(
+        0.0,
+        "The share of training photos that carry another person's name, drawn once for all networks "
+        "of a seed, the teacher too. The web photos of the paper have such; rendered faces have none.",
     )
     warmup: Fraction = choice(
         0.0,

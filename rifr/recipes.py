@@ -40,16 +40,26 @@ class Recipe:
         """Whether it learns from the HR-only network."""
         return self.targets == "soft" or self.shared
 
+    def needs_teacher_run(self, training: Training) -> bool:
+        """Whether the HR-only network is trained before it: to learn from, or only to start from its weights."""
+        return self.needs_teacher or (
+            self.uses_hr and self.uses_lr and "teacher" in (training.student_start, training.softmax_start)
+        )
+
     def relevant(self, training: Training) -> Training:
         """The configuration with every field that this recipe does not use at its default.
 
         It is what a run is trained with and found by: a sweep over a field retrains only the networks that use it.
         """
-        unused: list[str] = []
+        unused = ["teacher_epochs"]  # its teacher's key says it
         if not self.uses_lr:
             unused += ["low_per_photo", "low_kind"]
+        if not (self.uses_hr and self.uses_lr):
+            unused += ["student_start", "softmax_start"]
         if not self.needs_teacher:
-            unused += ["temperature", "student_start", "softmax_start"]
+            unused += ["temperature"]
+        if self.targets == "soft":
+            unused += ["label_smoothing"]
         if not (self.needs_teacher and training.augment):
             unused += ["teacher_sees"]
         if not self.shared:

@@ -239,11 +239,13 @@ USES = {
     "low_per_photo": {"lr-only", "hr+lr", "kl-only", "shared-only", "proposed"},
     "low_kind": {"lr-only", "hr+lr", "kl-only", "shared-only", "proposed"},
     "temperature": {"kl-only", "shared-only", "proposed"},
-    "student_start": {"kl-only", "shared-only", "proposed"},
-    "softmax_start": {"kl-only", "shared-only", "proposed"},
+    "student_start": {"hr+lr", "kl-only", "shared-only", "proposed"},
+    "softmax_start": {"hr+lr", "kl-only", "shared-only", "proposed"},
     "teacher_weight": {"shared-only", "proposed"},
+    "label_smoothing": {"hr-only", "lr-only", "hr+lr", "shared-only"},
+    "teacher_epochs": set(),
 }
-"""The recipes that use a field, by hand; every other field is used by all."""
+"""The recipes that use a field, by hand; every other field is used by all. A teacher has a key of its own."""
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(presets.Training)])

@@ -15,7 +15,7 @@ import torch
 from rifr import devices, losses, networks, presets
 from rifr.errors import DataError, TrainingError
 from rifr.recipes import RECIPES
-from rifr.training import process_group, runs, trainer
+from rifr.training import batches, process_group, runs, trainer
 from rifr.training.batches import RankBatch
 from rifr.training.student import Student, rate_factor, recipe_loss
 from rifr.training.teacher import TeacherInStep, TeacherOutputs
@@ -230,6 +230,125 @@ def test_a_student_can_start_from_its_teacher(tmp_path, store_folder):
     assert not torch.equal(student.softmax.weight, teacher.softmax())
 
 
+def test_hr_and_lr_can_start_from_the_teacher_and_learns_from_labels_all_the_same(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces", people=4)
+    still = presets.get(TINY, epochs=1, learning_rate=1e-9, teacher_epochs=2)
+    plain = trainer.fit("hr+lr", still, 0, faces, progress=False)
+    assert plain.record["teacher"] is None and not list(store_folder.glob("runs/hr-only*"))
+    started = trainer.fit("hr+lr", presets.get(still, softmax_start="teacher"), 0, faces, progress=False)
+    teacher = trainer.fit("hr-only", trainer.of_teacher(still), 0, faces, progress=False)
+    assert started.record["teacher"] == teacher.key and len(teacher.history) == 2
+    torch.testing.assert_close(started.softmax(), teacher.softmax(), atol=1e-6, rtol=0)
+    for name, value in weights(plain).items():
+        if "conv" in name:  # the network itself has started where it would have
+            torch.testing.assert_close(weights(started)[name], value, atol=1e-6, rtol=0)
+    lone = trainer.fit("lr-only", presets.get(still, softmax_start="teacher"), 0, faces, progress=False)
+    assert lone.record["teacher"] is None
+
+
+def test_the_softmax_layer_learns_at_its_own_rate_and_stays_at_zero(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces", people=4, images=4)
+    one_step = {"epochs": 1, "momentum": 0.0, "weight_decay": 0.0, "milestones": []}  # of a single batch of 16 photos
+    frozen, plain, twice = (
+        trainer.fit("hr+lr", presets.get(TINY, one_step, softmax_rate=rate), 0, faces, progress=False)
+        for rate in (0.0, 1.0, 2.0)
+    )
+    torch.testing.assert_close(plain.softmax() - frozen.softmax(), (twice.softmax() - frozen.softmax()) / 2)
+    assert (plain.softmax() - frozen.softmax()).abs().max() > 1e-4
+    for name, value in weights(plain).items():
+        if name.startswith("network."):
+            torch.testing.assert_close(value, weights(twice)[name])
+            torch.testing.assert_close(value, weights(frozen)[name])
+    several = presets.get(TINY, softmax_rate=0.0, weight_decay=0.1)
+    torch.testing.assert_close(trainer.fit("hr+lr", several, 0, faces, progress=False).softmax(), frozen.softmax())
+    inherited = presets.get(TINY, softmax_rate=0.0, softmax_start="teacher")
+    teacher = trainer.fit("hr-only", TINY, 0, faces, progress=False)
+    assert torch.equal(trainer.fit("hr+lr", inherited, 0, faces, progress=False).softmax(), teacher.softmax())
+
+
+def test_a_teacher_has_epochs_of_its_own_and_its_students_theirs(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces", people=4)
+    longer, equal, plain = (presets.get(TINY, epochs=2, teacher_epochs=epochs) for epochs in (3, 2, 0))
+    student, same, usual = (trainer.fit("kl-only", plan, 0, faces, progress=False) for plan in (longer, equal, plain))
+    own = trainer.fit("hr-only", longer, 0, faces, progress=False)
+    of_three = trainer.fit("hr-only", presets.get(TINY, epochs=3), 0, faces, progress=False)
+    assert len(student.history) == len(own.history) == 2 and len(of_three.history) == 3
+    assert student.record["teacher"] == of_three.key != own.key
+    assert same.key == usual.key and usual.record["teacher"] == own.key
+    assert trainer.find("kl-only", longer, 0, faces).key == student.key
+
+
+def test_smoothed_targets_give_a_share_to_all_people_alike_and_soft_ones_none():
+    draw, training = torch.Generator().manual_seed(3), presets.get(TINY, label_smoothing=0.3).training
+    z, w = torch.randn(8, 5, generator=draw), torch.randn(6, 5, generator=draw)
+    z_teacher, q_pre = torch.randn(4, 5, generator=draw), torch.randn(4, 6, generator=draw).softmax(1)
+    labels = torch.tensor([0, 5, 2, 2])
+    smooth = torch.full((4, 6), 0.05)
+    smooth[range(4), labels] = 0.75
+    for name, q in {"hr+lr": smooth, "shared-only": smooth, "kl-only": q_pre, "proposed": q_pre}.items():
+        recipe = RECIPES[name]
+        student = torch.stack([-(q[i % 4] * (w @ z[i]).log_softmax(0)).sum() for i in range(8)]).mean()
+        second = torch.stack([-(q[i] * (w @ z_teacher[i]).log_softmax(0)).sum() for i in range(4)]).mean()
+        found = recipe_loss(recipe, training, z, w, labels, (z_teacher, q_pre) if recipe.needs_teacher else None)
+        torch.testing.assert_close(found, student + second if recipe.shared else student)
+
+
+def test_the_targets_of_a_teacher_are_not_smoothed_and_its_names_are_as_wrong_as_its_students(
+    tmp_path, store_folder, monkeypatch
+):
+    faces, shown = easy_faces(tmp_path / "faces"), {}
+    epoch_batches = batches.batches
+
+    def watched(faces, order, views, *rest):
+        for batch in epoch_batches(faces, order, views, *rest):
+            shown.setdefault(views.recipe.name, {}).update(zip(batch.which.tolist(), batch.labels.tolist()))
+            yield batch
+
+    monkeypatch.setattr(batches, "batches", watched)
+    plain, changed = (
+        trainer.fit("proposed", presets.get(TINY, label_noise=0.25, **more), 5, faces, progress=False)
+        for more in ({}, {"label_smoothing": 0.2, "softmax_rate": 3.0})
+    )
+    assert plain.record["teacher"] == changed.record["teacher"] and plain.key != changed.key
+    assert shown["hr-only"] == shown["proposed"] and len(shown["proposed"]) == len(faces)
+    wrong = [photo for photo, label in shown["proposed"].items() if label != faces.labels[photo]]
+    assert len(wrong) == len(faces) // 4 and set(shown["proposed"].values()) <= set(faces.labels)
+
+
+def test_wrong_names_are_a_share_of_the_photos_anybodys_and_one_set_of_a_seed():
+    labels = np.repeat(np.arange(10), 400)
+    first, again, other = (batches.shown_labels(labels, 0.1, seed) for seed in (3, 3, 4))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    wrong = first != labels
+    assert wrong.sum() == (other != labels).sum() == 400
+    shift, counts = np.unique((first - labels)[wrong] % 10, return_counts=True)
+    assert shift.tolist() == list(range(1, 10)) and counts.min() > 20, "each of the nine others is as likely"
+    assert np.bincount(labels[wrong], minlength=10).min() > 20, "anybody's photos may be among them"
+    assert np.array_equal(batches.shown_labels(labels, 0, 3), labels)
+    assert (batches.shown_labels(labels, 1, 3) != labels).all()
+
+
+def test_a_list_of_trainings_has_each_once_with_long_teachers_first_and_students_last(
+    tmp_path, store_folder, monkeypatch
+):
+    monkeypatch.setattr(trainer, "MIN_IMAGES_FOR_SUBPROCESS", 0)
+    faces, done = easy_faces(tmp_path / "faces", people=4), trainer.fit
+    plans = {epochs: presets.get(TINY, epochs=1, teacher_epochs=epochs) for epochs in (1, 2, 3)}
+    wanted = [(name, plan) for plan in plans.values() for name in ("hr+lr", "hr-only", "kl-only")]
+    calls = trainer.calls_of(wanted, 0, faces, progress=False)
+    told = [
+        (call.keywords["recipe"], call.keywords["preset"].training.epochs, trainer.of_teacher(call.keywords["preset"]))
+        for call in calls
+    ]
+    assert [(name, epochs) for name, epochs, _ in told[:4]] == [
+        ("hr-only", 3), ("hr-only", 2), ("hr-only", 1), ("hr+lr", 1)
+    ]  # fmt: skip
+    assert [(name, teacher.training.epochs) for name, _, teacher in told[4:]] == [("kl-only", n) for n in (1, 2, 3)]
+    done("kl-only", plans[2], 0, faces, progress=False)
+    left = trainer.calls_of(wanted, 0, faces, progress=False)
+    assert len(left) == len(calls) - 2
+
+
 def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
     with pytest.raises(ValueError, match="hr-only, lr-only"):
         trainer.fit("hr", TINY)
@@ -257,6 +376,8 @@ def test_a_sweep_over_options_of_distillation_has_one_teacher(tmp_path, store_fo
         {"softmax_start": "teacher"},
         {"tight_crops": 0.5},
         {"teacher_sees": "photo"},
+        {"softmax_rate": 0.5},
+        {"teacher_epochs": 1, "teacher_weight": 2.0},  # one epoch is what the teacher has anyway
     ]
     found = [trainer.fit("proposed", presets.get(one, **change), 0, faces, progress=False) for change in changes]
     assert len({run.key for run in found}) == len(changes)

@@ -136,6 +136,22 @@ class Views:
         return low
 
 
+def shown_labels(labels: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    """(N,) the class of each photo in training: a share `noise` of them, fixed by the seed, have another person's.
+
+    Another one is drawn among the people of all photos, each as likely; one person alone keeps its name.
+    """
+    people, wrong = np.unique(labels), round(noise * len(labels))
+    if not wrong or len(people) == 1:
+        return labels
+    draw = np.random.default_rng([seed, 0, 2])
+    which = draw.permutation(len(labels))[:wrong]
+    shown = labels.copy()
+    place = np.searchsorted(people, labels[which])
+    shown[which] = people[(place + draw.integers(1, len(people), wrong)) % len(people)]
+    return shown
+
+
 def epoch_order(photos: int, batch_size: int, draw: np.random.Generator) -> np.ndarray:
     """(steps, B) the photos of each batch, each sorted: neighbours on disk are read together."""
     order = draw.permutation(photos)[: photos // batch_size * batch_size].reshape(-1, batch_size)
@@ -150,6 +166,7 @@ def batches(
     camera_draw: np.random.Generator,
     device: torch.device,
     ranks: tuple[int, int] = (0, 1),
+    classes: np.ndarray | None = None,
 ) -> Iterator[RankBatch]:
     """This process's photos of each batch, on its device.
 
@@ -167,8 +184,10 @@ def batches(
         Where the photos go.
     ranks
         This process's number, and how many there are.
+    classes
+        (N,) of the photos, from `shown_labels`; None: those of the pack.
     """
-    labels, size = torch.from_numpy(faces.labels), order.shape[1]
+    labels, size = torch.from_numpy(faces.labels if classes is None else classes), order.shape[1]
     ours = slice(ranks[0], None, ranks[1])
 
     def read(

@@ -23,7 +23,7 @@ from rifr.presets import Preset
 from rifr.readers import archive
 from rifr.readers.images import ENDINGS
 from rifr.recipes import Recipe
-from rifr.training import process_group
+from rifr.training import process_group, trainer
 from rifr.training.batches import RankBatch
 from rifr.training.loop import Trainer
 from rifr.training.student import Student
@@ -109,9 +109,11 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str | None] =
         For an unknown recipe.
     """
     chosen = [recipes.get(name) for name in names]
-    if any(recipe.needs_teacher for recipe in chosen) and recipes.get(recipes.TEACHER) not in chosen:
-        chosen.insert(0, recipes.get(recipes.TEACHER))
     training, report = preset.training, Report()
+    planned = [(recipe, training.epochs) for recipe in chosen]
+    if any(recipe.needs_teacher_run(training) for recipe in chosen):
+        teacher = recipes.get(recipes.TEACHER), trainer.of_teacher(preset).training.epochs
+        planned = [teacher, *(each for each in planned if each != teacher)]
     given = [faces_at(name, root) for name, root in zip(("train", "probes", "distractors"), roots, strict=True)]
     expected = _rendered(preset)
     faces = given if any(roots) else expected
@@ -136,7 +138,7 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str | None] =
         if faces[0].images < training.batch_size:
             report.wrong.append(f"{faces[0].images:,} images cannot fill a batch of {training.batch_size}")
         else:
-            _costs(report, preset, chosen, faces)
+            _costs(report, preset, planned, faces)
     return report
 
 
@@ -198,11 +200,11 @@ def _fastest(call: Callable[[], object], device: torch.device) -> float:
     return min(seconds)
 
 
-def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequence[Faces]) -> None:
-    """Disk, memory and time, added to the report."""
+def _costs(report: Report, preset: Preset, planned: Sequence[tuple[Recipe, int]], faces: Sequence[Faces]) -> None:
+    """Disk, memory and time, added to the report; each recipe with its epochs."""
     training, (photos, people) = preset.training, (faces[0].images, faces[0].people)
     device = process_group.fabric(training.precision).device
-    steps = photos // training.batch_size * training.epochs
+    chosen = [recipe for recipe, _ in planned]
     taken: dict[tuple[bool, bool, bool], Step] = {}
     for recipe in chosen:  # recipes that differ by their loss alone take as long
         kind = (recipe.uses_hr, recipe.uses_lr, recipe.needs_teacher)
@@ -243,7 +245,8 @@ def _costs(report: Report, preset: Preset, chosen: Sequence[Recipe], faces: Sequ
         what = f"photos in {training.epochs} epochs" if training.teacher_in_step else "photos and their mirror images"
         report.lines.append(f"time  {'teacher outputs':20} {photos:>9,} {what} = {_long(total)}")
         total *= students  # each has them computed
-    for recipe in chosen:
+    for recipe, epochs in planned:
+        steps = photos // training.batch_size * epochs
         step = taken[recipe.uses_hr, recipe.uses_lr, recipe.needs_teacher]
         rows = training.batch_size * step.images
         total += steps * step.seconds

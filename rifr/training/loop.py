@@ -53,7 +53,7 @@ class Trainer:
     steps
         Of an epoch.
     teacher_run
-        The teacher whose weights the student may start from.
+        The teacher that the student learns from, or whose weights it starts from.
     teacher_outputs
         A batch of B photos -> z_teacher (B, D) and its softmax q_pre (B, K).
     """
@@ -82,8 +82,12 @@ class Trainer:
         if teacher_run:
             network.start_from(teacher_run, training)
         self.student = networks.channels_last(process_group.convert_sync_batchnorm(network, fabric.device))
+        rates = {"network": 1.0, "softmax": training.softmax_rate}
         optimiser = torch.optim.SGD(
-            self.student.parameters(),
+            [
+                {"params": getattr(self.student, part).parameters(), "lr": rate * training.learning_rate}
+                for part, rate in rates.items()
+            ],
             training.learning_rate,
             training.momentum,
             weight_decay=training.weight_decay,
@@ -100,7 +104,7 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step."""
+        """Of the network's next step."""
         return float(self.schedule.get_last_lr()[0])
 
     @property
@@ -128,7 +132,7 @@ class Trainer:
         reached = Progress(path, state)
         # Rank 0 reads for all: on a network file system another process may not see the file yet, or see an older one.
         reached.resume(self.fabric.broadcast(reached.read() if process_group.is_rank_zero() else None))
-        if self.teacher_run:
+        if self.teacher_run and self.recipe.needs_teacher:
             temperature = self.training.temperature
             if self.training.teacher_in_step:
                 self.teacher_outputs = TeacherInStep(self.teacher_run, temperature, self.fabric)
@@ -171,8 +175,9 @@ class Trainer:
         torch.manual_seed(int(draw.integers(2**31)) + fabric.global_rank)  # dropout
         order = batches.epoch_order(len(faces), size, draw)
         ranks = fabric.global_rank, fabric.world_size
+        classes = batches.shown_labels(faces.labels, self.training.label_noise, self.seed)
         bar = tqdm(
-            batches.batches(faces, order, self.views, draw, camera_draw, fabric.device, ranks),
+            batches.batches(faces, order, self.views, draw, camera_draw, fabric.device, ranks, classes),
             desc=f"{self.recipe.label} {number + 1}/{self.training.epochs}",
             total=len(order),
             unit_scale=size,

@@ -48,12 +48,12 @@ def recipe_loss(
     r"""The loss of a recipe: eq. (1), (2) or (3), at the temperature $T$.
 
     $$ L = T^2 \, l(z_t / T,\, z_{pre} / T), \qquad
-       q = q^{pre} \text{ (soft targets) or the one-hot true class (hard targets)} $$
+       q = q^{pre} \text{ (soft targets) or the one-hot true class (hard targets), smoothed where that is asked for} $$
 
     Parameters
     ----------
     recipe, training
-        Which loss, and its `temperature` and `teacher_weight`.
+        Which loss, and its `temperature`, `teacher_weight` and `label_smoothing`.
     z_student
         (V B, D) features of V views of the B photos, one block per view.
     w
@@ -69,10 +69,13 @@ def recipe_loss(
         The mean over all V B rows.
     """
     views = len(z_student) // len(labels)
-    if teacher_of is None:
+    if teacher_of is None and not training.label_smoothing:
         return losses.softmax_cross_entropy(z_student @ w.T, labels.repeat(views))
+    if teacher_of is None:
+        q = hard_targets(labels, len(w), training.label_smoothing)
+        return losses.soft_cross_entropy(z_student @ w.T, q.repeat(views, 1))
     z_teacher, q_pre = teacher_of
-    q = q_pre if recipe.targets == "soft" else F.one_hot(labels, len(w)).float()  # (B, K)
+    q = q_pre if recipe.targets == "soft" else hard_targets(labels, len(w), training.label_smoothing)  # (B, K)
     q, temperature = q.repeat(views, 1), training.temperature
     if recipe.shared:
         loss = losses.shared_softmax_loss(
@@ -81,6 +84,15 @@ def recipe_loss(
     else:
         loss = losses.soft_cross_entropy(z_student @ w.T / temperature, q)
     return loss * temperature**2
+
+
+def hard_targets(labels: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
+    r"""(B, K) the one-hot true classes, of which a share $s$ goes to all K classes alike.
+
+    $$ q_k = (1 - s) \, [k = y] + s / K $$
+    """
+    true = F.one_hot(labels, classes).float()
+    return true + smoothing * (1 / classes - true)
 
 
 def initial_seed(recipe: Recipe, seed: int) -> int:

@@ -24,6 +24,9 @@ from rifr.training.loop import Trainer
 from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
+OF_STUDENTS = ("tight_crops", "softmax_rate", "label_smoothing", "teacher_epochs")
+"""Fields that a network of any recipe uses, but not where it is the teacher of another."""
+
 MIN_IMAGES_FOR_SUBPROCESS = 20_000
 """Photos in all epochs from which a training is given a process of its own: starting one takes seconds."""
 
@@ -59,7 +62,8 @@ def fit(
     """
     plan, preset = recipes.get(recipe), presets.get(preset)
     faces = splits.face_splits(preset, seed, progress=progress).train if faces is None else faces
-    teacher_run = fit(recipes.TEACHER, _of_teacher(preset), seed, faces, progress) if plan.needs_teacher else None
+    taught = plan.needs_teacher_run(preset.training)
+    teacher_run = fit(recipes.TEACHER, of_teacher(preset), seed, faces, progress) if taught else None
     training = plan.relevant(preset.training)
     key = run_key(plan, training, seed, faces, teacher_run)
     fabric = process_group.fabric(training.precision)
@@ -112,24 +116,54 @@ def calls(names: Iterable[str], preset: Preset, seed: int, faces: FacePack, prog
 
     None where they are too short to be worth processes, or where several processes train one network already.
     """
-    if len(faces) * preset.training.epochs < MIN_IMAGES_FOR_SUBPROCESS or process_group.size() > 1:
+    return calls_of([(name, preset) for name in names], seed, faces, progress)
+
+
+def calls_of(wanted: Iterable[tuple[str, Preset]], seed: int, faces: FacePack, progress: bool = True) -> list[Call]:
+    """As `calls`, of recipes each with a preset of its own, in the order of `trainings`."""
+    if process_group.size() > 1:
         return []
-    missing = [name for name in names if find(name, preset, seed, faces) is None]
-    wanted = dict.fromkeys(missing, preset)
-    if any(recipes.get(name).needs_teacher for name in missing) and recipes.TEACHER not in missing:
-        wanted[recipes.TEACHER] = _of_teacher(preset)  # found at once where it is there already
-    ordered = sorted(wanted, key=lambda name: (recipes.get(name).needs_teacher, name != recipes.TEACHER))
     return [
-        Call(__name__, "fit", {"recipe": name, "preset": wanted[name], "seed": seed, "progress": progress}, faces)
-        for name in ordered
+        Call(__name__, "fit", {"recipe": name, "preset": preset, "seed": seed, "progress": progress}, faces)
+        for name, preset in trainings(wanted)
+        if len(faces) * preset.training.epochs >= MIN_IMAGES_FOR_SUBPROCESS and not find(name, preset, seed, faces)
     ]
+
+
+def trainings(wanted: Iterable[tuple[str, Preset]]) -> list[tuple[str, Preset]]:
+    """What has to be trained for recipes, each with its preset, and for the teachers that they need; each once.
+
+    The longest teacher comes first, then what needs none, then the students of the shortest: few wait for another.
+    """
+    different: dict[str, tuple[str, Preset]] = {}
+
+    def teacher_of(name: str, preset: Preset) -> tuple[str, Preset] | None:
+        taught = recipes.get(name).needs_teacher_run(preset.training)
+        return (recipes.TEACHER, of_teacher(preset)) if taught else None
+
+    def add(name: str, preset: Preset) -> None:
+        if teacher := teacher_of(name, preset):
+            add(*teacher)
+        training = recipes.get(name).relevant(preset.training)
+        of_its_teacher = teacher and recipes.get(teacher[0]).relevant(teacher[1].training)
+        different.setdefault(storage.digest(name, training, of_its_teacher), (name, preset))
+
+    def rank(training: tuple[str, Preset]) -> tuple[bool, bool, int]:
+        teacher = teacher_of(*training)
+        epochs = teacher[1].training.epochs if teacher else -training[1].training.epochs
+        return teacher is not None, training[0] != recipes.TEACHER, epochs
+
+    for name, preset in wanted:
+        add(name, preset)
+    return sorted(different.values(), key=rank)
 
 
 def find(recipe: str, preset: str | Preset, seed: int, faces: FacePack) -> Run | None:
     """The run that these arguments describe, if it has been trained."""
     plan, preset = recipes.get(recipe), presets.get(preset)
-    teacher_run = find(recipes.TEACHER, _of_teacher(preset), seed, faces) if plan.needs_teacher else None
-    if plan.needs_teacher and teacher_run is None:
+    taught = plan.needs_teacher_run(preset.training)
+    teacher_run = find(recipes.TEACHER, of_teacher(preset), seed, faces) if taught else None
+    if taught and teacher_run is None:
         return None
     key = run_key(plan, preset.training, seed, faces, teacher_run)
     path = storage.place("runs", _name(plan, preset, seed), key)
@@ -160,6 +194,11 @@ def _name(recipe: Recipe, preset: Preset, seed: int) -> str:
     return f"{recipe.name}-{preset.name}-s{seed}"
 
 
-def _of_teacher(preset: Preset) -> Preset:
-    """The preset of the teacher: it sees whole photos, however its student's are cropped."""
-    return replace(preset, training=replace(preset.training, tight_crops=0.0))
+def of_teacher(preset: Preset) -> Preset:
+    """The preset of the teacher, which has what only its students are tried with at its default.
+
+    It is trained for `teacher_epochs`, sees whole photos, and its targets and the rate of its softmax layer are plain.
+    """
+    training = preset.training
+    plain = {name: getattr(type(training), name) for name in OF_STUDENTS}
+    return replace(preset, training=replace(training, epochs=training.teacher_epochs or training.epochs, **plain))
