@@ -79,22 +79,26 @@ def worlds(record: records.Record) -> pd.DataFrame:
             else f"{100 * row[name]:.1f}"
             for name in ("gap", "fall", "distance")
         }
-        name = row["name"] + (" (taken)" if row["name"] == record["taken"] else "")
+        presets = [preset for preset, name in record["taken"].items() if name == row["name"]]
+        name = row["name"] + (f" ({' and '.join(presets)})" if presets else "")
         rows.append({"world": name, **both, **criterion})
     return pd.DataFrame(rows)
 
 
 def nearest_world(record: records.Record) -> str:
-    """How near the world that was taken comes to the paper's figures, in a sentence or two."""
-    row = next(row for row in record["rows"] if row["name"] == record["taken"])
-    able = [other["name"] for other in record["rows"] if other["hr-only 112"] >= LEAST]
-    bar = (
-        f"In {len(able)} of {len(record['rows'])} worlds HR-only finds" if able else "In none of them does HR-only find"
-    )
+    """How near the worlds that were taken come to the paper's figures, in a few sentences."""
+    rows = {row["name"]: row for row in record["rows"]}
+    able = sum(row["hr-only 112"] >= LEAST for row in rows.values())
+    said = f"HR-only finds {100 * LEAST:.0f} % at 112 px in {able} of {len(rows)} worlds."
+    for preset, name in record["taken"].items():
+        row = rows[name]
+        said += (
+            f" `{preset}` takes *{name}*: HR-only {100 * row['hr-only 112']:.1f} %, a gap of {100 * row['gap']:.1f} "
+            f"points, a fall of {100 * row['fall']:.1f}."
+        )
     return (
-        f"{bar} {100 * LEAST:.0f} % at 112 px. The least distance has *{row['name']}*: a gap of "
-        f"{100 * row['gap']:.1f} points, a fall of {100 * row['fall']:.1f}. A network of this size, trained briefly "
-        "on rendered faces, keeps more of what survives at 20 px, and has less to lose, than the paper's."
+        f"{said} A network of this size, trained briefly on rendered faces, keeps more of what survives at 20 px, and "
+        "has less to lose, than the paper's."
     )
 
 

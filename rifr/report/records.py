@@ -76,7 +76,8 @@ def read(name: str) -> Record | None:
 
 def write(path: Path | str, record: Record) -> None:
     """Write a record, atomically; each of its rows is a line."""
-    head = storage.readable_json({**record, "rows": []}).rstrip().removesuffix('"rows": []\n}')
+    beside = {name: value for name, value in record.items() if name != "rows"}
+    head = storage.readable_json({**beside, "rows": []}).rstrip().removesuffix('"rows": []\n}')
     lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in record["rows"])
     storage.atomic_write(Path(path), f'{head}"rows": [\n{lines}\n ]\n}}\n')
 

@@ -3,14 +3,15 @@
 The paper's networks trained on small faces alone lose 22 points of rank-1 on large ones, and those trained on large
 faces lose 65 between 60 and 20 px. Each world below trains those two networks (HR-only and LR-only, `mini`'s views,
 seed 0) and no other; its distance is |HR-only minus LR-only at 112 px, minus 22| plus |HR-only's fall from 60 to 20 px,
-minus 65|. The world with the least distance is taken, among those where HR-only finds at least 60 % at 112 px and where
-`mini` stays under half an hour; of worlds less than two points apart, the first in the list. Fixed before any was
-trained: the criterion, the size (600 probe people x 4, 1,000 distractors, P1), and a first list, whose training photos
-were of the everyday camera. Its first two worlds left HR-only at 44 and 40 %, far from 60, and the finer stem, which
-four others had as well, was the worse one: the rest was not trained, and the second list, with the kind camera, was
-written. Its figures were not known then. None of the second list reached 60 %, so a third was added, under the same
-criterion: photos changed anew in each epoch (`rifr.augment`), and twice the epochs. Eight epochs reached 60 %, but make
-`mini` longer than half an hour: a fourth list has six, and ways to learn more in them.
+minus 65|. The world with the least distance is taken, among those where HR-only finds at least 60 % at 112 px (where
+there are any) and where `mini` stays under half an hour; of worlds less than two points apart, the first in the list.
+Fixed before any was trained: the criterion, the size (600 probe people x 4, 1,000 distractors, P1), and a first list,
+whose training photos were of the everyday camera. Its first two worlds left HR-only at 44 and 40 %, far from 60, and
+the finer stem, which four others had as well, was the worse one: the rest was not trained, and the second list, with
+the kind camera, was written. Its figures were not known then. None of the second list reached 60 %, so a third was
+added, under the same criterion: photos changed anew in each epoch (`rifr.augment`), and twice the epochs. Eight epochs
+reached 60 %, but make `mini` longer than half an hour: a fourth list has six, and ways to learn more in them. `laptop`,
+which makes the record and has the time, takes its world by the same criterion without the half hour.
 
     python tests/benchmarks/worlds.py --store FOLDER [--worlds NAME ...] [--out book/records/worlds.json]
 """
@@ -40,6 +41,8 @@ from rifr.report import faces_tables, records
 PAPER_GAP, PAPER_FALL = 0.22, 0.65
 WIDTHS = (112, 60, 20, 16)
 PROBES, DISTRACTORS = (600, 4), (1000, 1)
+HALF_HOUR = 50_000
+"""Views of training photos with which `mini`, six networks and all chapters, stays under half an hour on two cores."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,14 @@ def identified(embedder: Embedder, probes: FacePack, distractors: FacePack, widt
     return identification.evaluate(searching, searching, probes.identities, others, ranks=1)
 
 
+def taken(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The world that the criterion takes, by preset."""
+    brief = [row for row in rows if row["people"] * row["photos"] * row.get("epochs", 4) <= HALF_HOUR]
+    return {"mini": chosen(brief or rows), "laptop": chosen(rows)}
+
+
 def chosen(rows: list[dict[str, Any]]) -> str:
-    """The world that the criterion takes."""
+    """The nearest world of these."""
     able = [row for row in rows if row["hr-only 112"] >= faces_tables.LEAST] or rows
     least = min(row["distance"] for row in able)
     return next(row["name"] for row in able if row["distance"] < least + 0.02)
@@ -144,10 +153,11 @@ def main() -> int:
             figures = {name: value for name, value in rows[-1].items() if isinstance(value, float)}
             print(world.name, {name: round(value, 3) for name, value in figures.items()}, flush=True)
     print(pd.DataFrame(rows).round(3).to_string(index=False))
-    print("taken:", chosen(rows))
+    print("taken:", taken(rows))
     if options.out:
         record = records.merge(options.out, rows, ["name"])
-        records.write(options.out, record | {"taken": chosen(record["rows"])})
+        records.write(options.out, record | {"taken": taken(record["rows"])})
+        print("of the record:", taken(record["rows"]))
     return 0
 
 
