@@ -22,6 +22,7 @@ help:
 	@echo "make benchmarks   speeds, each beside its rival -> book/records/speed.json (wants a quiet machine)"
 	@echo "make record       six networks, five seeds, every protocol -> book/records/large.json (two hours on two cores)"
 	@echo "                  PRESET=rendered SEEDS=0 for a GPU; PAIRS=pairs.txt IMAGES=lfw112 scores LFW's pairs too"
+	@echo "                  STUDY=name makes a study's instead (rifr record --help lists them; an hour on two cores)"
 	@echo "make clean        remove the built pages and the stored outputs of cells (faces and networks in store/ stay)"
 	@echo
 	@echo "PRESET=$(PRESET)      smoke (minutes), mini (default; under half an hour on 2 cores), rendered (one GPU), paper"
@@ -70,11 +71,10 @@ benchmarks: $(READY)
 	$(BIN)/python tests/benchmarks/speeds.py
 
 # Its own default preset, unless one is named on the command line.
-SEEDS ?= 0 1 2 3 4
 record: export OMP_WAIT_POLICY ?= PASSIVE
 record: $(READY)
-	$(BIN)/python -m rifr record --preset $(if $(filter command,$(firstword $(origin PRESET))),$(PRESET),laptop) --seeds $(SEEDS) \
-	  $(if $(PAIRS),--pairs $(PAIRS) --images $(IMAGES))
+	$(BIN)/python -m rifr record $(if $(STUDY),--study $(STUDY)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(filter command,$(firstword $(origin PRESET))),--preset $(PRESET)) $(if $(PAIRS),--pairs $(PAIRS) --images $(IMAGES))
 
 clean:
 	rm -rf book/_build book/_cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

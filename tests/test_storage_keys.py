@@ -95,7 +95,7 @@ def test_a_measurement_is_made_anew_for_other_pictures_and_another_list(tmp_path
     made_of: list[str] = []
     monkeypatch.setattr(trainer, "fit", lambda name, *rest: type("Stored", (), {"key": name})())
     monkeypatch.setattr(study.splits, "face_splits", lambda *rest, **options: FakeSplits)
-    for part in ("_identified", "_verified", "_small"):
+    for part in ("_identified", "_verified", "stand_ins"):
         monkeypatch.setattr(study, part, lambda *rest: [])
     monkeypatch.setattr(study, "_paired", lambda trained, preset, pairs, images, progress: made_of.append(images) or [])
     (tmp_path / "pairs.txt").write_text("one")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rifr.cli.options import changes, count, experiment, preset_of, seed
 from rifr.errors import SettingError
+from rifr.report import studies
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -25,10 +26,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     train.set_defaults(run=_train)
 
     record = commands.add_parser(
-        "record", help="the large record of the book: all networks, several seeds, every protocol"
+        "record",
+        help="a record of the book: all networks, several seeds, every protocol; or a study",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="studies (minutes for three seeds on two cores):\n"
+        + "\n".join(f"  {row.name:12} {row.title} ({row.minutes})" for row in studies.STUDIES.values()),
     )
-    record.add_argument("--preset", default="laptop", help="laptop (default; two cores, two hours) or rendered (a GPU)")
-    record.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2, 3, 4], help="default 0 1 2 3 4")
+    record.add_argument("--study", metavar="NAME", help="one of the studies below instead; it has its own preset")
+    record.add_argument("--preset", help="laptop (default; two cores, two hours) or rendered (a GPU)")
+    record.add_argument("--seeds", type=seed, nargs="+", default=[], help="default 0 1 2 3 4; of a study 0 1 2")
     record.add_argument("--recipe", nargs="+", default=[], help="default: all six, the main comparison first")
     changes(record, "train_people=2000 epochs=10")
     record.add_argument("--pairs", default="", metavar="FILE", help="real faces to score on: a list as LFW's pairs.txt")
@@ -99,9 +105,17 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
-    from rifr.report import study
+    from rifr.report import studies_record, study
 
-    out = study.make(preset_of(options), options.seeds, options.recipe, options.pairs, options.images, options.out)
+    if options.study:
+        unused = [name for name in ("preset", "recipe", "pairs", "images") if getattr(options, name)]
+        if unused:
+            raise SettingError(f"a study has its own faces and networks: leave out --{' and --'.join(unused)}.")
+        out = studies_record.make(options.study, options.seeds, options.changes, options.out)
+    else:
+        options.preset = options.preset or "laptop"
+        seeds = options.seeds or range(5)
+        out = study.make(preset_of(options), seeds, options.recipe, options.pairs, options.images, options.out)
     print(f"recorded in {out}")
 
 

@@ -16,6 +16,8 @@ those)
     networks get right. `worlds` and `lfw` grow row by row: each row has the date and commit of its own.
 `large`, by `make record`
     See `rifr.report.study`.
+`study_NAME`, by `make record STUDY=NAME`
+    See `rifr.report.studies_record`.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def measured(
         rows = [
             *_identified(trained, faces, preset, progress),
             *_verified(trained, faces, preset, progress),
-            *_small(trained, preset, seed, progress),
+            *stand_ins(trained, preset, seed, progress),
             *(_paired(trained, preset, pairs, images, progress) if pairs else []),
         ]
         storage.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
@@ -152,11 +152,11 @@ def measured(
 
 def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
     outcome = evaluate.identify(trained, faces, preset, progress=progress)
-    rows = _rows("rank1", outcome.table(), "rank1", "width", "trials")
+    rows = table_rows("rank1", outcome.table(), "rank1", "width", "trials")
     for network, other in COMPARED:
         if network in trained and other in trained:
             table = outcome.difference(network, other).assign(network=network)
-            compared = _rows("rank1 difference", table, "difference", "width", "people")
+            compared = table_rows("rank1 difference", table, "difference", "width", "people")
             rows += [{**row, "other": other} for row in compared]
     return rows
 
@@ -166,10 +166,10 @@ def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progre
     table = evaluate.verify(trained, faces, preset, widths, progress=progress).table(FPRS)
     table = table[table.tpr.notna()]
     at = [f"{row.width} px, {row.fpr:g}" for row in table.itertuples()]
-    return _rows("tpr", table.assign(at=at), "tpr", "at", "genuine")
+    return table_rows("tpr", table.assign(at=at), "tpr", "at", "genuine")
 
 
-def _small(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
+def stand_ins(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
     """Both surrogates: rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
     points = landmarks.fit("wing+lr", preset, seed)
     tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), progress)
@@ -177,9 +177,9 @@ def _small(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -
     filmed = small_faces.filmed_faces(surrogates.scface(preset, seed), progress)
     distances = small_faces.surveillance(trained, filmed, preset, progress).table()
     return [
-        *_rows("tinyface", table, "rank1", "at", "probes"),
-        *_rows("tinyface map", table.drop(columns=["low", "high"]), "mean_ap", "at", "probes"),
-        *_rows("scface", distances, "rank1", "distance", "probes"),
+        *table_rows("tinyface", table, "rank1", "at", "probes"),
+        *table_rows("tinyface map", table.drop(columns=["low", "high"]), "mean_ap", "at", "probes"),
+        *table_rows("scface", distances, "rank1", "distance", "probes"),
     ]
 
 
@@ -187,10 +187,10 @@ def _paired(trained: dict[str, Run], preset: Preset, pairs: str, images: str, pr
     table = score.score(
         trained, pairs=pairs, images=images, protocols=["P1"], widths=PAIR_WIDTHS, preset=preset, progress=progress
     ).table
-    return _rows("pairs", table.assign(protocol=""), "value", "width", "trials")
+    return table_rows("pairs", table.assign(protocol=""), "value", "width", "trials")
 
 
-def _rows(measure: str, table: pd.DataFrame, value: str, at: str, n: str) -> list[dict[str, Any]]:
+def table_rows(measure: str, table: pd.DataFrame, value: str, at: str, n: str) -> list[dict[str, Any]]:
     """The record's rows of one measure; `value`, `at` and `n` name the table's columns."""
 
     def short(number: float | None) -> float | None:
@@ -229,15 +229,20 @@ def _record(
         "seeds": seeds,
         "networks": [name for name in names if runs[name]],
         "training_seconds": {name: round(sum(run.record["seconds"] for run in found)) for name, found in runs.items()},
-        "faces": {
-            "train": len(first.train),
-            "train_people": len(first.train.people),
-            "probes": len(first.probes),
-            "probe_people": len(first.probes.people),
-            "distractors": len(first.distractors),
-            "one_test_set": True,
-            "source": first.train.manifest["source"],
-        },
+        "faces": counts(first),
         "pairs": Path(pairs).name if pairs else "",
     }
     return {"provenance": provenance, "rows": [row for seed in seeds for row in rows[seed]]}
+
+
+def counts(faces: FaceSplits) -> dict[str, Any]:
+    """How many photos and people a record's seeds have, for its provenance."""
+    return {
+        "train": len(faces.train),
+        "train_people": len(faces.train.people),
+        "probes": len(faces.probes),
+        "probe_people": len(faces.probes.people),
+        "distractors": len(faces.distractors),
+        "one_test_set": True,
+        "source": faces.train.manifest["source"],
+    }

@@ -1,0 +1,215 @@
+"""Studies for the book: what was asked and how it was to be decided, tables, a figure, sentences that follow by rule.
+
+    from rifr.report import studies_tables
+    studies_tables.display_all()
+
+shows every study of `studies.STUDIES` that has a record, in their order, and nothing of the others.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rifr.report import figures, records, studies, study_tables
+from rifr.report.show import html_table, markdown, show
+from rifr.report.studies_record import LOW, record_name
+from rifr.report.style import label
+from rifr.report.text import verdicts as verdict
+
+RULE = "A difference is decided where its 95 % interval excludes zero, for large and for small faces apart."
+PROTOCOL = "P1"
+"""Under which studies are decided; their records hold P2, too."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The record of a study.
+
+    Attributes
+    ----------
+    provenance, rows
+        As `rifr.report.studies_record` describes them.
+    """
+
+    provenance: dict[str, Any]
+    rows: pd.DataFrame
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Name, title, question, criterion, variants and claims, as they were when it was made."""
+        return self.provenance["study"]
+
+    @property
+    def seeds(self) -> int:
+        return len(self.provenance["seeds"])
+
+    @property
+    def places(self) -> list[Any]:
+        """Where it is decided: the largest face width, and `LOW` where small ones were measured."""
+        return list(dict.fromkeys(self.rows[self.rows.measure == "difference"]["at"]))
+
+    def rank1(self) -> pd.DataFrame:
+        """One row per network and place: variant, network, at, value, low, high, n, seeds."""
+        return self._over_seeds("rank1", ("variant", "network", "at"))
+
+    def differences(self) -> pd.DataFrame:
+        """One row per claim and place: claim, at, difference, low, high, n, seeds."""
+        return self._over_seeds("difference", ("claim", "at")).rename(columns={"value": "difference"})
+
+    def told(self, measure: str) -> pd.Series:
+        """The mean over seeds of what was noted of training, by variant and network."""
+        rows = self.rows[self.rows.measure == measure]
+        return rows.groupby(["variant", "network"], sort=False).value.mean()
+
+    def _over_seeds(self, measure: str, by: tuple[str, ...]) -> pd.DataFrame:
+        kept = (self.rows.protocol == PROTOCOL) & self.rows["at"].isin(self.places)
+        return study_tables.Study(self.provenance, self.rows[kept]).over_seeds(measure, by)
+
+
+def read(name: str) -> Recorded | None:
+    """The record of a study by its name; None where it has not been made."""
+    record = records.read(record_name(studies.get(name)))
+    if record is None:
+        return None
+    return Recorded(record["provenance"], pd.DataFrame(record["rows"]).astype({"value": float}))
+
+
+def recorded() -> list[Recorded]:
+    """The records that there are, in the order of `studies.STUDIES`."""
+    return [record for name in studies.STUDIES if (record := read(name))]
+
+
+def place_name(at: Any) -> str:
+    """What a place is called: "112 px", or the mean over the small widths."""
+    return "mean of 25, 20 and 16 px" if at == LOW else f"{at} px"
+
+
+def networks(record: Recorded) -> pd.DataFrame:
+    """One row per variant and network: rank-1 at each place, and how much of its training photos it knows."""
+    known, rows = record.told("accuracy"), []
+    by_network = record.rank1().groupby(["variant", "network"], sort=False)
+    for (variant, network), part in by_network:
+        cells = {"variant": variant, "network": label(network)}
+        for row in part.itertuples():
+            cells[f"rank-1 (%), {place_name(row.at)}"] = _number(row.value, row.low, row.high)
+        cells["training photos right (%)"] = f"{known[variant, network]:.1f}"
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def decisions(record: Recorded) -> pd.DataFrame:
+    """One row per claim: the difference at each place with its interval, and whether that says yes, no or nothing."""
+    rows = []
+    for claim, part in record.differences().groupby("claim", sort=False):
+        cells = {"expected": claim}
+        for row in part.itertuples():
+            answer = {1: "yes", -1: "no", 0: "open"}[verdict.sign(row)]
+            cells[place_name(row.at)] = f"{answer}: {_number(row.difference, row.low, row.high, '+')}"
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def sentences(record: Recorded) -> str:
+    """What the study decides at each place: what holds of what was expected, what is contradicted, what is open."""
+    table = record.differences()
+    table["sign"] = verdict.signs(table)
+    lines = []
+    for at, part in table.groupby("at", sort=False):
+        claims = {sign: "; ".join(part.claim[part.sign == sign]) for sign in (1, -1, 0)}
+        said = [
+            f"{word}: {claims[sign]}."
+            for sign, word in {1: "holds", -1: "the opposite holds of", 0: "open"}.items()
+            if claims[sign]
+        ]
+        lines.append(f"- **{place_name(at)}**: " + " ".join(text[0].upper() + text[1:] for text in said))
+    count, decided = len(table), int((table.sign != 0).sum())
+    summary = f"Of {count} comparisons {decided} {'is' if decided == 1 else 'are'} decided"
+    undecided = table[table.sign == 0]
+    half = ((undecided.high - undecided.low) / 2).mean()
+    if len(undecided) and math.isfinite(half):
+        summary += f"; where one is open, a difference below about {half:.1f} points could not be seen"
+    summary += f". If nothing differed, {0.05 * count:.1f} of {count} would come out decided by chance."
+    return "\n".join([summary, "", *lines])
+
+
+def teachers(record: Recorded) -> str:
+    """How sure each variant's teacher was of the photos it was trained on; "" for a study without a teacher."""
+    right, entropy = record.told("right"), record.told("entropy")
+    told = [
+        f"{right[variant, name]:.1f} % and {entropy[variant, name]:.2f} nats ({variant})"
+        for variant, name in right.index
+    ]
+    if not told:
+        return ""
+    return (
+        "The teacher's softmax on photos that it was trained on, mean probability of the right class and entropy: "
+        + "; ".join(told)
+        + "."
+    )
+
+
+def setting(record: Recorded) -> str:
+    """What a caption must say: people, photos, seeds, intervals."""
+    about, faces = record.provenance, record.provenance["faces"]
+    preset = about["preset"]
+    over = (
+        f"{record.seeds} seeds, each with people of its own to train on; intervals: 95 %, Student's t over seeds"
+        if record.seeds > 1
+        else "one seed; intervals: 95 % bootstrap over people"
+    )
+    return (
+        f"Record of {about['date'][:10]}: trained on {faces['train']:,} photos of {faces['train_people']:,} rendered "
+        f"people, {preset['training']['network']} network, preset `{preset['name']}`, {preset['training']['epochs']} "
+        f"epochs where the variant says nothing else; {PROTOCOL} with {faces['probes']:,} probes of "
+        f"{faces['probe_people']:,} others among {faces['distractors']:,} distractors; {over}."
+    )
+
+
+def provenance(record: Recorded) -> str:
+    """By what command, where and in how long the record was made."""
+    about = record.provenance
+    hours = sum(about["training_seconds"].values()) / 3600
+    return (
+        f"Made on {about['date'][:10]} by `{about['command']}` at commit `{about['commit'] or 'unknown'}`, on "
+        f"{about['processor']} with {about['cores']} cores; its networks trained for {hours:.1f} hours in all."
+    )
+
+
+def display_all() -> None:
+    """Show each study that has a record: question, criterion, figure, networks, differences, what is decided."""
+    for record in recorded():
+        display_study(record)
+
+
+def display_study(record: Recorded) -> None:
+    """Show one study in a notebook."""
+    from IPython.display import display
+
+    about, places = record.about, [place_name(at) for at in record.places]
+    display(
+        markdown(
+            f"**{about['title']}.** {about['question']}\n\n"
+            f"*Criterion, written before the result:* {about['criterion']} {RULE}"
+        )
+    )
+    shown = show(
+        figures.studies.by_variant,
+        record.rank1().assign(place=lambda table: table["at"].map(place_name)),
+        alt=f"{about['title']}: rank-1 of each network, by variant, at {' and at the '.join(places)}, with intervals.",
+        caption=f"{about['title']}. Rank-1 of each network, one line per variant. {setting(record)}",
+    )
+    display(shown)
+    display(html_table(networks(record)))
+    display(html_table(decisions(record), wrap=True))
+    display(markdown("\n\n".join(filter(None, [sentences(record), teachers(record), provenance(record)]))))
+
+
+def _number(value: float, low: float, high: float, sign: str = "") -> str:
+    """With its interval, where that is known: "51.2 (48.7 to 53.7)"."""
+    known = np.isfinite(low) and np.isfinite(high)
+    return f"{value:{sign}.1f}" + (f" ({low:{sign}.1f} to {high:{sign}.1f})" if known else "")
