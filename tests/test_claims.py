@@ -214,16 +214,14 @@ def test_the_table_has_each_difference_in_a_row_beside_its_claim():
         bodies = re.findall(r"<tbody>(.*?)</tbody>", page)
         assert len(bodies) == len(CLAIMS)
         for claim, body in zip(CLAIMS, bodies, strict=True):
-            rows = re.findall(r"<tr>(.*?)</tr>", body)
-            assert len(rows) == max(1, len(claim.differences)) and f"<strong>{claim.id}</strong>" in rows[0]
-            taken = [0] * len(rows)  # columns of each row, those that reach down from above too
-            for place, row in enumerate(rows):
-                for cell in re.findall(r"<td (.*?)>", row):
-                    tall, wide = (int((re.search(rf'{n}="(\d+)"', cell) or [0, 1])[1]) for n in ("rowspan", "colspan"))
-                    for below in range(place, place + tall):
-                        taken[below] += wide
-            assert taken == [5 + bool(record)] * len(rows), claim.id
-    assert "build: ✓ reproduced<br>record: – not tested" in page and "record over seeds" in page
+            rows = [re.findall(r"<td.*?</td>", row) for row in re.findall(r"<tr.*?</tr>", body)]
+            assert f"<strong>{claim.id}. " in rows[0][0] and f'href="{claim.chapter}.html"' in rows[0][0]
+            wide = [sum(int((re.search(r'colspan="(\d)"', cell) or [0, 1])[1]) for cell in row) for row in rows]
+            assert wide == [3 + bool(record)] * (1 + max(1, len(claim.differences)))
+            assert [row[1] for row in rows[1:] if len(row) > 1] == [f"<td>{d.paper}</td>" for d in claim.differences]
+    (third,) = [body for body in bodies if "<strong>C3." in body]
+    assert "<td>✓ reproduced</td><td>– not tested</td>" in third and "-5.0</span> <span" in third
+    assert "record, over seeds" in page
 
 
 def test_a_difference_of_none_is_a_dash():

@@ -57,15 +57,16 @@ def summary(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
 
 
 def table(build: Sequence[Judged], record: Sequence[Judged] = ()) -> HTML:
-    """The claims as a table: for each difference what the paper, the build and the record over seeds give."""
+    """The claims with their verdicts; below each a row for each difference, as paper, build and record have it.
+
+    Links to chapters are those of the built book.
+    """
     from IPython.display import HTML
 
     over_seeds = {judged.claim.id: judged for judged in record}
-    columns = ["claim", "verdict", "difference, in points", "paper", "this build"] + ["record over seeds"] * bool(
-        record
-    )
+    columns = ["claim; its differences in points", "paper", "this build"] + ["record, over seeds"] * bool(record)
     head = "".join(f"<th>{name}</th>" for name in columns)
-    parts = [_rows(judged, over_seeds.get(judged.claim.id), columns) for judged in build]
+    parts = [_rows([one, *filter(None, [over_seeds.get(one.claim.id)])]) for one in build]
     return HTML(f'<table class="dataframe wrapped claims"><thead><tr>{head}</tr></thead>{"".join(parts)}</table>')
 
 
@@ -85,32 +86,22 @@ def _measured(judged: Judged) -> str:
     return f"{'; '.join(parts)}."
 
 
-def _rows(judged: Judged, recorded: Judged | None, columns: list[str]) -> str:
-    """A <tbody>: the claim and its verdict beside its differences, a row each."""
-    claim, height = judged.claim, max(1, len(judged.claim.differences))
-    where = f'{html.escape(claim.where)}; <a href="{claim.chapter}.html">chapter</a>'
-    verdicts = {"build": judged.verdict} | ({"record": recorded.verdict} if recorded else {})
-    words = [f"{MARKS[verdict]} {verdict}" for verdict in verdicts.values()]
-    if len(set(words)) > 1:
-        words = [f"{source}: {word}" for source, word in zip(verdicts, words, strict=True)]
-    tall = f' rowspan="{height}"'
-    first = _cell(f"<strong>{claim.id}</strong> {html.escape(claim.says)} <small>({where})</small>", "claim", tall)
-    first += _cell("<br>".join(words[: len(set(words))]), "verdict", tall)
-    if not claim.differences:
-        wide = f' colspan="{len(columns) - 4}"'
-        cells = _cell("", columns[2]) + _cell(claim.paper, "paper") + _cell(claim.untested, "not tested", wide)
-        return f"<tbody><tr>{first}{cells}</tr></tbody>"
-    rows = []
+def _rows(sources: Sequence[Judged]) -> str:
+    """A <tbody>: the claim with the verdict of each source, then a row for each of its differences."""
+    claim = sources[0].claim
+    where = f'{claim.where}; <a href="{claim.chapter}.html">chapter</a>'
+    verdicts = "".join(f"<td>{MARKS[one.verdict]} {one.verdict}</td>" for one in sources)
+    says = f"<strong>{claim.id}. {html.escape(claim.says)}.</strong> ({where})"
+    head = f"<td>{says}</td><td>{claim.paper}</td>" if claim.paper else f'<td colspan="2">{says}</td>'
+    rows = [f'<tr class="claim">{head}{verdicts}</tr>']
     for place, difference in enumerate(claim.differences):
-        cells = _cell(difference.name, columns[2])
-        if not claim.paper or not place:
-            cells += _cell(claim.paper or difference.paper or "–", "paper", tall if claim.paper else "")
-        for column, source in zip(columns[4:], (judged, recorded), strict=False):
-            cells += _cell(span(source.intervals[place]) if source else "–", column)
-        rows.append(f"<tr>{first if not place else ''}{cells}</tr>")
+        measured = "".join(f"<td>{_broken(span(one.intervals[place]))}</td>" for one in sources)
+        rows.append(f"<tr><td>{difference.name}</td><td>{difference.paper}</td>{measured}</tr>")
+    if claim.untested:
+        rows.append(f'<tr><td colspan="{2 + len(sources)}">{claim.untested}</td></tr>')
     return f"<tbody>{''.join(rows)}</tbody>"
 
 
-def _cell(content: str, name: str, more: str = "") -> str:
-    """A cell that knows its column's name: narrow pages show it, for there each row is a block."""
-    return f'<td data-name="{name}"{more}>{content}</td>'
+def _broken(text: str) -> str:
+    """A number with its interval, which breaks before the interval only."""
+    return " ".join(f'<span class="unbroken">{part}</span>' for part in text.replace(" (", "|(").split("|"))
