@@ -7,7 +7,7 @@ record = evidence.of_record(study_tables.read())           # intervals over seed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,11 @@ from rifr.evaluation.protocols.results import RankedResult
 from rifr.faces import surrogates
 from rifr.presets import Preset
 from rifr.report.claims import FPR, VERIFIED_AT, Difference, Key, Measure
-from rifr.report.study_tables import Study
 from rifr.splits import FaceSplits
 from rifr.training.runs import Run
+
+if TYPE_CHECKING:
+    from rifr.report.study_tables import Study
 
 
 def of_build(trained: Mapping[str, Run], faces: FaceSplits, preset: Preset, seed: int = 0) -> Measure:

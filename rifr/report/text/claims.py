@@ -79,10 +79,12 @@ def _measured(judged: Judged) -> str:
     if len(differences) > FEW:
         agree, against = judged.signs.count(1), judged.signs.count(-1)
         return f"Of {len(differences)} differences {agree} are decided for the paper and {against} against it."
-    parts = [
-        f"{difference.name}: {span(interval)}" + (f", the paper {difference.paper}" if difference.paper else "")
-        for difference, interval in zip(differences, judged.intervals, strict=True)
-    ]
+    parts, before = [], ""
+    for difference, interval in zip(differences, judged.intervals, strict=True):
+        pair, _, place = difference.name.partition(", ")
+        paper = f", the paper {difference.paper}" if difference.paper else ""
+        parts.append(f"{place if pair == before else difference.name}: {span(interval)}{paper}")
+        before = pair
     return f"{'; '.join(parts)}."
 
 

@@ -6,13 +6,13 @@ import itertools
 
 import pandas as pd
 
-from rifr import recipes
 from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.evaluation.outcome import Outcome
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.report import paper
+from rifr.report import claims, evidence, paper
 from rifr.report.style import label
+from rifr.report.text import claims as text_of_claims
 from rifr.report.text import verdicts
 from rifr.splits import FaceSplits
 
@@ -36,67 +36,29 @@ def row_of(table: pd.DataFrame, protocol: str, network: str, width: int) -> pd.S
 def comparison(
     difference: pd.DataFrame, protocol: str, network: str, other: str, widths: list[int] | None = None
 ) -> str:
-    """The verdicts of a paired difference at some widths, as one sentence."""
-    first, second = (label(name) for name in (network, other))
-    rows = difference[difference.protocol == protocol]
+    """Where a network is ahead of another, behind it or undecided, paired: neighbouring widths in one clause."""
+    rows = difference[difference.protocol == protocol].sort_values("width", ascending=False)
     if widths is not None:
         rows = rows[rows.width.isin(widths)]
-    rows = rows.sort_values("width", ascending=False)
-    parts = [f"at {row.width} px {verdicts.compared(row, first, second)}" for row in rows.itertuples()]
-    text = "; ".join(parts)
-    return f"**{PROTOCOLS[protocol]}.** {text[0].upper()}{text[1:]}."
+    signs = verdicts.signs(rows)
+    clauses = [_clause(part, signs[part.index[0]]) for _, part in rows.groupby((signs != signs.shift()).cumsum())]
+    return f"**{PROTOCOLS[protocol]}.** {label(network)} against {label(other)}: {'; '.join(clauses)}."
 
 
-def dilemma(outcome: Outcome, protocol: str = "P1") -> str:
-    """Section III-A's claim about the three baselines, held against the run at its widest and narrowest faces.
-
-    The dilemma: HR-only is ahead of LR-only on the widest faces and behind it on the narrowest, both decided.
-    """
-    table, compared = outcome.table(), outcome.difference("hr-only", "lr-only")
-    compared = compared[compared.protocol == protocol].set_index("width")
-    wide, narrow = table.width.max(), table.width.min()
-    ahead, behind = compared.low[wide] > 0, compared.high[narrow] < 0
-    if ahead and behind:
-        verdict = (
-            f"The dilemma is there: HR-only is ahead of LR-only at {wide} px and behind it at {narrow} px, and the "
-            f"paired intervals decide both."
-        )
-    elif ahead or behind:
-        which = f"ahead at {wide} px" if ahead else f"behind at {narrow} px"
-        verdict = f"Half of the dilemma is there: HR-only is {which}, but the other end of the axis is not decided so."
+def _clause(rows: pd.DataFrame, sign: int) -> str:
+    """ "ahead from 112 to 30 px by 2.9 to 4.5 points", "behind at 16 px by 2.0 points (0.5 to 3.5)"."""
+    widths, sizes = rows.width.tolist(), rows.difference.abs()
+    if len(widths) > 2:
+        where = f"from {widths[0]} to {widths[-1]} px"
     else:
-        verdict = f"This run does not decide whether the dilemma is there: neither at {wide} nor at {narrow} px."
-    lines = []
-    for width in (wide, narrow):
-        rows = (f"{label(name)} {percent(row_of(table, protocol, name, width))}" for name in recipes.BASELINES)
-        lines.append(f"- **{width} px:** {', '.join(rows)}.")
-    change = {
-        name: row_of(table, protocol, name, narrow).rank1 - row_of(table, protocol, name, wide).rank1
-        for name in ("hr-only", "lr-only")
-    }
-    return "\n".join(
-        [
-            verdict,
-            "",
-            *lines,
-            "",
-            f"From {wide} to {narrow} px HR-only changes by {change['hr-only']:+.1f} "
-            f"points and LR-only, trained on small faces, by {change['lr-only']:+.1f}.",
-        ]
-    )
-
-
-def protocols(table: pd.DataFrame, network: str) -> str:
-    """P1 against P2 for one network at the narrowest faces; the paper finds P2 the easier for its student."""
-    width = table.width.min()
-    first, second = (row_of(table, protocol, network, width) for protocol in PROTOCOLS)
-    apart = first.high < second.low or second.high < first.low
-    easier = "P2" if second.rank1 > first.rank1 else "P1"
-    reported = " The paper reports about 51 % under P1 and 64 % under P2 for it at 20 px."
-    return (
-        f"At {width} px {label(network)} reaches {percent(first)} under P1 and {percent(second)} under P2: "
-        + (f"{easier} is the easier here." if apart else "the intervals overlap.")
-        + (reported if network == "proposed" else "")
+        where = f"at {' and '.join(str(width) for width in widths)} px"
+    row = rows.iloc[0]
+    if not sign:
+        return f"undecided {where}" + (f" ({verdicts.span(row)})" if len(rows) == 1 else "")
+    low, high = sorted((abs(row.low), abs(row.high)))
+    by = f"{sizes.min():.1f} to {sizes.max():.1f} points" if len(rows) > 1 else f"{row.difference * sign:.1f} points"
+    return f"{'ahead' if sign > 0 else 'behind'} {where} by {by}" + (
+        f" ({low:.1f} to {high:.1f})" if len(rows) == 1 else ""
     )
 
 
@@ -127,12 +89,12 @@ def resolvable(table: pd.DataFrame) -> str:
     """How many pairs there are, and which of the table's FPRs they cannot resolve."""
     row, missing = table.iloc[0], sorted(set(table[table.tpr.isna()].fpr), reverse=True)
     text = (
-        f"There are {row.genuine:,} genuine and {row.impostor:,} impostor pairs: one accepted impostor is a FPR of "
+        f"There are {row.genuine:,} genuine and {row.impostor:,} impostor pairs: one accepted impostor is an FPR of "
         f"{1 / row.impostor:.1e}."
     )
     if missing:
         text += (
-            f" So few pairs say nothing about a FPR of {' or '.join(f'{fpr:g}' for fpr in missing)}; it is left out "
+            f" So few pairs say nothing about an FPR of {' or '.join(f'{fpr:g}' for fpr in missing)}; it is left out "
             "below."
         )
     return text
@@ -157,30 +119,10 @@ def tpr_bands(rates: pd.DataFrame) -> str:
     """How long the intervals are at each FPR."""
     rates = rates[rates.tpr.notna()]
     parts = [
-        f"{(part.high - part.low).mean():.1f} points at a FPR of {fpr:g}"
+        f"{(part.high - part.low).mean():.1f} points at an FPR of {fpr:g}"
         for fpr, part in rates.groupby("fpr", sort=False)
     ]
     return f"From end to end the intervals of these figures are on average {' and '.join(parts)} long."
-
-
-def tpr_verdicts(outcome: Outcome, width: int, fpr: float, network: str, others: list[str]) -> str:
-    """Whether `network` is ahead of the others in TPR at one width, as the paper says, in paired comparisons."""
-    lines, decisions = [], []
-    for protocol in PROTOCOLS:
-        parts = []
-        for other in others:
-            difference = outcome.difference(network, other, fpr)
-            row = difference[(difference.protocol == protocol) & (difference.width == width)].iloc[0]
-            decisions.append(verdicts.sign(row))
-            parts.append(verdicts.compared(row, label(network), label(other)))
-        lines.append(f"- **{PROTOCOLS[protocol]}**: {'; '.join(parts)}.")
-    ahead, behind, undecided = (decisions.count(sign) for sign in (1, -1, 0))
-    summary = (
-        f"The paper finds {label(network)} ahead of {', '.join(label(other) for other in others)} at {width} px. "
-        f"At a FPR of {fpr:g} this run has {len(decisions)} paired comparisons: {ahead} decide for {label(network)}, "
-        f"{behind} against it, and {undecided} stay open at 95 %. {verdicts.agreement(decisions)}"
-    )
-    return "\n".join([summary, "", *lines])
 
 
 def averages(outcome: Outcome) -> str:
@@ -201,25 +143,26 @@ def averages(outcome: Outcome) -> str:
 
 
 def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.DataFrame, str]:
-    """For each pair of networks and width, whether the run decides which is ahead: a table in HTML, and a summary.
+    """For each pair of networks, whether the run decides which is ahead: a table in HTML, and a summary.
 
     A cell is the paired difference in rank-1, first minus second, in points, with its 95 % interval; bold where the
-    interval leaves out zero.
+    interval excludes zero. Near widths count once, as in `rifr.report.claims`.
     """
-    rows, decided, count = {}, 0, 0
+    measure, rows, found = evidence.of_outcomes(outcome), {}, []
     for first, second in itertools.combinations(networks, 2):
-        compared, cells = outcome.difference(first, second), {}
-        for row in compared[compared.protocol == protocol].sort_values("width", ascending=False).itertuples():
-            sure = verdicts.sign(row) != 0
-            text = f"{row.difference:+.1f}<br>({row.low:+.1f} to {row.high:+.1f})"
-            cells[f"{row.width} px"] = f"<strong>{text}</strong>" if sure else text
-            decided, count = decided + sure, count + 1
-        rows[f"{label(first)} minus {label(second)}"] = cells
-    table = pd.DataFrame(rows).T.rename_axis("rank-1, points").reset_index()
+        pair, cells = f"{label(first)} minus {label(second)}", {}
+        for group, name in claims.GROUPS.items():
+            terms = claims.Term(1, first, group, protocol), claims.Term(-1, second, group, protocol)
+            interval = measure(claims.Difference(pair, 1, "", terms))
+            if interval is not None:
+                found.append(interval)
+                text = text_of_claims.span(interval).replace(" (", "<br>(")
+                cells[name] = f"<strong>{text}</strong>" if interval.decided else text
+        rows[pair] = cells
+    table = pd.DataFrame(rows).T.fillna("–").rename_axis("rank-1, points").reset_index()
     return table, (
-        f"{PROTOCOLS[protocol]}: {decided} of {count} comparisons are decided. If no network were better than any "
-        f"other, about {0.05 * count:.0f} of {count} would come out so by chance, and neighbouring widths come out "
-        f"so together; a lone bold cell is no result."
+        f"{PROTOCOLS[protocol]}: {sum(one.decided for one in found)} of {len(found)} differences are decided. If no "
+        f"network were better than any other, about {0.05 * len(found):.0f} would come out so by chance."
     )
 
 
@@ -268,8 +211,7 @@ def angles(table: pd.DataFrame, network: str, width: int) -> str:
     return (
         f"**{label(network)}.** At {width} px a photo's feature lies {photo.angle:.1f}° ({photo.low:.1f} to "
         f"{photo.high:.1f}) from its own feature at 112 px; another photo of the same person {own.angle:.1f}°, "
-        f"other people {others.angle:.1f}° away. What tells people apart is the gap between the last two: "
-        f"{others.angle - own.angle:.1f}°."
+        f"other people {others.angle:.1f}° away, {others.angle - own.angle:.1f}° more."
     )
 
 
@@ -278,14 +220,3 @@ def towards_teacher(table: pd.DataFrame, width: int) -> str:
     rows = table[table.width == width]
     near = [f"{label(row.network)} {row.angle:.1f}° ({row.low:.1f} to {row.high:.1f})" for row in rows.itertuples()]
     return f"Angle to the teacher's feature of the same photo, the student's photo at {width} px: {', '.join(near)}."
-
-
-def against_the_paper(difference: pd.DataFrame, network: str, other: str) -> str:
-    """How many of the run's paired comparisons say what the paper says: `network` ahead of `other` at every width."""
-    decisions = verdicts.signs(difference).tolist()
-    ahead, behind, undecided = (decisions.count(sign) for sign in (1, -1, 0))
-    return (
-        f"The paper finds {label(network)} ahead of {label(other)} at every width. Of this run's {len(decisions)} "
-        f"paired comparisons (P1 and P2, all widths), {ahead} decide for {label(network)}, {behind} for "
-        f"{label(other)}, and {undecided} leave it open at 95 %. {verdicts.agreement(decisions)}"
-    )

@@ -1,4 +1,4 @@
-"""The one verdict: a paired difference is decided where its 95 % interval leaves out zero.
+"""The one verdict: a paired difference is decided where its 95 % interval excludes zero.
 
 Rows are those of tables of differences: `difference`, `low` and `high` in percentage points, in favour of the first of
 the two that are compared where positive. An interval that is not known (NaN) decides nothing.
