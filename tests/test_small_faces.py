@@ -16,6 +16,8 @@ from rifr.evaluation import metrics, small_faces
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols import identification
 from rifr.faces import surrogates
+from rifr.readers import scface as scface_reader
+from rifr.readers.scface import ScfaceSets
 from rifr.report import figures, text
 from rifr.splits import FaceSplits
 from rifr.training import trainer
@@ -108,10 +110,28 @@ def test_table_2_is_the_ranking_done_by_hand_at_each_distance(place):
         assert compared[distance] == pytest.approx(expected)
 
 
+def test_fewer_people_of_scface_are_alone_in_gallery_and_probes(place):
+    _, filmed = place
+    some = ["002", "004"]
+    found = small_faces.surveillance({"colours": colours}, filmed, FEW, progress=False, people=some).table()
+    alone = ScfaceSets(
+        *(pack.take(np.flatnonzero(np.isin(pack.identities, some))) for pack in (filmed.mugshots, filmed.probes))
+    )
+    expected = small_faces.surveillance({"colours": colours}, alone, FEW, progress=False).table()
+    assert set(found.people) == set(found.gallery) == {2} and found.rank1.tolist() == expected.rank1.tolist()
+    eighty = small_faces.eighty_of(filmed)
+    assert set(eighty) == {f"{n:03d}" for n in scface_reader.eighty()} & {"001", "002", "003", "004"}
+
+
 def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     tiny, _ = place
     outcome = small_faces.search(
-        {"proposed": colours, "proposed, camera": greys, "proposed, camera and tight": colours},
+        {
+            "proposed": colours,
+            "proposed, tight": greys,
+            "proposed, camera": greys,
+            "proposed, camera and tight": colours,
+        },
         tiny,
         FEW,
         progress=False,
@@ -122,9 +142,10 @@ def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     assert row.low <= row.difference <= row.high
     effects = small_faces.effects(outcome, outcome).set_index("what")
     assert effects.difference["camera-like training"] == pytest.approx(-row.difference)
+    assert effects.difference["tight crops, the paper's recipe"] == pytest.approx(-row.difference)
     assert effects.difference["both together"] == effects.difference["alignment, for proposed"] == 0
     said = text.small_faces.effects(effects.reset_index())
-    assert said.count("\n") == 4 and "**both together:** not decided (+0.0" in said
+    assert said.count("\n") == 6 and "**both together:** not decided (+0.0" in said
 
 
 def test_packs_are_kept_by_aligner_and_root_and_found_again(place, monkeypatch):
@@ -210,7 +231,7 @@ def test_variants_are_the_proposed_student_with_other_fields_and_its_own_teacher
     plan = presets.get("smoke", epochs=1, batch_size=4, embedding=8)
     runs = small_faces.fit_variants(plan, 0, faces, progress=False)
     proposed = trainer.fit("proposed", plan, 0, faces.train, progress=False)
-    assert list(runs) == ["proposed, camera", "proposed, camera and tight"]
+    assert list(runs) == ["proposed, tight", "proposed, camera", "proposed, camera and tight"]
     assert {run.record["teacher"] for run in runs.values()} == {proposed.record["teacher"]}
     for name, run in runs.items():
         changed = {key for key, value in run.record["training"].items() if value != proposed.record["training"][key]}

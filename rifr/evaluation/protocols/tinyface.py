@@ -91,6 +91,12 @@ class TinyFace(ProbeRanks):
         """Mean average precision as scikit-learn has it (steps)."""
         return float(self.average_precisions("step").mean())
 
+    def mean_ap_interval(self, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> metrics.Interval:
+        """`mean_ap` with its percentile bootstrap interval over people; parameters as for `interval`."""
+        _, person, probes = np.unique(self.probe_ids, return_inverse=True, return_counts=True)
+        sums = np.bincount(person, self.average_precisions())
+        return metrics.interval(sums, probes, resamples=resamples, seed=seed, level=level)
+
     def average_precisions(self, kind: str = "trapezoid") -> np.ndarray:
         """(N,) the average precision of each probe; kind as in `rifr.evaluation.metrics.average_precision`."""
         ranks_of_probes = np.split(self.mate_ranks, self.mate_ends[:-1])
