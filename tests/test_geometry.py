@@ -1,5 +1,6 @@
 """Angles against a plain loop with the arc cosine."""
 
+import itertools
 import math
 
 import numpy as np
@@ -44,3 +45,50 @@ def test_features_without_direction_are_named():
         geometry.unit(np.array([[1.0, 0], [0, 0]]))
     with pytest.raises(ValueError, match=r"\[0\]"):
         geometry.unit(np.array([[np.nan, 0], [1, 0]]))
+
+
+def test_separation_is_the_gap_of_the_means_over_the_spread_of_all_pairs(features):
+    high, low, names = features
+    own, others = [], []
+    for i, j in itertools.product(range(7), repeat=2):
+        if names[i] in "ab":  # c and d have one photo
+            kind = own if names[i] == names[j] else others
+            if i != j:
+                kind.append(angle(high[i], low[j]))
+    gap, d = geometry.separation(high, low, names)
+    assert gap == pytest.approx(np.mean(others) - np.mean(own))
+    assert d.estimate == pytest.approx(gap / math.sqrt((np.var(own) + np.var(others)) / 2))
+
+
+def test_the_interval_of_d_prime_narrows_with_people_and_holds_the_value():
+    draw, widths = np.random.default_rng(0), []
+    for people in (20, 200):
+        names = np.repeat(np.arange(people), 3)
+        centres = draw.normal(size=(people, 8))[names]
+        high, low = (centres + 0.5 * draw.normal(size=centres.shape) for _ in range(2))
+        _, d = geometry.separation(high, low, names, resamples=500)
+        assert d.low < d.estimate < d.high and d.low > 1
+        widths.append(d.high - d.low)
+    assert widths[1] < widths[0] / 2
+
+
+def test_likeness_is_the_correlation_of_cosines_over_pairs_and_blind_to_turns_and_common_vectors():
+    draw = np.random.default_rng(3)
+    one, two = draw.normal(size=(2, 40, 6))
+    mixed = one + two
+    turn = np.linalg.qr(draw.normal(size=(6, 6)))[0]
+    found = geometry.likeness({"one": one, "two": two, "mixed": mixed, "turned": one @ turn + 5}, resamples=200)
+    upper = np.triu_indices(40, 1)
+
+    def cosines(w):
+        w = w - w.mean(0)
+        w = w / np.linalg.norm(w, axis=1, keepdims=True)
+        return (w @ w.T)[upper]
+
+    expected = np.corrcoef(cosines(one), cosines(mixed))[0, 1]
+    assert found.value["one", "mixed"] == found.value["mixed", "one"] == pytest.approx(expected)
+    assert found.value["one", "turned"] == pytest.approx(1) and found.people == 40
+    interval = found.interval(("one", "mixed"))
+    assert interval.low < expected < interval.high
+    nearer = found.difference(("mixed", "one"), ("one", "two"))
+    assert nearer.estimate == pytest.approx(expected - found.value["one", "two"]) and nearer.sign == 1

@@ -32,7 +32,17 @@ from rifr.presets import Preset
 from rifr.splits import FaceSplits, ProbeSplits
 from rifr.training.runs import Run
 
-__all__ = ["PROTOCOLS", "angles", "angles_to_teacher", "features", "identify", "open_set", "teacher_entropy", "verify"]
+__all__ = [
+    "PROTOCOLS",
+    "angles",
+    "angles_to_teacher",
+    "features",
+    "identify",
+    "open_set",
+    "separations",
+    "teacher_entropy",
+    "verify",
+]
 
 PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
 Faces = FaceSplits | ProbeSplits | tuple[FacePack, FacePack]
@@ -248,6 +258,29 @@ def angles_to_teacher(
             found = geometry.same_image(target, features(run, faces.probes, width, preset.mirror, progress))
             values = geometry.by_person(found, faces.probes.identities)
             rows.append({"network": name, "width": width, **_mean_angle(values, preset)})
+    return pd.DataFrame(rows)
+
+
+def separations(
+    trained: Mapping[str, Run], faces: FaceSplits, preset: str | Preset, widths: Sequence[int], progress: bool = True
+) -> pd.DataFrame:
+    """How well each network's angles tell people apart, first photo at 112 px, second at each width.
+
+    Returns
+    -------
+    DataFrame
+        A row per network and width: `gap` in degrees; `d_prime`, the gap over the spread, with low and high.
+    """
+    preset = presets.get(preset)
+    rows = []
+    for name, run in trained.items():
+        high = features(run, faces.probes, FACE_SIZE, preset.mirror, progress)
+        for width in widths:
+            low = features(run, faces.probes, width, preset.mirror, progress)
+            gap, d = geometry.separation(high, low, faces.probes.identities, preset.resamples)
+            rows.append(
+                {"network": name, "width": width, "gap": gap, "d_prime": d.estimate, "low": d.low, "high": d.high}
+            )
     return pd.DataFrame(rows)
 
 

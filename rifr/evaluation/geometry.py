@@ -1,16 +1,21 @@
-"""Angles between features: Fig. 3 as data.
+"""Angles between features, and likeness of softmax weights: Fig. 3 as data.
 
-The paper argues with directions: HR and LR features of one person are drawn to one softmax weight. These functions
-measure the directions; all take features (N, D) and give degrees.
+The paper argues with directions: HR and LR features of one person are drawn to one softmax weight, and the weights of
+a network that sees both lie between those of two that see one. The functions on features take (N, D) and give degrees.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
 from rifr.errors import DataError
+from rifr.evaluation.metrics import Interval
 
-__all__ = ["by_person", "degrees", "same_image", "same_person", "unit"]
+__all__ = ["Likeness", "by_person", "centred", "degrees", "likeness", "same_image", "same_person", "separation", "unit"]
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -64,3 +69,118 @@ def by_person(values: np.ndarray, identities: np.ndarray) -> np.ndarray:
     """(P,) the mean of (N,) values over each person's photos, people sorted."""
     _, place = np.unique(identities, return_inverse=True)
     return np.bincount(place, values) / np.bincount(place)
+
+
+def separation(
+    high: np.ndarray, low: np.ndarray, identities: np.ndarray, resamples: int = 2000, seed: int = 0
+) -> tuple[float, Interval]:
+    """How well angles tell a person's other photos from other people's: the mean gap, and the gap over the spread.
+
+    Parameters
+    ----------
+    high, low, identities
+        As for `same_person`; each person has two photos or more, or is left out.
+    resamples, seed
+        Of the bootstrap over the people of the first photo.
+
+    Returns
+    -------
+    gap, d_prime
+        The difference of the two mean angles in degrees; and d', this difference over the root of the mean of the two
+        variances, with its 95 % interval.
+    """
+    angles, identities = degrees(unit(high) @ unit(low).T), np.asarray(identities)
+    same = identities[:, None] == identities
+    own, others = same & ~np.eye(len(identities), dtype=bool), ~same
+    sums = [np.where(kind, power, 0).sum(1) for kind in (own, others) for power in (1, angles, angles**2)]
+    person = np.unique(identities, return_inverse=True)[1]
+    by = np.stack([np.bincount(person, values) for values in sums], axis=1)  # (P, 6)
+    by = by[by[:, 0] > 0]
+    draw = np.random.default_rng(seed)
+    drawn = draw.multinomial(len(by), np.full(len(by), 1 / len(by)), size=resamples) @ by
+    gap, estimate = _gap_and_d_prime(by.sum(0))
+    low_end, high_end = np.quantile(_gap_and_d_prime(drawn)[1], [0.025, 0.975])
+    return float(gap), Interval(float(low_end), float(estimate), float(high_end))
+
+
+def _gap_and_d_prime(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """From (..., 6) sums of powers 0, 1, 2 of angles to the own person's photos, and to others'."""
+    count, first, second = (sums[..., [power, power + 3]] for power in range(3))
+    mean = first / count
+    variance = np.maximum(second / count - mean**2, 0)
+    gap = mean[..., 1] - mean[..., 0]
+    return gap, gap / np.sqrt(variance.mean(-1))
+
+
+def centred(weights: np.ndarray) -> np.ndarray:
+    """Softmax weights (K, D) minus their mean over the classes, which no probability depends on."""
+    return weights - np.mean(weights, axis=0)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the softmax layers of several networks arrange the same people.
+
+    Attributes
+    ----------
+    value, drawn
+        By pair of networks, in both orders: the correlation, and (R,) correlations in resamples of the people, the
+        same people for all pairs.
+    people
+        How many were compared.
+    """
+
+    value: dict[tuple[str, str], float]
+    drawn: dict[tuple[str, str], np.ndarray]
+    people: int
+
+    def interval(self, pair: tuple[str, str]) -> Interval:
+        """The correlation of two networks with its 95 % interval over people."""
+        low, high = np.quantile(self.drawn[pair], [0.025, 0.975])
+        return Interval(float(low), self.value[pair], float(high))
+
+    def difference(self, pair: tuple[str, str], other: tuple[str, str]) -> Interval:
+        """The correlation of one pair minus that of another, with its interval."""
+        low, high = np.quantile(self.drawn[pair] - self.drawn[other], [0.025, 0.975])
+        return Interval(float(low), self.value[pair] - self.value[other], float(high))
+
+
+def likeness(weights: Mapping[str, np.ndarray], resamples: int = 500, seed: int = 0, most: int = 2000) -> Likeness:
+    """Correlate the cosines between people's softmax weights, pair by pair of networks.
+
+    The cosine of two people's weights says how alike a network holds them to be, and no turn of the feature space
+    changes it: networks whose axes have nothing to do with one another can be compared.
+
+    Parameters
+    ----------
+    weights
+        (K, D) by network; the same people in the same order.
+    resamples, seed
+        Of the bootstrap over people.
+    most
+        So many people at most are compared, evenly chosen.
+    """
+    count = len(next(iter(weights.values())))
+    chosen = np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
+    cosines = {}
+    for name, own in weights.items():
+        directions = unit(centred(np.asarray(own, np.float64))[chosen])
+        cosines[name] = directions @ directions.T
+        np.fill_diagonal(cosines[name], 0)
+    people = len(chosen)
+    draw = np.random.default_rng(seed)
+    times = np.concatenate([np.ones((1, people)), draw.multinomial(people, np.full(people, 1 / people), resamples)])
+
+    def total(matrix: np.ndarray) -> np.ndarray:  # over pairs of different people, as often as both were drawn
+        return ((times @ matrix) * times).sum(1)
+
+    pairs = total(1 - np.eye(people))
+    mean = {name: total(matrix) / pairs for name, matrix in cosines.items()}
+    spread = {name: np.sqrt(total(matrix**2) / pairs - mean[name] ** 2) for name, matrix in cosines.items()}
+    value, drawn = {}, {}
+    for one, two in itertools.combinations(cosines, 2):
+        together = total(cosines[one] * cosines[two]) / pairs - mean[one] * mean[two]
+        found = together / (spread[one] * spread[two])
+        for pair in ((one, two), (two, one)):
+            value[pair], drawn[pair] = float(found[0]), found[1:]
+    return Likeness(value, drawn, people)

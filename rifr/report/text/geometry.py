@@ -1,0 +1,123 @@
+"""Sentences of chapter 5 on Fig. 3: chosen by angles, by d' and by the likeness of softmax weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from rifr import recipes
+from rifr.align import FACE_SIZE
+from rifr.evaluation import geometry
+from rifr.evaluation.geometry import Likeness
+from rifr.report.style import label
+
+FAR = 5.0
+"""Degrees from the teacher beyond which a student is not called arrived."""
+
+
+def likeness_table(found: Likeness, names: list[str]) -> pd.DataFrame:
+    """One row and one column per network: the correlation of their softmax weights' cosines."""
+    rows = [
+        {"network": label(one)} | {label(two): "1" if one == two else f"{found.value[one, two]:.2f}" for two in names}
+        for one in names
+    ]
+    return pd.DataFrame(rows)
+
+
+def lies_between(found: Likeness, middle: str = "hr+lr", first: str = "hr-only", second: str = "lr-only") -> str:
+    """Whether one network's weights are more like each of two others' than these are like one another."""
+    nearer = [found.difference((middle, end), (first, second)) for end in (first, second)]
+    numbers = (
+        f"{label(middle)} correlates with {label(first)} at {found.value[middle, first]:.2f}, with {label(second)} at "
+        f"{found.value[middle, second]:.2f}; these two with one another at {found.value[first, second]:.2f}. "
+    )
+    signs = [one.sign for one in nearer]
+    if signs == [1, 1]:
+        verdict = f"So {label(middle)} lies between them, as the drawing has it; both differences are decided."
+    elif -1 in signs:
+        farther = " and ".join(label(end) for end, sign in zip((first, second), signs, strict=True) if sign < 0)
+        verdict = f"So it does not lie between them: it is less like {farther} than they are like one another."
+    else:
+        verdict = "The intervals over people do not decide whether it lies between them."
+    return f"{numbers}{verdict}"
+
+
+def nearest_to_teacher(found: Likeness, students: list[str], teacher: str = recipes.TEACHER) -> str:
+    """The students in the order of their weights' likeness to the teacher's."""
+    order = sorted(students, key=lambda name: -found.value[name, teacher])
+    parts = [f"{label(name)} {found.value[name, teacher]:.2f}" for name in order]
+    return f"Likest to {label(teacher)} first: {', '.join(parts)}."
+
+
+def nearness_table(
+    toward: pd.DataFrame, weights: Mapping[str, np.ndarray], teacher: np.ndarray, widths: tuple[int, int]
+) -> pd.DataFrame:
+    """One row per student: degrees from the teacher, of its features at two widths and of its softmax weights.
+
+    Weights are compared after their mean over the classes is removed, which the loss does not determine.
+    """
+    rows = []
+    for name, own in weights.items():
+        at = toward[toward.network == name].set_index("width")
+        row = {"student": label(name)}
+        for width in widths:
+            one = at.loc[width]
+            row[f"features, {width} px"] = f"{one.angle:.1f}° ({one.low:.1f} to {one.high:.1f})"
+        apart = geometry.same_image(geometry.centred(own), geometry.centred(teacher)).mean()
+        rows.append(row | {"softmax weights": f"{apart:.1f}°"})
+    return pd.DataFrame(rows)
+
+
+def sharing_brings_near(toward: pd.DataFrame, width: int) -> str:
+    """Whether the students that share the softmax layer, and these alone, come near the teacher's features."""
+    at = toward[toward.width == width].set_index("network")
+    shared, alone = ([name for name in at.index if recipes.get(name).shared == kind] for kind in (True, False))
+    if at.loc[shared].high.max() < at.loc[alone].low.min():
+        verdict = "Every student that shares the layer is nearer to the teacher than every one that does not"
+    else:
+        verdict = "The students that share the layer are not told apart by nearness from those that do not"
+    parts = [f"{label(name)} {at.angle[name]:.0f}°" for name in [*shared, *alone]]
+    text = f"{verdict} ({width} px: {', '.join(parts)})."
+    farthest = at.angle[shared].max()
+    if width == FACE_SIZE and farthest > FAR:
+        text += (
+            f" But $z_t = z_{{pre}}$ holds at the minimum of the loss, and even here, where student and teacher see the "
+            f"same photo, up to {farthest:.0f}° are left: these networks have not reached it."
+        )
+    return text
+
+
+def more_invariant(table: pd.DataFrame, network: str, other: str, width: int) -> str:
+    """Which of two networks gives a photo features that change less with resolution; `table` as `evaluate.angles`."""
+    rows = table[(table.width == width) & (table.kind == "same photo")].set_index("network")
+    one, two = rows.loc[network], rows.loc[other]
+    numbers = f"({one.angle:.1f}° against {two.angle:.1f}° between the same photo at 112 and at {width} px)"
+    if one.low > two.high:
+        return f"{label(network)} is the *less* resolution-invariant of the two {numbers}."
+    if one.high < two.low:
+        return f"{label(network)} is the more resolution-invariant of the two {numbers}."
+    return f"{label(network)} and {label(other)} are not told apart by their invariance {numbers}."
+
+
+def separation_table(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per network: d' with its interval and the mean gap, at each width."""
+    rows: dict[str, dict[str, str]] = {}
+    for row in table.itertuples():
+        cells = rows.setdefault(row.network, {"network": label(row.network)})
+        cells[f"d\u2032, {row.width} px"] = f"{row.d_prime:.2f} ({row.low:.2f} to {row.high:.2f})"
+        cells[f"gap, {row.width} px"] = f"{row.gap:.1f}°"
+    return pd.DataFrame(rows.values())
+
+
+def gap_and_spread(table: pd.DataFrame, width: int) -> str:
+    """Whether the mean gap and d' put the networks in the same order at a width, and who leads by each."""
+    rows = table[table.width == width].set_index("network")
+    by_gap, by_d = (list(rows[column].sort_values(ascending=False).index) for column in ("gap", "d_prime"))
+    if by_gap == by_d:
+        return f"At {width} px the mean gap and d\u2032 put the networks in one order; {label(by_d[0])} is first."
+    return (
+        f"At {width} px the mean gap and d\u2032 put the networks in different orders: {label(by_gap[0])} has the "
+        f"largest gap, {label(by_d[0])} the largest d\u2032. A gap counts for as much as it is large beside the spread."
+    )
