@@ -249,6 +249,15 @@ def test_sentences_on_both_orders_say_who_is_flattered_and_which_verdicts_change
     assert len(figure.axes) == 2 and figure.axes[0].get_title() == "P1: LR-LR, 20 px"
 
 
+def test_what_landmarks_cost_is_told_from_what_the_order_costs():
+    cost = frame(network="proposed", width=[112, 16, 16], pixels=[0, 0, 4], rank1=[70.0, 60.0, 20.0])
+    rates = frame(network="proposed", width=16, order=list(step_order.ORDERS), rank1=[45.0, 40.0, 41.0])
+    sentence = text.alignment.exact_or_found(cost, rates)
+    assert "At 16 px proposed has 60.0 % with true landmarks, 45.0 % with found ones" in sentence
+    assert "the order costs 5.0 points," in sentence and "15.0: of" in sentence and "the landmarks' part" in sentence
+    assert "the order's part" in text.alignment.exact_or_found(cost, rates.assign(rank1=[58.0, 40.0, 41.0]))
+
+
 def test_the_cost_of_errors_is_given_at_each_size_and_at_the_landmark_network_s_own():
     cost = frame(network="proposed", width=16, pixels=[0, 4, 8], rank1=[60.0, 50.0, 10.0], low=0.0, high=70.0)
     off = 6 * np.sqrt(np.pi / 2) / 112  # a mean distance of six pixels a coordinate

@@ -83,8 +83,8 @@ def sharing_brings_near(toward: pd.DataFrame, width: int) -> str:
     farthest = at.angle[shared].max()
     if width == FACE_SIZE and farthest > FAR:
         text += (
-            f" But $z_t = z_{{pre}}$ holds at the minimum of the loss, and even here, where student and teacher see the "
-            f"same photo, up to {farthest:.0f}° are left: these networks have not reached it."
+            f" But $z_t = z_{{pre}}$ holds at the minimum of the loss, and even here, where student and teacher see "
+            f"the same photo, up to {farthest:.0f}° are left: these networks have not reached it."
         )
     return text
 
