@@ -8,12 +8,13 @@ after the file of the function that it shares with `rifr.align`.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from numba import config, njit
+
+from rifr import storage
 
 Attributes = tuple[Any, ...]
 """Seven numbers of a point of the surface, as a tuple stays in registers: normal (3), azimuth, height, two more."""
@@ -24,7 +25,7 @@ def folder() -> Path:
     package = Path(__file__).parent
     files = [*sorted(package.glob("*.py")), package.parent / "similarity.py"]
     digest = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).hexdigest()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rifr" / "numba" / digest[:12]
+    return storage.user_cache() / "numba" / digest[:12]
 
 
 _FOLDER = str(folder())

@@ -144,7 +144,7 @@ def version() -> str:
 
 def folder() -> Path:
     """Where heads are kept: the user's cache, because a head belongs to the installed package and not to a store."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rifr" / "heads"
+    return storage.user_cache() / "heads"
 
 
 def path() -> Path:

@@ -108,7 +108,7 @@ def _tarballs(packages: Sequence[Package], progress: bool) -> Iterator[Path]:
             raise DataError(f"{VARIABLE} names the folder {folder}, in which {' and '.join(missing)} is missing")
         yield folder
         return
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rifr" / "npm"
+    folder = storage.user_cache() / "npm"
     with storage.lock(folder):
         try:
             shutil.rmtree(folder, ignore_errors=True)  # what a killed process has left

@@ -19,6 +19,7 @@ from rifr.storage.cache import (
     root,
     sources_digest,
     stored,
+    user_cache,
 )
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "root",
     "sources_digest",
     "stored",
+    "user_cache",
 ]

@@ -51,13 +51,18 @@ def checkout() -> Path:
 
 
 def root() -> Path:
-    """The folder of all packs, runs and features: `$RIFR_STORE`, else `store` in the checkout, else `~/.cache/rifr`."""
+    """The folder of packs, runs and features: `$RIFR_STORE`, else `store` in the checkout, else the user's cache."""
     if os.environ.get("RIFR_STORE"):
         return Path(os.environ["RIFR_STORE"]).expanduser().resolve()
     try:
         return checkout() / "store"
     except SettingError:
-        return Path.home() / ".cache" / "rifr"
+        return user_cache()
+
+
+def user_cache() -> Path:
+    """What belongs to the installed packages and not to a store: `$XDG_CACHE_HOME/rifr`, else `~/.cache/rifr`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rifr"
 
 
 def place(kind: str, name: str, key: str, ending: str = "") -> Path:
