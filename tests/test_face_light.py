@@ -120,9 +120,3 @@ def test_a_sphere_is_lit_on_the_side_of_the_lamp_at_grazing_angles_too():
     lit = reached(points, (triangles + 1).astype(np.uint32), AHEAD, normals=normals)[1:]
     incidence = np.degrees(np.arccos(np.clip(outwards @ AHEAD, -1, 1)))
     assert lit[incidence < 75].min() > 0.85 and lit[incidence > 120].max() < 0.1
-
-
-def test_a_lamp_in_no_direction_lights_everything():
-    face, triangles = square(0.02, 0.0, AHEAD)
-    hair, over = square(0.04, 0.03, AHEAD)
-    assert (reached(face, triangles, np.array([np.nan, 0, 0]), hair, over) == 1).all()

@@ -95,10 +95,6 @@ def lamp_reaches(
 
     What is nearer to the lamp by less than a few millimetres is no shadow, nor what a slope explains within a window.
     """
-    for axis in range(3):
-        if not np.isfinite(light[axis]):
-            lit[:] = 1.0
-            return
     upright = np.array([0.0, 0.0, 1.0]) if abs(light[2]) < 0.9 else np.array([0.0, 1.0, 0.0])
     right = np.array(
         [
@@ -115,16 +111,13 @@ def lamp_reaches(
             light[0] * right[1] - light[1] * right[0],
         ]
     )
-    middle = np.zeros(3)
-    for axis in range(3):
-        middle[axis] = points[0, axis]
+    middle = points[0].astype(np.float64)
     nearest = np.full((SHADOW, SHADOW), np.float32(1e9))
     owner, weights = np.empty((SHADOW, SHADOW), np.int32), np.empty((SHADOW, SHADOW, 2), np.float32)
     flat, depth = _seen_from(points, middle, right, up, light)
     fill(flat, depth, triangles, True, nearest, owner, weights)
-    if solid.shape[0] > 0:
-        flat_strands, depth_strands = _seen_from(strands, middle, right, up, light)
-        fill(flat_strands, depth_strands, solid, True, nearest, owner, weights)
+    flat_strands, depth_strands = _seen_from(strands, middle, right, up, light)
+    fill(flat_strands, depth_strands, solid, True, nearest, owner, weights)
     for v in range(points.shape[0]):
         column, row = int(flat[v, 0]), int(flat[v, 1])
         facing = normals[v, 0] * light[0] + normals[v, 1] * light[1] + normals[v, 2] * light[2]
