@@ -11,20 +11,16 @@ and the same options make the same bytes. An interrupted run goes on where it wa
 many as were asked for.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import common
 
 from rifr.align import FACE_SIZE
+from rifr.faces import RenderSpec, faceset, render
+from rifr.faces.capture import CAMERAS
 from rifr.packs import FacePack
-
-if TYPE_CHECKING:
-    from rifr.faces import RenderSpec
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -33,21 +29,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", help="name of the set; people of two sets never meet")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenes", action="store_true", help="faces loose in larger scenes, with landmarks")
-    parser.add_argument("--camera", choices=["kind", "everyday", "rough"], default="kind", help="how photos are spoilt")
+    parser.add_argument("--camera", choices=list(CAMERAS), default=RenderSpec.camera, help="how photos are spoilt")
     parser.add_argument("--size", type=int, default=FACE_SIZE, help=f"side of a scene in pixels (default {FACE_SIZE})")
 
 
 def spec(options: argparse.Namespace) -> RenderSpec:
-    from rifr.faces import RenderSpec
-
     return RenderSpec(
         options.split, options.people, options.images, options.seed, options.size, options.scenes, options.camera
     )
 
 
 def survey(tree: None, options: argparse.Namespace) -> common.Survey:
-    from rifr.faces import faceset
-
     asked = spec(options)
     options.sources = faceset.sources()  # other code draws other faces
     images = asked.people * asked.images_per_person
@@ -56,8 +48,6 @@ def survey(tree: None, options: argparse.Namespace) -> common.Survey:
 
 
 def make(root: Path | None, options: argparse.Namespace) -> dict[str, FacePack]:
-    from rifr.faces import render
-
     return {"": render(spec(options), options.out, again=True)}
 
 

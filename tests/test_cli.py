@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from rifr import cli, landmarks, presets
+from rifr.faces import capture
 from rifr.packs import FacePack
 from rifr.training import runs
 from tests.helpers import onnx_file, person, photos
@@ -231,6 +232,16 @@ def test_a_seed_is_a_whole_number(option, capsys):
     with pytest.raises(SystemExit):
         cli.main(["train", *option.split()])
     assert "a whole number from 0" in capsys.readouterr().err
+
+
+def test_the_cameras_are_those_of_the_renderer(capsys):
+    command = ["render", "--people", "1", "--out", "faces", "--camera"]
+    for name in capture.CAMERAS:
+        assert cli.parser().parse_args([*command, name]).camera == name
+    with pytest.raises(SystemExit):
+        cli.parser().parse_args([*command, "polaroid"])
+    refusal = capsys.readouterr().err.split("polaroid")[-1]
+    assert all(name in refusal for name in capture.CAMERAS)
 
 
 def test_the_console_script_is_this_command():

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 
 from rifr.cli.options import changes, count, preset_of, seed
 from rifr.errors import SettingError
+
+
+class _Cameras:
+    """The names of the cameras, looked up when one is given: what draws faces takes half a second to load."""
+
+    def __iter__(self) -> Iterator[str]:
+        from rifr.faces.capture import CAMERAS
+
+        return iter(CAMERAS)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -20,9 +30,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     render.add_argument("--scenes", action="store_true", help="faces loose in larger scenes, with landmarks")
     render.add_argument(
         "--camera",
-        choices=["kind", "everyday", "rough"],
-        default="kind",
-        help="how photos are spoilt: hardly (default), in light, colour, noise and alignment, or in resolution too",
+        metavar="NAME",
+        choices=_Cameras(),
+        help="how photos are spoilt: hardly (default), in light, colour, noise and alignment, or in resolution too: "
+        "%(choices)s",
     )
     render.add_argument("--out", type=Path, required=True, help="folder of the pack")
     render.set_defaults(run=_render)
@@ -71,7 +82,7 @@ def _render(options: argparse.Namespace) -> None:
             options.images,
             seed=options.seed,
             scenes=options.scenes,
-            camera=options.camera,
+            camera=options.camera or RenderSpec.camera,
         ),
         options.out,
     )
