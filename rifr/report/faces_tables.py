@@ -122,6 +122,18 @@ def lfw(record: records.Record) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def most_on_lfw(record: records.Record) -> str:
+    """What the network with the most views brought over those with the least, in a sentence."""
+    rows = sorted(record["rows"], key=lambda row: row["views"])
+    most = rows[-1]
+    least = [row for row in rows if row["views"] == rows[0]["views"] and row["augment"] == rows[0]["augment"]]
+    mean = sum(row["value"] for row in least) / len(least)
+    return (
+        f"With {most['people']:,} people and {most['views'] / rows[0]['views']:.3g} times the views, "
+        f"{most['value']:.1f} % instead of {mean:.1f} ({len(least)} seed{'s' if len(least) > 1 else ''})."
+    )
+
+
 def source(record: records.Record) -> str:
     """When, where and by which code a record was made."""
     about = record["provenance"]
