@@ -119,7 +119,7 @@ def show(
 
 
 def markdown(text: str) -> Markdown | None:
-    """Text of a cell that is read like the chapter's own, `markdown(text.recognition.dilemma(table))`; or nothing."""
+    """Text of a cell that is read like the chapter's own, `markdown(text.claims.sentences(judged))`; or nothing."""
     from IPython.display import Markdown
 
     return Markdown(text) if text.strip() else None  # an empty one would show as the name of its class
