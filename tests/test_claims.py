@@ -221,7 +221,7 @@ def test_the_table_has_each_difference_in_a_row_beside_its_claim():
             assert [row[1] for row in rows[1:] if len(row) > 1] == [f"<td>{d.paper}</td>" for d in claim.differences]
     (third,) = [body for body in bodies if "<strong>C3." in body]
     assert "<td>✓ reproduced</td><td>– not tested</td>" in third and "-5.0</span> <span" in third
-    assert "record, over seeds" in page
+    assert "record, over seeds" in page and "href" not in text.claims.table(build, links=False).data
 
 
 def test_a_difference_of_none_is_a_dash():

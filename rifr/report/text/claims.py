@@ -56,17 +56,17 @@ def summary(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
     return f"Of {len(build)} claims:\n\n" + "\n".join(lines)
 
 
-def table(build: Sequence[Judged], record: Sequence[Judged] = ()) -> HTML:
+def table(build: Sequence[Judged], record: Sequence[Judged] = (), links: bool = True) -> HTML:
     """The claims with their verdicts; below each a row for each difference, as paper, build and record have it.
 
-    Links to chapters are those of the built book.
+    links: whether each claim links to its chapter, a page of the built book beside this one.
     """
     from IPython.display import HTML
 
     over_seeds = {judged.claim.id: judged for judged in record}
     columns = ["claim; its differences in points", "paper", "this build"] + ["record, over seeds"] * bool(record)
     head = "".join(f"<th>{name}</th>" for name in columns)
-    parts = [_rows([one, *filter(None, [over_seeds.get(one.claim.id)])]) for one in build]
+    parts = [_rows([one, *filter(None, [over_seeds.get(one.claim.id)])], links) for one in build]
     return HTML(f'<table class="dataframe wrapped claims"><thead><tr>{head}</tr></thead>{"".join(parts)}</table>')
 
 
@@ -88,10 +88,10 @@ def _measured(judged: Judged) -> str:
     return f"{'; '.join(parts)}."
 
 
-def _rows(sources: Sequence[Judged]) -> str:
+def _rows(sources: Sequence[Judged], links: bool) -> str:
     """A <tbody>: the claim with the verdict of each source, then a row for each of its differences."""
     claim = sources[0].claim
-    where = f'{claim.where}; <a href="{claim.chapter}.html">chapter</a>'
+    where = claim.where + (f'; <a href="{claim.chapter}.html">chapter</a>' if links else "")
     verdicts = "".join(f"<td>{MARKS[one.verdict]} {one.verdict}</td>" for one in sources)
     says = f"<strong>{claim.id}. {html.escape(claim.says)}.</strong> ({where})"
     head = f"<td>{says}</td><td>{claim.paper}</td>" if claim.paper else f'<td colspan="2">{says}</td>'
