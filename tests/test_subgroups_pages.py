@@ -52,8 +52,8 @@ def test_the_number_of_comparisons_and_what_went_unseen_are_those_of_the_table()
     assert text.subgroups.family(table).startswith("20 comparisons are made. At 95 % each, about 1 of them")
     assert "each interval is at 99.75 %" in text.subgroups.family(table)
     half = ((table.high - table.low) / 2)[table.kind == "effect"]
-    assert f"{half.median():.1f} points between bands of photos" in text.subgroups.unseen(table)
-    assert "bands of people" not in text.subgroups.unseen(table)
+    assert f"{half.median():.1f} points between groups of photos" in text.subgroups.unseen(table)
+    assert "groups of people" not in text.subgroups.unseen(table)
 
 
 def test_without_ground_truth_or_people_the_sentences_say_so_and_nothing_more():
@@ -66,7 +66,7 @@ def test_without_ground_truth_or_people_the_sentences_say_so_and_nothing_more():
     assert len(rates) and table.empty
     counted = len(set(identities[cuts["yaw"].index == 0]))
     assert (
-        f"21 of 21 bands hold fewer than 10 people, are drawn without an interval and not compared: yaw under 15° "
+        f"21 of 21 groups hold fewer than 10 people, are drawn without an interval and not compared: yaw under 15° "
         f"({counted}), "
     ) in text.subgroups.known(cuts, rates)
     assert "nothing is compared" in text.subgroups.family(table)

@@ -15,7 +15,7 @@ from rifr.report.style import network_style, page_color, text_color
 
 
 def rates_by_width(table: pd.DataFrame, network: str, protocol: str) -> Figure:
-    """One panel per attribute: rank-1 of one network against face width, one curve per band from the reference on.
+    """One panel per attribute: rank-1 of one network against face width, one curve per group from the reference on.
 
     `table` as `subgroups.rates` gives it. A curve without a shade around it is that of too few people for an interval.
     """
@@ -40,9 +40,9 @@ def rates_by_width(table: pd.DataFrame, network: str, protocol: str) -> Figure:
 
 
 def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
-    """Each band minus its reference, one panel per network: hollow at the widest faces, filled at the narrowest.
+    """Each group minus its reference, one panel per network: hollow on the largest faces, filled on the smallest.
 
-    `effects` as `subgroups.effects` gives it; the bars are its corrected intervals: one that leaves out zero is
+    `effects` as `subgroups.effects` gives it; the bars are its corrected intervals: one that excludes zero is
     decided. A mark without a bar has too few people with hits, or misses, for an interval.
     """
     effects = effects[effects.kind == "effect"]
@@ -73,7 +73,7 @@ def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
                 axes.axhline(place - 0.5, color=text_color(), linewidth=0.4, alpha=0.5)
         axes.grid(axis="y", visible=False)
         axes.set_title(recipes.get(network).label, pad=24)
-        axes.set_xlabel("rank-1 minus the reference band's (points)")
+        axes.set_xlabel("rank-1 minus the reference group's (points)")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8, ncols=2, frameon=False)
     figure.axes[0].set_yticks(range(len(bands)), [f"{attribute} {band}" for attribute, band in bands])
     figure.axes[0].invert_yaxis()

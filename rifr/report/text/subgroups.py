@@ -21,7 +21,7 @@ MOST = 6
 
 
 def known(cuts: dict[str, Bands], rates: pd.DataFrame) -> str:
-    """What cannot be measured: everything, where nothing is known of the photos, or the bands of too few people."""
+    """What cannot be measured: everything, where nothing is known of the photos, or the groups of too few people."""
     if not cuts:
         return (
             "Nothing is known of these photos but who is in them: pose, light and age come with rendered faces "
@@ -30,10 +30,10 @@ def known(cuts: dict[str, Bands], rates: pd.DataFrame) -> str:
     each = rates.drop_duplicates(["attribute", "band"])
     few = each[each.people < MIN_PEOPLE]
     if few.empty:
-        return f"Each band holds at least {MIN_PEOPLE} people."
+        return f"Each group holds at least {MIN_PEOPLE} people."
     listed = [f"{row.attribute} {row.band} ({row.people})" for row in few.itertuples()]
     return (
-        f"{len(few)} of {len(each)} bands hold fewer than {MIN_PEOPLE} people, are drawn without an interval and not "
+        f"{len(few)} of {len(each)} groups hold fewer than {MIN_PEOPLE} people, are drawn without an interval and not "
         f"compared: {', '.join(listed[:MOST])}{', ...' if len(few) > MOST else ''}."
     )
 
@@ -41,11 +41,11 @@ def known(cuts: dict[str, Bands], rates: pd.DataFrame) -> str:
 def family(effects: pd.DataFrame) -> str:
     """How many comparisons are made and at which level, so that all of them together can be believed."""
     if effects.empty:
-        return f"No band and its reference have {MIN_PEOPLE} people each: nothing is compared."
+        return f"No group and its reference have {MIN_PEOPLE} people each: nothing is compared."
     thin = int(effects.low.isna().sum())
     left = (
         (
-            f" In {thin} of the comparisons one band has hits, or misses, of fewer than {MIN_PEOPLE} people: no "
+            f" In {thin} of the comparisons one group has hits, or misses, of fewer than {MIN_PEOPLE} people: no "
             f"interval can be had there, and nothing is decided."
         )
         if thin
@@ -60,7 +60,7 @@ def family(effects: pd.DataFrame) -> str:
 
 
 def real(effects: pd.DataFrame, width: int) -> str:
-    """Which bands are recognised less or more often than their reference at one width, one paragraph per network."""
+    """Which groups are recognised less or more often than their reference at one width, one paragraph per network."""
     rows = effects[(effects.kind == "effect") & (effects.width == width)]
     paragraphs = []
     for network, part in rows.groupby("network", sort=False):
@@ -92,8 +92,8 @@ def unseen(effects: pd.DataFrame) -> str:
     """How large an effect has to be for this run to see it: the half-lengths of the corrected intervals."""
     rows, parts = effects[(effects.kind == "effect") & effects.low.notna()], []
     for kind, part in (
-        ("bands of photos", rows[~rows.attribute.isin(OF_THE_PERSON)]),
-        ("bands of people", rows[rows.attribute.isin(OF_THE_PERSON)]),
+        ("groups of photos", rows[~rows.attribute.isin(OF_THE_PERSON)]),
+        ("groups of people", rows[rows.attribute.isin(OF_THE_PERSON)]),
     ):
         if len(part):
             half = (part.high - part.low) / 2
@@ -123,7 +123,7 @@ def _on_both(points: str, odds: str) -> str:
 def _grouped(rows: pd.DataFrame, outcomes: list[str], sizes: list[str]) -> str:
     """Bands with one verdict in one sentence: "Below the reference: yaw from 30° (-20.1 points, -27.0 to -13.2)."
 
-    What is not decided comes last and without its sizes, an attribute at a time where none of its bands is decided.
+    What is not decided comes last and without its sizes, an attribute at a time where none of its groups is decided.
     """
     names = (rows.attribute + " " + rows.band).tolist()
     verdicts, sentences = np.array(outcomes, object), []
