@@ -21,16 +21,6 @@ from rifr.readers.scface import METRES
 from rifr.report import paper, records
 from rifr.report.show import tabs
 from rifr.report.style import label
-from rifr.report.text import verdicts as verdict
-
-MECHANISMS = (
-    ("kl-only", "hr+lr"),
-    ("shared-only", "hr+lr"),
-    ("proposed", "hr+lr"),
-    ("proposed", "kl-only"),
-    ("proposed", "shared-only"),
-)
-"""The comparisons of the ablation."""
 
 
 @dataclass(frozen=True)
@@ -87,22 +77,6 @@ class Study:
     def differences(self, networks: Sequence[str], other: str) -> dict[str, pd.DataFrame]:
         """`difference` of each of the networks that the record holds, by name."""
         return {name: self.difference(name, other) for name in networks if len(self._compared(name, other))}
-
-    def on_average(self, network: str, other: str) -> pd.DataFrame:
-        """`network` minus `other` in rank-1, the mean over all widths.
-
-        One row per protocol: difference, low and high over seeds (NaN for one seed), seeds, and how many are ahead.
-        """
-        rows = []
-        for protocol, part in self._compared(network, other).groupby("protocol", sort=False):
-            gaps = part.groupby("seed").value.mean()
-            mean, low, high = _over_seeds(gaps.to_numpy()) if len(gaps) > 1 else (gaps.iloc[0], np.nan, np.nan)
-            rows.append((protocol, mean, low, high, len(gaps), int((gaps > 0).sum())))
-        return pd.DataFrame(rows, columns=["protocol", "difference", "low", "high", "seeds", "ahead"])
-
-    def mechanisms(self) -> list[tuple[str, str]]:
-        """Those comparisons of `MECHANISMS` whose networks the record holds."""
-        return [pair for pair in MECHANISMS if len(self._compared(*pair))]
 
     def _compared(self, network: str, other: str) -> pd.DataFrame:
         kept = (self.rows.measure == "rank1 difference") & (self.rows.network == network) & (self.rows.other == other)
@@ -170,46 +144,6 @@ def provenance(study: Study) -> str:
         f"seed{'s' if study.seeds > 1 else ''} trained for {hours:.1f} hours in all, "
         + ("each on one thread." if about["threads"] == 1 else f"on {about['threads']} threads.")
     )
-
-
-def mechanisms(study: Study) -> pd.DataFrame:
-    """The ablation decided: one row per comparison, beside the paper's gap at 20 px (P1).
-
-    Each has its mean difference over all widths under P1 and P2 with interval, and the seeds that agree in sign.
-    """
-    reported = {row.network: row.rank1 for row in paper.RANK1 if (row.protocol, row.width) == ("P1", 20)}
-    rows = []
-    for network, other in study.mechanisms():
-        cells = {"rank-1, mean over widths (points)": f"{label(network)} minus {label(other)}"}
-        for row in study.on_average(network, other).itertuples():
-            span = f" ({row.low:+.2f} to {row.high:+.2f})" if row.seeds > 1 else ""
-            cells[row.protocol] = f"{row.difference:+.2f}{span}"
-            cells[f"{row.protocol}, seeds ahead"] = f"{row.ahead} of {row.seeds}"
-        rows.append(cells | {"paper, P1, 20 px": f"{reported[network] - reported[other]:+.2f}"})
-    return pd.DataFrame(rows)
-
-
-def verdicts(study: Study) -> str:
-    """What the study says of the paper's claim that each mechanism helps and both help most, a line per comparison."""
-    words = {1: "ahead by {:.2f} points", 0: "not decided ({:+.2f} points)", -1: "behind by {:.2f} points"}
-    lines, decisions = [], []
-    for network, other in study.mechanisms():
-        parts = []
-        for row in study.on_average(network, other).itertuples():
-            sign = verdict.sign(row)
-            decisions.append(sign)
-            parts.append(f"{words[sign].format(row.difference * (sign or 1))} under {row.protocol}")
-        lines.append(f"- **{label(network)}** against {label(other)}: {', '.join(parts)}.")
-    if not decisions:
-        return "The record holds none of these comparisons yet."
-    total, ahead, behind, undecided = len(decisions), *(decisions.count(sign) for sign in (1, -1, 0))
-    summary = (
-        f"The paper finds the first of each pair ahead. Averaged over widths, of these {total} comparisons the record "
-        f"decides {ahead} for the paper's order and {behind} against it; {undecided} stay open. "
-        f"{verdict.agreement(decisions, 'The record')} If nothing differed, {0.05 * total:.1f} of {total} would come "
-        "out decided by chance."
-    )
-    return "\n".join([summary, "", *lines])
 
 
 def tpr(study: Study, width: int) -> pd.DataFrame:
