@@ -38,11 +38,11 @@ def test_a_network_lies_between_two_others_where_it_is_decidedly_more_like_each(
 def test_sharing_is_said_to_bring_features_near_only_where_all_that_share_are_nearer():
     near = angles(112, hrlr=88, kl_only=90, shared_only=40, proposed=36)
     sentence = text.geometry.sharing_brings_near(near, 112)
-    assert "Every student that shares the layer is nearer" in sentence and "up to 40° are left" in sentence
+    assert "Every student that shares the layer is nearer" in sentence and "proposed is 36° away" in sentence
     mixed = angles(hrlr=30, kl_only=90, shared_only=40, proposed=36)
     assert "not told apart" in text.geometry.sharing_brings_near(mixed, 16)
     arrived = angles(112, hrlr=88, kl_only=90, shared_only=3, proposed=2)
-    assert "are left" not in text.geometry.sharing_brings_near(arrived, 112)
+    assert "has not reached it" not in text.geometry.sharing_brings_near(arrived, 112)
 
 
 def test_invariance_is_compared_by_intervals_in_either_direction():

@@ -80,11 +80,11 @@ def sharing_brings_near(toward: pd.DataFrame, width: int) -> str:
         verdict = "The students that share the layer are not told apart by nearness from those that do not"
     parts = [f"{label(name)} {at.angle[name]:.0f}°" for name in [*shared, *alone]]
     text = f"{verdict} ({width} px: {', '.join(parts)})."
-    farthest = at.angle[shared].max()
-    if width == FACE_SIZE and farthest > FAR:
+    left = at.angle[[name for name in shared if recipes.get(name).targets == "soft"]]
+    if width == FACE_SIZE and left.max() > FAR:
         text += (
-            f" But $z_t = z_{{pre}}$ holds at the minimum of the loss, and even here, where student and teacher see "
-            f"the same photo, up to {farthest:.0f}° are left: these networks have not reached it."
+            f" But $z_t = z_{{pre}}$ is proved for soft targets at the minimum of the loss, and even here, where student "
+            f"and teacher see the same photo, {label(left.idxmax())} is {left.max():.0f}° away: it has not reached it."
         )
     return text
 
