@@ -53,6 +53,12 @@ def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_fold
     assert "96 photos in 2 epochs = 48 seconds" in text and "0.0 for the teacher's outputs" in text
     text = str(dry_run.rehearse(presets.get(SMOKE, augment=1.0, epochs=6), ["kl-only", "proposed"], roots))
     assert "96 photos in 6 epochs = 2.4 minutes" in text
+    # a teacher of 4 epochs, 12 steps, beside the HR-only network of 2; HR+LR needs it only to start from
+    longer = presets.get(SMOKE, teacher_epochs=4)
+    text = str(dry_run.rehearse(longer, ["hr-only", "proposed"], roots))
+    assert "HR-only                     12 steps" in text and "HR-only                      6 steps" in text
+    assert "12 steps" not in str(dry_run.rehearse(longer, ["hr+lr"], roots))
+    assert "12 steps" in str(dry_run.rehearse(presets.get(longer, softmax_start="teacher"), ["hr+lr"], roots))
 
 
 def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys):
