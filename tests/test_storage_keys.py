@@ -244,14 +244,17 @@ USES = {
     "teacher_weight": {"shared-only", "proposed"},
     "label_smoothing": {"hr-only", "lr-only", "hr+lr", "shared-only"},
     "teacher_epochs": set(),
+    "teacher_sees": {"kl-only", "shared-only", "proposed"},
 }
 """The recipes that use a field, by hand; every other field is used by all. A teacher has a key of its own."""
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(presets.Training)])
 def test_a_network_is_keyed_by_the_fields_that_its_recipe_uses(tmp_path, field):
-    faces, plain = easy_faces(tmp_path / "faces", people=2, images=2), TINY.training
+    faces = easy_faces(tmp_path / "faces", people=2, images=2)
+    plain = replace(TINY.training, augment=1.0)  # or nothing is to be seen but the photo
     others = {"bicubic": "camera", "one": "both", "random": "teacher", "thin": "resnet34", "32-true": "bf16-mixed"}
+    others["view"] = "photo"
     value = getattr(plain, field)
     if isinstance(value, bool):
         other = not value
