@@ -84,7 +84,8 @@ def sharing_brings_near(toward: pd.DataFrame, width: int) -> str:
     if width == FACE_SIZE and left.max() > FAR:
         text += (
             f" But $z_t = z_{{pre}}$ is proved for soft targets at the minimum of the loss, and even here, where "
-            f"student and teacher see the same photo, {label(left.idxmax())} is {left.max():.0f}° away: it has not reached it."
+            f"student and teacher see the same photo, {label(left.idxmax())} is {left.max():.0f}° away: it has not "
+            "reached it."
         )
     return text
 
