@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +10,12 @@ import cv2
 import nbformat
 import numpy as np
 import onnx
+import torch
 from onnx import helper, numpy_helper
 
 from rifr import presets
 from rifr.packs import FacePack
+from rifr.training.runs import Run
 
 TINY = replace(
     presets.get("smoke"),
@@ -107,3 +109,15 @@ def chapter(path: Path, code: str, cells: int = 1) -> Path:
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(new.new_notebook(cells=made, metadata=kernel), path)
     return path
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    """Copies of all tensors of a run by name."""
+    return {name: value.clone() for name, value in run.weights().items()}
+
+
+def assert_equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> None:
+    """Two sets of tensors are the same, bit by bit."""
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name

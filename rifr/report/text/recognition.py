@@ -213,10 +213,3 @@ def angles(table: pd.DataFrame, network: str, width: int) -> str:
         f"{photo.high:.1f}) from its own feature at 112 px; another photo of the same person {own.angle:.1f}°, "
         f"other people {others.angle:.1f}° away, {others.angle - own.angle:.1f}° more."
     )
-
-
-def towards_teacher(table: pd.DataFrame, width: int) -> str:
-    """Fig. 3 (b) in numbers: who is near the teacher's features, and who is no nearer than chance (90 degrees)."""
-    rows = table[table.width == width]
-    near = [f"{label(row.network)} {row.angle:.1f}° ({row.low:.1f} to {row.high:.1f})" for row in rows.itertuples()]
-    return f"Angle to the teacher's feature of the same photo, the student's photo at {width} px: {', '.join(near)}."
