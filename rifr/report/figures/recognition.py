@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rifr.evaluation.evaluate import PROTOCOLS
+from rifr.evaluation.one_probe import OneProbe
 from rifr.report import paper
 from rifr.report.figures.axes import (
     bars,
@@ -145,6 +146,30 @@ def faces_at_widths(images: np.ndarray, widths: Sequence[int]) -> Figure:
 def people(images: np.ndarray, rows: Sequence[str] = ()) -> Figure:
     """A contact sheet, one row per person or name; `images` (rows, columns, 112, 112, 3) uint8."""
     return _contact_sheet(images, rows=rows)
+
+
+def one_probe(trial: OneProbe) -> Figure:
+    """A trial of P2: one row per width with the probe and, for each network, the right face and the best wrong one.
+
+    Below a face stands its cosine with the probe, below the right one its rank too; a frame marks the higher cosine.
+    """
+    networks = list(dict.fromkeys(network for network, _ in trial.answers))
+    pictures, columns = [], ["\nprobe"]
+    for width, probe in zip(trial.widths, trial.probe_images, strict=True):
+        pairs = [(trial.right_image, trial.wrong_images[network, width]) for network in networks]
+        pictures.append([probe, *(picture for pair in pairs for picture in pair)])
+    for network in networks:
+        columns += [f"{label(network)}:\nright", "best\nwrong"]
+    size = (0.74 * len(columns), 1.05 * len(pictures) + 0.35)
+    figure, axes = sheet(pictures, size, [f"{width} px" for width in trial.widths], columns)
+    for width, line in zip(trial.widths, axes, strict=True):
+        for network, right, wrong in zip(networks, line[1::2], line[2::2], strict=True):
+            answer = trial.answers[network, width]
+            right.set_xlabel(f"{answer.right:.2f}\nrank {answer.rank}", fontsize=8, labelpad=2)
+            wrong.set_xlabel(f"{answer.best_wrong:.2f}", fontsize=8, labelpad=2)
+            for spine in (right if answer.rank == 1 else wrong).spines.values():
+                spine.set(visible=True, linewidth=2, edgecolor=text_color())
+    return figure
 
 
 def attribute_histograms(attributes: dict[str, np.ndarray]) -> Figure:

@@ -7,6 +7,7 @@ import itertools
 import pandas as pd
 
 from rifr.evaluation.evaluate import PROTOCOLS
+from rifr.evaluation.one_probe import OneProbe
 from rifr.evaluation.outcome import Outcome
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -188,6 +189,13 @@ def setting(preset: Preset, seed: int, faces: FaceSplits) -> str:
         f"{len(faces.train.people):,} other people; preset `{preset.name}`, seed {seed}. "
         f"Intervals: 95 % bootstrap over people."
     )
+
+
+def chosen(trial: OneProbe, network: str = "hr-only") -> str:
+    """By what rule this trial was chosen."""
+    order = "in the order of the probes"
+    kind = f"that {label(network)} finds at {trial.widths[0]} px and misses at {trial.widths[-1]} px"
+    return f"The first trial, {order}, {kind}." if trial.lost else f"The first trial, {order}: there is none {kind}."
 
 
 def excluded(faces: FaceSplits) -> str:
