@@ -1,6 +1,7 @@
 """Studies: their table, their records made and found again, and what tables, figures and sentences make of them."""
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import fields
@@ -182,9 +183,9 @@ def test_the_help_of_record_lists_the_studies(capsys):
 def test_make_record_makes_the_record_that_is_named(words, command):
     if not shutil.which("make"):
         pytest.skip("there is no make here")
-    done = subprocess.run(
-        ["make", "--dry-run", "record", *words.split()], cwd=storage.checkout(), capture_output=True, text=True
-    )
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # not of the make above
+    command_line = ["make", "--dry-run", "record", *words.split()]
+    done = subprocess.run(command_line, cwd=storage.checkout(), env=alone, capture_output=True, text=True)
     assert done.stdout.replace("\\\n", " ").split()[-len(command.split()) :] == command.split(), done.stderr
 
 
