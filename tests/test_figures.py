@@ -141,3 +141,15 @@ def test_a_cmc_has_the_narrowest_width_unless_told_otherwise():
     narrow, wide = figures.recognition.cmc(pd.DataFrame(rows)), figures.recognition.cmc(pd.DataFrame(rows), 112)
     assert narrow.axes[0].lines[0].get_ydata().tolist() == [9, 10, 11] and len(narrow.axes) == 2
     assert wide.axes[1].lines[0].get_ydata().tolist() == [57, 58, 59]
+
+
+def test_the_window_around_a_face_at_the_edge_stays_within_the_picture():
+    picture = np.zeros((100, 80, 3), np.uint8)
+    face = np.array([[60.0, 10], [74, 10], [67, 18], [61, 25], [73, 25]])  # near the upper right corner
+    whole = np.array([[30.0, 45], [44, 45], [37, 53], [31, 60], [43, 60]])
+    sheet = figures.alignment.points_on_faces([[picture, picture]], [[face, whole]], [[face, whole]], (30, 16))
+    for axes in sheet.axes[:2]:
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        assert left >= -0.5 and right <= 79.5 and top >= -0.5 and bottom <= 99.5
+        assert right - left == bottom - top
+    assert sheet.axes[1].get_xlim()[0] < 30 and sheet.axes[1].get_xlim()[1] > 44

@@ -40,12 +40,14 @@ def points_on_faces(
     """
     size = 9.0, 9.0 * len(pictures) / len(widths) + 0.3
     figure, lines = sheet(pictures, size, columns=[f"{width} px" for width in widths])
-    for line, found_points, true_points in zip(lines, points, truth, strict=True):
-        for axes, found, true in zip(line, found_points, true_points, strict=True):
+    for line, shown, found_points, true_points in zip(lines, pictures, points, truth, strict=True):
+        for axes, picture, found, true in zip(line, shown, found_points, true_points, strict=True):
             axes.scatter(true[:, 0], true[:, 1], marker="x", s=26, color="#ffffff", linewidths=1.2)
             axes.scatter(found[:, 0], found[:, 1], s=12, c=DOTS, edgecolors="#000000", linewidths=0.4)
             x, y, face = boxes_of(true[None])[0]
-            reach = 0.8 * face  # the rest of the picture makes points small
+            height, width = picture.shape[:2]
+            reach = min(0.8 * face, height / 2, width / 2)  # the rest of the picture makes points small
+            x, y = np.clip((x, y), reach - 0.5, np.array([width, height]) - reach - 0.5)
             axes.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
     return figure
 
