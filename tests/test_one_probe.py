@@ -104,7 +104,7 @@ def test_the_figure_shows_the_probe_as_the_networks_get_it_and_frames_the_higher
     trial = one_probe({"hr-only": fine, "proposed": coarse}, faces, TINY, WIDTHS)
     figure = figures.recognition.one_probe(trial)
     photo = np.asarray(faces.probes.images[[trial.probe]])
-    assert len(figure.axes) == 3 * 5 and figure.get_figwidth() <= 3.75  # inches: the width of a phone
+    assert len(figure.axes) == 3 * 5 and 96 * figure.get_figwidth() <= 290  # CSS pixels beside a phone's margins
     for line, width in enumerate(WIDTHS):
         probe, right, wrong = figure.axes[5 * line : 5 * line + 3]
         np.testing.assert_array_equal(probe.images[0].get_array(), degrade.to_width(photo, width)[0])

@@ -160,8 +160,11 @@ def one_probe(trial: OneProbe) -> Figure:
         pictures.append([probe, *(picture for pair in pairs for picture in pair)])
     for network in networks:
         columns += [f"{label(network)}:\nright", "best\nwrong"]
-    size = (0.74 * len(columns), 1.05 * len(pictures) + 0.35)
+    size = (0.59 * len(columns), 0.88 * len(pictures) + 0.33)  # two networks fit a phone
     figure, axes = sheet(pictures, size, [f"{width} px" for width in trial.widths], columns)
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.01)
+    for panel in axes[0]:
+        panel.title.set_fontsize(8)
     for width, line in zip(trial.widths, axes, strict=True):
         for network, right, wrong in zip(networks, line[1::2], line[2::2], strict=True):
             answer = trial.answers[network, width]
