@@ -18,8 +18,7 @@ import numpy as np
 from PIL import Image
 
 from rifr import cli, storage
-from rifr.packs import FacePack
-from tests.helpers import easy_faces
+from tests.helpers import easy_faces, people_of_their_own
 
 LIMIT = 120  # seconds that no command takes
 TRAINING = ["--preset", "smoke", "--set", "epochs=3", "batch_size=8", "embedding=16", "--widths", "40", "16"]
@@ -196,14 +195,7 @@ def prepared(work: Path, names: list[str]) -> None:
         degrade.to_width(np.zeros((1, 112, 112, 3), np.uint8), 16)
         for seed, (name, people, images) in enumerate([("train", 4, 6), ("probes", 4, 5), ("distractors", 40, 1)]):
             easy_faces(inputs / name, people, images, seed)
-            pack = FacePack.open(inputs / name)  # people of its own
-            FacePack.write(
-                inputs / name,
-                np.array(pack.images),
-                [f"{name} {one}" for one in pack.identities],
-                source="patterns",
-                licence="CC0",
-            )
+            people_of_their_own(inputs / name, name)
     if "embed" in names:
         place = Place(work, "train")
         if place.run():

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 from rifr import cli, packs, storage
-from rifr.packs import FacePack
 from rifr.storage import interrupts
-from tests.helpers import easy_faces
+from tests.helpers import easy_faces, people_of_their_own
 
 pytestmark = pytest.mark.e2e
 
@@ -242,14 +241,7 @@ def test_an_interrupt_ends_the_processes_beside_it_and_they_clear_away_too(tmp_p
         for seed, name in enumerate(("train", "probes", "distractors"))
     ]
     for name in ("probes", "distractors"):
-        pack = FacePack.open(tmp_path / name)
-        FacePack.write(
-            tmp_path / name,
-            np.array(pack.images),
-            [f"{name} {one}" for one in pack.identities],
-            source="patterns",
-            licence="CC0",
-        )
+        people_of_their_own(tmp_path / name, name)
     environment = {**os.environ, "RIFR_STORE": str(tmp_path / "store"), "RIFR_WORKERS": "2", "TQDM_DISABLE": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", BESIDE, *faces], env=environment, cwd=ROOT, text=True, stderr=subprocess.PIPE

@@ -8,6 +8,7 @@ of sums of per-person counts; drawing P people with replacement gives each a mul
 are one matrix product of weights and counts.
 """
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "average_precision",
     "average_precision_of_ranks",
     "cmc",
+    "contrast",
     "interval",
     "t_interval",
     "wilson_interval",
@@ -145,6 +147,27 @@ def cmc(best_ranks: np.ndarray, rank: Any) -> Any:
         raise SettingError(f"a rank is a whole number from 1, not {rank!r}")
     share = np.searchsorted(best, wanted, side="right") / len(best)
     return float(share) if wanted.ndim == 0 else share
+
+
+def contrast(terms: Sequence[tuple[float, np.ndarray]], trials: np.ndarray, resamples: int = 2000) -> Interval:
+    """A sum of hit rates, each times its factor, with its percentile bootstrap interval, paired by person.
+
+    Parameters
+    ----------
+    terms
+        Factor, and (P,) hits of each person. The factors above zero add up to as much as those below it, or there are
+        none below it.
+    trials
+        (P,) counts for each person, the same for all terms.
+    """
+    weight = sum(factor for factor, _ in terms if factor > 0)
+    above, below = ([(factor, hits) for factor, hits in terms if factor * sign > 0] for sign in (1, -1))
+
+    def mean(side: list[tuple[float, np.ndarray]]) -> np.ndarray:
+        return np.sum([abs(factor) / weight * hits for factor, hits in side], axis=0).clip(max=trials)  # rounding
+
+    rate = interval(mean(above), trials, mean(below) if below else None, resamples)
+    return Interval(*(weight * end for end in (rate.low, rate.estimate, rate.high)))
 
 
 def interval(

@@ -82,13 +82,7 @@ def _paired_by_person(difference: Difference, results: Mapping[Key, Any], resamp
     trials = counts[0][2]
     if any(not np.array_equal(of_one, trials) for _, _, of_one in counts):
         raise DataError(f"{difference.name}: a paired difference needs the same people and trials on both sides")
-    weight = sum(factor for factor, _, _ in counts if factor > 0)
-    above, below = (
-        np.sum([abs(factor) / weight * hits for factor, hits, _ in counts if factor * sign > 0], axis=0)
-        for sign in (1, -1)
-    )
-    rate = metrics.interval(above.clip(max=trials), trials, below.clip(max=trials), resamples=resamples)  # rounding
-    return Interval(*(100 * weight * end for end in (rate.low, rate.estimate, rate.high)))
+    return metrics.contrast([(factor, hits) for factor, hits, _ in counts], trials, resamples).percent()
 
 
 def _paired_by_seed(difference: Difference, by_key: Mapping[Key, pd.Series]) -> Interval | None:

@@ -64,7 +64,10 @@ def folder() -> Path:
 
 def read(name: str) -> Record | None:
     """The record of that name; None where it has not been made. DataError for a file that is no record."""
-    path = folder() / f"{name}.json"
+    return _opened(folder() / f"{name}.json")
+
+
+def _opened(path: Path) -> Record | None:
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
@@ -90,8 +93,8 @@ def merge(path: Path | str, rows: Sequence[Record], by: Sequence[str], **beside:
     Each new row is given today's date and commit; `beside` goes beside the rows.
     """
     path, about = Path(path), provenance()
-    kept = json.loads(path.read_text())["rows"] if path.exists() else []
-    placed = {tuple(row.get(name) for name in by): row for row in json.loads(json.dumps(kept))}
+    kept = (_opened(path) or {"rows": []})["rows"]
+    placed = {tuple(row.get(name) for name in by): row for row in kept}
     for row in rows:
         dated = {"date": about["date"], "commit": about["commit"]}
         placed[tuple(row.get(name) for name in by)] = json.loads(json.dumps(row | dated))

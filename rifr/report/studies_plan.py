@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rifr.recipes import RECIPES
+
 if TYPE_CHECKING:
     from rifr.presets import Preset
 
@@ -15,7 +17,7 @@ Cell = tuple[str, str]
 TEACHER = "teacher"
 """Among the recipes of a variant: the HR-only network from which its students learn."""
 
-ALL_SIX = ("hr-only", "lr-only", "hr+lr", "kl-only", "shared-only", "proposed")
+ALL_SIX = tuple(RECIPES)
 
 
 @dataclass(frozen=True)

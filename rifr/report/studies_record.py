@@ -29,14 +29,13 @@ import numpy as np
 
 from rifr import presets, recipes, splits, storage
 from rifr.align import FACE_SIZE
-from rifr.errors import SettingError
 from rifr.evaluation import evaluate, metrics
 from rifr.evaluation.features import features
 from rifr.evaluation.metrics import Interval
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
 from rifr.presets import Preset
-from rifr.report import records, studies, study
+from rifr.report import claims, records, studies, study
 from rifr.report.studies_plan import TEACHER, Cell, Study
 from rifr.splits import FaceSplits
 from rifr.training import parallel, trainer
@@ -44,7 +43,7 @@ from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
 LOW = "25-16"
-LOW_WIDTHS = (25, 20, 16)
+LOW_WIDTHS = claims.LR
 """Of the widths of the preset, those whose mean stands for low resolution."""
 TPR_WIDTH, FPR = 25, 1e-3
 MIN_TEST_IMAGES = 1000
@@ -84,9 +83,7 @@ def make(
         For an unknown study or field, or a seed given twice.
     """
     plan = studies.get(name) if isinstance(name, str) else name
-    preset, seeds = plan.preset(changes), list(seeds or plan.seeds)
-    if len(set(seeds)) < len(seeds):
-        raise SettingError(f"seeds are {seeds}: give each once.")
+    preset, seeds = plan.preset(changes), study.each_once(seeds or plan.seeds)
     out = out or records.folder() / f"{record_name(plan)}.json"
     rows: dict[int, list[dict[str, Any]]] = {}
     seconds: dict[str, float] = {}
@@ -157,15 +154,14 @@ def contrast(
 
     The sum of the differences, for more than one network on each side.
     """
-
-    def hits(names: Sequence[str]) -> np.ndarray:
-        """(P,) of each person, the mean over networks and widths."""
-        found = [outcome.results[protocol, name, width].hits for name in names for width in widths]
-        return np.asarray(np.mean(found, axis=0))
-
+    terms = [
+        (factor / len(widths), outcome.results[protocol, name, width].hits)
+        for factor, names in ((1, plus), (-1, minus))
+        for name in names
+        for width in widths
+    ]
     trials = outcome.results[protocol, plus[0], widths[0]].trials_per_person  # the same for all
-    mean = metrics.interval(hits(plus), trials, hits(minus) if minus else None, resamples=outcome.resamples)
-    return Interval(len(plus) * mean.low, len(plus) * mean.estimate, len(plus) * mean.high)
+    return metrics.contrast(terms, trials, outcome.resamples)
 
 
 def places(widths: Sequence[int]) -> dict[int | str, list[int]]:

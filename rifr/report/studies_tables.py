@@ -157,16 +157,12 @@ def setting(record: Recorded) -> str:
     """What a caption must say: people, photos, seeds, intervals."""
     about, faces = record.provenance, record.provenance["faces"]
     preset = about["preset"]
-    over = (
-        f"{record.seeds} seeds, each with people of its own to train on; intervals: 95 %, Student's t over seeds"
-        if record.seeds > 1
-        else "one seed; intervals: 95 % bootstrap over people"
-    )
     return (
         f"Record of {about['date'][:10]}: trained on {faces['train']:,} photos of {faces['train_people']:,} rendered "
         f"people, {preset['training']['network']} network, preset `{preset['name']}`, {preset['training']['epochs']} "
         f"epochs where the variant says nothing else; {PROTOCOL} with {faces['probes']:,} probes of "
-        f"{faces['probe_people']:,} others among {faces['distractors']:,} distractors; {over}."
+        f"{faces['probe_people']:,} others among {faces['distractors']:,} distractors; "
+        f"{study_tables.seeds_and_intervals(record.seeds)}."
     )
 
 

@@ -92,10 +92,8 @@ def make(
     SettingError
         For an unknown preset or network, or a seed given twice.
     """
-    preset, seeds = presets.get(preset), list(seeds)
+    preset, seeds = presets.get(preset), each_once(seeds)
     names = [name for name in ORDER if name in [recipes.get(name).name for name in networks or ORDER]]
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise SettingError(f"seeds are {seeds}: give at least one, each once.")
     if bool(pairs) != bool(images):
         raise SettingError("a list of pairs and the folder of its images belong together: give both or none.")
     out = out or records.folder() / "large.json"
@@ -120,6 +118,13 @@ def make(
                 rows[seed] = measured(seed=seed, networks=done, **wanted)
                 records.write(out, _record(preset, names, rows, faces, pairs))
     return out
+
+
+def each_once(seeds: Sequence[int]) -> list[int]:
+    """The seeds as a list; SettingError where there is none, or one that is given twice."""
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise SettingError(f"seeds are {list(seeds)}: give at least one, each once.")
+    return list(seeds)
 
 
 def measured(

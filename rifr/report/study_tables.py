@@ -117,18 +117,21 @@ def beside(build: Any, study: Study | None, draw: Callable[[Study], Any], networ
 def setting(study: Study) -> str:
     """What a caption of the record must say."""
     about, faces = study.provenance, study.provenance["faces"]
-    kind = (
-        f"{study.seeds} seeds, each with people of its own to train on; intervals: 95 %, Student's t over seeds"
-        if study.seeds > 1
-        else "one seed; intervals: 95 % bootstrap over people"
-    )
     people = "rendered people" if faces.get("source") == faceset.SOURCE else "rendered people of an earlier version"
     return (
         f"Record of {about['date'][:10]}: {people}, {faces['probes']:,} probes of {faces['probe_people']:,} "
         f"among {faces['distractors']:,} distractors, trained on {faces['train']:,} images of "
         f"{faces['train_people']:,} others; "
-        f"{about['preset']['training']['network']} network, preset `{about['preset']['name']}`; {kind}."
+        f"{about['preset']['training']['network']} network, preset `{about['preset']['name']}`; "
+        f"{seeds_and_intervals(study.seeds)}."
     )
+
+
+def seeds_and_intervals(seeds: int) -> str:
+    """How many seeds a record has, and what its intervals are over."""
+    if seeds > 1:
+        return f"{seeds} seeds, each with people of its own to train on; intervals: 95 %, Student's t over seeds"
+    return "one seed; intervals: 95 % bootstrap over people"
 
 
 def provenance(study: Study) -> str:
