@@ -11,7 +11,8 @@ the finer stem, which four others had as well, was the worse one: the rest was n
 the kind camera, was written. Its figures were not known then. None of the second list reached 60 %, so a third was
 added, under the same criterion: photos changed anew in each epoch (`rifr.augment`), and twice the epochs. Eight epochs
 reached 60 %, but make `mini` longer than half an hour: a fourth list has six, and ways to learn more in them. `laptop`,
-which makes the record and has the time, takes its world by the same criterion without the half hour.
+which makes the record and has the time, takes its world by the same criterion without the half hour: decided after the
+figures of the eight epochs were known, before any ablation in that world.
 
     python tests/benchmarks/worlds.py --store FOLDER [--worlds NAME ...] [--out book/records/worlds.json]
 """
