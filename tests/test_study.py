@@ -196,7 +196,7 @@ def test_real_faces_are_spoken_of_as_far_as_they_were_scored():
     ]
     record = replace(recorded(VALUES[:3]), rows=pd.DataFrame(rows))
     said = study_tables.validity(record)
-    assert "at 112 px HR-only decides 75.1 %" in said and "proposed, the last, 74.1 %" in said
+    assert "at 112 px HR-only gets 75.1 %" in said and "proposed, the last, 74.1 %" in said
     assert "All of them are above chance" in said
     assert study_tables.pairs(record).iloc[0]["both photos at 16 px"].startswith("60.1 (")
     rows = pd.DataFrame(rows).assign(value=lambda rows: rows.value - 25)

@@ -178,7 +178,7 @@ def effects(
     family: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The comparisons that the module's head defines, at the widest and the narrowest width of `outcome`, a row each.
+    """The comparisons that the module's head defines, at the largest and the smallest width of `outcome`, a row each.
 
     Bands of fewer than `MIN_PEOPLE` people, or with such a reference, are not compared. Where fewer than `MIN_PEOPLE`
     people have hits, or misses, in one of the bands, low and high are empty and nothing is decided.

@@ -198,8 +198,8 @@ def validity(study: Study | None) -> str:
     over = f"Student's t over {study.seeds} seeds" if study.seeds > 1 else "Wilson's, which takes pairs for independent"
     return (
         f"Trained on {faces['train']:,} images of {faces['train_people']:,} rendered people{earlier}"
-        f"{' in each seed' if study.seeds > 1 else ''}, at {best['at']} px {label(best.network)} decides "
-        f"{best.value:.1f} % of the pairs rightly ({best.low:.1f} to {best.high:.1f}), the best of the "
+        f"{' in each seed' if study.seeds > 1 else ''}, at {best['at']} px {label(best.network)} gets "
+        f"{best.value:.1f} % of the pairs right ({best.low:.1f} to {best.high:.1f}), the best of the "
         f"{len(wide)} networks, and {label(worst.network)}, the last, {worst.value:.1f} % ({worst.low:.1f} to "
         f"{worst.high:.1f}). "
         + (
@@ -208,13 +208,12 @@ def validity(study: Study | None) -> str:
             else "Not all of them are above chance."
         )
         + f" Thresholds are learnt on nine folds and applied to the tenth, each in turn; intervals at 95 % are {over}. "
-        f"How far that is from what networks reach that were trained on real faces, or on many more made ones, the "
-        f"tables show."
+        f"The table below sets this beside networks trained on far more synthetic faces."
     )
 
 
 def synthetic_elsewhere() -> pd.DataFrame:
-    """Published accuracy on LFW's pairs of networks trained on made faces alone."""
+    """Published accuracy on LFW's pairs of networks trained on synthetic faces alone."""
     return pd.DataFrame(
         [
             {"trained on": row.method, "made by": row.made, "images": row.images, "accuracy (%)": f"{row.accuracy:.2f}"}

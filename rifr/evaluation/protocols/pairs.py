@@ -32,7 +32,7 @@ class Pairs:
     Attributes
     ----------
     right
-        (N,) bool, whether each pair was decided rightly.
+        (N,) bool, whether each pair was decided correctly.
     fold
         (N,) its fold, from 0.
     thresholds
@@ -53,12 +53,12 @@ class Pairs:
 
     @property
     def correct(self) -> np.ndarray:
-        """(folds,) how many of them were decided rightly."""
+        """(folds,) how many of them were decided correctly."""
         return np.bincount(self.fold[self.right], minlength=len(self.thresholds))
 
     @property
     def accuracies(self) -> np.ndarray:
-        """(folds,) the share of pairs decided rightly."""
+        """(folds,) the share of pairs decided correctly."""
         return self.correct / self.pairs
 
     @property
@@ -80,14 +80,14 @@ class Pairs:
         return float(self.thresholds.mean())
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Wilson's interval for the share of all pairs decided rightly.
+        """Wilson's interval for the share of all pairs decided correctly.
 
         It takes pairs for independent. Pairs that share people or photos are not, and the interval is then too narrow.
         """
         return wilson_interval(int(self.right.sum()), len(self.right), level)
 
     def difference(self, other: Pairs, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Interval:
-        """The share of pairs decided rightly minus that of `other` for the same pairs, with a bootstrap over pairs.
+        """The share of pairs decided correctly minus that of `other` for the same pairs, with a bootstrap over pairs.
 
         What `interval` says of pairs that share people holds here too.
 
@@ -180,7 +180,7 @@ def _consecutive(pairs: int, folds: int) -> np.ndarray:
 
 
 def _correct(distances: np.ndarray, same: np.ndarray) -> np.ndarray:
-    """(thresholds,) how many pairs each threshold decides rightly."""
+    """(thresholds,) how many pairs each threshold decides correctly."""
     accepted = np.searchsorted(np.sort(distances[same]), THRESHOLDS)  # "left": strictly below the threshold
     wrongly = np.searchsorted(np.sort(distances[~same]), THRESHOLDS)
     return accepted + (~same).sum() - wrongly
