@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from rifr.align import FACE_SIZE
 from rifr.evaluation import geometry, metrics
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
-from rifr.evaluation.outcome import Outcome, Result
+from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols import identification, verification
 from rifr.evaluation.protocols import open_set as open_set_protocol
 from rifr.evaluation.protocols.identification import Identification
@@ -34,8 +35,10 @@ from rifr.training.runs import Run
 
 __all__ = [
     "PROTOCOLS",
+    "Side",
     "angles",
     "angles_to_teacher",
+    "by_protocol",
     "features",
     "identify",
     "open_set",
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
+Counted = TypeVar("Counted")
 Faces = FaceSplits | ProbeSplits | tuple[FacePack, FacePack]
 
 
@@ -87,7 +91,7 @@ def identify(
         For features that no protocol can use: not finite, zero, nobody with two photos.
     """
     preset = presets.get(preset, widths=widths)
-    return _by_protocol(
+    results = by_protocol(
         lambda side: identification.evaluate(side.probes, side.gallery, side.identities, side.distractors, ranks=ranks),
         embedders,
         faces,
@@ -95,6 +99,7 @@ def identify(
         progress,
         small,
     )
+    return Outcome(results, preset.resamples)
 
 
 def verify(
@@ -125,13 +130,14 @@ def verify(
         As `identify`.
     """
     preset = presets.get(preset, widths=widths)
-    return _by_protocol(
+    results = by_protocol(
         lambda side: verification.evaluate(side.probes, side.gallery, side.identities, side.distractors, pairs=pairs),
         embedders,
         faces,
         preset,
         progress,
     )
+    return Outcome(results, preset.resamples)
 
 
 def open_set(
@@ -161,17 +167,18 @@ def open_set(
         As `identify`.
     """
     preset = presets.get(preset, widths=widths)
-    return _by_protocol(
+    results = by_protocol(
         lambda side: open_set_protocol.evaluate(side.probes, side.gallery, side.identities, side.non_mated),
         embedders,
         faces,
         preset,
         progress,
     )
+    return Outcome(results, preset.resamples)
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """What one protocol compares for one network and width; `non_mated` are the distractors at the probes' width."""
 
     probes: np.ndarray
@@ -181,17 +188,17 @@ class _Side:
     non_mated: np.ndarray
 
 
-def _by_protocol(
-    measure: Callable[[_Side], Result],
+def by_protocol(
+    measure: Callable[[Side], Counted],
     embedders: Mapping[str, Embedder],
     faces: Faces,
     preset: Preset,
     progress: bool,
     small: tuple[FacePack, FacePack] | None = None,
-) -> Outcome[Result]:
+) -> dict[tuple, Counted]:
     """What `measure` gives for P1 and P2 of each network at each width; features of one width are held at a time."""
     large = faces if isinstance(faces, tuple) else (faces.probes, faces.distractors)
-    results: dict[tuple, Result] = {}
+    results: dict[tuple, Counted] = {}
 
     def embedded(name: str, packs: tuple[FacePack, FacePack], width: int) -> list[np.ndarray]:
         return [features(embedders[name], pack, width, preset.mirror, progress) for pack in packs]
@@ -204,10 +211,10 @@ def _by_protocol(
             else:
                 low = high if width == FACE_SIZE else embedded(name, large, width)
             for protocol, gallery in (("P1", low), ("P2", high)):
-                side = _Side(low[0], gallery[0], large[0].identities, gallery[1], low[1])
+                side = Side(low[0], gallery[0], large[0].identities, gallery[1], low[1])
                 results[protocol, name, width] = measure(side)
             del low, gallery, side  # before the next width's are computed
-    return Outcome(results, preset.resamples)
+    return results
 
 
 def angles(

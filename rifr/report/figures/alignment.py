@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.evaluation.step_order import ORDERS
 from rifr.landmarks import boxes_of
-from rifr.report.figures.axes import LINES, Look, bars, curve, grid, legend_below, panels, sheet, width_axis
-from rifr.report.style import label, page_color, styles, text_color
+from rifr.report.figures.axes import LINES, curve, hollow_and_filled, legend_below, panels, sheet, width_axis
+from rifr.report.style import label, text_color
 
 NAMES = {
     "wing+lr": "Wing, all resolutions (the paper's)",
@@ -101,28 +101,9 @@ def both_orders(first: pd.DataFrame, last: pd.DataFrame) -> Figure:
     first, last
         Tables as `evaluate.Outcome.table()` gives them; one panel per protocol and width.
     """
-    places = list(dict.fromkeys(zip(last.protocol, last.width, strict=True)))
-    figure, all_axes, shown = grid(len(places), 2, 4.5, 2.7, sharex=True, sharey=True)
-    looks = styles(last.network.unique())
-    for axes, (protocol, width) in zip(shown, places, strict=True):
-        for table, fill, aside in ((first, False, -0.14), (last, True, 0.14)):
-            rows = table[(table.protocol == protocol) & (table.width == width)].set_index("network")
-            for line, (network, look) in enumerate(looks.items()):
-                row = rows.loc[[network]]
-                options = {"fmt": look["marker"], "color": look["color"], "capsize": 2, "elinewidth": 0.9}
-                options |= {} if fill else {"markerfacecolor": page_color()}
-                axes.errorbar(row.rank1, [line + aside], xerr=bars(row, "rank1"), **options)
-        axes.set(title=f"{PROTOCOLS[protocol]}, {width} px", yticks=range(len(looks)))
-        axes.set_yticklabels([label(network) for network in looks])
-        axes.grid(axis="y", visible=False)
-    shown[0].invert_yaxis()
-    for axes in all_axes[-1]:
-        axes.set_xlabel("rank-1 (%)")
-    key: Look = {"color": text_color(), "marker": "o", "linestyle": "none"}
-    shown[0].plot([], [], label="aligned, then shrunk", **key | {"markerfacecolor": page_color()})
-    shown[0].plot([], [], label="shrunk, then aligned", **key)
-    legend_below(figure, shown[0])
-    return figure
+    places = dict.fromkeys(zip(last.protocol, last.width, strict=True))
+    titles = {(protocol, width): f"{PROTOCOLS[protocol]}, {width} px" for protocol, width in places}
+    return hollow_and_filled({"aligned, then shrunk": first, "shrunk, then aligned": last}, titles, 4.5)
 
 
 def wing(w: float = 10.0, epsilon: float = 2.0) -> Figure:

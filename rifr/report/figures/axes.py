@@ -108,6 +108,42 @@ def one_line_each(rows: pd.DataFrame, value: str, names: Sequence[str], looks: S
     return figure, axes
 
 
+def hollow_and_filled(
+    tables: dict[str, pd.DataFrame], titles: dict[tuple[str, int], str], width: float, columns: int = 2
+) -> Figure:
+    """Rank-1 of each network twice, as a hollow and as a filled mark, with intervals.
+
+    Parameters
+    ----------
+    tables
+        Two, as `evaluate.Outcome.table()` gives them, by what the legend calls them: the hollow marks, the filled ones.
+    titles
+        One panel for each protocol and face width, with its title.
+    width, columns
+        Of a panel in inches, and panels side by side.
+    """
+    figure, all_axes, shown = grid(len(titles), columns, width, 2.7, sharex=True, sharey=True)
+    looks = styles(next(iter(tables.values())).network.unique())
+    for axes, ((protocol, at), title) in zip(shown, titles.items(), strict=True):
+        for table, fill, aside in zip(tables.values(), (False, True), (-0.14, 0.14), strict=True):
+            rows = table[(table.protocol == protocol) & (table.width == at)].set_index("network")
+            for line, (network, look) in enumerate(looks.items()):
+                row = rows.loc[[network]]
+                options = {"fmt": look["marker"], "color": look["color"], "capsize": 2, "elinewidth": 0.9}
+                options |= {} if fill else {"markerfacecolor": page_color()}
+                axes.errorbar(row.rank1, [line + aside], xerr=bars(row, "rank1"), **options)
+        axes.set(title=title, yticks=range(len(looks)))
+        axes.set_yticklabels([label(network) for network in looks])
+        axes.grid(axis="y", visible=False)
+    shown[0].invert_yaxis()
+    for axes in all_axes[-1]:
+        axes.set_xlabel("rank-1 (%)")
+    for name, face in zip(tables, (page_color(), text_color()), strict=True):
+        shown[0].plot([], [], label=name, color=text_color(), marker="o", linestyle="none", markerfacecolor=face)
+    legend_below(figure, shown[0])
+    return figure
+
+
 def paper_marks(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
     """A hollow mark for each figure of the paper that lies on the axes: (network, x, y); one entry in the legend."""
     hollow: Look = {"linestyle": "none", "markersize": 7, "clip_on": False, "zorder": 5}

@@ -20,6 +20,7 @@ from rifr.report.figures.axes import (
     curve,
     curves,
     grid,
+    hollow_and_filled,
     legend_below,
     offsets,
     panels,
@@ -28,6 +29,7 @@ from rifr.report.figures.axes import (
     width_axis,
 )
 from rifr.report.style import label, network_style, styles, text_color
+from rifr.report.text.galleries import places
 
 
 def rank1_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = ()) -> Figure:
@@ -250,6 +252,21 @@ def tpr_by_width(table: pd.DataFrame, protocol: str, networks: Sequence[str] = (
         axes.label_outer()
     legend_below(figure, *axes_of.values())
     return figure
+
+
+def hard_galleries(hard: pd.DataFrame, random: pd.DataFrame, size: int) -> Figure:
+    """Rank-1 of each network among distractors at random (hollow) and among as many who are alike (filled).
+
+    Parameters
+    ----------
+    hard, random
+        Tables of `evaluation.hard_galleries.Galleries`.
+    size
+        Distractors of a gallery.
+    """
+    titles = places(zip(hard.protocol, hard.width, strict=True))
+    tables = {f"{size} distractors at random": random, f"the {size} most alike": hard}
+    return hollow_and_filled(tables, titles, 3.1 if len(titles) > 2 else 4.5, columns=3)
 
 
 def _contact_sheet(images: np.ndarray, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Figure:

@@ -170,13 +170,8 @@ def flattered(first: Outcome[Identification], last: Outcome[Identification]) -> 
     """By how much aligning first flatters, over all networks: one line per protocol and width."""
     change, lines = first.change(last), []
     for (protocol, width), part in change.groupby(["protocol", "width"], sort=False):
-        most, least = part.loc[part.difference.idxmax()], part.loc[part.difference.idxmin()]
-        signs = verdicts.signs(part)
         lines.append(
-            f"- **{protocol} at {width} px**, aligned first minus shrunk first: {part.difference.mean():+.1f} points "
-            f"of rank-1 on average over {len(part)} networks, from {least.difference:+.1f} ({label(least.network)}) to "
-            f"{most.difference:+.1f} ({label(most.network)}); decided as a gain for {(signs > 0).sum()} of them, as a "
-            f"loss for {(signs < 0).sum()}."
+            f"- **{protocol} at {width} px**, aligned first minus shrunk first: {verdicts.over_networks(part)}."
         )
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from rifr.evaluation.metrics import Interval
+from rifr.report.style import label
 
 
 def sign(row: Any) -> int:
@@ -37,6 +38,16 @@ def compared(row: Any, first: str, second: str) -> str:
     ahead, behind = (first, second) if direction > 0 else (second, first)
     low, high = sorted((abs(row.low), abs(row.high)))
     return f"{ahead} is ahead of {behind} by {abs(row.difference):.1f} points ({low:.1f} to {high:.1f})"
+
+
+def over_networks(table: pd.DataFrame) -> str:
+    """The mean difference over networks, its range, and for how many it is decided; one row per network."""
+    most, least, decided = table.loc[table.difference.idxmax()], table.loc[table.difference.idxmin()], signs(table)
+    return (
+        f"{table.difference.mean():+.1f} points of rank-1 on average over {len(table)} networks, from "
+        f"{least.difference:+.1f} ({label(least.network)}) to {most.difference:+.1f} ({label(most.network)}); decided "
+        f"as a gain for {(decided > 0).sum()} of them, as a loss for {(decided < 0).sum()}"
+    )
 
 
 def agreement(decisions: Iterable[int], subject: str = "The run") -> str:
