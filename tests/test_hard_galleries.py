@@ -249,7 +249,10 @@ def test_sentences_say_what_moved_and_what_is_not_decided():
     assert "-30.0 points" in (said := text.galleries.costs(wider)) and "-40.0 (LR-only)" in said
     assert "a loss for 2" in said and said.startswith("- **P1 and P2, 112 px**") and said.count("\n") == 0
     said = text.galleries.moved(wider, gaps)
-    assert "+10.0 points among 4 at random, +30.0 among the 4 most alike, +20.0 points, +20.0 to +20.0." in said
+    assert (
+        "+10.0 points among 4 at random, +30.0 among the 4 most alike, a change of +20.0 points, +20.0 to +20.0."
+        in said
+    )
     assert "Among 9 at random, which are as hard, it is +10.0" in said and "what was expected" in said
     assert "undecided" not in said
     (row,) = text.galleries.table(wider, gaps).to_dict("records")

@@ -86,7 +86,7 @@ def moved(galleries: Galleries, gaps: pd.DataFrame) -> str:
         more = kinds["random"]
         line = (
             f"- **{label(network)} minus {label(other)}, {place}**: {more.easy:+.1f} points among {size} at random, "
-            f"{more.hard:+.1f} among the {size} most alike, {_change(more)}."
+            f"{more.hard:+.1f} among the {size} most alike, a change of {_change(more)}."
         )
         if "larger" in kinds:
             as_hard = kinds["larger"]
