@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rifr import presets
@@ -12,7 +13,8 @@ from rifr.evaluation import hard_galleries
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols import identification
 from rifr.packs import FacePack
-from rifr.report import figures, text
+from rifr.report import figures, study, text
+from rifr.report.study_tables import Study
 from rifr.splits import ProbeSplits
 
 PAIR = ("hr-only", "lr-only")
@@ -277,3 +279,22 @@ def test_where_no_larger_gallery_is_as_hard_it_is_not_spoken_of():
         "4 at random",
         "alike minus 4 at random",
     ]
+
+
+def test_the_record_holds_both_changes_and_says_them_over_its_seeds(galleries, monkeypatch):
+    monkeypatch.setattr(hard_galleries, "identify", lambda *given, **options: galleries)
+    plan = presets.get("smoke", widths=(112, 28))
+    rows = study._alike(dict.fromkeys(PAIR), faces(), plan, False)
+    gaps = hard_galleries.gap_changes(galleries, [PAIR])
+    assert [row["value"] for row in rows] == pytest.approx(gaps.difference.tolist(), abs=1e-3)
+    assert [row["at"] for row in rows[:2]] == ["112 px, random", "112 px, larger"] and rows[0]["n"] == 12
+    assert {(row["network"], row["other"]) for row in rows} == {PAIR}
+    assert not study._alike({"hr-only": None}, faces(), plan, False)
+
+    seeds = [row | {"seed": seed, "value": row["value"] + seed} for row in rows for seed in (0, 1, 2)]
+    record = Study({"seeds": [0, 1, 2]}, pd.DataFrame(seeds).astype({"value": float}))
+    said = text.galleries.over_seeds(record)
+    assert f"{rows[0]['value'] + 1:+.1f} points" in said and f"{rows[1]['value'] + 1:+.1f} points" in said
+    assert said.count("**") == 2 and "3 seeds" in said
+    older = Study({"seeds": [0]}, pd.DataFrame([{"seed": 0, "measure": "rank1"}]))
+    assert text.galleries.over_seeds(older) == text.galleries.over_seeds(None) == ""

@@ -34,9 +34,24 @@ from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.splits import FaceSplits, ProbeSplits
 
-__all__ = ["ATTRIBUTES", "Galleries", "Nearest", "Trials", "gap_changes", "identify", "known", "nearest", "trials"]
+__all__ = [
+    "ATTRIBUTES",
+    "EXPECTED",
+    "WIDTHS",
+    "Galleries",
+    "Nearest",
+    "Trials",
+    "gap_changes",
+    "identify",
+    "known",
+    "nearest",
+    "trials",
+]
 
 ATTRIBUTES = ("tone", "age", "gender")
+EXPECTED = (("hr-only", "lr-only"), ("hr-only", "hr+lr"))
+"""Pairs of which the first should gain among alike distractors at 112 px, where it has seen most."""
+WIDTHS = (FACE_SIZE, 20)
 ROWS = 1024  # probes in a block of scores
 
 

@@ -17,7 +17,8 @@ provenance
     all seeds), faces (counts of one seed), pairs (the name of the list of pairs, if there was one).
 rows
     Each: seed, measure, protocol, network, at, value, low, high (per cent; over people), n; a difference also `other`.
-    measure: "rank1" (at: face width), "rank1 difference" (network minus other), "tpr" (at: "25 px, 0.001"),
+    measure: "rank1" (at: face width), "rank1 difference" (network minus other), "hard difference" (how much larger it
+    is in hard galleries, at: "112 px, random" or "112 px, larger"; not in older records), "tpr" (at: "25 px, 0.001"),
     "tinyface", "tinyface map", "scface" (at: distance), "pairs" (at: face width).
 """
 
@@ -34,7 +35,7 @@ import pandas as pd
 
 from rifr import align, camera, degrade, evaluation, faces, landmarks, packs, presets, readers, recipes, splits, storage
 from rifr.errors import SettingError
-from rifr.evaluation import evaluate, score, small_faces
+from rifr.evaluation import evaluate, hard_galleries, one_probe, score, small_faces
 from rifr.faces import surrogates
 from rifr.presets import Preset
 from rifr.report import records
@@ -145,6 +146,7 @@ def measured(
     def make(path: Path) -> None:
         rows = [
             *_identified(trained, faces, preset, progress),
+            *_alike(trained, faces, preset, progress),
             *_verified(trained, faces, preset, progress),
             *stand_ins(trained, preset, seed, progress),
             *(_paired(trained, preset, pairs, images, progress) if pairs else []),
@@ -164,6 +166,18 @@ def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, prog
             compared = table_rows("rank1 difference", table, "difference", "width", "people")
             rows += [{**row, "other": other} for row in compared]
     return rows
+
+
+def _alike(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
+    pairs = [pair for pair in hard_galleries.EXPECTED if set(pair) <= set(trained)]
+    if not pairs or not hard_galleries.known(faces):
+        return []
+    widths = one_probe.nearest_widths(preset.widths, hard_galleries.WIDTHS)
+    galleries = hard_galleries.identify(trained, faces, preset, widths, progress=progress)
+    gaps = hard_galleries.gap_changes(galleries, pairs)
+    at = [f"{row.width} px, {row.kind}" for row in gaps.itertuples()]
+    rows = table_rows("hard difference", gaps.assign(at=at, n=len(faces.probes.people)), "difference", "at", "n")
+    return [{**row, "other": other} for row, other in zip(rows, gaps.other, strict=True)]
 
 
 def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:

@@ -9,6 +9,7 @@ import pandas as pd
 from rifr.align import FACE_SIZE
 from rifr.evaluation.hard_galleries import Galleries
 from rifr.evaluation.outcome import Outcome
+from rifr.report.study_tables import Study, seeds_and_intervals
 from rifr.report.style import label
 from rifr.report.text import verdicts
 
@@ -96,6 +97,24 @@ def moved(galleries: Galleries, gaps: pd.DataFrame) -> str:
             )
         lines.append(line)
     return "\n".join(lines)
+
+
+def over_seeds(study: Study | None) -> str:
+    """What the record says of the same, over its seeds, on the largest faces; nothing where it does not hold it."""
+    if study is None or not (study.rows.measure == "hard difference").any():
+        return ""
+    rows = study.over_seeds("hard difference", ("network", "other", "protocol", "at"))
+    rows = rows.assign(width=[int(at.split()[0]) for at in rows["at"]], difference=rows.value)
+    rows = rows[(rows.width == rows.width.max()) & (rows.protocol == "P1")]
+    lines = []
+    for (network, other), part in rows.groupby(["network", "other"], sort=False):
+        kinds = {row["at"].split(", ")[1]: row for _, row in part.iterrows()}
+        lines.append(
+            f"- **{label(network)} minus {label(other)}, {part.width.iloc[0]} px, the record**: a change of "
+            f"{_change(kinds['random'])}, against as many at random; against as hard ones "
+            f"{_change(kinds['larger'])}."
+        )
+    return "\n".join([*lines, "", f"The record: {seeds_and_intervals(study.seeds)}."])
 
 
 _CONCLUSIONS = {
