@@ -1,5 +1,25 @@
 """Sentences and tables for reading: each a pure function of results, one module a subject."""
 
-from rifr.report.text import alignment, claims, galleries, geometry, recognition, small_faces, subgroups, training_step
+from rifr.report.text import (
+    alignment,
+    claims,
+    galleries,
+    geometry,
+    recognition,
+    small_faces,
+    soft_targets,
+    subgroups,
+    training_step,
+)
 
-__all__ = ["alignment", "claims", "galleries", "geometry", "recognition", "small_faces", "subgroups", "training_step"]
+__all__ = [
+    "alignment",
+    "claims",
+    "galleries",
+    "geometry",
+    "recognition",
+    "small_faces",
+    "soft_targets",
+    "subgroups",
+    "training_step",
+]
