@@ -133,7 +133,9 @@ def test_errors_by_class_are_those_of_a_loop_over_photos(tmp_path, store_folder)
     p = np.exp(t) / np.exp(t).sum()
     assert row.pulled == pytest.approx(np.abs(p - q)[first].sum() / np.abs(p - q).sum(), rel=1e-3)
     assert row.own == pytest.approx(p[rest].sum(), rel=1e-3) and row.weight == pytest.approx(q[first].sum(), rel=1e-3)
-    points = figures.soft_targets.second_order(table).axes[0].collections[0].get_offsets()
+    axes = figures.soft_targets.second_order(table).axes[0]
+    points = axes.collections[0].get_offsets()
+    assert axes.get_xlim() == axes.get_ylim() and np.log10(axes.get_xlim()) % 1 == pytest.approx(0, abs=1e-9)
     assert len(points) == 12 and points[3].tolist() == pytest.approx([row.divergence, row.half_variance])
 
 
@@ -149,7 +151,10 @@ def test_e_is_said_to_hold_only_where_most_photos_agree():
     assert "does not" not in text.soft_targets.holds(good)
     both = text.soft_targets.holds(pd.concat([good, bad]))
     assert "holds for proposed at 112 px" in both and "does not for KL only at 112 px" in both
-    assert "0.4 times the divergence" in both and text.soft_targets.holds(bad).startswith("(E) holds for no student")
+    assert (
+        "0.4 times the divergence for the photo in the middle, and 0.4 times on average" in both
+        and text.soft_targets.holds(bad).startswith("(E) holds for no student")
+    )
     assert text.soft_targets.listening_table(error_table(half=1.3))["within ×1.25"].tolist() == ["0 %"]
 
 

@@ -61,7 +61,8 @@ def second_order(table: pd.DataFrame) -> Figure:
     figure, axes_of = panels(table.network, 9.0, 3.9)
     widths = sorted({table.width.max(), table.width.min()}, reverse=True)
     shown = table[(table.divergence > 0) & (table.half_variance > 0)]
-    least, most = np.quantile(shown[["divergence", "half_variance"]], [0.002, 1]) * [0.8, 1.25]
+    ends = np.log10(np.quantile(shown[["divergence", "half_variance"]], [0.002, 1]))
+    least, most = 10 ** np.floor(ends[0]), 10 ** np.ceil(ends[1])  # whole decades, which have labels
     for network, axes in axes_of.items():
         color = network_style(network)["color"]
         for width, marker in zip(widths, "os", strict=False):
@@ -82,6 +83,7 @@ def second_order(table: pd.DataFrame) -> Figure:
         axes.plot([least, most], [least, most], color=text_color(), linewidth=1, linestyle=":")
         axes.set(xscale="log", yscale="log", xlim=(least, most), ylim=(least, most), title=label(network))
         axes.set(xlabel="KL(q‖p) of a photo (nats)", ylabel="half the variance under q (nats)")
+        axes.minorticks_off()
         axes.label_outer()
     legend_below(figure, *list(axes_of.values())[:1])
     return figure

@@ -68,7 +68,7 @@ def listening_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def holds(table: pd.DataFrame) -> str:
     """Where equation (E) is a good account of the divergence, photo by photo, and by how much it is off elsewhere."""
-    good, bad, ratios, orders = [], [], [], []
+    good, bad, ratios, averages, orders = [], [], [], [], []
     for (network, width), part in table.groupby(["network", "width"], sort=False):
         name = f"{label(network)} at {width} px"
         if _near(part).mean() >= MOSTLY:
@@ -76,6 +76,7 @@ def holds(table: pd.DataFrame) -> str:
             continue
         bad.append(name)
         ratios.append(float((part.half_variance / part.divergence).median()))
+        averages.append(float(part.half_variance.mean() / part.divergence.mean()))
         orders.append(
             float(part.half_variance.rank().corr(part.divergence.rank())) if len(set(part.divergence)) > 1 else 1
         )
@@ -86,7 +87,7 @@ def holds(table: pd.DataFrame) -> str:
     return (
         (some if good else f"(E) holds for no student at any of these widths {rule}:")
         + f" there half the variance is {_span(ratios)} times the divergence for the photo in the "
-        f"middle. The errors are not small, and (E) is no measure of the loss of a photo"
+        f"middle, and {_span(averages)} times on average. The errors are not small, and (E) is no measure of the loss of a photo"
         + (
             f"; it still ranks the photos much as the divergence does (rank correlation {_span(orders)})."
             if min(orders) > 0.8
