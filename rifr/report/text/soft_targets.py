@@ -87,7 +87,8 @@ def holds(table: pd.DataFrame) -> str:
     return (
         (some if good else f"(E) holds for no student at any of these widths {rule}:")
         + f" there half the variance is {_span(ratios)} times the divergence for the photo in the "
-        f"middle, and {_span(averages)} times on average. The errors are not small, and (E) is no measure of the loss of a photo"
+        f"middle, and {_span(averages)} times on average. The errors are not small, and (E) is no measure "
+        "of the loss of a photo"
         + (
             f"; it still ranks the photos much as the divergence does (rank correlation {_span(orders)})."
             if min(orders) > 0.8
