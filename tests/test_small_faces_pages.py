@@ -131,7 +131,7 @@ def differences(*values) -> pd.DataFrame:
     [
         ([(20, -9, -12, -6), (16, -3, -8, 2)], "of 2 comparisons 1 for a loss."),
         ([(20, -9, -12, -6), (16, 3, 1, 8)], "of 2 comparisons 1 for a loss and 1 for a gain."),
-        ([(20, -9, -12, 6)], "none of 1 comparisons is decided."),
+        ([(20, -9, -12, 6)], "in none of 1 comparisons does the interval exclude zero."),
     ],
 )
 def test_what_is_lost_is_counted_by_what_its_intervals_decide(values, said):

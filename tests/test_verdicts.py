@@ -34,8 +34,8 @@ def test_who_is_ahead_is_said_with_the_size_and_its_ends_in_order():
         ([-1, -1], "contradicts the paper."),
         ([-1, 0], "contradicts the paper where it decides"),
         ([1, -1, 0], "divided"),
-        ([0, 0], "decides nothing"),
-        ([], "decides nothing"),
+        ([0, 0], "no interval excludes zero"),
+        ([], "no interval excludes zero"),
     ],
 )
 def test_agreement_with_the_paper_follows_from_the_signs(decisions, words):
@@ -44,4 +44,4 @@ def test_agreement_with_the_paper_follows_from_the_signs(decisions, words):
 
 def test_losses_and_gains_are_counted():
     assert verdicts.tally([-1, -1, 1, 0]) == "of 4 comparisons 2 for a loss and 1 for a gain"
-    assert verdicts.tally([0, 0]) == "none of 2 comparisons is decided"
+    assert verdicts.tally([0, 0]) == "in none of 2 comparisons does the interval exclude zero"

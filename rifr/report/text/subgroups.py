@@ -45,17 +45,17 @@ def family(effects: pd.DataFrame) -> str:
     thin = int(effects.low.isna().sum())
     left = (
         (
-            f" In {thin} of the comparisons one group has hits, or misses, of fewer than {MIN_PEOPLE} people: no "
-            f"interval can be had there, and nothing is decided."
+            f" In {thin} of the comparisons one group has hits, or misses, of fewer than {MIN_PEOPLE} people: too few "
+            f"for an interval, so that these comparisons stay open."
         )
         if thin
         else ""
     )
     return (
         f"{len(effects)} comparisons are made. At 95 % each, about {0.05 * len(effects):.0f} of them would look "
-        f"real if nothing were; so each interval is at {100 * effects.level.iloc[0]:.2f} %, which keeps the chance "
-        f'of a single false one at about 5 %. Where an interval holds "no difference", nothing is decided, '
-        f"however large the estimate.{left}"
+        f"real even if no group differed; so each interval is at {100 * effects.level.iloc[0]:.2f} %, which keeps the chance "
+        f'of a single false one at about 5 %. Where an interval includes "no difference", this run cannot '
+        f"tell the group from its reference, however large the estimate.{left}"
     )
 
 

@@ -1,7 +1,7 @@
 """The one verdict: a paired difference is decided where its 95 % interval excludes zero.
 
 Rows are those of tables of differences: `difference`, `low` and `high` in percentage points, in favour of the first of
-the two that are compared where positive. An interval that is not known (NaN) decides nothing.
+the two that are compared where positive. An interval that is not known (NaN) leaves its difference open.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def agreement(decisions: Iterable[int], subject: str = "The run") -> str:
     if ahead and behind:
         return f"{subject} is divided."
     if not ahead and not behind:
-        return f"{subject} decides nothing here."
+        return f"{subject} neither agrees with the paper nor contradicts it: no interval excludes zero."
     verb = "agrees with" if ahead else "contradicts"
     where = "" if ahead + behind == len(decisions) else " where it decides"
     return f"{subject} {verb} the paper{where}."
@@ -69,5 +69,5 @@ def tally(decisions: Iterable[int], loss: str = "a loss", gain: str = "a gain") 
     numbers = ((decisions.count(-1), loss), (decisions.count(1), gain))
     parts = [f"{number} for {name}" for number, name in numbers if number]
     if not parts:
-        return f"none of {len(decisions)} comparisons is decided"
+        return f"in none of {len(decisions)} comparisons does the interval exclude zero"
     return f"of {len(decisions)} comparisons {' and '.join(parts)}"
