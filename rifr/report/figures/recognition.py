@@ -85,7 +85,7 @@ def differences(tables: dict[str, pd.DataFrame], protocol: str, other: str) -> F
 
 
 def angles_by_width(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
-    """Fig. 3 measured: the angle between features at 112 px and at a lower width, one panel per network.
+    """Within one network, the angle between features at 112 px and at a lower width; one panel per network.
 
     Parameters
     ----------

@@ -213,7 +213,7 @@ def excluded(faces: FaceSplits) -> str:
 
 
 def angles(table: pd.DataFrame, network: str, width: int) -> str:
-    """What Fig. 3 claims of directions, in one network's numbers at one width."""
+    """How far one network's features move with the face width, beside what tells people apart."""
     rows = {row.kind: row for row in table[(table.network == network) & (table.width == width)].itertuples()}
     photo, own, others = rows["same photo"], rows["same person"], rows["other people"]
     return (
