@@ -53,9 +53,9 @@ def family(effects: pd.DataFrame) -> str:
     )
     return (
         f"{len(effects)} comparisons are made. At 95 % each, about {0.05 * len(effects):.0f} of them would look "
-        f"real even if no group differed; so each interval is at {100 * effects.level.iloc[0]:.2f} %, which keeps the chance "
-        f'of a single false one at about 5 %. Where an interval includes "no difference", this run cannot '
-        f"tell the group from its reference, however large the estimate.{left}"
+        f"real even if no group differed; so each interval is at {100 * effects.level.iloc[0]:.2f} %, which keeps the "
+        f'chance of a single false one at about 5 %. Where an interval includes "no difference", this run cannot tell '
+        f"the group from its reference, however large the estimate.{left}"
     )
 
 
