@@ -306,3 +306,15 @@ def test_a_record_of_the_book_is_whole_and_its_criterion_the_one_of_the_table(pl
             for side in (differences[row.claim].plus, differences[row.claim].minus)
         )
         assert row.value == pytest.approx(plus - minus, abs=0.01)
+
+
+def test_a_study_without_a_record_is_listed_with_its_question_and_criterion(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "folder", lambda: tmp_path)
+    waiting = studies_tables.without_record()
+    assert [*waiting.study] == [*studies.STUDIES] and [*waiting.question] == [
+        row.question for row in studies.STUDIES.values()
+    ]
+    (tmp_path / f"{studies_record.record_name(studies.get('length'))}.json").write_text(
+        '{"provenance": {}, "rows": [{"value": 1}]}'
+    )
+    assert "length" not in [*studies_tables.without_record().study]

@@ -176,6 +176,16 @@ def provenance(record: Recorded) -> str:
     )
 
 
+def without_record() -> pd.DataFrame:
+    """The studies that no record is here of, one row each: what they ask, their networks, and how long they take."""
+    rows = [
+        {"study": study.name, "question": study.question, "decided by": study.criterion, "minutes": study.minutes}
+        for study in studies.STUDIES.values()
+        if read(study.name) is None
+    ]
+    return pd.DataFrame(rows)
+
+
 def display_all() -> None:
     """Show each study that has a record: question, criterion, figure, networks, differences, what is decided."""
     for record in recorded():
