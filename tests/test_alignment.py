@@ -198,6 +198,24 @@ def test_sentences_say_which_network_is_more_exact_and_where_that_is_open():
     assert "3.0 %" in text.alignment.worst(errors, "wing+lr") and "5.0 %" in text.alignment.worst(errors, "wing+lr")
 
 
+def test_wing_and_l2_are_explained_by_their_gradients_and_told_apart_by_the_intervals():
+    noise = np.tile([-0.001, 0.001], 20)
+    share = {
+        ("wing+lr", 60): np.full(40, 0.02) + noise,
+        ("l2+lr", 60): np.full(40, 0.03),
+        ("wing+lr", 20): np.full(40, 0.04) + np.repeat([-0.02, 0.02], 20),
+        ("l2+lr", 20): np.full(40, 0.04),
+        ("wing+lr", 8): np.full(40, 0.09) + noise,
+        ("l2+lr", 8): np.full(40, 0.05),
+    }
+    errors = Errors(share, np.repeat(np.arange(20), 2), 300)
+    sentence = text.alignment.wing_against_l2(errors)
+    assert f"falls from {10 / 2.5:.1f} to {10 / 7:.1f}" in sentence  # w / (epsilon + x)
+    assert "Wing is the more exact at 60 px; L2 is the more exact at 8 px; at 20 px this run cannot" in sentence
+    row = errors.difference("wing+lr", "l2+lr").set_index("width").loc[20]
+    assert f"below {(row.high - row.low) / 2:.2f} %" in sentence
+
+
 def test_sentences_on_optimism_follow_the_sign_and_the_interval():
     gaps = frame(
         network="proposed",

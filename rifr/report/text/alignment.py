@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 
 from rifr.align import FACE_SIZE
 from rifr.evaluation.alignment import Errors
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
 from rifr.evaluation.step_order import ORDERS
+from rifr.landmarks import wing_loss
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.report.figures.alignment import NAMES
@@ -44,6 +46,34 @@ def compared(errors: Errors, network: str, other: str) -> str:
     if len(undecided):
         parts.append(f"not decided at {_widths(undecided.width)}")
     return f"**{NAMES[network]}** against *{NAMES[other]}*: {'; '.join(parts)}."
+
+
+def wing_against_l2(errors: Errors, network: str = "wing+lr", other: str = "l2+lr") -> str:
+    """What the gradients of the two losses let expect of small and large errors, and which of it the intervals show."""
+    sizes = torch.tensor([0.5, 5.0], requires_grad=True)  # pixels of the network's input
+    slopes = torch.autograd.grad(len(sizes) * wing_loss(sizes[None], torch.zeros(1, len(sizes))), sizes)[0].tolist()
+    small, large = sizes.tolist()
+    expected = (
+        f"Why they should differ: from an error of {small:g} to one of {large:g} px of the 64 the gradient of L2 grows "
+        f"{large / small:.0f} times, so that large errors take over; Wing's falls from {slopes[0]:.1f} to "
+        f"{slopes[1]:.1f}, so that small ones go on pulling. Wing should gain where errors are small, on large faces, "
+        f"and L2 where they are large, on small faces."
+    )
+    table = errors.difference(network, other).sort_values("width", ascending=False)
+    signs = verdicts.signs(table)
+    parts = [
+        f"{name} is the more exact at {_widths(table[signs == sign].width)}"
+        for name, sign in (("Wing", -1), ("L2", 1))
+        if (signs == sign).any()
+    ]
+    if (signs == 0).any():
+        open_ones = table[signs == 0]
+        half = ((open_ones.high - open_ones.low) / 2).max()
+        parts.append(
+            f"at {_widths(open_ones.width)} this run cannot tell them apart (most differences below {half:.2f} % of "
+            f"the face width go unseen)"
+        )
+    return f"{expected} By the intervals, {'; '.join(parts)}."
 
 
 def worst(errors: Errors, network: str) -> str:
