@@ -207,6 +207,14 @@ def test_a_sentence_names_its_claim_and_stays_short():
     assert text.claims.counts([*build, judged((-2, -1))]) == "2 reproduced, 1 contradicted, 1 not tested"
 
 
+def test_an_undecided_claim_says_how_large_its_open_differences_would_have_to_be():
+    one, decided = judged((-1, 3), (1, 2), (-3, 0.5), (np.nan, np.nan)), judged((1, 2))
+    said = text.claims.unseen([one], [judged((-0.5, 0.5))])
+    assert "- **C0**: this build 1.8 to 2.0 (3 differences); the record 0.5 (1 difference)" in said
+    assert "this build has no interval" in text.claims.unseen([judged((np.nan, np.nan))], [decided])
+    assert text.claims.unseen([decided], [decided]) == "No claim is undecided."
+
+
 def test_the_table_has_each_difference_in_a_row_beside_its_claim():
     build = claims.judge(evidence.of_outcomes(outcome(SHARES)))
     for record in ([], claims.judge(evidence.of_record(None))):

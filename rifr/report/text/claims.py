@@ -6,6 +6,8 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rifr.evaluation.metrics import Interval
 from rifr.report.claims import Judged
 
@@ -56,6 +58,24 @@ def summary(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
     return f"Of {len(build)} claims:\n\n" + "\n".join(lines)
 
 
+def unseen(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
+    """For each undecided claim, how large its open differences would have to be: half of their intervals."""
+    over_seeds = {judged.claim.id: judged for judged in record}
+    lines = []
+    for one in build:
+        sources = {"this build": one} | ({"the record": over_seeds[one.claim.id]} if one.claim.id in over_seeds else {})
+        parts = [f"{name} {_halves(judged)}" for name, judged in sources.items() if judged.verdict == "undecided"]
+        lines += [f"- **{one.claim.id}**: {'; '.join(parts)}"] if parts else []
+    if not lines:
+        return "No claim is undecided."
+    return (
+        "Undecided is not refuted: the difference may be there and too small to be seen. Half of an interval that "
+        "includes zero says what could have been seen: a true difference of that size comes out decided in about half "
+        "of such runs, a smaller one less often. In points, for the open differences of each undecided claim:\n\n"
+        + "\n".join(lines)
+    )
+
+
 def table(build: Sequence[Judged], record: Sequence[Judged] = (), links: bool = True) -> HTML:
     """The claims with their verdicts; below each a row for each difference, as paper, build and record have it.
 
@@ -86,6 +106,18 @@ def _measured(judged: Judged) -> str:
         parts.append(f"{place if pair == before else difference.name}: {span(interval)}{paper}")
         before = pair
     return f"{'; '.join(parts)}."
+
+
+def _halves(judged: Judged) -> str:
+    """ "1.2 to 3.4 (3 differences)": half of each interval that includes zero."""
+    pairs = zip(judged.signs, judged.intervals, strict=True)
+    halves = [(one.high - one.low) / 2 for sign, one in pairs if not sign and one is not None]
+    known = [half for half in halves if np.isfinite(half)]
+    if not known:
+        return "has no interval"
+    low, high = f"{min(known):.1f}", f"{max(known):.1f}"
+    number = f"{len(halves)} difference{'s' if len(halves) > 1 else ''}"
+    return f"{low if low == high else f'{low} to {high}'} ({number})"
 
 
 def _rows(sources: Sequence[Judged], links: bool) -> str:
