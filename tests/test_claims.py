@@ -211,7 +211,8 @@ def test_an_undecided_claim_says_how_large_its_open_differences_would_have_to_be
     one, decided = judged((-1, 3), (1, 2), (-3, 0.5), (np.nan, np.nan)), judged((1, 2))
     said = text.claims.unseen([one], [judged((-0.5, 0.5))])
     assert "- **C0**: this build 1.8 to 2.0 (3 differences); the record 0.5 (1 difference)" in said
-    assert "this build has no interval" in text.claims.unseen([judged((np.nan, np.nan))], [decided])
+    for ends in ((np.nan, np.nan), (0, 0)):
+        assert "this build gives no interval" in text.claims.unseen([judged(ends)], [decided])
     assert text.claims.unseen([decided], [decided]) == "No claim is undecided."
 
 

@@ -112,9 +112,9 @@ def _halves(judged: Judged) -> str:
     """ "1.2 to 3.4 (3 differences)": half of each interval that includes zero."""
     pairs = zip(judged.signs, judged.intervals, strict=True)
     halves = [(one.high - one.low) / 2 for sign, one in pairs if not sign and one is not None]
-    known = [half for half in halves if np.isfinite(half)]
+    known = [half for half in halves if np.isfinite(half) and half > 0]  # zero: too few hits, the same in each resample
     if not known:
-        return "has no interval"
+        return "gives no interval of any length"
     low, high = f"{min(known):.1f}", f"{max(known):.1f}"
     number = f"{len(halves)} difference{'s' if len(halves) > 1 else ''}"
     return f"{low if low == high else f'{low} to {high}'} ({number})"
