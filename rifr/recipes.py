@@ -1,9 +1,9 @@
-"""The six networks of the paper as six rows of one table (sections III and IV-A)."""
+"""The six networks of the paper as six rows of one table (sections III and IV-A), and those of other methods."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rifr.errors import SettingError
 
@@ -26,6 +26,14 @@ class Recipe:
         "hard": the true class, eq. (1); "soft": the frozen teacher's softmax, eq. (2).
     shared
         Whether the teacher's features go through the student's softmax layer too, eq. (3).
+    loss
+        Of another method: a name in `rifr.methods.LOSSES`, in place of equations (1) to (3); "" for the paper's.
+    teacher
+        Whether that loss compares with the teacher's features and softmax.
+    start
+        The recipe whose trained network and softmax layer it goes on from, as in fine-tuning; "" for none.
+    changes
+        Fields of `rifr.presets.Training`, each with the value that belongs to the method.
     """
 
     name: str
@@ -34,17 +42,21 @@ class Recipe:
     uses_lr: bool
     targets: Literal["hard", "soft"]
     shared: bool
+    loss: str = ""
+    teacher: bool = False
+    start: str = ""
+    changes: tuple[tuple[str, Any], ...] = ()
 
     @property
     def needs_teacher(self) -> bool:
         """Whether it learns from the HR-only network."""
-        return self.targets == "soft" or self.shared
+        return self.targets == "soft" or self.shared or self.teacher
 
-    def needs_teacher_run(self, training: Training) -> bool:
-        """Whether the HR-only network is trained before it: to learn from, or only to start from its weights."""
-        return self.needs_teacher or (
-            self.uses_hr and self.uses_lr and "teacher" in (training.student_start, training.softmax_start)
-        )
+    def earlier(self, training: Training) -> str:
+        """The recipe that is trained before it, to learn from or to start from its weights; "" for none."""
+        used = self.relevant(training)
+        starts = "teacher" in (used.student_start, used.softmax_start)
+        return self.start or (TEACHER if self.needs_teacher or starts else "")
 
     def relevant(self, training: Training) -> Training:
         """The configuration with every field that this recipe does not use at its default.
@@ -64,7 +76,12 @@ class Recipe:
             unused += ["teacher_sees"]
         if not self.shared:
             unused += ["teacher_weight"]
-        return replace(training, **{name: getattr(type(training), name) for name in unused})
+        if self.loss:
+            unused += ["temperature", "label_smoothing"]
+        own = {name: getattr(type(training), name) for name in unused} | dict(self.changes)
+        if self.start:
+            own |= {"student_start": "teacher", "softmax_start": "teacher"}
+        return replace(training, **own)
 
 
 RECIPES = {
@@ -83,8 +100,21 @@ TEACHER = "hr-only"
 BASELINES = ("hr-only", "lr-only", "hr+lr")
 
 
+OTHERS: dict[str, Recipe] = {}
+"""The recipes of other methods, as `rifr.methods` and a reader's own files add them."""
+
+
+def add(recipe: Recipe) -> Recipe:
+    """Make a recipe of another method known by its name; SettingError where another one has it."""
+    if (RECIPES | OTHERS).get(recipe.name, recipe) != recipe:
+        raise SettingError(f"a recipe is called {recipe.name!r} already: choose another name.")
+    OTHERS[recipe.name] = recipe
+    return recipe
+
+
 def get(name: str) -> Recipe:
     """The recipe of that name; SettingError lists the names there are."""
-    if name not in RECIPES:
-        raise SettingError(f"no recipe is called {name!r}: choose one of {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    known = RECIPES | OTHERS
+    if name not in known:
+        raise SettingError(f"no recipe is called {name!r}: choose one of {', '.join(known)}.")
+    return known[name]

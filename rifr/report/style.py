@@ -46,8 +46,9 @@ def network_style(name: str) -> dict[str, Any]:
 
 
 def label(name: str) -> str:
-    """What a figure calls a network: the paper's name for its own, the given name for others."""
-    return recipes.RECIPES[name].label if name in recipes.RECIPES else name
+    """What a figure calls a network: the paper's name for its own, a method's for others, else the given name."""
+    known = recipes.RECIPES | recipes.OTHERS
+    return known[name].label if name in known else name
 
 
 def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -111,9 +111,10 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str | None] =
     chosen = [recipes.get(name) for name in names]
     training, report = preset.training, Report()
     planned = [(recipe, training.epochs) for recipe in chosen]
-    if any(recipe.needs_teacher_run(training) for recipe in chosen):
-        teacher = recipes.get(recipes.TEACHER), trainer.of_teacher(preset).training.epochs
-        planned = [teacher, *(each for each in planned if each != teacher)]
+    before = [earlier for recipe in chosen if (earlier := trainer.earlier(recipe, preset))]
+    for name, of in before:
+        first = recipes.get(name), of.training.epochs
+        planned = [first, *(each for each in planned if each != first)]
     given = [faces_at(name, root) for name, root in zip(("train", "probes", "distractors"), roots, strict=True)]
     expected = _rendered(preset)
     faces = given if any(roots) else expected

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from rifr import networks
 from rifr.errors import DataError, SettingError, TrainingError
+from rifr.methods import Step
 from rifr.packs import FacePack
 from rifr.presets import Training
 from rifr.recipes import Recipe
@@ -78,23 +79,25 @@ class Trainer:
         self.views = Views(recipe, training)
         self.teacher_outputs: Callable[[RankBatch], tuple[Tensor, Tensor]] | None = None
         torch.manual_seed(initial_seed(recipe, seed))
-        network = Student(training, classes)
+        network = Student(training, classes, recipe.loss)
         if teacher_run:
             network.start_from(teacher_run, training)
         self.student = networks.channels_last(process_group.convert_sync_batchnorm(network, fabric.device))
-        rates = {"network": 1.0, "softmax": training.softmax_rate}
+        rates = {"network": 1.0, "softmax": training.softmax_rate, "loss": 1.0}
         optimiser = torch.optim.SGD(
             [
-                {"params": getattr(self.student, part).parameters(), "lr": rate * training.learning_rate}
+                {"params": parameters, "lr": rate * training.learning_rate}
                 for part, rate in rates.items()
+                if (parameters := list(module.parameters()) if (module := getattr(self.student, part)) else [])
             ],
             training.learning_rate,
             training.momentum,
             weight_decay=training.weight_decay,
             fused=fabric.device.type == "cuda",
         )
+        self.steps = steps * training.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: rate_factor(step, steps * training.epochs, training)
+            optimiser, lambda step: rate_factor(step, self.steps, training)
         )
         self.module, self.optimiser = fabric.setup(self.student, optimiser)
         rank_photos = training.batch_size // fabric.world_size
@@ -147,6 +150,13 @@ class Trainer:
                 reached.write()
         return reached
 
+    def loss(self, z_student: Tensor, w: Tensor, labels: Tensor, teacher_of: tuple[Tensor, Tensor] | None) -> Tensor:
+        """The recipe's loss of a batch, as `recipe_loss` describes it, or that of another method."""
+        if self.student.loss is None:
+            return recipe_loss(self.recipe, self.training, z_student, w, labels, teacher_of)
+        z_teacher, q_pre = teacher_of or (None, None)
+        return self.student.loss(Step(z_student, w, labels, z_teacher, q_pre, self.schedule.last_epoch / self.steps))
+
     def step(self, batch: RankBatch) -> Tensor:
         """Move down the loss of one batch; returns (2,) the sum of the losses of its photos and of its hits."""
         total = torch.zeros(2, dtype=torch.float64, device=self.fabric.device)
@@ -158,7 +168,7 @@ class Trainer:
             with self.fabric.no_backward_sync(self.module, enabled=self.fabric.world_size > 1 and not last):
                 z_student, w = self.module(x).float(), self.module.softmax.weight
                 teacher_of = self.teacher_outputs and self.teacher_outputs(part)
-                loss = recipe_loss(self.recipe, self.training, z_student, w, part.labels, teacher_of)
+                loss = self.loss(z_student, w, part.labels, teacher_of)
                 self.fabric.backward(loss * (len(part.labels) / photos))  # DDP takes the mean over processes
             with torch.no_grad():
                 hits = (z_student @ w.T).argmax(1) == part.labels.repeat(self.views.count)

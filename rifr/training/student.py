@@ -11,26 +11,30 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rifr import losses, networks, recipes
+from rifr import losses, methods, networks, recipes
 from rifr.presets import Training
 from rifr.recipes import Recipe
 from rifr.training.runs import Run
 
 
 class Student(nn.Module):
-    """A network and the softmax layer `w_shared` (K, D) that is thrown away after training."""
+    """A network and the softmax layer `w_shared` (K, D) that is thrown away after training.
 
-    def __init__(self, training: Training, classes: int):
+    `loss` names that of another method, which is thrown away, too; "" for the paper's, which have no weights.
+    """
+
+    def __init__(self, training: Training, classes: int, loss: str = ""):
         super().__init__()
         self.network = networks.build(training.network, training.embedding, training.dropout)
         self.softmax = nn.Linear(training.embedding, classes, bias=False)
         nn.init.normal_(self.softmax.weight, std=0.01)
+        self.loss = methods.get(loss)(training, classes) if loss else None
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x)
 
     def start_from(self, teacher_run: Run, training: Training) -> None:
-        """Copy the teacher's weights where the configuration says so."""
+        """Copy the weights of the network that was trained before, where the configuration says so."""
         starts = {"network.": training.student_start, "softmax.": training.softmax_start}
         copied = tuple(part for part, start in starts.items() if start == "teacher")
         weights = {name: value for name, value in teacher_run.weights().items() if name.startswith(copied)}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from rifr import augment, camera, degrade, devices, losses, networks, presets, recipes, splits, storage
+from rifr import augment, camera, degrade, devices, losses, methods, networks, presets, recipes, splits, storage
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.recipes import Recipe
@@ -62,8 +62,8 @@ def fit(
     """
     plan, preset = recipes.get(recipe), presets.get(preset)
     faces = splits.face_splits(preset, seed, progress=progress).train if faces is None else faces
-    taught = plan.needs_teacher_run(preset.training)
-    teacher_run = fit(recipes.TEACHER, of_teacher(preset), seed, faces, progress) if taught else None
+    before = earlier(plan, preset)
+    teacher_run = fit(*before, seed, faces, progress) if before else None
     training = plan.relevant(preset.training)
     key = run_key(plan, training, seed, faces, teacher_run)
     fabric = process_group.fabric(training.precision)
@@ -137,19 +137,15 @@ def trainings(wanted: Iterable[tuple[str, Preset]]) -> list[tuple[str, Preset]]:
     """
     different: dict[str, tuple[str, Preset]] = {}
 
-    def teacher_of(name: str, preset: Preset) -> tuple[str, Preset] | None:
-        taught = recipes.get(name).needs_teacher_run(preset.training)
-        return (recipes.TEACHER, of_teacher(preset)) if taught else None
-
     def add(name: str, preset: Preset) -> None:
-        if teacher := teacher_of(name, preset):
+        if teacher := earlier(recipes.get(name), preset):
             add(*teacher)
         training = recipes.get(name).relevant(preset.training)
         of_its_teacher = teacher and recipes.get(teacher[0]).relevant(teacher[1].training)
         different.setdefault(storage.digest(name, training, of_its_teacher), (name, preset))
 
     def rank(training: tuple[str, Preset]) -> tuple[bool, bool, int]:
-        teacher = teacher_of(*training)
+        teacher = earlier(recipes.get(training[0]), training[1])
         epochs = teacher[1].training.epochs if teacher else -training[1].training.epochs
         return teacher is not None, training[0] != recipes.TEACHER, epochs
 
@@ -161,9 +157,9 @@ def trainings(wanted: Iterable[tuple[str, Preset]]) -> list[tuple[str, Preset]]:
 def find(recipe: str, preset: str | Preset, seed: int, faces: FacePack) -> Run | None:
     """The run that these arguments describe, if it has been trained."""
     plan, preset = recipes.get(recipe), presets.get(preset)
-    taught = plan.needs_teacher_run(preset.training)
-    teacher_run = find(recipes.TEACHER, of_teacher(preset), seed, faces) if taught else None
-    if taught and teacher_run is None:
+    before = earlier(plan, preset)
+    teacher_run = find(*before, seed, faces) if before else None
+    if before and teacher_run is None:
         return None
     key = run_key(plan, preset.training, seed, faces, teacher_run)
     path = storage.place("runs", _name(plan, preset, seed), key)
@@ -179,6 +175,8 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
         sources.append(camera)
     if training.augment:
         sources.append(augment)
+    if recipe.loss:
+        sources.append(methods.source(recipe.loss))
     return storage.digest(
         recipe,
         recipe.relevant(training),
@@ -192,6 +190,12 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
 
 def _name(recipe: Recipe, preset: Preset, seed: int) -> str:
     return f"{recipe.name}-{preset.name}-s{seed}"
+
+
+def earlier(recipe: Recipe, preset: Preset) -> tuple[str, Preset] | None:
+    """The recipe that is trained before another one, and its preset: the teacher, or what is gone on from; or None."""
+    name = recipe.earlier(preset.training)
+    return (name, of_teacher(preset) if name == recipes.TEACHER else preset) if name else None
 
 
 def of_teacher(preset: Preset) -> Preset:

@@ -1,0 +1,61 @@
+"""Other methods for faces of low resolution, each as a loss and a row of `rifr.recipes.OTHERS`.
+
+Nothing of the trainer is a method's own: a loss gets the features of a batch, and a row says what the batch shows, what
+was trained before, and which fields of the preset belong to the method.
+
+    RIFR_METHODS=mine.py rifr train --recipe mine
+
+adds the losses and the rows of a reader's own file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from rifr.errors import SettingError
+from rifr.methods import distances, margins
+from rifr.methods.base import LOSSES, Loss, Step, loss
+
+__all__ = ["LOSSES", "Loss", "Step", "distances", "get", "load", "loss", "margins", "source"]
+
+
+def get(name: str) -> type[Loss]:
+    """The loss of that name; SettingError lists the names there are."""
+    if name not in LOSSES:
+        raise SettingError(f"no loss is called {name!r}: choose one of {', '.join(LOSSES)}.")
+    return LOSSES[name]
+
+
+def source(name: str) -> ModuleType:
+    """The module of a loss: other code, another result."""
+    return sys.modules[get(name).__module__]
+
+
+def load(file: str | Path) -> ModuleType:
+    """Run a reader's own file, which adds losses (`loss`) and rows (`rifr.recipes.add`); SettingError where it is not.
+
+    A file that was loaded before is not run again.
+    """
+    path = Path(file).resolve()
+    name = f"rifr_method_{path.stem}"
+    if name in sys.modules and sys.modules[name].__file__ == str(path):
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise SettingError(f"{path}, named by RIFR_METHODS, is no Python file: name one that adds a method.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+for _file in filter(None, os.environ.get("RIFR_METHODS", "").split(os.pathsep)):
+    load(_file)

@@ -1,0 +1,92 @@
+r"""Softmax layers with an angular margin: features and classes lie on a sphere, the right class must win by an angle.
+
+$$ L = -\frac{1}{N} \sum_i \log
+       \frac{e^{s f(\theta_{y_i})}}{e^{s f(\theta_{y_i})} + \sum_{j \ne y_i} e^{s \cos \theta_j}} $$
+
+with $\theta_j$ the angle between a feature and the weights of class j, s the scale and f the margin.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rifr.methods.base import Loss, Step, loss
+from rifr.presets import Training
+from rifr.recipes import Recipe, add
+
+CLEAR = 1e-7  # of the cosine from 1, where the angle has no slope
+"""How far a cosine is kept from 1 and -1."""
+
+WARM_UP = 0.5
+"""The share of training over which a margin grows from zero to its own: with all of it at once a short one diverges."""
+
+
+def cosines(step: Step) -> Tensor:
+    """(V B, K) between the features and the classes."""
+    return (F.normalize(step.z) @ F.normalize(step.w).T).clamp(-1 + CLEAR, 1 - CLEAR)
+
+
+def grown(margin: float, progress: float) -> float:
+    """The margin at that share of training."""
+    return margin * min(1.0, progress / WARM_UP)
+
+
+def with_margin(cosine: Tensor, rows: Tensor, angle: Tensor | float, less: Tensor | float = 0.0) -> Tensor:
+    """The cosines (N, K), that of each row's class `rows` (N,) with `angle` added to its angle, and `less` of it.
+
+    An angle beyond pi counts as pi: the cosine would rise again.
+    """
+    own = cosine.gather(1, rows[:, None])  # (N, 1)
+    moved = torch.cos((own.acos() + angle).clamp(0.0, torch.pi)) - less
+    return cosine.scatter(1, rows[:, None], moved)
+
+
+@loss("arcface")
+class ArcFace(Loss):
+    r"""ArcFace (Deng et al., CVPR 2019): $f(\theta) = \cos(\theta + m)$ with m = 0.5 and s = 64, as there."""
+
+    scale, margin = 64.0, 0.5
+
+    def forward(self, step: Step) -> Tensor:
+        moved = with_margin(cosines(step), step.rows, grown(self.margin, step.progress))
+        return F.cross_entropy(self.scale * moved, step.rows)
+
+
+@loss("adaface")
+class AdaFace(Loss):
+    r"""AdaFace (Kim et al., CVPR 2022): the margin follows the feature's norm, which stands for the picture's quality.
+
+    $$ f(\theta) = \cos(\theta + g_a) - g_m, \qquad g_a = -m \hat n, \quad g_m = m \hat n + m, \qquad
+       \hat n = \left[ \frac{\|z\| - \mu}{\sigma / h} \right]_{-1}^{1} $$
+
+    with m = 0.4, h = 0.333, s = 64; the mean and deviation of norms are running ones (momentum 0.99), as there.
+    """
+
+    scale, margin, width, momentum, empty = 64.0, 0.4, 0.333, 0.99, 1e-3
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, training: Training, classes: int):
+        super().__init__(training, classes)
+        self.register_buffer("mean", torch.tensor(20.0))
+        self.register_buffer("deviation", torch.tensor(100.0))
+
+    def forward(self, step: Step) -> Tensor:
+        quality = self.quality(step.z.detach().norm(dim=1).clamp(0.001, 100.0))
+        margin = grown(self.margin, step.progress)
+        moved = with_margin(cosines(step), step.rows, -margin * quality[:, None], margin * (1 + quality[:, None]))
+        return F.cross_entropy(self.scale * moved, step.rows)
+
+    @torch.no_grad()
+    def quality(self, norms: Tensor) -> Tensor:
+        """(N,) from -1 to 1, of the norms (N,); the running mean and deviation take them in."""
+        for running, now in ((self.mean, norms.mean()), (self.deviation, norms.std())):
+            running.lerp_(now, 1 - self.momentum)
+        return ((norms - self.mean) / (self.deviation + self.empty) * self.width).clamp(-1.0, 1.0)
+
+
+add(Recipe("arcface", "ArcFace", True, False, "hard", False, loss="arcface"))
+add(Recipe("arcface-ft", "ArcFace-FT", False, True, "hard", False, loss="arcface", start="arcface"))
+add(Recipe("adaface", "AdaFace", True, True, "hard", False, loss="adaface"))
