@@ -102,6 +102,9 @@ class Trainer:
         self.module, self.optimiser = fabric.setup(self.student, optimiser)
         rank_photos = training.batch_size // fabric.world_size
         self.micro_batch = min(training.micro_batch or rank_photos, rank_photos)
+        if self.student.loss is not None:
+            earlier = teacher_run and networks.channels_last(teacher_run.network(), fabric.device)
+            self.student.loss.prepare(self.student.network, earlier)
         if training.compile:
             compile_where_possible(self.student.network, self.views.count * self.micro_batch, fabric)
 
@@ -150,12 +153,15 @@ class Trainer:
                 reached.write()
         return reached
 
-    def loss(self, z_student: Tensor, w: Tensor, labels: Tensor, teacher_of: tuple[Tensor, Tensor] | None) -> Tensor:
-        """The recipe's loss of a batch, as `recipe_loss` describes it, or that of another method."""
+    def loss(
+        self, x: Tensor, z_student: Tensor, w: Tensor, labels: Tensor, teacher_of: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """The recipe's loss of a batch that the network was shown as `x`: `recipe_loss`, or that of another method."""
         if self.student.loss is None:
             return recipe_loss(self.recipe, self.training, z_student, w, labels, teacher_of)
         z_teacher, q_pre = teacher_of or (None, None)
-        return self.student.loss(Step(z_student, w, labels, z_teacher, q_pre, self.schedule.last_epoch / self.steps))
+        progress = self.schedule.last_epoch / self.steps
+        return self.student.loss(Step(z_student, w, labels, z_teacher, q_pre, x, progress))
 
     def step(self, batch: RankBatch) -> Tensor:
         """Move down the loss of one batch; returns (2,) the sum of the losses of its photos and of its hits."""
@@ -168,7 +174,7 @@ class Trainer:
             with self.fabric.no_backward_sync(self.module, enabled=self.fabric.world_size > 1 and not last):
                 z_student, w = self.module(x).float(), self.module.softmax.weight
                 teacher_of = self.teacher_outputs and self.teacher_outputs(part)
-                loss = self.loss(z_student, w, part.labels, teacher_of)
+                loss = self.loss(x, z_student, w, part.labels, teacher_of)
                 self.fabric.backward(loss * (len(part.labels) / photos))  # DDP takes the mean over processes
             with torch.no_grad():
                 hits = (z_student @ w.T).argmax(1) == part.labels.repeat(self.views.count)
