@@ -103,7 +103,7 @@ class Trainer:
         rank_photos = training.batch_size // fabric.world_size
         self.micro_batch = min(training.micro_batch or rank_photos, rank_photos)
         if self.student.loss is not None:
-            earlier = teacher_run and networks.channels_last(teacher_run.network(), fabric.device)
+            earlier = networks.channels_last(teacher_run.network(), fabric.device) if teacher_run else None
             self.student.loss.prepare(self.student.network, earlier)
         if training.compile:
             compile_where_possible(self.student.network, self.views.count * self.micro_batch, fabric)
