@@ -1,12 +1,13 @@
 """Other methods: each loss as a loop over photos gives it, and each row trains as the six do."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from rifr import methods, presets, recipes
+from rifr import methods, networks, presets, recipes
 from rifr.errors import SettingError
 from rifr.methods import Step
 from rifr.training import trainer
@@ -89,10 +90,14 @@ def test_the_centres_rest_in_evaluation():
 
 
 @pytest.mark.parametrize("name", methods.LOSSES)
-def test_a_loss_is_finite_with_a_slope_for_features_and_softmax_layer_alike(name):
-    step = a_step()
-    leaves = [step.z.requires_grad_(), step.w.requires_grad_()]
-    a_loss(name)(step).backward()
+def test_a_loss_is_finite_with_a_slope_for_network_and_softmax_layer_alike(name):
+    loss, (network, earlier) = a_loss(name), (networks.build("thin", D, 0.0) for _ in range(2))
+    images = torch.randn(2 * B, 3, 112, 112, generator=torch.Generator().manual_seed(5))
+    loss.prepare(network, earlier.eval())
+    step = replace(a_step(), z=network(images), images=images)
+    step.w.requires_grad_()
+    loss(step).backward()
+    leaves = [step.w, network.fc.weight, network.stem[0].weight]
     assert all(leaf.grad is not None and torch.isfinite(leaf.grad).all() and leaf.grad.any() for leaf in leaves)
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from types import ModuleType
 
 from rifr.errors import SettingError
-from rifr.methods import distances, margins
+from rifr.methods import distances, distillation, margins
 from rifr.methods.base import LOSSES, Loss, Step, loss
 
-__all__ = ["LOSSES", "Loss", "Step", "distances", "get", "load", "loss", "margins", "source"]
+__all__ = ["LOSSES", "Loss", "Step", "distances", "distillation", "get", "load", "loss", "margins", "source"]
 
 
 def get(name: str) -> type[Loss]:
