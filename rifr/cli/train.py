@@ -14,7 +14,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
     train = commands.add_parser("train", help="train networks of the paper, or find them trained")
     train.add_argument(
-        "--recipe", nargs="+", default=["proposed"], help="hr-only lr-only hr+lr kl-only shared-only proposed"
+        "--recipe",
+        nargs="+",
+        default=["proposed"],
+        help="hr-only lr-only hr+lr kl-only shared-only proposed, or another method of `rifr.methods`",
     )
     train.add_argument("--all", action="store_true", help="all six, and the features that the chapters need")
     train.add_argument(
@@ -36,6 +39,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     record.add_argument("--preset", help="laptop (default; two cores, two hours) or rendered (a GPU)")
     record.add_argument("--seeds", type=seed, nargs="+", default=[], help="default 0 1 2 3 4; of a study 0 1 2")
     record.add_argument("--recipe", nargs="+", default=[], help="default: all six, the main comparison first")
+    record.add_argument("--methods", action="store_true", help="the six and all other methods, for chapter 12")
     changes(record, "train_people=2000 epochs=10")
     record.add_argument("--pairs", default="", metavar="FILE", help="real faces to score on: a list as LFW's pairs.txt")
     record.add_argument(
@@ -105,17 +109,20 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace) -> None:
-    from rifr.report import studies_record, study
+    from rifr import recipes
+    from rifr.report import records, studies_record, study  # with the trainer the recipes of other methods come
 
     if options.study:
-        unused = [name for name in ("preset", "recipe", "pairs", "images") if getattr(options, name)]
+        unused = [name for name in ("preset", "recipe", "methods", "pairs", "images") if getattr(options, name)]
         if unused:
             raise SettingError(f"a study has its own faces and networks: leave out --{' and --'.join(unused)}.")
         out = studies_record.make(options.study, options.seeds, options.changes, options.out)
     else:
         options.preset = options.preset or "laptop"
-        seeds = options.seeds or range(5)
-        out = study.make(preset_of(options), seeds, options.recipe, options.pairs, options.images, options.out)
+        seeds, names, out = options.seeds or range(5), options.recipe, options.out
+        if options.methods:
+            names, out = names or [*recipes.RECIPES, *recipes.OTHERS], out or records.folder() / "methods.json"
+        out = study.make(preset_of(options), seeds, names, options.pairs, options.images, out)
     print(f"recorded in {out}")
 
 

@@ -78,7 +78,7 @@ def make(
     Parameters
     ----------
     networks
-        All six if empty.
+        All six if empty; those of other methods (`rifr.recipes.OTHERS`) may be among them.
     pairs, images
         A list of pairs as LFW's pairs.txt and the folder of its aligned photos, one folder per person; real faces are
         scored here, never trained on.
@@ -94,7 +94,8 @@ def make(
         For an unknown preset or network, or a seed given twice.
     """
     preset, seeds = presets.get(preset), each_once(seeds)
-    names = [name for name in ORDER if name in [recipes.get(name).name for name in networks or ORDER]]
+    wished = [recipes.get(name).name for name in networks or ORDER]
+    names = [name for name in (*ORDER, *recipes.OTHERS) if name in wished]
     if bool(pairs) != bool(images):
         raise SettingError("a list of pairs and the folder of its images belong together: give both or none.")
     out = out or records.folder() / "large.json"
@@ -240,7 +241,8 @@ def _record(
     first, device = faces[seeds[0]], next(run.record for found in runs.values() for run in found)
     provenance = {
         **records.provenance(),
-        "command": f"python -m rifr record --preset {preset.name} --seeds {' '.join(map(str, seeds))}",
+        "command": f"python -m rifr record --preset {preset.name} --seeds {' '.join(map(str, seeds))}"
+        + (f" --recipe {' '.join(names)}" if set(names) != set(ORDER) else ""),
         "device": device["device"],
         "trained_on": device.get("machine", ""),
         "threads": device["threads"],

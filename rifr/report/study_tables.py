@@ -83,9 +83,9 @@ class Study:
         return self.rows[kept]
 
 
-def read() -> Study | None:
-    """The record of the book; None where it has not been made."""
-    record = records.read("large")
+def read(name: str = "large") -> Study | None:
+    """The record of the book by that name: of the paper's networks, or of all methods ("methods"); None without one."""
+    record = records.read(name)
     return (
         None if record is None else Study(record["provenance"], pd.DataFrame(record["rows"]).astype({"value": float}))
     )

@@ -1,5 +1,25 @@
 """Figures: each a pure function of a table of results, one module a subject."""
 
-from rifr.report.figures import alignment, network, recognition, scores, small_faces, soft_targets, studies, subgroups
+from rifr.report.figures import (
+    alignment,
+    methods,
+    network,
+    recognition,
+    scores,
+    small_faces,
+    soft_targets,
+    studies,
+    subgroups,
+)
 
-__all__ = ["alignment", "network", "recognition", "scores", "small_faces", "soft_targets", "studies", "subgroups"]
+__all__ = [
+    "alignment",
+    "methods",
+    "network",
+    "recognition",
+    "scores",
+    "small_faces",
+    "soft_targets",
+    "studies",
+    "subgroups",
+]

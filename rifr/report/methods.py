@@ -1,0 +1,167 @@
+"""Other methods beside the paper's networks: what each costs, and its rank-1 on large and on small faces.
+
+    measure = evidence.of_outcomes(evaluate.identify(trained, faces, plan))
+    methods.rates(measure, list(trained))
+
+`measure` may as well be the record's (`evidence.of_record`): the same tables then have intervals over seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rifr import methods as library
+from rifr import networks, presets, recipes
+from rifr.methods import Step
+from rifr.presets import Preset
+from rifr.report.claims import GROUPS, HR, LR, Difference, Measure, Term
+from rifr.report.style import label
+from rifr.training import trainer
+from rifr.training.batches import Views
+from rifr.training.student import recipe_loss
+
+DISTANCES = ("c-t", "f-skd", "a-skd", "dcr-ft", "ldms", "octuplet")
+"""Methods that bring features together by their distances or cosines, as a pairwise loss does."""
+
+SETTLED = 50
+"""Times that a loss sees the drawn features before its pull is taken: running means have come to rest."""
+
+PLACES = (HR, LR)
+"""Where methods are compared: at 112 px, and over the small widths."""
+
+
+def rates(measure: Measure, names: Sequence[str], protocols: Sequence[str] = ("P1", "P2")) -> pd.DataFrame:
+    """Rank-1 with its interval: a row per network, protocol and place (`GROUPS`); network, protocol, place, value, low,
+    high in per cent. At 112 px P1 and P2 are one, and stand there once."""
+    rows = []
+    for name in names:
+        for place in PLACES:
+            for protocol in protocols[:1] if place == HR else protocols:
+                rate = measure(Difference("", 1, "", (Term(1, name, place, protocol),)))
+                if rate is not None:
+                    values = {"value": rate.estimate, "low": rate.low, "high": rate.high}
+                    rows.append({"network": name, "protocol": protocol, "place": GROUPS[place], **values})
+    return pd.DataFrame(rows)
+
+
+def differences(measure: Measure, first: str, others: Sequence[str], protocol: str = "P1") -> pd.DataFrame:
+    """Rank-1 of one network minus each of others, paired: network (the other), place, difference, low, high."""
+    rows = []
+    for other in others:
+        for place in PLACES:
+            terms = Term(1, first, place, protocol), Term(-1, other, place, protocol)
+            found = measure(Difference("", 1, "", terms))
+            if found is not None:
+                values = {"difference": found.estimate, "low": found.low, "high": found.high}
+                rows.append({"network": other, "place": GROUPS[place], **values})
+    return pd.DataFrame(rows)
+
+
+def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
+    """What the trainings read: a row per network.
+
+    Parameters
+    ----------
+    names
+        Of recipes.
+    preset, photos
+        Under which they are trained, and on how many photos.
+
+    Returns
+    -------
+    DataFrame
+        network, before (the recipe that is trained first, or ""), images (of its own training), multiplies (of its
+        network for one image), and work: 1e12 multiplications of all forward passes, those before it included.
+    """
+    rows = []
+    for name in names:
+        recipe = recipes.get(name)
+        training, before = recipe.relevant(preset.training), trainer.earlier(recipe, preset)
+        multiplies = networks.count(networks.build(training.network, training.embedding, 0.0)).multiplies
+        images = photos * training.epochs * Views(recipe, training).count
+        work = images * multiplies / 1e12
+        if before:
+            work += float(costs([before[0]], before[1], photos).work.iloc[0])
+        first = before[0] if before else ""
+        rows.append({"network": name, "before": first, "images": images, "multiplies": multiplies, "work": work})
+    return pd.DataFrame(rows)
+
+
+def pulls(name: str, seed: int = 0) -> dict[str, np.ndarray]:
+    """What a recipe's loss does to the features of three people in a plane, seen large and small.
+
+    The features are drawn, not trained: those of large faces lie about their person's direction, those of small ones
+    nearer to the middle. The loss is the library's own.
+
+    Returns
+    -------
+    dict
+        z (2, N, 2) features of large and of small faces; labels (N,); w (3, 2) the softmax layer's weights; z_teacher
+        (N, 2); and minus the loss's gradient by features and weights: z_pull, w_pull, shaped as z and w.
+    """
+    recipe, draw = recipes.get(name), torch.Generator().manual_seed(seed)
+    angles = torch.tensor([90.0, 210.0, 330.0]).deg2rad()
+    directions = torch.stack([angles.cos(), angles.sin()], dim=1)  # (3, 2)
+    labels = torch.arange(3).repeat_interleave(4)
+    z_teacher = 3.2 * directions[labels] + 0.45 * torch.randn(12, 2, generator=draw)
+    large = 2.4 * directions[labels] + 0.55 * torch.randn(12, 2, generator=draw)
+    small = 0.3 * large + 0.6 * torch.randn(12, 2, generator=draw)
+    turn = torch.tensor([[0.94, -0.34], [0.34, 0.94]])  # the layer has not found the people's directions yet
+    z, w = torch.cat([large, small]).requires_grad_(), (1.3 * directions @ turn).requires_grad_()
+    q_pre = (z_teacher @ (1.3 * directions).T).softmax(dim=1)
+    training = recipe.relevant(presets.get("smoke", embedding=2).training)
+    if recipe.loss:
+        loss, step = library.get(recipe.loss)(training, 3), Step(z, w, labels, z_teacher, q_pre, progress=1.0)
+        for _ in range(SETTLED):
+            value = loss(step)
+    else:
+        value = recipe_loss(recipe, training, z, w, labels, (z_teacher, q_pre) if recipe.needs_teacher else None)
+    value.backward()
+    assert z.grad is not None and w.grad is not None
+
+    def array(tensor: Tensor) -> np.ndarray:
+        return tensor.detach().numpy()
+
+    return {
+        "z": array(z).reshape(2, 12, 2),
+        "labels": array(labels),
+        "w": array(w),
+        "z_teacher": array(z_teacher),
+        "z_pull": -array(z.grad).reshape(2, 12, 2),
+        "w_pull": -array(w.grad),
+    }
+
+
+def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
+    """For reading: a row per network with what it costs to train."""
+    rows = [
+        _cost_cells(row) | {"of them for one image (10⁶)": f"{row.multiplies / 1e6:.1f}"} for row in cost.itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def table(rank1: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
+    """For reading: a row per network of `rank1` with what it costs, and rank-1 with intervals."""
+    rows = []
+    for row in cost[cost.network.isin(rank1.network)].itertuples():
+        cells = _cost_cells(row)
+        for rate in rank1[rank1.network == row.network].itertuples():
+            name = rate.place if rate.place == GROUPS[HR] else f"{rate.protocol}, {rate.place}"
+            cells[f"{name} (%)"] = f"{rate.value:.1f} ({rate.low:.1f}–{rate.high:.1f})"
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def _cost_cells(row: Any) -> dict[str, str]:
+    return {
+        "network": label(row.network),
+        "trained before": label(row.before) if row.before else "–",
+        "images": f"{row.images:,}",
+        "multiplications (10¹²)": f"{row.work:.1f}",
+    }
