@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ def pulls(by_method: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
                 axes.plot(*z.T, look["marker"], color=colour, markerfacecolor=face, markersize=5, zorder=3)
             axes.plot(*np.stack([[0, 0], LAYER * toy["w"][person]]).T, "-", color=colour, linewidth=2.5)
         for start, pull in ((toy["z"].reshape(-1, 2), toy["z_pull"].reshape(-1, 2)), (LAYER * toy["w"], toy["w_pull"])):
-            options = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008, "zorder": 4}
+            options: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008, "zorder": 4}
             axes.quiver(*start.T, *_arrows(pull).T, color=text_color(), **options)
         axes.set(title=label(name), xlim=(-3.6, 3.6), ylim=(-2.8, 3.8), xticks=[], yticks=[], aspect="equal")
         axes.grid(False)

@@ -23,11 +23,11 @@ def against(table: pd.DataFrame, network: str, paired: str = "person") -> str:
     return "\n".join([f"Paired by {paired}, with 95 % intervals:", "", *lines])
 
 
-def question(shared: pd.DataFrame, rivals: str) -> str:
+def question(shared: pd.DataFrame) -> str:
     """Whether the shared softmax layer is ahead of losses that compare pairs of features, place by place."""
     signs = verdicts.signs(shared)
     ahead, behind, count = int((signs > 0).sum()), int((signs < 0).sum()), len(shared)
-    tally = f"of {count} comparisons with {rivals}, {ahead} are decided for the shared layer and {behind} against it"
+    tally = f"of {count} comparisons with such losses {ahead} are decided for it and {behind} against it"
     if ahead and not behind:
         answer = "Where this run decides, a shared softmax layer does better"
     elif behind and not ahead:

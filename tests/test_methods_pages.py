@@ -1,0 +1,123 @@
+"""Chapter 12: costs, rates and differences of methods, what losses pull on, and its figures and sentences."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rifr import methods as library
+from rifr import networks, presets, recipes
+from rifr.evaluation.metrics import Interval
+from rifr.report import figures, methods, text
+from rifr.report.claims import HR, LR
+from rifr.training.student import recipe_loss
+
+MINI = presets.get("mini")
+
+
+def measure(known):
+    """A measure of rates that are given by network and widths: differences are theirs, give or take one point."""
+
+    def found(difference):
+        if any((term.network, term.places) not in known for term in difference.terms):
+            return None
+        value = sum(term.factor * known[term.network, term.places] for term in difference.terms)
+        return Interval(value - 1, value, value + 1)
+
+    return found
+
+
+KNOWN = {("proposed", HR): 60.0, ("proposed", LR): 42.0, ("c-t", HR): 58.0, ("c-t", LR): 44.5}
+
+
+def test_rates_and_differences_are_the_measures_on_large_and_small_faces_and_what_is_unknown_is_left_out():
+    rates = methods.rates(measure(KNOWN), ["proposed", "c-t", "arcface"])
+    assert [*rates[rates.protocol == "P1"].value] == [60.0, 42.0, 58.0, 44.5]
+    assert len(rates[rates.protocol == "P2"]) == 2  # at 112 px both protocols are one
+    table = methods.differences(measure(KNOWN), "proposed", ["c-t", "arcface"])
+    assert [*table.difference] == [2.0, -2.5] and [*table.low] == [1.0, -3.5] and set(table.network) == {"c-t"}
+
+
+def test_costs_count_images_of_all_views_and_the_trainings_before():
+    thin = networks.count(networks.thin(MINI.training.embedding)).multiplies
+    photos, epochs = 10_000, MINI.training.epochs
+    names = ["hr-only", "hr+lr", "proposed", "arcface", "arcface-ft"]
+    cost = methods.costs(names, MINI, photos).set_index("network")
+    assert [*cost.images] == [photos * epochs * views for views in (1, 2, 2, 1, 1)]
+    assert [*cost.before] == ["", "", "hr-only", "", "arcface"]
+    views = np.array([1, 2, 2 + 1, 1, 1 + 1])
+    np.testing.assert_allclose(cost.work, views * photos * epochs * thin / 1e12)
+
+
+@pytest.mark.parametrize("name", ["hr+lr", "shared-only", "c-t", "arcface"])
+def test_an_arrow_points_where_the_loss_falls(name):
+    toy = methods.pulls(name)
+    size, row = divmod(int(np.linalg.norm(toy["z_pull"], axis=-1).argmax()), 12)
+    recipe = recipes.get(name)
+    training = recipe.relevant(presets.get("smoke", embedding=2).training)
+    w, z_teacher = torch.tensor(toy["w"]).double(), torch.tensor(toy["z_teacher"]).double()
+    labels = torch.tensor(toy["labels"])
+    q_pre = (z_teacher @ w.T).softmax(dim=1)
+
+    def loss(moved):
+        z = torch.tensor(toy["z"]).double()
+        z[size, row] += torch.tensor(moved)
+        z = z.flatten(0, 1)
+        if recipe.loss:
+            return float(
+                library.get(recipe.loss)(training, 3)(library.Step(z, w, labels, z_teacher, q_pre, progress=1.0))
+            )
+        teacher = (z_teacher, q_pre) if recipe.needs_teacher else None
+        return float(recipe_loss(recipe, training, z, w, labels, teacher))
+
+    steps = 1e-5 * np.eye(2)
+    slope = [(loss(step) - loss(-step)) / 2e-5 for step in steps]
+    np.testing.assert_allclose(toy["z_pull"][size, row], -np.array(slope), rtol=1e-3, atol=1e-5)
+
+
+def test_the_figures_show_each_method_on_a_line_or_panel_of_its_own():
+    rates = methods.rates(measure(KNOWN), ["proposed", "c-t"], ["P1"])
+    drawn = figures.methods.rank1_of_methods(rates, ("proposed",))
+    assert [tick.get_text() for tick in drawn.axes[0].get_yticklabels()] == ["proposed", "C-T"]
+    panels = figures.methods.pulls({name: methods.pulls(name) for name in ("hr+lr", "arcface")})
+    assert [axes.get_title() for axes in panels.axes if axes.get_title()] == ["HR+LR", "ArcFace"]
+    plt.close("all")
+
+
+def test_tables_say_what_is_trained_before_and_each_rate_with_its_interval():
+    cost = methods.costs(["proposed", "c-t", "arcface"], MINI, 10_000)
+    table = methods.table(methods.rates(measure(KNOWN), ["proposed", "c-t"], ["P1"]), cost)
+    assert [*table.network] == ["proposed", "C-T"] and [*table["trained before"]] == ["HR-only", "HR-only"]
+    assert table["112 px (%)"][0] == "60.0 (59.0–61.0)" and table["P1, 25–16 px (%)"][1] == "44.5 (43.5–45.5)"
+
+
+def rows(*signs):
+    values = {1: (2.0, 1.0, 3.0), -1: (-2.0, -3.0, -1.0), 0: (0.5, -1.0, 2.0)}
+    return pd.DataFrame(
+        [
+            {"network": name, "place": "112 px", **dict(zip(("difference", "low", "high"), values[sign], strict=True))}
+            for name, sign in zip(("c-t", "arcface", "adaface"), signs, strict=False)
+        ]
+    )
+
+
+def test_sentences_say_against_whom_a_network_is_ahead_behind_and_not_decided():
+    said = text.methods.against(rows(1, -1, 0), "proposed", "seed")
+    assert "Paired by seed" in said
+    assert "proposed is ahead of C-T (+2.0 points, +1.0 to +3.0)" in said
+    assert "is behind ArcFace (-2.0 points" in said and "is not decided against AdaFace" in said
+
+
+@pytest.mark.parametrize(
+    ("signs", "begins"),
+    [
+        ((1, 0), "Where this run decides, a shared softmax layer does better"),
+        ((-1, 0), "Where this run decides, a shared softmax layer does worse"),
+        ((1, -1), "This run is divided"),
+        ((0, 0), "This run does not decide it"),
+    ],
+)
+def test_the_question_is_answered_by_what_is_decided_alone(signs, begins):
+    said = text.methods.question(rows(*signs))
+    assert said.startswith(begins) and f"of {len(signs)} comparisons" in said
