@@ -9,8 +9,10 @@ x (N, 3, 112, 112) in [-1, 1]
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TypeVar
 
 import torch
@@ -20,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rifr.errors import SettingError
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
+Builder = Callable[..., nn.Module]
 
 
 class BasicBlock(nn.Module):
@@ -109,7 +112,7 @@ class FaceResNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(widths[-1] * side * side, embedding)
         self.embedding = embedding
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 112, 112) in [-1, 1] -> z (N, D)."""
@@ -137,14 +140,37 @@ def thin(embedding: int = 128, dropout: float = 0.0) -> FaceResNet:
     return FaceResNet((5, 2), (16, 32, 64, 128), (1, 1, 1, 1), (2, 2, 2, 2), embedding, dropout)
 
 
-NETWORKS = {"resnet34": resnet34, "thin": thin}
+NETWORKS: dict[str, Builder] = {"resnet34": resnet34, "thin": thin}
+"""What makes a network, given `embedding` and `dropout`, by name; `add` makes it longer."""
 
 
-def build(network: str, embedding: int, dropout: float) -> FaceResNet:
-    """A new network by its name in `NETWORKS`; SettingError lists the names there are."""
+def add(name: str) -> Callable[[Builder], Builder]:
+    """A decorator that makes a network known by its name; SettingError where another one has it."""
+
+    def named(builder: Builder) -> Builder:
+        if name in NETWORKS and NETWORKS[name].__qualname__ != builder.__qualname__:
+            raise SettingError(f"a network is called {name!r} already: choose another name.")
+        NETWORKS[name] = builder
+        return builder
+
+    return named
+
+
+def check_name(network: str) -> str:
+    """Return the name of a network; SettingError lists the names there are."""
     if network not in NETWORKS:
-        raise SettingError(f"no network is called {network!r}: choose one of {', '.join(NETWORKS)}.")
-    return NETWORKS[network](embedding, dropout)
+        raise SettingError(f"no network is called {network!r}: choose one of {', '.join(map(repr, NETWORKS))}.")
+    return network
+
+
+def source(network: str) -> ModuleType:
+    """The module of a network by its name: other code, another result."""
+    return sys.modules[NETWORKS[check_name(network)].__module__]
+
+
+def build(network: str, embedding: int, dropout: float) -> nn.Module:
+    """A new network by its name in `NETWORKS`, (N, 3, 112, 112) in [-1, 1] -> (N, embedding)."""
+    return NETWORKS[check_name(network)](embedding, dropout)
 
 
 def to_input(images: Tensor) -> Tensor:
@@ -189,7 +215,7 @@ def multiplications(module: nn.Module, x: Tensor) -> int:
     return counter.get_total_flops() // 2  # the others are additions
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """He et al.'s initialisation for what feeds a ReLU; the paper names none."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, InstanceOf
 
-from rifr import settings
+from rifr import networks, settings
 from rifr.degrade import check_width
 from rifr.errors import SettingError
 from rifr.settings import Ascending, Checked, Count, Fraction, NonNegative, Number, Positive, Size, Tuple
@@ -51,7 +51,7 @@ class Training(Checked):
         What the paper leaves open, each with its reason: see `choices`.
     """
 
-    network: Literal["resnet34", "thin"] = "resnet34"
+    network: Annotated[str, AfterValidator(networks.check_name)] = "resnet34"
     embedding: Count = 512
     epochs: Count = 65
     batch_size: Count = 64

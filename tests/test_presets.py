@@ -18,7 +18,7 @@ SMOKE = presets.get("smoke")
 
 # For every field of Training: values that it takes as text with what they mean, and values that it refuses.
 TRAINING = {
-    "network": ([("resnet34", "resnet34"), ("thin", "thin")], ["vgg", 3, ""]),
+    "network": ([("resnet34", "resnet34"), ("thin", "thin")], ["vgg19", 3, ""]),
     "embedding": ([("16", 16)], [0, -1, 1.5, True, "many"]),
     "epochs": ([("3", 3), ("1e1", 10)], [0, -1, 1.5, True, "many", [1]]),
     "batch_size": ([("8", 8)], [0, 2.5, False]),

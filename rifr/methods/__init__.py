@@ -1,7 +1,7 @@
 """Other methods for faces of low resolution, each as a loss and a row of `rifr.recipes.OTHERS`.
 
 Nothing of the trainer is a method's own: a loss gets the features of a batch, and a row says what the batch shows, what
-was trained before, and which fields of the preset belong to the method.
+was trained before, and which fields of the preset belong to the method. Some are another network (`trunks`).
 
     RIFR_METHODS=mine.py rifr train --recipe mine
 
@@ -17,10 +17,10 @@ from pathlib import Path
 from types import ModuleType
 
 from rifr.errors import SettingError
-from rifr.methods import distances, distillation, margins
+from rifr.methods import distances, distillation, margins, trunks
 from rifr.methods.base import LOSSES, Loss, Step, loss
 
-__all__ = ["LOSSES", "Loss", "Step", "distances", "distillation", "get", "load", "loss", "margins", "source"]
+__all__ = ["LOSSES", "Loss", "Step", "distances", "distillation", "get", "load", "loss", "margins", "source", "trunks"]
 
 
 def get(name: str) -> type[Loss]:

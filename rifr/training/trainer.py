@@ -177,9 +177,11 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
         sources.append(augment)
     if recipe.loss:
         sources.append(methods.source(recipe.loss))
+    used = recipe.relevant(training)
+    sources.append(networks.source(used.network))
     return storage.digest(
         recipe,
-        recipe.relevant(training),
+        used,
         seed,
         faces.checksum,
         teacher_run and teacher_run.key,
