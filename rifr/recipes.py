@@ -34,6 +34,8 @@ class Recipe:
         The recipe whose trained network and softmax layer it goes on from, as in fine-tuning; "" for none.
     changes
         Fields of `rifr.presets.Training`, each with the value that belongs to the method.
+    together
+        How many photos of a person lie in one batch, for a loss that compares photos; 1: as chance has it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Recipe:
     teacher: bool = False
     start: str = ""
     changes: tuple[tuple[str, Any], ...] = ()
+    together: int = 1
 
     @property
     def needs_teacher(self) -> bool:

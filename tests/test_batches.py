@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from rifr import networks, presets
+from rifr.errors import SettingError
 from rifr.recipes import RECIPES
 from rifr.training import batches
 from rifr.training.batches import Views, epoch_order
@@ -95,6 +96,42 @@ def test_the_share_of_tight_crops_is_the_one_asked_for_and_the_other_images_stay
     assert changed.mean() == pytest.approx(0.25, abs=0.08)
     all_tight = batch("hr+lr", np.random.default_rng(0), tight_crops=1.0)
     assert (all_tight != batch("hr+lr", np.random.default_rng(0))).any(axis=(1, 2, 3)).all()
+
+
+def test_without_groups_an_epochs_order_is_a_permutation_cut_into_batches():
+    drawn = np.random.default_rng(4).permutation(35)[:32].reshape(4, 8)
+    for labels in (None, np.arange(35) // 5):
+        assert np.array_equal(epoch_order(35, 8, np.random.default_rng(4), labels), np.sort(drawn, axis=1))
+
+
+@pytest.mark.parametrize("together", [2, 4])
+@pytest.mark.parametrize("images", [[4] * 10, [8] * 5, [5, 9, 1, 3, 12, 7], [1] * 40, [20, 20], [2, 2, 2, 31]])
+def test_a_batch_holds_groups_of_photos_of_a_person_and_an_epoch_as_many_photos_as_without(images, together):
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(images)), images))
+    steps = len(labels) // 8
+    order = epoch_order(len(labels), 8, np.random.default_rng(1), labels, together)
+    assert order.shape == (steps, 8) and len(np.unique(order)) == steps * 8
+    assert np.array_equal(order, np.sort(order, axis=1))
+    groups = [sum(count // together for count in np.bincount(labels[batch])) for batch in order]
+    possible = min(sum(count // together for count in images), steps * 8 // together)
+    assert sum(groups) >= possible  # by chance two who are alone may meet
+    fewest = possible // steps  # they are spread evenly
+    assert all(found >= fewest for found in groups)
+
+
+def test_an_epochs_groups_are_others_in_the_next_one_and_every_photo_has_its_turn():
+    labels = np.repeat(np.arange(9), 5)  # of each five one is alone, and of 45 photos 40 are shown
+    partners = [set() for _ in labels]
+    for epoch in range(60):
+        order = epoch_order(45, 8, np.random.default_rng([0, epoch]), labels, 4)
+        for photo in order.ravel():
+            partners[photo] |= {other for batch in order if photo in batch for other in batch} - {photo}
+    assert all(len(met) > 40 for met in partners)
+
+
+def test_a_batch_that_holds_no_whole_groups_is_refused():
+    with pytest.raises(SettingError, match="multiple of 3"):
+        epoch_order(20, 8, np.random.default_rng(0), np.zeros(20, int), 3)
 
 
 def seen(faces, views, ranks, **changes):

@@ -17,10 +17,23 @@ from pathlib import Path
 from types import ModuleType
 
 from rifr.errors import SettingError
-from rifr.methods import distances, distillation, margins, trunks
+from rifr.methods import distances, distillation, margins, metric, trunks
 from rifr.methods.base import LOSSES, Loss, Step, loss
 
-__all__ = ["LOSSES", "Loss", "Step", "distances", "distillation", "get", "load", "loss", "margins", "source", "trunks"]
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "Step",
+    "distances",
+    "distillation",
+    "get",
+    "load",
+    "loss",
+    "margins",
+    "metric",
+    "source",
+    "trunks",
+]
 
 
 def get(name: str) -> type[Loss]:

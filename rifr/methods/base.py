@@ -65,7 +65,14 @@ class Loss(nn.Module):
         Of the student.
     classes
         K.
+
+    Attributes
+    ----------
+    uses_softmax
+        Whether it depends on the softmax layer; without, that layer rests as it starts.
     """
+
+    uses_softmax = True
 
     def __init__(self, training: Training, classes: int):
         super().__init__()

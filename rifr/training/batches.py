@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from rifr import augment, camera, degrade
+from rifr.errors import SettingError
 from rifr.packs import FacePack
 from rifr.presets import Training
 from rifr.recipes import LR_WIDTHS, Recipe
@@ -152,10 +153,60 @@ def shown_labels(labels: np.ndarray, noise: float, seed: int) -> np.ndarray:
     return shown
 
 
-def epoch_order(photos: int, batch_size: int, draw: np.random.Generator) -> np.ndarray:
-    """(steps, B) the photos of each batch, each sorted: neighbours on disk are read together."""
-    order = draw.permutation(photos)[: photos // batch_size * batch_size].reshape(-1, batch_size)
+def epoch_order(
+    photos: int, batch_size: int, draw: np.random.Generator, labels: np.ndarray | None = None, together: int = 1
+) -> np.ndarray:
+    """(steps, B) the photos of each batch, each sorted: neighbours on disk are read together.
+
+    Parameters
+    ----------
+    photos, batch_size
+        N and B.
+    draw
+        The epoch's generator.
+    labels
+        (N,) whose photo each is; needed where `together` is more than one.
+    together
+        How many photos of a person lie in one batch.
+
+    Raises
+    ------
+    SettingError
+        Where a batch does not hold whole groups.
+    """
+    if batch_size % together:
+        raise SettingError(
+            f"a batch of {batch_size} holds no whole groups of {together} photos of a person: choose a batch_size that "
+            f"is a multiple of {together}."
+        )
+    order, steps = draw.permutation(photos), photos // batch_size
+    if together == 1:
+        order = order[: steps * batch_size].reshape(steps, batch_size)
+    else:
+        assert labels is not None
+        order = _in_groups(order, labels, (steps, batch_size), together, draw)
     return np.sort(order, axis=1)
+
+
+def _in_groups(
+    order: np.ndarray, labels: np.ndarray, shape: tuple[int, int], together: int, draw: np.random.Generator
+) -> np.ndarray:
+    """(steps, B) of the photos in `order` (N,), as many as there are in groups of `together` photos of a person.
+
+    A person's photos that fill no group, and those beyond the last whole batch, are spread over the batches singly.
+    """
+    steps, batch_size = shape
+    order = order[np.argsort(labels[order], kind="stable")]  # by person, each person's by chance
+    people = labels[order]
+    place = np.arange(len(order)) - np.searchsorted(people, people)  # among the person's own
+    grouped = place < np.bincount(people)[people] // together * together
+    groups = draw.permutation(order[grouped].reshape(-1, together))
+    singles = draw.permutation(order[~grouped])
+    count = min(len(groups), steps * batch_size // together)
+    held = np.bincount(np.arange(count) * steps // max(count, 1), minlength=steps)  # groups in each batch
+    groups_of = np.split(groups, held.cumsum())[:steps]
+    singles_of = np.split(singles, (batch_size - held * together).cumsum())[:steps]
+    return np.stack([np.append(*both) for both in zip(groups_of, singles_of, strict=True)])
 
 
 def batches(

@@ -82,6 +82,7 @@ class Trainer:
         network = Student(training, classes, recipe.loss)
         if teacher_run:
             network.start_from(teacher_run, training)
+        network.softmax.requires_grad_(network.loss is None or network.loss.uses_softmax)
         self.student = networks.channels_last(process_group.convert_sync_batchnorm(network, fabric.device))
         rates = {"network": 1.0, "softmax": training.softmax_rate, "loss": 1.0}
         optimiser = torch.optim.SGD(
@@ -189,9 +190,9 @@ class Trainer:
         size, fabric = self.training.batch_size, self.fabric
         draw, camera_draw = np.random.default_rng([self.seed, number]), np.random.default_rng([self.seed, number, 1])
         torch.manual_seed(int(draw.integers(2**31)) + fabric.global_rank)  # dropout
-        order = batches.epoch_order(len(faces), size, draw)
-        ranks = fabric.global_rank, fabric.world_size
         classes = batches.shown_labels(faces.labels, self.training.label_noise, self.seed)
+        order = batches.epoch_order(len(faces), size, draw, classes, self.recipe.together)
+        ranks = fabric.global_rank, fabric.world_size
         bar = tqdm(
             batches.batches(faces, order, self.views, draw, camera_draw, fabric.device, ranks, classes),
             desc=f"{self.recipe.label} {number + 1}/{self.training.epochs}",
