@@ -17,13 +17,14 @@ from pathlib import Path
 from types import ModuleType
 
 from rifr.errors import SettingError
-from rifr.methods import distances, distillation, margins, metric, trunks
+from rifr.methods import coupled, distances, distillation, margins, metric, trunks
 from rifr.methods.base import LOSSES, Loss, Step, loss
 
 __all__ = [
     "LOSSES",
     "Loss",
     "Step",
+    "coupled",
     "distances",
     "distillation",
     "get",
@@ -31,7 +32,7 @@ __all__ = [
     "loss",
     "margins",
     "metric",
-    "source",
+    "sources",
     "trunks",
 ]
 
@@ -43,9 +44,10 @@ def get(name: str) -> type[Loss]:
     return LOSSES[name]
 
 
-def source(name: str) -> ModuleType:
-    """The module of a loss: other code, another result."""
-    return sys.modules[get(name).__module__]
+def sources(name: str) -> list[ModuleType]:
+    """The modules of a loss and of the losses that it is made from: other code, another result."""
+    kinds = [kind for kind in get(name).__mro__ if issubclass(kind, Loss)]
+    return [sys.modules[module] for module in dict.fromkeys(kind.__module__ for kind in kinds)]
 
 
 def load(file: str | Path) -> ModuleType:

@@ -176,7 +176,7 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
     if training.augment:
         sources.append(augment)
     if recipe.loss:
-        sources.append(methods.source(recipe.loss))
+        sources += methods.sources(recipe.loss)
     used = recipe.relevant(training)
     sources.append(networks.source(used.network))
     return storage.digest(
