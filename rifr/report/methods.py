@@ -47,7 +47,7 @@ def rates(measure: Measure, names: Sequence[str], protocols: Sequence[str] = ("P
                 if rate is not None:
                     values = {"value": rate.estimate, "low": rate.low, "high": rate.high}
                     rows.append({"network": name, "protocol": protocol, "place": GROUPS[place], **values})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["network", "protocol", "place", "value", "low", "high"])
 
 
 def differences(measure: Measure, first: str, others: Sequence[str], protocol: str = "P1") -> pd.DataFrame:
@@ -60,7 +60,7 @@ def differences(measure: Measure, first: str, others: Sequence[str], protocol: s
             if found is not None:
                 values = {"difference": found.estimate, "low": found.low, "high": found.high}
                 rows.append({"network": other, "place": GROUPS[place], **values})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["network", "place", "difference", "low", "high"])
 
 
 def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
@@ -123,18 +123,20 @@ def pulls(name: str, seed: int = 0) -> dict[str, np.ndarray]:
     else:
         value = recipe_loss(recipe, training, z, w, labels, (z_teacher, q_pre) if recipe.needs_teacher else None)
     value.backward()
-    assert z.grad is not None and w.grad is not None
 
     def array(tensor: Tensor) -> np.ndarray:
         return tensor.detach().numpy()
+
+    def pull(tensor: Tensor) -> np.ndarray:  # of a loss that knows no softmax layer the layer has none
+        return np.zeros(tensor.shape, np.float32) if tensor.grad is None else -array(tensor.grad)
 
     return {
         "z": array(z).reshape(2, 12, 2),
         "labels": array(labels),
         "w": array(w),
         "z_teacher": array(z_teacher),
-        "z_pull": -array(z.grad).reshape(2, 12, 2),
-        "w_pull": -array(w.grad),
+        "z_pull": pull(z).reshape(2, 12, 2),
+        "w_pull": pull(w),
     }
 
 

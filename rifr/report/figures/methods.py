@@ -64,7 +64,7 @@ def rank1_of_methods(table: pd.DataFrame, ours: tuple[str, ...]) -> Figure:
             colour = NETWORKS["proposed" if name in ours else "hr-only"]["color"]
             axes.errorbar(
                 row.value,
-                [line],
+                [line + 0.26 * fill - 0.13],
                 xerr=bars(row, "value"),
                 fmt="os"[fill],
                 color=colour,
