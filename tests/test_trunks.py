@@ -15,7 +15,7 @@ from rifr.methods.trunks import MaxFeatureMap
 from rifr.training import trainer
 from tests.helpers import TINY, easy_faces
 
-RATIOS = {"vgg": 1.08, "lightcnn": 1.08}
+RATIOS = {"vgg": 1.08, "lightcnn": 1.08, "csri": 1.64, "rpcn": 1.64}
 """Of multiplications to the thin network's, as the docstrings have them."""
 
 

@@ -1,7 +1,8 @@
 """Other methods for faces of low resolution, each as a loss and a row of `rifr.recipes.OTHERS`.
 
 Nothing of the trainer is a method's own: a loss gets the features of a batch, and a row says what the batch shows, what
-was trained before, and which fields of the preset belong to the method. Some are another network (`trunks`).
+was trained before, and which fields of the preset belong to the method. Some are another network
+(`trunks`, `superresolution`).
 
     RIFR_METHODS=mine.py rifr train --recipe mine
 
@@ -17,13 +18,14 @@ from pathlib import Path
 from types import ModuleType
 
 from rifr.errors import SettingError
-from rifr.methods import coupled, distances, distillation, margins, metric, trunks
+from rifr.methods import adaptation, coupled, distances, distillation, margins, metric, superresolution, trunks
 from rifr.methods.base import LOSSES, Loss, Step, loss
 
 __all__ = [
     "LOSSES",
     "Loss",
     "Step",
+    "adaptation",
     "coupled",
     "distances",
     "distillation",
@@ -33,6 +35,7 @@ __all__ = [
     "margins",
     "metric",
     "sources",
+    "superresolution",
     "trunks",
 ]
 
