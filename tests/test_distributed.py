@@ -123,6 +123,14 @@ def test_two_processes_end_with_the_weights_of_one_on_the_same_batches(tmp_path,
         assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-3)
 
 
+@pytest.mark.parametrize("recipe", ["octuplet", "dcr-ft"])
+def test_two_processes_train_a_network_of_which_a_part_rests(tmp_path, recipe):
+    easy_faces(tmp_path / "faces")
+    done = two_processes(tmp_path, tmp_path / "store", recipe)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "store").glob(f"runs/{recipe}-*/record.json"))) == 1
+
+
 def test_a_batch_that_processes_cannot_share_is_refused(tmp_path):
     easy_faces(tmp_path / "faces")
     done = two_processes(tmp_path, tmp_path / "store", "hr-only", batch_size=15)
