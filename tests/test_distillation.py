@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rifr import networks, presets, recipes
+from rifr import methods, networks, presets, recipes
 from rifr.errors import SettingError
 from rifr.methods import Step, distillation
 from rifr.training import trainer
@@ -103,9 +103,11 @@ def test_equal_networks_that_see_equal_images_have_no_distance_and_the_teacher_i
 
 
 @pytest.mark.parametrize("name", ["f-skd", "a-skd"])
-def test_a_loss_of_maps_without_a_teacher_says_what_to_do(name):
+def test_a_loss_of_maps_without_a_teacher_or_layers_says_what_to_do(name):
     with pytest.raises(SettingError, match="teacher=True"):
         a_loss(name).prepare(networks.build("thin", D, 0.0), None)
+    with pytest.raises(SettingError, match="basic layers"):
+        a_loss(name).prepare(torch.nn.Linear(D, D), torch.nn.Linear(D, D))
 
 
 def test_adadistill_makes_centres_of_the_teachers_features_and_learns_by_their_angles():
@@ -153,6 +155,12 @@ def test_an_inherited_classifier_stays_the_teachers_and_the_network_learns(tmp_p
     assert_equal({"w": ours["softmax.weight"]}, {"w": theirs["softmax.weight"]})
     assert not torch.equal(ours["network.fc.weight"], theirs["network.fc.weight"])
     assert run.history[1]["loss"] < run.history[0]["loss"]
+
+
+def test_a_run_is_found_by_the_code_that_its_loss_takes_from_others():
+    assert [module.__name__ for module in methods.sources("f-skd")] == [
+        f"rifr.methods.{module}" for module in ("distillation", "base", "margins")
+    ]
 
 
 @pytest.mark.parametrize("name", ["c-t", "f-skd", "a-skd", "adadistill", "inherited"])

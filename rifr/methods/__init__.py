@@ -48,9 +48,18 @@ def get(name: str) -> type[Loss]:
 
 
 def sources(name: str) -> list[ModuleType]:
-    """The modules of a loss and of the losses that it is made from: other code, another result."""
+    """The modules of a loss, of those it is made from, and of what they take from others: other code, another result.
+
+    Of what they take that of this package counts.
+    """
     kinds = [kind for kind in get(name).__mro__ if issubclass(kind, Loss)]
-    return [sys.modules[module] for module in dict.fromkeys(kind.__module__ for kind in kinds)]
+    own = list(dict.fromkeys(kind.__module__ for kind in kinds))
+    used = {getattr(value, "__module__", None) or "" for module in own for value in vars(sys.modules[module]).values()}
+    return [sys.modules[module] for module in own + sorted(used - {*own}) if module in own or _is_ours(module)]
+
+
+def _is_ours(module: str) -> bool:
+    return module.startswith(f"{__name__}.")
 
 
 def load(file: str | Path) -> ModuleType:

@@ -7,7 +7,6 @@ value stands in the authors' code alone, it is taken from there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,9 +51,11 @@ class Maps:
     """What the basic layers of a network gave in its last pass. No module: no `state_dict` holds what it looks into."""
 
     def __init__(self, network: nn.Module):
+        if not isinstance(network, FaceResNet):
+            raise SettingError(f"{type(network).__name__} has no basic layers to look into: choose another network.")
         self.network = network
         self.last: dict[int, Tensor] = {}
-        for place, layer in enumerate(cast(FaceResNet, network).layers):
+        for place, layer in enumerate(network.layers):
             layer.register_forward_hook(self.keep(place))
 
     def keep(self, place: int) -> Callable[[nn.Module, object, Tensor], None]:
