@@ -110,7 +110,12 @@ def _train(options: argparse.Namespace) -> None:
 
 def _record(options: argparse.Namespace) -> None:
     from rifr import recipes
-    from rifr.report import records, studies_record, study  # with the trainer the recipes of other methods come
+    from rifr.report import (
+        methods,
+        records,
+        studies_record,
+        study,
+    )  # with the trainer the recipes of other methods come
 
     if options.study:
         unused = [name for name in ("preset", "recipe", "methods", "pairs", "images") if getattr(options, name)]
@@ -121,7 +126,7 @@ def _record(options: argparse.Namespace) -> None:
         options.preset = options.preset or "laptop"
         seeds, names, out = options.seeds or range(5), options.recipe, options.out
         if options.methods:
-            names, out = names or [*recipes.RECIPES, *recipes.OTHERS], out or records.folder() / "methods.json"
+            names, out = names or [*recipes.RECIPES, *methods.others()], out or records.folder() / "methods.json"
         out = study.make(preset_of(options), seeds, names, options.pairs, options.images, out)
     print(f"recorded in {out}")
 

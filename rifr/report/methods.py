@@ -26,6 +26,9 @@ from rifr.training import trainer
 from rifr.training.batches import Views
 from rifr.training.student import recipe_loss
 
+STAGES = ("rpcn-sr", "dcr-trunk")
+"""Recipes that are only trained for others to go on from."""
+
 DISTANCES = ("c-t", "f-skd", "a-skd", "dcr-ft", "ldms", "octuplet")
 """Methods that bring features together by their distances or cosines, as a pairwise loss does."""
 
@@ -34,6 +37,11 @@ SETTLED = 50
 
 PLACES = (HR, LR)
 """Where methods are compared: at 112 px, and over the small widths."""
+
+
+def others() -> list[str]:
+    """The names of other methods, as tables list them: without stages."""
+    return [name for name in recipes.OTHERS if name not in STAGES]
 
 
 def rates(measure: Measure, names: Sequence[str], protocols: Sequence[str] = ("P1", "P2")) -> pd.DataFrame:
