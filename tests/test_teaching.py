@@ -12,7 +12,7 @@ from tests.test_pages import unresolved
 BOOK = Path(__file__).resolve().parent.parent / "book"
 CHAPTERS = [
     "faces", "network", "baselines", "gradient", "student", "alignment",
-    "identification", "verification", "ablation", "tinyface", "scface", "beyond",
+    "identification", "verification", "ablation", "tinyface", "scface", "methods", "beyond",
 ]  # fmt: skip
 LONGEST_LINE = 88  # of code; a longer one is cut on the page
 ANSWER = re.compile(r"^:::\{admonition\} Answer\n:class: dropdown\n(.*?)^:::$", re.S | re.M)
