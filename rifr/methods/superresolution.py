@@ -140,8 +140,8 @@ class CoupledSuperResolution(OfPictures):
     Part of each layer's filters belongs to both: what resolutions have in common, learnt from both, and what they have
     not, kept apart. Robust: far-off pixels count by their distance, not its square.
 
-    $$ L = \frac{1}{N} \Big( \sum_{i \text{ low}} H_\delta(g(x_i) - x^{HR}_i)
-           + \sum_{i \text{ at 112 px}} H_\delta(h(x_i) - x^{HR}_i) \Big) $$
+    $$ L = \frac{1}{N} \Big( \sum_{i \text{ low}} H_{\delta}(g(x_i) - x^{HR}_i)
+           + \sum_{i \text{ at 112 px}} H_{\delta}(h(x_i) - x^{HR}_i) \Big) $$
 
     with Huber's H. Here half of the filters are shared, $\delta$ = 0.1 in [-1, 1], and the mean over pixels is weighed
     by `PULL`. The recognising part rests but for weight decay, and h is thrown away. In the second stage, RPCN, g goes
