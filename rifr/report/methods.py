@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,7 @@ from rifr.training import trainer
 from rifr.training.batches import Views
 from rifr.training.student import recipe_loss
 
-STAGES = ("rpcn-sr", "dcr-trunk")
+STAGES = ("rpcn-sr", "dcr-trunk", "fan")
 """Recipes that are only trained for others to go on from."""
 
 DISTANCES = ("c-t", "f-skd", "a-skd", "dcr-ft", "ldms", "octuplet")
@@ -151,27 +150,25 @@ def pulls(name: str, seed: int = 0) -> dict[str, np.ndarray]:
 def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
     """For reading: a row per network with what it costs to train."""
     rows = [
-        _cost_cells(row) | {"of them for one image (10⁶)": f"{row.multiplies / 1e6:.1f}"} for row in cost.itertuples()
+        {
+            "network": label(row.network),
+            "trained before": label(row.before) if row.before else "–",
+            "images": f"{row.images:,}",
+            "an image (10⁶)": f"{row.multiplies / 1e6:.1f}",
+            "in all (10¹²)": f"{row.work:.2f}",
+        }
+        for row in cost.itertuples()
     ]
     return pd.DataFrame(rows)
 
 
 def table(rank1: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
-    """For reading: a row per network of `rank1` with what it costs, and rank-1 with intervals."""
+    """For reading: a row per network of `rank1` with its rates, their intervals, and what it costs (`work`)."""
     rows = []
     for row in cost[cost.network.isin(rank1.network)].itertuples():
-        cells = _cost_cells(row)
+        cells = {"network": label(row.network)}
         for rate in rank1[rank1.network == row.network].itertuples():
             name = rate.place if rate.place == GROUPS[HR] else f"{rate.protocol}, {rate.place}"
             cells[f"{name} (%)"] = f"{rate.value:.1f} ({rate.low:.1f}–{rate.high:.1f})"
-        rows.append(cells)
+        rows.append(cells | {"10¹² mult.": f"{row.work:.2f}"})
     return pd.DataFrame(rows)
-
-
-def _cost_cells(row: Any) -> dict[str, str]:
-    return {
-        "network": label(row.network),
-        "trained before": label(row.before) if row.before else "–",
-        "images": f"{row.images:,}",
-        "multiplications (10¹²)": f"{row.work:.1f}",
-    }
