@@ -150,7 +150,7 @@ class AttentionSimilarity(OfMaps):
 
 @loss("adadistill")
 class AdaDistill(Loss):
-    r"""AdaDistill (Boutros, Struc & Damer, "Adaptive knowledge distillation for deep face recognition", ECCV 2024).
+    r"""AdaDistill (Boutros, Štruc & Damer, "Adaptive knowledge distillation for deep face recognition", ECCV 2024).
 
     ArcFace whose classes are not learnt but made of the teacher's features: a person's centre is the last one while the
     student is far from its teacher, and their running mean once it is near. What the teacher itself finds hard, far
