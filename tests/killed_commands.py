@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import shutil
@@ -94,6 +95,7 @@ class Place:
         try:
             output = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(output, 1), os.dup2(output, 2)
+            faulthandler.dump_traceback_later(LIMIT - 5)  # of a command that hangs, where it does
             os.environ["RIFR_STORE"] = str(self.own / "store")
             parser = cli.parser
             cli.parser = lambda: (os.write(begun, b"."), parser())[1]  # from here on, signals are looked after
@@ -107,8 +109,11 @@ class Place:
             os._exit(70 if status is None else status)
 
     def run(self, before: Callable[[], None] = lambda: None) -> int:
-        """Run to the end; returns the exit status."""
-        return exit_status(self.start(before))
+        """Run to the end; returns the exit status. TimeoutError says where a command hangs."""
+        try:
+            return exit_status(self.start(before))
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.words()[-4000:]}") from None
 
     def stored(self) -> dict[str, str]:
         """The digests of the files at their final places, by path; times in records do not count."""
