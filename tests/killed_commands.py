@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from rifr import cli, storage
 from tests.helpers import easy_faces, people_of_their_own
@@ -97,6 +99,7 @@ class Place:
             os.dup2(output, 1), os.dup2(output, 2)
             faulthandler.dump_traceback_later(LIMIT - 5)  # of a command that hangs, where it does
             os.environ["RIFR_STORE"] = str(self.own / "store")
+            tqdm.set_lock(threading.RLock())  # its own lock is one of all forks: a killed one would keep it for good
             parser = cli.parser
             cli.parser = lambda: (os.write(begun, b"."), parser())[1]  # from here on, signals are looked after
             before()

@@ -24,6 +24,27 @@ ROOT = Path(__file__).resolve().parent.parent
 KILLS, INTERRUPTS = 12, 4
 
 
+HELD = """
+import os, sys
+from pathlib import Path
+from tqdm import tqdm
+from tests import killed_commands
+killed_commands.LIMIT = 30
+killed_commands.prepared(Path(sys.argv[1]), ["render"])
+holder = os.fork()
+if not holder:  # as a command that is killed while it draws its bar
+    tqdm.get_lock().acquire()
+    os._exit(0)
+os.waitpid(holder, 0)
+print(killed_commands.Place(Path(sys.argv[1]), "render").run())
+"""
+
+
+def test_a_command_that_is_killed_while_it_draws_its_bar_does_not_stop_the_next_one(tmp_path):
+    done = subprocess.run([sys.executable, "-c", HELD, tmp_path], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "0", done.stderr
+
+
 @pytest.mark.parametrize("what", ["render", "prepare", "train", "embed"])
 def test_ended_at_any_moment_the_same_command_goes_on_and_ends_with_the_same_bytes(what):
     asked = ["--what", what, "--kills", str(KILLS), "--interrupts", str(INTERRUPTS), "--more", "--json"]
