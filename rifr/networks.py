@@ -131,13 +131,17 @@ def resnet34(embedding: int = 512, dropout: float = 0.4) -> FaceResNet:
     return FaceResNet((3, 1), (64, 128, 256, 512), (3, 4, 6, 3), (2, 2, 2, 2), embedding, dropout)
 
 
+THIN = (5, 2), (16, 32, 64, 128), (1, 1, 1, 1), (2, 2, 2, 2)
+"""Stem, widths, blocks and strides of `thin`, for networks that are built on it, too."""
+
+
 def thin(embedding: int = 128, dropout: float = 0.0) -> FaceResNet:
     """A thin network of the same family for CPUs: a 5x5 stem at stride 2, four layers of one block, 16 to 128 wide.
 
     112 -> 56 -> 28 -> 14 -> 7 -> 4. A 7x7 stem at stride 4 before three layers costs a sixth less, and with it what is
     learnt from large faces stands less far above what is learnt from small ones (appendix "Choices").
     """
-    return FaceResNet((5, 2), (16, 32, 64, 128), (1, 1, 1, 1), (2, 2, 2, 2), embedding, dropout)
+    return FaceResNet(*THIN, embedding, dropout)
 
 
 NETWORKS: dict[str, Builder] = {"resnet34": resnet34, "thin": thin}

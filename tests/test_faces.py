@@ -88,7 +88,7 @@ def test_more_people_and_more_photos_change_none_of_those_before(tmp_path):
 def test_an_interrupted_rendering_resumes_with_the_same_bytes(tmp_path, monkeypatch):
     whole = render(SMALL, tmp_path / "whole", progress=False)
     monkeypatch.setattr(faceset, "CHUNK", 3)
-    honest, asked = faceset._photograph_index, []
+    honest, asked = faceset.photograph_index, []
 
     def stop_at_third(model, things, spec, index):
         asked.append(index)
@@ -96,7 +96,7 @@ def test_an_interrupted_rendering_resumes_with_the_same_bytes(tmp_path, monkeypa
             raise KeyboardInterrupt
         return honest(model, things, spec, index)
 
-    monkeypatch.setattr(faceset, "_photograph_index", stop_at_third)
+    monkeypatch.setattr(faceset, "photograph_index", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         render(SMALL, tmp_path / "out", workers=1, progress=False)
     assert not (tmp_path / "out").exists() and (tmp_path / "out.partial").exists()

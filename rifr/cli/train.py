@@ -110,12 +110,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def _record(options: argparse.Namespace) -> None:
     from rifr import recipes
-    from rifr.report import (
-        methods,
-        records,
-        studies_record,
-        study,
-    )  # with the trainer the recipes of other methods come
+    from rifr.report import methods, records, studies_record, study
 
     if options.study:
         unused = [name for name in ("preset", "recipe", "methods", "pairs", "images") if getattr(options, name)]

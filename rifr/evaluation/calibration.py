@@ -7,7 +7,7 @@ so photos beyond those of the training pack are new photos of the same people.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from scipy.stats import entropy
 from rifr import machine, storage
 from rifr.errors import DataError
 from rifr.evaluation.metrics import Interval
-from rifr.faces import assets, capture, faceset, head, identity
+from rifr.faces import assets, faceset, head
 from rifr.packs import FacePack
 
 __all__ = ["Calibration", "best_temperature", "calibrate", "losses_of", "unseen_photos"]
@@ -143,14 +143,9 @@ def unseen_photos(train: FacePack, photos: int = 2, most_people: int = 500) -> F
 
     def render(path: Path) -> None:
         model, things = head.load(progress=False), assets.load(progress=False)
-
-        def photograph(index: int) -> dict[str, np.ndarray]:
-            of = spec["seed"], spec["split"], index
-            captures = [capture.draw_capture(model, *of, number, spec["camera"]) for number in numbers]
-            return faceset.photograph_person(model, identity.draw_identity(model, *of), captures, things=things)
-
+        of = faceset.RenderSpec(**{field.name: spec[field.name] for field in fields(faceset.RenderSpec)})
         with ThreadPoolExecutor(machine.available_cores()) as pool:
-            people = list(pool.map(photograph, chosen))
+            people = list(pool.map(lambda index: faceset.photograph_index(model, things, of, index, numbers), chosen))
         images, identities = (np.concatenate([one[name] for one in people]) for name in ("images", "identities"))
         FacePack.write(path, images, identities, source=faceset.SOURCE, licence=faceset.LICENCE)
 

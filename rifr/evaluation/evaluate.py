@@ -220,7 +220,7 @@ def by_protocol(
 def angles(
     trained: Mapping[str, Run], faces: FaceSplits, preset: str | Preset = "", progress: bool = True
 ) -> pd.DataFrame:
-    """Fig. 3 (a) as data: angles between features at 112 px and at each width.
+    """Angles between features at 112 px and at each width.
 
     Parameters
     ----------

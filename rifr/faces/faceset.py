@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -174,7 +174,7 @@ def _render(
         begun: deque[Iterator[dict[str, np.ndarray]]] = deque()
         for file in waiting:
             for chunk in itertools.islice(coming, 2 - len(begun)):  # the next people are drawn while these are written
-                begun.append(pool.map(lambda index: _photograph_index(model, things, spec, index), chunk))
+                begun.append(pool.map(lambda index: photograph_index(model, things, spec, index), chunk))
             photos = []
             for person in begun.popleft():
                 photos.append(person)
@@ -325,11 +325,13 @@ def photograph_person(
     }
 
 
-def _photograph_index(model: Head, things: assets.Assets, spec: RenderSpec, index: int) -> dict[str, np.ndarray]:
+def photograph_index(
+    model: Head, things: assets.Assets, spec: RenderSpec, index: int, numbers: Iterable[int] | None = None
+) -> dict[str, np.ndarray]:
+    """Take photos of a specification's person `index`, as `photograph_person` gives them; None: those of the pack."""
     person = draw_identity(model, spec.seed, spec.split, index)
-    captures = [
-        draw_capture(model, spec.seed, spec.split, index, n, spec.camera) for n in range(spec.images_per_person)
-    ]
+    numbers = range(spec.images_per_person) if numbers is None else numbers
+    captures = [draw_capture(model, spec.seed, spec.split, index, n, spec.camera) for n in numbers]
     return photograph_person(model, person, captures, spec.size, spec.scenes, things)
 
 

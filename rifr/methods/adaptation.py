@@ -61,8 +61,7 @@ class FeatureDisentangling(Loss):
             part.apply(networks.initialise)
 
     def forward(self, step: Step) -> Tensor:
-        assert step.images is not None
-        photos = F.adaptive_avg_pool2d(step.images[: len(step.labels)], SIDE)  # (B, 3, 28, 28)
+        photos = F.adaptive_avg_pool2d(step.photos, SIDE)  # (B, 3, 28, 28)
         others = self.encoder(photos)  # (B, 32)
         softmax = F.cross_entropy(step.z @ step.w.T, step.rows)
         pictures = self.decoder(torch.cat([F.normalize(step.z), others.repeat(step.views, 1)], dim=1))
@@ -97,9 +96,8 @@ class FeatureAdaptation(FeatureDisentangling):
         self.earlier: Callable[[Tensor], Tensor] = earlier.forward  # no module of the loss
 
     def forward(self, step: Step) -> Tensor:
-        assert step.images is not None
         with torch.no_grad():
-            theirs = F.normalize(self.earlier(step.images[: len(step.labels)]).float())  # (B, D)
+            theirs = F.normalize(self.earlier(step.photos).float())  # (B, D)
         away = F.normalize(step.z) - theirs.repeat(step.views, 1)
         return super().forward(step) + away.square().sum(dim=1).mean()
 

@@ -49,6 +49,12 @@ class Step:
         """(V B,) the class of each row of `z`."""
         return self.labels.repeat(self.views)
 
+    @property
+    def photos(self) -> Tensor:
+        """(B, 3, 112, 112) the photos at 112 px, the first view of a recipe that shows them."""
+        assert self.images is not None
+        return self.images[: len(self.labels)]
+
     def of_teacher(self) -> Tensor:
         """(V B, D) the teacher's features, one row per row of `z`; SettingError where a recipe asks for no teacher."""
         if self.z_teacher is None:

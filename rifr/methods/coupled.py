@@ -66,7 +66,7 @@ class Coupled(FaceResNet):
     """The thin network as a trunk that rests, a branch for each resolution, and the gate that chooses between them."""
 
     def __init__(self, embedding: int, dropout: float):
-        super().__init__((5, 2), (16, 32, 64, 128), (1, 1, 1, 1), (2, 2, 2, 2), embedding, dropout)
+        super().__init__(*networks.THIN, embedding, dropout)
         self.requires_grad_(False)
         self.high, self.low, self.gate = branch(embedding), branch(embedding), Gate()
 

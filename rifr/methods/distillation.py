@@ -85,12 +85,10 @@ class OfMaps(Loss):
 
     def pairs(self, step: Step) -> list[tuple[Tensor, Tensor]]:
         """Of each layer the student's maps (V, B, C, H, W), and the teacher's (B, C, H, W) of the photos at 112 px."""
-        assert step.images is not None
-        photos = len(step.labels)
         with torch.no_grad():
-            self.theirs.network(step.images[:photos])
+            self.theirs.network(step.photos)
         pairs = zip(self.ours.take(), self.theirs.take(), strict=True)
-        return [(ours.unflatten(0, (step.views, photos)), theirs) for ours, theirs in pairs]
+        return [(ours.unflatten(0, (step.views, -1)), theirs) for ours, theirs in pairs]
 
 
 def apart(ours: Tensor, theirs: Tensor) -> Tensor:

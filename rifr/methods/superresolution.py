@@ -106,9 +106,7 @@ class OfPictures(Loss):
 
     def pictures(self, step: Step) -> tuple[Tensor, Tensor]:
         """(V, B, 3, 112, 112) what the enhancer made of each view, and (B, 3, 112, 112) the photos at 112 px."""
-        assert step.images is not None
-        photos = len(step.labels)
-        return self.made.pop().float().unflatten(0, (step.views, photos)), step.images[:photos]
+        return self.made.pop().float().unflatten(0, (step.views, -1)), step.photos
 
 
 @loss("csri")

@@ -96,6 +96,13 @@ class Claim:
     untested: str = ""
 
 
+def minus(
+    network: str, other: str, places: tuple[Any, ...] = HR, protocol: str = "P1", measure: str = "rank1"
+) -> tuple[Term, Term]:
+    """The terms of one network's rate minus another's, at the same places."""
+    return Term(1, network, places, protocol, measure), Term(-1, other, places, protocol, measure)
+
+
 def _gap(first: paper.Reported | paper.ReportedTpr | None, second: paper.Reported | paper.ReportedTpr | None) -> str:
     """The difference of two figures of the paper, as it can be printed; "" where its text gives one of them only."""
     if first is None or second is None:
@@ -110,14 +117,14 @@ def _minus(network: str, other: str, group: tuple[int, ...], sign: int = 1) -> D
     width = PAPERS_WIDTH.get(group)
     reported = "" if width is None else _gap(*(paper.rank1("P1", name, width) for name in (network, other)))
     name = f"{label(network)} minus {label(other)}, {GROUPS[group]}"
-    return Difference(name, sign, reported, (Term(1, network, group), Term(-1, other, group)))
+    return Difference(name, sign, reported, minus(network, other, group))
 
 
 def _tpr(protocol: str, network: str, other: str) -> Difference:
     """TPR at 25 px and an FPR of 1e-4 of one network minus another."""
     wanted = (protocol, VERIFIED_AT, FPR)
     reported = {row.network: row for row in paper.TPR if (row.protocol, row.width, row.fpr) == wanted}
-    terms = tuple(Term(factor, name, (AT_FPR,), protocol, "tpr") for factor, name in ((1, network), (-1, other)))
+    terms = minus(network, other, (AT_FPR,), protocol, "tpr")
     gap = _gap(reported.get(network), reported.get(other))
     return Difference(f"{protocol}: {label(network)} minus {label(other)}", 1, gap, terms)
 
@@ -139,7 +146,7 @@ def _scface(*distances: int) -> Difference:
 
 def _tinyface(other: str) -> Difference:
     """Rank-1 on TinyFace of proposed minus another network."""
-    terms = (Term(1, "proposed", ("",), "", "tinyface"), Term(-1, other, ("",), "", "tinyface"))
+    terms = minus("proposed", other, ("",), "", "tinyface")
     return Difference(f"proposed minus {label(other)}", 1, "", terms)
 
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from rifr import methods as library
 from rifr import networks, presets, recipes
 from rifr.methods import Step
 from rifr.presets import Preset
-from rifr.report.claims import GROUPS, HR, LR, Difference, Measure, Term
+from rifr.report.claims import GROUPS, HR, LR, Difference, Measure, Term, minus
 from rifr.report.style import label
 from rifr.training import trainer
 from rifr.training.batches import Views
@@ -65,8 +66,7 @@ def differences(measure: Measure, first: str, others: Sequence[str], protocol: s
     rows = []
     for other in others:
         for place in PLACES:
-            terms = Term(1, first, place, protocol), Term(-1, other, place, protocol)
-            found = measure(Difference("", 1, "", terms))
+            found = measure(Difference("", 1, "", minus(first, other, place, protocol)))
             if found is not None:
                 values = {"difference": found.estimate, "low": found.low, "high": found.high}
                 rows.append({"network": other, "place": GROUPS[place], **values})
@@ -93,7 +93,7 @@ def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
     for name in names:
         recipe = recipes.get(name)
         training, before = recipe.relevant(preset.training), trainer.earlier(recipe, preset)
-        multiplies = networks.count(networks.build(training.network, training.embedding, 0.0)).multiplies
+        multiplies = _multiplies(training.network, training.embedding)
         images = photos * training.epochs * Views(recipe, training).count
         work = images * multiplies / 1e12
         if before:
@@ -175,3 +175,9 @@ def table(rank1: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
             cells[f"{name} (%)"] = f"{rate.value:.1f} ({rate.low:.1f}–{rate.high:.1f})"
         rows.append(cells | {"10¹² mult.": f"{row.work:.2f}"})
     return pd.DataFrame(rows)
+
+
+@functools.cache
+def _multiplies(network: str, embedding: int) -> int:
+    """Of a network for one image; many methods share one."""
+    return networks.count(networks.build(network, embedding, 0.0)).multiplies

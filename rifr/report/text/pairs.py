@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rifr.report import evidence
-from rifr.report.claims import Difference, Term
+from rifr.report.claims import Difference, minus
 from rifr.report.study_tables import Study
 from rifr.report.style import label
 from rifr.report.text import verdicts
@@ -32,7 +32,7 @@ def differences(study: Study | None) -> pd.DataFrame:
     widths = [] if study is None else sorted(study.rows[study.rows.measure == "pairs"]["at"].unique(), reverse=True)
     for network, other in COMPARED:
         for width in widths:
-            terms = tuple(Term(sign, name, (width,), "", "pairs") for sign, name in ((1, network), (-1, other)))
+            terms = minus(network, other, (width,), "", "pairs")
             interval = measure(Difference(f"{network} minus {other}, {width} px", 1, "", terms))
             if interval is not None:
                 rows.append((network, other, width, interval.estimate, interval.low, interval.high))

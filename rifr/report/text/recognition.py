@@ -153,8 +153,7 @@ def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.
     for first, second in itertools.combinations(networks, 2):
         pair, cells = f"{label(first)} minus {label(second)}", {}
         for group, name in claims.GROUPS.items():
-            terms = claims.Term(1, first, group, protocol), claims.Term(-1, second, group, protocol)
-            interval = measure(claims.Difference(pair, 1, "", terms))
+            interval = measure(claims.Difference(pair, 1, "", claims.minus(first, second, group, protocol)))
             if interval is not None:
                 found.append(interval)
                 text = text_of_claims.span(interval).replace(" (", "<br>(")
