@@ -16,6 +16,8 @@ ONE_OF_EACH = {
     "hair": ("short03",),
     "brows": ("eyebrow001",),
     "lashes": ("Eyelashes01",),
+    "teeth": ("Teeth_Base",),
+    "irises": ("grey",),
     "hdris": ("city",),
     "skins": ("young_asian_male",),
 }
@@ -33,6 +35,14 @@ def picture(colours, kind=".png"):
 def script(colours):
     os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
     return b"export default 'data:image/x-exr;base64," + base64.b64encode(picture(colours, ".exr")) + b"';"
+
+
+def eye(column, row):
+    """A black pupil, an iris that is red on its left and green on its right, on white."""
+    y, x = np.mgrid[:512, :512]
+    reach = np.hypot(x - column, y - row)[..., None]
+    iris = np.where((x < column)[..., None], np.array([200, 60, 30]), np.array([60, 200, 30]))
+    return np.where(reach < 17, 0, np.where(reach < 59, iris, 235)).astype(np.uint8)
 
 
 @pytest.fixture
@@ -56,6 +66,7 @@ def members(model, monkeypatch):
     files = {path: b"" for (name,) in ONE_OF_EACH.values() for path in credits.members(name)}
     files |= {path: json.dumps(mesh).encode() if path.endswith(".json") else picture(sheet) for path in files}
     files[credits.members("young_asian_male")[0]] = picture(skin)
+    files[credits.members("grey")[0]] = picture(eye(148, 363))
     sky = np.ones((256, 512, 3), np.float32)
     sky[:128] = [3, 2, 1]
     files[credits.members("city")[0]] = script(sky)
@@ -80,6 +91,27 @@ def test_a_mesh_is_read_as_its_file_says(model, members):
     assert mesh.solid.all() and (mesh.sheet[:, :100, 1] == 255).all() and (mesh.sheet[:, 156:, 1] == 0).all()
     assert abs(built.sky[0].mean(axis=(1, 2))[[0, -1]] - [4 / 3, 2 / 3]).max() < 2e-3
     assert assets.harmonics(0.0, 0.0, 1.0) @ built.light[0] == pytest.approx([2, 4 / 3, 2 / 3], rel=0.03)
+
+
+def test_an_iris_is_cut_out_about_its_pupil(model, members):
+    (iris,) = assets.build(model, members).irises
+    texel = assets.IRIS[3] / (assets.EYE / 2)
+    y, x = np.mgrid[: assets.EYE, : assets.EYE] - (assets.EYE - 1) / 2
+    reach = np.hypot(x, y) * texel
+    assert iris[reach < 12][:, :3].max() < 40
+    for side, colour in ((x < -2, [200, 60, 30]), (x > 2, [60, 200, 30])):
+        ring = iris[(reach > 26) & (reach < 50) & side][:, :3]
+        linear = ((np.array(colour) / 255 + 0.055) / 1.055) ** 2.4
+        assert np.abs(ring / 255.0 - np.sqrt(linear)).max() < 0.03
+    assert (iris[reach < 50][:, 3] > 250).all() and iris[reach > 64][:, 3].max() < 8
+
+
+def test_of_the_teeth_the_gums_are_clear(model, members):
+    (path,) = (path for path in credits.members("Teeth_Base") if path.endswith(".png"))
+    colours = np.full((8, 8, 4), 255, np.uint8)
+    colours[:, :4, :3], colours[:, 4:, :3] = [200, 190, 180], [150, 40, 45]
+    sheet = assets.build(model, members | {("a package", path): picture(colours)}).teeth["Teeth_Base"].sheet
+    assert (sheet[:, :100, 1] == 255).all() and (sheet[:, 156:, 1] == 0).all()
 
 
 def test_a_chart_shows_at_a_vertex_the_colour_that_its_skin_has_there(model, members):

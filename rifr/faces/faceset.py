@@ -268,6 +268,7 @@ def photograph_person(
     look = person.look[()]
     things = things or assets.load()
     skin = textures.texture(look, things.skins)
+    iris = things.irises[int(look["iris_picture"])]
     styles = [(bool(taken.shot["hair_mirror"]), bool(taken.shot["hair_other"])) for taken in captures]
     outfits = {style: worn.dress(model, things, look, rest, *style) for style in set(styles)}
     images = np.empty((len(captures), size, size, 3), np.uint8)
@@ -289,6 +290,7 @@ def photograph_person(
             model.landmarks,
             look,
             skin,
+            iris,
             taken.expression,
             taken.shot[()],
             things.light[int(taken.shot["sky"])],

@@ -72,7 +72,7 @@ PHENOTYPES = (
 class Head:
     """The mesh and its shapes: V vertices, T triangles, P phenotype shapes, S shape controls, E expressions.
 
-    The last vertices belong to no triangle: what is worn (hair, lashes) hangs on them.
+    The last vertices belong to no triangle: what is worn (hair, lashes, teeth) hangs on them.
 
     Attributes
     ----------

@@ -54,6 +54,7 @@ _NUMBERS = (
     "hair_peak",
     "hair_density",
     "sideburn",
+    "iris_picture",
     "iris_radius",
     "lashes",
     "liner",
@@ -71,7 +72,8 @@ LOOK = np.dtype(
     + [("relief_mirror", np.float32, (2,)), ("marks", np.float32, (MARKS, 4))],
     align=True,
 )
-"""What paints a person; colours are linear RGB, lengths metres, a mark is (azimuth, height, radius, darkness)."""
+"""What paints a person; colours are linear RGB (`iris` tints its picture), lengths metres, a mark is (azimuth, height,
+radius, darkness)."""
 
 SKIN_TONES = np.array(
     [[243, 212, 192], [234, 190, 163], [215, 164, 132], [187, 139, 109], [151, 106, 81], [113, 78, 60], [80, 54, 43]],
@@ -115,10 +117,18 @@ HAIR_SHARES = {
 WORN = 2
 """The `hair_style` of those who wear a mesh; 0 is bald, 1 cropped."""
 
-IRIS_COLOURS = np.array(
-    [[50, 30, 18], [84, 54, 30], [110, 88, 50], [88, 104, 70], [92, 120, 140], [110, 128, 136]], np.float64
-)
-"""sRGB: dark brown, brown, hazel, green, blue, grey."""
+IRISES = {
+    "brown": (0.8, 2.4),
+    "brownlight": (1.0, 0.5),
+    "green": (0.30, 0.05),
+    "grey": (0.20, 0.0),
+    "ice": (0.12, 0.0),
+    "lightblue": (0.20, 0.0),
+    "blue": (0.35, 0.0),
+    "deepblue": (0.25, 0.0),
+    "bluegreen": (0.15, 0.0),
+}
+"""How often the lightest and the darkest people have an eye."""
 
 
 @dataclass(frozen=True)
@@ -229,11 +239,10 @@ def _draw_skin(look: np.ndarray, rng: np.random.Generator, tone: float, years: f
     for mark in marks[: rng.binomial(MARKS, 0.4)]:
         mark[:] = rng.normal(0, 0.45), rng.uniform(0.80, 0.95), rng.uniform(0.0012, 0.0030), rng.uniform(0.4, 0.9)
     look["marks"] = marks
-    light = 1 - tone
-    shares = np.array([0.2 + 2.2 * tone, 0.8, 0.35 * light + 0.05, 0.2 * light, 0.45 * light**2, 0.2 * light**2])
-    iris = IRIS_COLOURS[rng.choice(len(shares), p=shares / shares.sum())] * rng.uniform(0.8, 1.25)
-    look["iris"] = linear(np.clip(iris, 0, 255))
-    look["sclera"] = linear(np.array([186, 176, 170]) * rng.uniform(0.88, 1.0))
+    shares = np.array([light * (1 - tone) ** 2 + dark * tone for light, dark in IRISES.values()])
+    look["iris_picture"] = credits.irises().index(list(IRISES)[rng.choice(len(shares), p=shares / shares.sum())])
+    look["iris"] = rng.uniform(0.5, 1.05) * np.exp(rng.normal(0, 0.08, 3))
+    look["sclera"] = linear(np.array([172, 163, 157]) * rng.uniform(0.88, 1.0))
     look["iris_radius"] = rng.uniform(0.36, 0.44)
     look["lip_upper"], look["lip_lower"] = rng.normal(1.0, 0.18, 2)
 

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 
 from rifr.faces._jit import Attributes, compiled
+from rifr.faces.assets import IRIS
 from rifr.faces.head import AZIMUTH, BOTTOM, TOP
 from rifr.faces.occluders import cover_surface
 from rifr.faces.rasterizer import fill
 from rifr.faces.textures import step
+
+TEETH_SHADE = 0.6
+"""The share of light that reaches the teeth between the lips."""
 
 SHADOW = 72
 """Side of the lamp's view of the head."""
@@ -149,13 +153,15 @@ def _seen_from(
 def light_strands(
     points: np.ndarray,
     tint: np.ndarray,
+    dyed: int,
     middle: np.ndarray,
     shot: Any,
     around: np.ndarray,
     half: np.ndarray,
     key: float,
 ) -> np.ndarray:
-    """(N, 3) float32 linear colour of strands at points (N, 3) around the middle of a head (3,)."""
+    """(N, 3) float32 linear colour of strands at points (N, 3) around the middle of a head (3,); the first `dyed` are
+    hair of the day's colour, the others teeth in the shade of the mouth."""
     out = np.empty((points.shape[0], 3), np.float32)
     for n in range(points.shape[0]):
         x, y, z = points[n, 0] - middle[0], points[n, 1] - middle[1], points[n, 2] - middle[2]
@@ -169,7 +175,7 @@ def light_strands(
         for channel in range(3):
             lit = key * lambert * shot.light_colour[channel]
             lit += 0.8 * shot.ambient * sky_light(x, y, z, around, channel)
-            base = tint[n, channel] * shot.hair_tint[channel]
+            base = tint[n, channel] * (shot.hair_tint[channel] if n < dyed else TEETH_SHADE)
             out[n, channel] = base * lit + shine * (0.25 + base) * shot.light_colour[channel]
     return out
 
@@ -214,7 +220,7 @@ def light_skin(
         glance = glance * glance
         glance = glance * glance
         a = abs(azimuth)
-        oily = 0.6 + 0.8 * (a < 0.16) * step(0.80, 0.86, z) + 0.5 * step(0.925, 0.945, z)  # nose, forehead
+        oily = 0.6 + 0.8 * (1 - step(0.06, 0.30, a)) * step(0.80, 0.86, z) + 0.5 * step(0.925, 0.945, z)
         shine = key * 0.035 * look.gloss * oily * (1 - rim) * glance * np.sqrt(glance) * lit_by_lamp
     for channel in range(3):
         soft = 0.30 - 0.10 * channel  # light that has passed through skin is red: its shadows begin later and softer
@@ -248,20 +254,29 @@ def light_eye(
     gaze: np.ndarray,
     turn: np.ndarray,
     look: Any,
+    picture: np.ndarray,
     shot: Any,
     half: np.ndarray,
     key: float,
     around: np.ndarray,
+    iris: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Linear colour of an eyeball at a point given from its centre: white, iris, pupil, the lid's shadow, glint."""
+    """Linear colour of an eyeball at a point given from its centre: white, iris with its pupil, the lid's shadow,
+    glint. picture (EYE, EYE, 4) is that of `Assets.irises`, iris (4,) room for a sample of it."""
     length = np.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2) + 1e-9
     nx, ny, nz = point[0] / length, point[1] / length, point[2] / length
     cosine = nx * gaze[0] + ny * gaze[1] + nz * gaze[2]
     angle = np.arccos(min(max(cosine, -1.0), 1.0))
-    iris = 1 - step(look.iris_radius - 0.03, look.iris_radius + 0.03, angle)
-    pupil = 1 - step(0.13, 0.18, angle)
-    ring = 0.55 + 0.45 * (1 - step(look.iris_radius - 0.14, look.iris_radius, angle))
+    rx, ry = gaze[1] * turn[2, 2] - gaze[2] * turn[1, 2], gaze[2] * turn[0, 2] - gaze[0] * turn[2, 2]
+    rz = gaze[0] * turn[1, 2] - gaze[1] * turn[0, 2]  # to one side of where the eye looks, and upwards from it
+    across = nx * rx + ny * ry + nz * rz
+    up = nx * (ry * gaze[2] - rz * gaze[1]) + ny * (rz * gaze[0] - rx * gaze[2]) + nz * (rx * gaze[1] - ry * gaze[0])
+    scale = 0.5 * IRIS[2] / IRIS[3] / np.sin(look.iris_radius)
+    if cosine > 0:
+        sample_texture(picture, 0.5 + scale * across, 0.5 - scale * up, iris)
+    else:
+        iris[3] = 0.0
     lid = 1 - 0.5 * step(-0.05, 0.42, nx * turn[0, 2] + ny * turn[1, 2] + nz * turn[2, 2])
     lambert = nx * shot.light[0] + ny * shot.light[1] + nz * shot.light[2]
     wrapped = max(0.0, (lambert + 0.22) / 1.22) * 0.60
@@ -269,6 +284,6 @@ def light_eye(
     shine = key * 0.5 * glance**120
     for channel in range(3):
         white = look.sclera[channel] * (0.92 - 0.2 * step(0.5, 0.8, angle))
-        shade = (white + iris * (look.iris[channel] * ring - white)) * (1 - 0.93 * pupil) * lid
+        shade = (white + iris[3] * (look.iris[channel] * iris[channel] - white)) * lid
         lit = key * wrapped * shot.light_colour[channel] + 0.42 * shot.ambient * sky_light(nx, ny, nz, around, channel)
         out[channel] = shade * lit + shine

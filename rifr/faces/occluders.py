@@ -16,6 +16,16 @@ from rifr.faces.textures import step
 DARK_GLASSES, CLEAR_GLASSES, MASK, SCARF, HAND, CAP = 1, 2, 3, 4, 5, 6
 
 
+CUFF = 0.024
+"""How wide the rim of a cap is, in metres."""
+
+
+@compiled
+def cap_edge(shot: Any) -> float:
+    """The height to which a cap is drawn down over the middle of the forehead."""
+    return 0.934 + 0.014 * shot.occluder_a
+
+
 @compiled
 def cover_surface(shot: Any, azimuth: float, z: float, colour: np.ndarray) -> bool:
     """Paint cloth over the surface point at these canonical coordinates; True where it did."""
@@ -38,11 +48,13 @@ def cover_surface(shot: Any, azimuth: float, z: float, colour: np.ndarray) -> bo
         top = 0.806 + 0.040 * shot.occluder_a + 0.010 * np.sin(azimuth * 3 + 6 * shot.occluder_b)
         inside = z < top
     else:
-        inside = z > 0.936 + 0.012 * shot.occluder_a + 0.006 * a
+        inside = z - 0.006 * a > cap_edge(shot)
     if inside:
         fold = 1 + 0.12 * np.sin(z * 700 + azimuth * 3)
         if kind == CAP:  # knitted ribs, and a rim turned up
-            fold = (0.88 + 0.10 * np.sin(azimuth * 70)) * (0.8 + 0.2 * step(0.945, 0.965, z))
+            up = z - 0.006 * a - cap_edge(shot)
+            seam = 1 - 0.45 * step(CUFF - 0.003, CUFF, up) * (1 - step(CUFF, CUFF + 0.004, up))
+            fold = 0.62 * seam * (1 + (0.10 + 0.08 * (up < CUFF)) * np.sin(azimuth * 80) + 0.02 * np.sin(z * 1500))
         for channel in range(3):
             colour[channel] = shot.occluder_colour[channel] * fold
     return inside

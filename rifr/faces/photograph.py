@@ -1,7 +1,7 @@
 """Pixels: one photo of one person, from vertices and textures.
 
-The head is drawn with a z-buffer at two by two samples a pixel, and hair, brows and lashes as veils before it; they are
-lit, occluders are laid over them, and the samples are averaged, exposed and given the faults of a camera.
+The head is drawn with a z-buffer at two by two samples a pixel, and hair, brows, lashes and teeth as veils before it;
+they are lit, occluders are laid over them, and the samples are averaged, exposed and given the faults of a camera.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rifr.faces.lighting import (
     sky_light,
     turned_sky,
 )
-from rifr.faces.occluders import CAP, cover_view, plane_point, stands_before
+from rifr.faces.occluders import CAP, CUFF, cap_edge, cover_view, plane_point, stands_before
 from rifr.faces.projection import PIVOT, SAMPLES, find_points, rotation, similarity, to_camera, to_screen
 from rifr.faces.rasterizer import fill, normals
 from rifr.faces.textures import step
@@ -36,6 +36,9 @@ ALIGNED = float(FACE_SIZE)
 LID = 0.003
 ATTRIBUTES = 10
 """Numbers kept for a vertex: normal (3), azimuth, height, rim of the lids, share of the lamp, light of the sky (3)."""
+
+FRINGE_REACHES, FOREHEAD = 0.060, -0.090
+"""How far below its edge a cap holds a fringe, and where the forehead begins (metres; the face looks towards -y)."""
 
 OPAQUE = 0.998
 """Hair that covers at least this much hides what is behind it."""
@@ -70,6 +73,7 @@ def photograph(
     landmark_vertices: np.ndarray,
     look: Any,
     skin: np.ndarray,
+    iris: np.ndarray,
     expression: np.ndarray,
     shot: Any,
     light: np.ndarray,
@@ -84,17 +88,20 @@ def photograph(
 ) -> float:
     """Take the photo `shot` of a person into image (size, size, 3) uint8 and landmarks (5, 2) float32.
 
-    rest (V, 3) is the person's head at rest, worn a `Worn`, skin the texture, surface (V, 4) what no person changes
-    (azimuth, height, open sky, rim of the lids), light (9, 3) and sky (rows, columns, 3) those of the surroundings,
-    template (5, 2) the aligned landmarks, encode the table of `encoding`, samples those of `buffers`; the others are
-    `Head`'s.
+    rest (V, 3) is the person's head at rest, worn a `Worn`, skin the texture, iris (EYE, EYE, 4) the picture of an eye,
+    surface (V, 4) what no person changes (azimuth, height, open sky, rim of the lids), light (9, 3) and sky (rows,
+    columns, 3) those of the surroundings, template (5, 2) the aligned landmarks, encode the table of `encoding`,
+    samples those of `buffers`; the others are `Head`'s.
     Returns the fraction of the face that an occluder covers.
     """
     vertices = rest.copy()
     add_sparse(vertices, starts, indices, deltas, first_action, expression)
+    edge = cap_edge(shot)
     if shot.occluder == CAP:
-        pull_over(vertices, surface)
+        pull_over(vertices, surface, edge)
     strands = hang(worn, vertices)
+    if shot.occluder == CAP:
+        press(strands, worn, edge)
     eyes, points = find_points(vertices, eye_weights, landmark_vertices)
 
     turn = rotation(shot.yaw, shot.pitch, shot.roll)
@@ -153,12 +160,11 @@ def photograph(
     middle = np.empty(3)
     for axis in range(3):
         middle[axis] = 0.5 * (posed_eyes[0, axis] + posed_eyes[1, axis]) + 0.085 * turn[axis, 1] + 0.01 * turn[axis, 2]
-    colours = light_strands(posed_strands, worn.tint, middle, shot, around, half, key)
+    colours = light_strands(posed_strands, worn.tint, worn.dyed, middle, shot, around, half, key)
     screen, depth = to_screen(posed_strands, a, b, tx, ty)
     hidden_strands = np.zeros(depth.shape[0], np.bool_)
     if shot.occluder == CAP:
-        for n in range(worn.hair):
-            hidden_strands[n] = worn.height[n] > 0.930 + 0.012 * shot.occluder_a
+        hidden_strands = under_cap(strands, worn, edge)
     veil(screen, depth, colours, hidden_strands, worn, nearest, shot.distance - 0.10, gathered)
 
     gaze = look_direction(shot, turn, eyes)
@@ -167,7 +173,7 @@ def photograph(
 
     face, covered = 0, 0
     behind, eye, light_sum, colour = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
-    skin_colour, hair_colour = np.zeros(4), np.zeros(4)
+    skin_colour, hair_colour, iris_colour = np.zeros(4), np.zeros(4), np.zeros(4)
     full = SAMPLES * SAMPLES
     for row in range(size):
         for column in range(size):
@@ -210,7 +216,7 @@ def photograph(
                                 + (1 - wa - wb) * posed[triangles[t, 2], axis]
                                 - posed_eyes[e, axis]
                             )
-                        light_eye(eye, gaze[e], turn, look, shot, half, key, around, colour)
+                        light_eye(eye, gaze[e], turn, look, iris, shot, half, key, around, iris_colour, colour)
                         is_face = True
                     strand = gathered[i, j]
                     if strand[3] > 0:
@@ -232,16 +238,35 @@ def photograph(
 
 
 @compiled
-def pull_over(vertices: np.ndarray, surface: np.ndarray) -> None:
-    """A cap's thickness: move the top of a head (V, 3) outwards, in place."""
+def pull_over(vertices: np.ndarray, surface: np.ndarray, edge: float) -> None:
+    """A cap's thickness above its edge, more at the rim: move the top of a head (V, 3) outwards, in place."""
     for v in range(vertices.shape[0]):
-        raised = 0.012 * step(0.932, 0.950, surface[v, 1] - 0.006 * abs(surface[v, 0]))
+        up = surface[v, 1] - 0.006 * abs(surface[v, 0]) - edge
+        raised = 0.011 * step(-0.004, 0.010, up) - 0.003 * step(CUFF - 0.002, CUFF + 0.008, up)
         if raised > 0:
             x, y, z = vertices[v, 0], vertices[v, 1] + 0.06, vertices[v, 2] - 0.90
             length = np.sqrt(x * x + y * y + z * z) + 1e-9
             vertices[v, 0] += raised * x / length
             vertices[v, 1] += raised * y / length
             vertices[v, 2] += raised * z / length
+
+
+@compiled
+def press(strands: np.ndarray, worn: Any, edge: float) -> None:
+    """Lay hair (N, 3) to the head below a cap's edge, in place."""
+    for n in range(worn.hair):
+        near = 0.85 * step(edge - 0.060, edge - 0.005, worn.height[n])
+        for axis in range(3):
+            strands[n, axis] -= near * worn.offsets[n, axis]
+
+
+@compiled
+def under_cap(strands: np.ndarray, worn: Any, edge: float) -> np.ndarray:
+    """(N,) bool: the hair (N, 3) that a cap hides, with a fringe below its edge."""
+    hidden = np.zeros(strands.shape[0], np.bool_)
+    for n in range(worn.hair):
+        hidden[n] = worn.height[n] > edge - (FRINGE_REACHES if strands[n, 1] < FOREHEAD else 0.0)
+    return hidden
 
 
 @compiled

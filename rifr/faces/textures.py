@@ -65,7 +65,7 @@ def hairline(look: Any, azimuth: float) -> float:
     """Height on the mean head above which hair grows, at an azimuth; the fringe is not part of it."""
     a = abs(azimuth)
     height = look.hairline - 0.006 * look.hair_peak * bump(0.0, 0.14, a)
-    height += 0.020 * look.hair_recession * bump(0.52, 0.26, a)
+    height += look.hair_recession * (0.010 + 0.012 * bump(0.52, 0.26, a))
     side = step(0.68, 1.15, a)
     height = height * (1 - side) + 0.912 * side
     burn = step(1.14, 1.26, a) * (1 - step(1.46, 1.54, a))
@@ -91,7 +91,10 @@ def paint_skin(look: Any, layers: np.ndarray, relief: np.ndarray, texture: np.nd
             broad = look_up(layers[0], u, v)
             middle = look_up(layers[1], u, v)
             fine = look_up(layers[2], u * 1.3, v * 1.3)
-            bare = 1 - step(-0.010, 0.012, z - hairline(look, azimuth))  # scalps of others are painted dark
+            line = hairline(look, azimuth)
+            if style == 0:  # the scalps of others are painted dark: on a bald head theirs begins lower
+                line = 0.952 - 0.050 * step(0.45, 1.10, abs(azimuth))
+            bare = 1 - step(-0.014, 0.012, z - line)
             red = look.skin[0] * (1 + bare * (relief[row, column, 0] - 1))
             green = look.skin[1] * (1 + bare * (relief[row, column, 1] - 1))
             blue = look.skin[2] * (1 + bare * (relief[row, column, 2] - 1))
@@ -204,7 +207,17 @@ def paint_skin(look: Any, layers: np.ndarray, relief: np.ndarray, texture: np.nd
                 green += cover * (look.brow[1] * 1.1 - green)
                 blue += cover * (look.brow[2] * 1.1 - blue)
 
-            # scalp under the hair
+            # scalp under the hair, and what is left of a bald head's
+            if style == 0 and a > 0.07:
+                cover = (
+                    step(0.80, 1.30, abs(azimuth))
+                    * (1 - step(0.965, 0.990, z))
+                    * step(0.0, 0.012, z - hairline(look, azimuth))
+                )
+                cover *= 0.9 * max(look.hair_density - 0.55, 0.0) * (1 + 0.10 * middle + 0.10 * fine)
+                red += cover * (look.hair[0] * 0.7 - red)
+                green += cover * (look.hair[1] * 0.7 - green)
+                blue += cover * (look.hair[2] * 0.7 - blue)
             if style > 0 and (z > 0.94 or a > 0.09):
                 line = hairline(look, azimuth)
                 cover = step(line - 0.003, line + 0.010, z + 0.0022 * middle + 0.0012 * fine)

@@ -1,4 +1,4 @@
-"""Hair, brows and lashes: meshes that follow the head, drawn as veils of strands before it.
+"""Hair, brows, lashes and teeth: meshes that follow the head, drawn as veils of strands before it.
 
 Their sheets are mostly edges, and many layers lie over each other. Instead of sorting them, each sample of the picture
 gathers the weighted mean of the strands in front of the head, the nearest weighing most, and how much of what is behind
@@ -21,7 +21,11 @@ GATHERED = 5
 """Numbers gathered for a sample: red, green, blue and their weight, then the share of light let through."""
 
 LASHES = (0.016, 0.012, 0.010)
+TEETH = (0.58, 0.50, 0.40)
 """Linear RGB."""
+
+BEHIND_THE_LIPS = 0.001
+"""How far the teeth are set back, in metres: they would shine through some lips."""
 
 
 FRINGE = 0.946
@@ -33,7 +37,8 @@ class Worn(NamedTuple):
 
     anchors (N, 3), weights (N, 3), offsets (N, 3), height (N,) above which a cap hides them, uv (N, 2), tint (N, 3)
     linear RGB, triangles (M, 3), sheet (M,) the number of each triangle's sheet, cover (S,) a sheet's strength, solid
-    (K, 3) the triangles that cast shadows, sheets (S, SHEET, SHEET, 2) uint8. The first `hair` vertices are hair.
+    (K, 3) the triangles that cast shadows, sheets (S, SHEET, SHEET, 2) uint8. The first `hair` vertices are hair, the
+    first `dyed` take the day's colour: all but the teeth.
     """
 
     anchors: np.ndarray
@@ -48,11 +53,12 @@ class Worn(NamedTuple):
     solid: np.ndarray
     sheets: np.ndarray
     hair: int
+    dyed: int
 
 
 def dress(head: Head, assets: Assets, look: Any, rest: np.ndarray, mirrored: bool, other: bool = False) -> Worn:
-    """Hair, brows and lashes of a `LOOK` record on the person's head at rest (V, 3); parted on the other side where
-    `mirrored`, and in their second style where `other`."""
+    """Hair, brows, lashes and teeth of a `LOOK` record on the person's head at rest (V, 3); parted on the other side
+    where `mirrored`, and in their second style where `other`."""
     seen = int(head.triangles.max()) + 1  # the vertices that only hold what is worn are the last
     scale = (np.ptp(rest[:seen], axis=0) / np.ptp(head.template[:seen], axis=0)).astype(np.float32)
     meshes: list[tuple[Mesh, Any, float]] = []
@@ -68,12 +74,14 @@ def dress(head: Head, assets: Assets, look: Any, rest: np.ndarray, mirrored: boo
         tuple(kind.values())[int(look[name])]
         for kind, name in ((assets.brows, "brow_mesh"), (assets.lashes, "lash_mesh"))
     )
+    (teeth,) = assets.teeth.values()
     hair = sum(len(mesh.anchors) for mesh, _, _ in meshes)
-    meshes += [(brows, look["brow"], 1.0), (lashes, LASHES, 1.0)]
+    meshes += [(brows, look["brow"], 1.0), (lashes, LASHES, 1.0), (teeth, TEETH, 1.0)]
     raised = [np.zeros((len(mesh.anchors), 3), np.float32) for mesh, _, _ in meshes]
     if hair:
         raised[0][:, 2] = _trimmed(meshes[0][0].place, float(look["fringe"]))
-    raised[-2][:, 2] = look["brow_height"] + look["brow_tilt"] * (np.abs(brows.place[:, 0]) - 0.35) / 0.2
+    raised[-1][:, 1] = BEHIND_THE_LIPS
+    raised[-3][:, 2] = look["brow_height"] + look["brow_tilt"] * (np.abs(brows.place[:, 0]) - 0.35) / 0.2
     first = np.cumsum([0] + [len(mesh.anchors) for mesh, _, _ in meshes])
     turned = np.array([-1, 1, 1] if mirrored else [1, 1, 1], np.float32)
     return Worn(
@@ -90,10 +98,11 @@ def dress(head: Head, assets: Assets, look: Any, rest: np.ndarray, mirrored: boo
         _joined([np.tile(np.array(tint, np.float32), (len(mesh.anchors), 1)) for mesh, tint, _ in meshes]),
         _joined([mesh.triangles + np.uint32(first[i]) for i, (mesh, _, _) in enumerate(meshes)]),
         _joined([np.full(len(mesh.triangles), i, np.uint8) for i, (mesh, _, _) in enumerate(meshes)]),
-        np.array([1.0] * (len(meshes) - 2) + [look["brow_density"], look["lashes"]], np.float32),
+        np.array([1.0] * (len(meshes) - 3) + [look["brow_density"], look["lashes"], 1.0], np.float32),
         meshes[0][0].triangles[meshes[0][0].solid] if hair else np.zeros((0, 3), np.uint32),
         np.stack([mesh.sheet for mesh, _, _ in meshes]),
         hair,
+        int(first[-1]) - len(teeth.anchors),
     )
 
 
