@@ -46,13 +46,13 @@ def cross_entropy_of_angles(step: Step, scale: float, of_own) -> float:
 @pytest.mark.parametrize(("progress", "margin"), [(0.0, 0.0), (0.25, 0.25), (0.5, 0.5), (1.0, 0.5)])
 def test_arcface_adds_its_margin_to_the_right_angle_and_the_margin_grows_in_the_first_half(progress, margin):
     step = a_step(progress=progress)
-    expected = cross_entropy_of_angles(step, 64.0, lambda own, row: math.cos(min(own + margin, math.pi)))
+    expected = cross_entropy_of_angles(step, 16.0, lambda own, row: math.cos(min(own + margin, math.pi)))
     assert float(a_loss("arcface")(step)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_an_angle_with_its_margin_never_passes_the_half_turn():
     opposite = Step(-torch.eye(D)[:1], torch.eye(D), torch.tensor([0]), progress=1.0)
-    assert float(a_loss("arcface")(opposite)) == pytest.approx(64.0 + math.log(math.exp(-64) + D - 1), abs=0.1)
+    assert float(a_loss("arcface")(opposite)) == pytest.approx(16.0 + math.log(math.exp(-16) + D - 1), abs=0.1)
 
 
 def test_adafaces_margin_follows_the_norm_of_the_feature():
@@ -64,7 +64,7 @@ def test_adafaces_margin_follows_the_norm_of_the_feature():
         quality = min(1.0, max(-1.0, 0.333 * (norms[row] - mean) / (deviation + 1e-3)))
         return math.cos(min(max(own - 0.4 * quality, 0.0), math.pi)) - 0.4 * (1 + quality)
 
-    assert float(loss(step)) == pytest.approx(cross_entropy_of_angles(step, 64.0, of_own), rel=1e-4)
+    assert float(loss(step)) == pytest.approx(cross_entropy_of_angles(step, 16.0, of_own), rel=1e-4)
     assert float(loss.mean) == pytest.approx(mean, rel=1e-5) and float(loss.deviation) == pytest.approx(deviation, 1e-5)
 
 

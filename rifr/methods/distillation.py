@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from rifr.errors import SettingError
 from rifr.methods.base import Loss, Step, loss
-from rifr.methods.margins import cosines, grown, with_margin
+from rifr.methods.margins import SCALE, cosines, grown, with_margin
 from rifr.networks import FaceResNet
 from rifr.presets import Training
 from rifr.recipes import Recipe, add
@@ -34,7 +34,8 @@ class CrossResolution(Loss):
     0.1 each 35,000 photos. Here, because each step shows all views as for HR+LR, p is the weight of the low ones: on
     average the same. It grows evenly over the first half of training, as 35,000 photos are nearly all there are. There
     the widths are 8 to 128 px, here those of all rows, so the photos at 112 px stay. The learning rate is that of all
-    rows, not the smaller one of a fine-tuning. The student has had the teacher's steps besides its own.
+    rows, not the smaller one of a fine-tuning. The student has had the teacher's steps besides its own; the row "C-T
+    from new weights" has not, and is compared with the paper's students at the same number of steps.
     """
 
     weight, first = 0.1, 0.1
@@ -107,11 +108,11 @@ class FeatureSimilarity(OfMaps):
        \right) $$
 
     with the maps as long vectors, $\lambda$ = 20, and the margin softmax of CosFace, $f(\theta) = \cos\theta - m$ with
-    m = 0.25 and s = 30. Here the margin grows in the first half of training, as for ArcFace, and each photo comes at
-    112 px and at a low width in one step; there it comes at one of four widths.
+    m = 0.25 (for s see `margins.SCALE`). Here the margin grows in the first half of training, as for ArcFace, and each
+    photo comes at 112 px and at a low width in one step; there it comes at one of four widths.
     """
 
-    weight, scale, margin = 20.0, 30.0, 0.25
+    weight, scale, margin = 20.0, SCALE, 0.25
 
     def forward(self, step: Step) -> Tensor:
         moved = with_margin(cosines(step), step.rows, 0.0, grown(self.margin, step.progress))
@@ -128,13 +129,13 @@ class AttentionSimilarity(OfMaps):
     $$ L = L_{ArcFace} + \lambda \sum_{l=1}^{4} \frac{1}{N} \sum_i \left[ \left( 1 - \cos(s^l_i, s^l_{teacher,i})
        \right) + \left( 1 - \cos(c^l_i, c^l_{teacher,i}) \right) \right] $$
 
-    with $\lambda$ = 5, and m = 0.5, s = 32 of ArcFace, whose margin grows in the first half of training. There s and c
-    come from attention modules (CBAM) inside each block. Here, because all rows have the paper's trunk, they are what
-    attention transfer (Zagoruyko & Komodakis, ICLR 2017) takes for them: the mean square of a layer's map over its
-    channels, for each place, and over its places, for each channel.
+    with $\lambda$ = 5, and m = 0.5 of ArcFace (for s see `margins.SCALE`), whose margin grows in the first half of
+    training. There s and c come from attention modules (CBAM) inside each block. Here, because all rows have the
+    paper's trunk, they are what attention transfer (Zagoruyko & Komodakis, ICLR 2017) takes for them: the mean square
+    of a layer's map over its channels, for each place, and over its places, for each channel.
     """
 
-    weight, scale, margin = 5.0, 32.0, 0.5
+    weight, scale, margin = 5.0, SCALE, 0.5
 
     def forward(self, step: Step) -> Tensor:
         moved = with_margin(cosines(step), step.rows, grown(self.margin, step.progress))
@@ -157,13 +158,13 @@ class AdaDistill(Loss):
     $$ c_{y_i} \leftarrow \alpha_i c_{y_i} + (1 - \alpha_i) \hat z_{teacher,i}, \qquad
        \alpha_i = [\cos(z_i, z_{teacher,i})]_0^1 \, [\cos(c_{y_i}, z_{teacher,i})]_0^1 $$
 
-    with m = 0.45 and s = 64. Here the margin grows in the first half of training, as for ArcFace; the teacher sees the
-    photo at 112 px also where the student sees it low; and rows of one person in a batch move its centre to the mean
-    of where each would. The softmax layer holds the centres and learns nothing itself. Of several processes the first
-    one's rows move the centres.
+    with m = 0.45 (for s see `margins.SCALE`). Here the margin grows in the first half of training, as for ArcFace; the
+    teacher sees the photo at 112 px also where the student sees it low; and rows of one person in a batch move its
+    centre to the mean of where each would. The softmax layer holds the centres and learns nothing itself. Of several
+    processes the first one's rows move the centres.
     """
 
-    scale, margin = 64.0, 0.45
+    scale, margin = SCALE, 0.45
     centres: Tensor
 
     def __init__(self, training: Training, classes: int):
@@ -192,6 +193,7 @@ class AdaDistill(Loss):
 
 _FROM_TEACHER = (("student_start", "teacher"), ("softmax_start", "teacher"))
 add(Recipe("c-t", "C-T", True, True, "hard", False, loss="c-t", teacher=True, changes=_FROM_TEACHER))
+add(Recipe("c-t-new", "C-T from new weights", True, True, "hard", False, loss="c-t", teacher=True))
 add(Recipe("f-skd", "F-SKD", True, True, "hard", False, loss="f-skd", teacher=True))
 add(Recipe("a-skd", "A-SKD", True, True, "hard", False, loss="a-skd", teacher=True))
 _CENTRES = (("softmax_rate", 0.0),)

@@ -19,6 +19,14 @@ from rifr.recipes import Recipe, add
 CLEAR = 1e-7  # of the cosine from 1, where the angle has no slope
 """How far a cosine is kept from 1 and -1."""
 
+SCALE = 16.0
+"""The scale s of all margins here, where the papers take 30 to 64: trainings of ours are short.
+
+With hard targets at 112 px, 500 people, four epochs and no margin a scale of 32 leaves 2 to 3 % of the training photos
+right, 16 leaves 36 to 49 %, and a plain softmax layer 74 to 75 % (seeds 0 and 1). A hundredth of error at a cosine of
+1 for the right class and 0 for 499 others asks for a scale of 11.
+"""
+
 WARM_UP = 0.5
 """The share of training over which a margin grows from zero to its own: with all of it at once a short one diverges."""
 
@@ -45,9 +53,9 @@ def with_margin(cosine: Tensor, rows: Tensor, angle: Tensor | float, less: Tenso
 
 @loss("arcface")
 class ArcFace(Loss):
-    r"""ArcFace (Deng et al., CVPR 2019): $f(\theta) = \cos(\theta + m)$ with m = 0.5 and s = 64, as there."""
+    r"""ArcFace (Deng et al., CVPR 2019): $f(\theta) = \cos(\theta + m)$ with m = 0.5, as there; for s see `SCALE`."""
 
-    scale, margin = 64.0, 0.5
+    scale, margin = SCALE, 0.5
 
     def forward(self, step: Step) -> Tensor:
         moved = with_margin(cosines(step), step.rows, grown(self.margin, step.progress))
@@ -61,10 +69,11 @@ class AdaFace(Loss):
     $$ f(\theta) = \cos(\theta + g_a) - g_m, \qquad g_a = -m \hat n, \quad g_m = m \hat n + m, \qquad
        \hat n = \left[ \frac{\|z\| - \mu}{\sigma / h} \right]_{-1}^{1} $$
 
-    with m = 0.4, h = 0.333, s = 64; the mean and deviation of norms are running ones (momentum 0.99), as there.
+    with m = 0.4, h = 0.333 (for s see `SCALE`); the mean and deviation of norms are running ones (momentum 0.99), as
+    there.
     """
 
-    scale, margin, width, momentum, empty = 64.0, 0.4, 0.333, 0.99, 1e-3
+    scale, margin, width, momentum, empty = SCALE, 0.4, 0.333, 0.99, 1e-3
     mean: Tensor
     deviation: Tensor
 

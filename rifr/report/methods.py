@@ -29,10 +29,10 @@ from rifr.training.student import recipe_loss
 STAGES = ("rpcn-sr", "dcr-trunk", "fan")
 """Recipes that are only trained for others to go on from."""
 
-LIVE = ("c-t", "arcface")
+LIVE = ("c-t-new", "arcface")
 """What chapter 12 trains where nothing else is asked for: a distance to a teacher, and a margin."""
 
-DISTANCES = ("c-t", "f-skd", "a-skd", "dcr-ft", "ldms", "octuplet")
+DISTANCES = ("c-t-new", "c-t", "f-skd", "a-skd", "dcr-ft", "ldms", "octuplet")
 """Methods that bring features together by their distances or cosines, as a pairwise loss does."""
 
 SETTLED = 50
