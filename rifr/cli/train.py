@@ -88,9 +88,11 @@ def _train(options: argparse.Namespace) -> None:
         return
     faces = splits.face_splits(preset, options.seed, *options.faces)
     if options.all:  # one queue for all that the chapters ask for: no core waits
+        from rifr.report import methods
+
         parallel.run(
             [
-                *trainer.calls(names, preset, options.seed, faces.train),
+                *trainer.calls([*names, *methods.LIVE], preset, options.seed, faces.train),
                 *small_faces.calls(preset, options.seed, faces),
                 *landmarks.calls(preset=preset, seed=options.seed),
             ]
