@@ -88,6 +88,13 @@ def test_an_onnx_file_is_scored_from_python_and_from_the_shell(folders, capsys):
     assert all((folders / name).exists() for name in ("found.json", "found.png", "pairs.csv"))
 
 
+def test_the_doctor_is_asked(folders, capsys):
+    (line,) = rifr("doctor", count=1)
+    assert cli.main(line) == 0
+    assert "12 genuine and 12 impostor pairs of 12 photos of 4 people" in capsys.readouterr().out
+    assert json.loads((folders / option(line, "--out")).read_text())["results"]
+
+
 def test_the_batches_are_of_a_chapter_that_has_these_parameters(tmp_path):
     for line in rifr("batch", count=2):
         options = cli.parser().parse_args(line)

@@ -7,6 +7,7 @@ rifr train --recipe proposed --preset mini --set epochs=8
 rifr evaluate --recipe proposed hr+lr --preset mini
 rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distractors --measure rank1 roc
 rifr evaluate --embedder model.onnx --pairs pairs.txt --images lfw --widths 112 14 --out lfw.json
+rifr doctor --embedder model.onnx --images my_probes
 rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
 rifr runs
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from rifr.cli import data, evaluate, train
+from rifr.cli import data, doctor, evaluate, train
 from rifr.errors import RifrError
 from rifr.storage import interrupts
 
@@ -59,6 +60,6 @@ def parser() -> argparse.ArgumentParser:
         prog="rifr", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = rifr.add_subparsers(dest="command", required=True)
-    for module in (data, train, evaluate):
+    for module in (data, train, evaluate, doctor):
         module.add(commands)
     return rifr

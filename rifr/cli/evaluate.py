@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rifr.cli.options import count, experiment, preset_of
+from rifr.cli.options import count, experiment, network_file, onnx_of, preset_of
 from rifr.errors import SettingError
 
 
@@ -17,17 +17,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     whom.add_argument(
         "--embedder", nargs="*", default=[], type=Path, metavar="MODEL.onnx", help="your own, as ONNX files"
     )
-    whom.add_argument("--layout", default="auto", help="of the files' input: auto (default), NCHW or NHWC")
-    whom.add_argument("--channels", default="RGB", help="RGB (default) or BGR")
-    whom.add_argument(
-        "--mean",
-        type=float,
-        nargs="+",
-        default=[127.5],
-        help="a file is given (grey level - mean) / scale: one number or three (RGB); default 127.5",
-    )
-    whom.add_argument("--scale", type=float, nargs="+", default=[127.5], help="one number or three; default 127.5")
-    whom.add_argument("--size", type=count, help="side of a file's input in pixels (default: what it says, else 112)")
+    network_file(whom)
     faces = evaluate.add_argument_group("faces (default: those of the experiment)")
     faces.add_argument("--probes", default="", help="folder per person or pack, with --embedder")
     faces.add_argument("--distractors", default="", help="folder per person or pack, with --embedder")
@@ -80,7 +70,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from rifr import recipes, splits
-    from rifr.evaluation import embed, score, scorecard
+    from rifr.evaluation import score, scorecard
     from rifr.training import trainer
 
     preset = preset_of(options)
@@ -97,8 +87,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         from rifr.report.figures import scores
 
         scorecard.check_ending(options.figure, scores.FORMATS)
-    mean, scale = (values[0] if len(values) == 1 else tuple(values) for values in (options.mean, options.scale))
-    files = [embed.Onnx(path, options.layout, options.channels, mean, scale, options.size) for path in options.embedder]
+    files = [onnx_of(path, options) for path in options.embedder]
     pairs_alone = options.pairs and not options.probes and not options.measure
     probes, distractors, trained = options.probes, options.distractors, []
     if names or not (probes or pairs_alone):

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from rifr import settings
 
 if TYPE_CHECKING:
+    from rifr.evaluation.onnx import Onnx
     from rifr.presets import Preset
+
+
+class Parser(Protocol):
+    """A parser, or a group of its options."""
+
+    def add_argument(self, *names: str, **options: object) -> argparse.Action: ...
+
+
+def network_file(parser: Parser) -> None:
+    """Add the options that say how a network in an ONNX file wants its pixels."""
+    parser.add_argument("--layout", default="auto", help="of the files' input: auto (default), NCHW or NHWC")
+    parser.add_argument("--channels", default="RGB", help="RGB (default) or BGR")
+    parser.add_argument(
+        "--mean",
+        type=float,
+        nargs="+",
+        default=[127.5],
+        help="a file is given (grey level - mean) / scale: one number or three (RGB); default 127.5",
+    )
+    parser.add_argument("--scale", type=float, nargs="+", default=[127.5], help="one number or three; default 127.5")
+    parser.add_argument("--size", type=count, help="side of a file's input in pixels (default: what it says, else 112)")
+
+
+def onnx_of(path: Path, options: argparse.Namespace) -> Onnx:
+    """The network in a file with what the options say of it."""
+    from rifr.evaluation import embed
+
+    mean, scale = (values[0] if len(values) == 1 else tuple(values) for values in (options.mean, options.scale))
+    return embed.Onnx(path, options.layout, options.channels, mean, scale, options.size)
 
 
 def experiment(parser: argparse.ArgumentParser) -> None:
