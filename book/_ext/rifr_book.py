@@ -9,6 +9,7 @@
 4. All pages are read again when one has changed, so that numbers glued from another page are never stale,
    and after a build that failed, so that its warnings are seen until they are mended.
 5. The captions of figures link to the documentation of the function that drew them.
+6. What a page's scripts load is copied beside it (`rifr.report.living`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from sphinx.util import logging
 
 import rifr
 from rifr import machine, storage
+from rifr.report import living
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
@@ -220,6 +222,15 @@ def link_sources(app: Sphinx, page: str, template: str, context: dict, doctree) 
         context["body"] = re.sub(r'<code class="rifr-source">([\w.]+)</code>', link, context["body"])
 
 
+# --- 6. What scripts load ----------------------------------------------------------------------------------------
+
+
+def copy_living(app: Sphinx, problem: Exception | None) -> None:
+    """The networks and faces of the page "Try it", and what runs them."""
+    if problem is None and app.builder.format == "html":
+        living.copied(Path(app.outdir))
+
+
 def setup(app: Sphinx) -> dict:
     app.connect("config-inited", prepare_kernels)
     app.connect("config-inited", choose_cache)
@@ -229,6 +240,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", link_sources)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", copy_living)
     app.connect("build-finished", remember_packs)
     app.connect("build-finished", forget_failed_build)
     return {"version": rifr.__version__, "parallel_read_safe": False, "parallel_write_safe": True}

@@ -1,0 +1,230 @@
+"""The living page: what it is told, and that a browser answers as the library does."""
+
+import base64
+import gzip
+import html
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+import rifr
+from rifr import align, degrade, networks, presets
+from rifr.align import TEMPLATE
+from rifr.errors import DataError
+from rifr.report import living
+from rifr.splits import FaceSplits
+from tests.helpers import TINY, easy_faces
+from tests.test_tarballs import integrity, tarball
+
+STATIC = Path(__file__).resolve().parent.parent / "book" / "_static"
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PARTS = {f"package/{part}": f"// {name}".encode() for name, part in living.PARTS.items()}
+
+
+@pytest.fixture
+def faces(tmp_path):
+    train, probes, distractors = (easy_faces(tmp_path / name, 10, 4, seed) for seed, name in enumerate("abc"))
+    return FaceSplits(train, probes, distractors.take(np.arange(0, 40, 4)))
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A function that puts a small tarball in place of the runtime's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RIFR_ASSETS", str(tmp_path))
+
+    def lay(files):
+        content = tarball(files)
+        (tmp_path / living.RUNTIME.file).write_bytes(content)
+        monkeypatch.setattr(living, "RUNTIME", replace(living.RUNTIME, integrity=integrity(content)))
+
+    return lay
+
+
+def script(path: Path) -> dict:
+    return json.loads(path.read_text().split("=", 1)[1].rstrip(";\n"))
+
+
+def trained(network: torch.nn.Module) -> torch.nn.Module:
+    """A network whose running means are those of a training."""
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(part.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(part.running_var, 0.5, 2.0)
+            torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+    return network.eval()
+
+
+@pytest.mark.parametrize("embedding", [16, 128])
+def test_a_network_as_onnx_gives_what_it_gave(embedding):
+    torch.manual_seed(embedding)
+    network = trained(networks.thin(embedding))
+    session = onnxruntime.InferenceSession(living.to_onnx(network))
+    for x in torch.rand(4, 1, 3, 112, 112) * 2 - 1:
+        (z,) = session.run(["z"], {"x": x.numpy()})
+        assert np.abs(z - network(x).detach().numpy()).max() < 1e-4 * float(network(x).detach().abs().max())
+
+
+def test_the_probes_are_other_photos_of_people_in_the_gallery_and_the_others_are_distractors(faces):
+    chosen = living.choose(faces, living.Plan(people=5, others=6))
+    images = {image.tobytes(): name for image, name in zip(faces.probes.images, faces.probes.identities, strict=True)}
+    beside = {image.tobytes() for image in faces.distractors.images}
+    assert len(chosen.probes) == 5 and len(chosen.gallery) == 11
+    for probe, right in zip(chosen.probes, chosen.right, strict=True):
+        assert images[probe.tobytes()] == images[chosen.gallery[right].tobytes()]
+        assert not np.array_equal(probe, chosen.gallery[right])
+    assert len({images[chosen.gallery[right].tobytes()] for right in chosen.right}) == 5
+    assert all(image.tobytes() in beside for image in chosen.gallery[5:])
+    everybody = living.choose(faces, living.Plan(people=50, others=60))
+    assert len(everybody.probes) == 10 and len(everybody.gallery) == 20
+
+
+def test_the_runtime_is_read_once_from_the_pinned_package_and_kept_as_a_script(package, tmp_path):
+    package(PARTS)
+    path = living.runtime(progress=False)
+    told = script(path)
+    assert told["main"] == "// main" and told["glue"] == "// glue"
+    assert gzip.decompress(base64.b64decode(told["compiled"])) == b"// compiled"
+    (tmp_path / living.RUNTIME.file).unlink()
+    assert living.runtime(progress=False) == path
+
+
+def test_a_package_without_a_part_is_named_and_a_page_without_a_runtime_says_why(package, tmp_path, faces):
+    package({"package/dist/ort.wasm.min.mjs": b"//"})
+    with pytest.raises(DataError, match=r"lacks dist/ort-wasm-simd-threaded\.mjs"):
+        living.runtime(progress=False)
+    (tmp_path / living.RUNTIME.file).unlink()
+    shown = living.page({}, faces, progress=False)
+    assert not shown.files and f"{living.RUNTIME.file} is missing" in html.unescape(shown._repr_html_())
+
+
+def test_what_built_pages_name_is_copied_beside_them(package, tmp_path, store_folder):
+    package(PARTS)
+    name, site = living.runtime(progress=False).name, tmp_path / "site"
+    (store_folder / living.KIND).mkdir(parents=True)
+    (store_folder / living.KIND / "faces-1.js").write_text("window.rifrFaces={}")
+    site.mkdir()
+    (site / "a.html").write_text(living.Living((name, "faces-1.js"))._repr_html_())
+    (site / "b.html").write_text("<p>nothing</p>")
+    assert living.copied(site) == ["faces-1.js", name]
+    assert (site / "_static" / "living" / "faces-1.js").read_text() == "window.rifrFaces={}"
+    assert script(site / "_static" / "living" / name)["main"] == "// main"
+
+
+# in a browser ---------------------------------------------------------------------------------------------------------
+
+
+def in_browser(folder: Path, files: tuple[str, ...], code: str):
+    """What `code`, the body of an async function of `rifrLiving` and the started page, returns in a page in `folder`,
+    which is opened from disk."""
+    place = living.Living(files)._repr_html_() if files else ""
+    page = f"""<!doctype html><meta charset="utf-8">{place}
+        <script src="_static/living.js"></script><pre id="found"></pre><script>
+        window.addEventListener("DOMContentLoaded", async () => {{
+          const app = rifrLiving, say = (text) => (document.getElementById("found").textContent = text);
+          try {{ say(JSON.stringify(await (async (page) => {{ {code} }})(await app.started))); }}
+          catch (error) {{ say(JSON.stringify({{error: String(error.stack)}})); }}
+        }});</script>"""
+    (folder / "page.html").write_text(page)
+    (folder / "_static").mkdir(exist_ok=True)
+    shutil.copy(STATIC / "living.js", folder / "_static")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    options += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=600000", "--dump-dom"]
+    done = subprocess.run(
+        [str(BROWSER), *options, (folder / "page.html").as_uri()], capture_output=True, text=True, timeout=300
+    )
+    text = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
+    found = json.loads(html.unescape(text[1])) if text and text[1] else {"error": done.stderr[-500:]}
+    assert not (isinstance(found, dict) and "error" in found), found["error"]
+    return found
+
+
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium: no browser is installed")
+
+
+@pytest.fixture
+def real_runtime():
+    try:
+        return living.runtime(progress=False)
+    except DataError as error:
+        pytest.skip(f"needs {living.RUNTIME}: {error}")
+
+
+@needs_browser
+def test_the_browser_shrinks_and_aligns_as_the_library_does(tmp_path):
+    rng = np.random.default_rng(0)
+    smooth = cv2.resize(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8), (112, 112), interpolation=cv2.INTER_CUBIC)
+    faces = [smooth, rng.integers(0, 256, (112, 112, 3), dtype=np.uint8)]
+    pictures = [cv2.resize(smooth, (150, 130)), cv2.resize(smooth, (450, 390))]
+    points = TEMPLATE @ np.array([[0.9, 0.2], [-0.2, 0.9]]) + [30, 10] + rng.normal(0, 1, (5, 2))
+    told = [
+        {
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "data": np.dstack([picture, picture[..., 0]]).ravel().tolist(),
+        }
+        for picture in pictures
+    ]
+    found = in_browser(
+        tmp_path,
+        (),
+        f"""const faces = {[face.ravel().tolist() for face in faces]}, widths = [8, 16, 20, 61];
+        const cut = (picture, size) =>
+          app.align(picture, {points.tolist()}.map(([x, y]) => [size * x, size * y]), {TEMPLATE.tolist()});
+        return {{small: faces.map((face) => widths.map((width) => Array.from(app.toWidth(face, width)))),
+          same: faces[0].every((value, i) => app.toWidth(faces[0], 112)[i] === value),
+          aligned: {json.dumps(told)}.map((picture, n) => Array.from(cut(picture, 1 + 2 * n)))}};""",
+    )
+    for face, small in zip(faces, found["small"], strict=True):
+        for width, image in zip((8, 16, 20, 61), small, strict=True):
+            expected = degrade.to_width(face, width).astype(int)
+            assert np.abs(np.reshape(image, (112, 112, 3)) - expected).max() <= 1
+    assert found["same"] is True
+    for picture, size, cut in zip(pictures, (1, 3), found["aligned"], strict=True):
+        expected = align.face(picture, (size * points).astype(np.float32)).astype(int)
+        assert np.abs(np.reshape(cut, (112, 112, 3)) - expected)[2:-2, 2:-2].mean() < 1.5
+
+
+@needs_browser
+@pytest.mark.slow
+def test_the_browser_ranks_the_gallery_as_the_library_does(tmp_path, monkeypatch, faces, real_runtime):
+    monkeypatch.setenv("RIFR_STORE", str(tmp_path / "store"))
+    plan = living.Plan(people=10, others=8, widths=(10, 16, 30, 112))
+    runs = {name: rifr.fit(name, presets.get(TINY), 0, faces.train, progress=False) for name in ("hr-only", "hr+lr")}
+    written = living.content(runs, faces, plan)
+    target = tmp_path / "_static" / "living"
+    target.mkdir(parents=True)
+    for file in (real_runtime, written):
+        shutil.copy(file, target)
+    found = in_browser(
+        tmp_path,
+        (real_runtime.name, written.name),
+        """const found = [];
+        for (const protocol of ["P1", "P2"]) for (const width of page.faces.widths) for (const face of page.probes)
+          found.push((await app.ask(page, face, width, protocol)).answers);
+        return found;""",
+    )
+    chosen, place = living.choose(faces, plan), 0
+    assert len(found) == 2 * 4 * len(chosen.probes)
+    for protocol in ("P1", "P2"):
+        for width in plan.widths:
+            for probe in degrade.to_width(chosen.probes, width):
+                for run, answer in zip(runs.values(), found[place], strict=True):
+                    gallery = chosen.gallery if protocol == "P2" else degrade.to_width(chosen.gallery, width)
+                    z, rows = run.embedder()(probe[None])[0], run.embedder()(gallery)
+                    cosine = rows @ z / np.linalg.norm(rows, axis=1) / np.linalg.norm(z)
+                    seen = np.array([one["cosine"] for one in answer]), [one["place"] for one in answer]
+                    assert np.abs(seen[0] - cosine[seen[1]]).max() < 5e-3  # a grey level may differ
+                    assert sorted(seen[1]) == list(range(len(gallery))) and (np.diff(seen[0]) <= 0).all()
+                    clear = np.sort(cosine)[-1] - np.sort(cosine)[-2] > 1e-2
+                    assert seen[1][0] == np.argmax(cosine) or not clear
+                place += 1
