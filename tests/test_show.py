@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rifr.report.show import _dotted_name, html_table, markdown, show
+from rifr.report.made_by import dotted_name
+from rifr.report.show import html_table, markdown, show
 from rifr.report.style import DPI, INK, NETWORKS, network_style, style
 
 
@@ -57,7 +58,7 @@ def test_no_figure_stays_open_and_no_setting_leaks():
 
 
 def test_the_caption_names_the_library_function_that_drew():
-    assert _dotted_name(show) == "rifr.report.show.show"
+    assert dotted_name(show) == "rifr.report.show.show"
     assert "rifr-source" not in show(line, [1], alt="a", caption="c")._repr_html_()
     shown = show(line, [1], alt="a", caption="c", source=style)
     assert '<code class="rifr-source">rifr.report.style.style</code>' in shown._repr_html_()

@@ -10,6 +10,8 @@
    and after a build that failed, so that its warnings are seen until they are mended.
 5. The captions of figures link to the documentation of the function that drew them.
 6. What a page's scripts load is copied beside it (`rifr.report.living`).
+
+What stands behind figures and numbers, and the appendix that lists it, is in `rifr_provenance`.
 """
 
 from __future__ import annotations
@@ -232,6 +234,7 @@ def copy_living(app: Sphinx, problem: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict:
+    app.setup_extension("rifr_provenance")
     app.connect("config-inited", prepare_kernels)
     app.connect("config-inited", choose_cache)
     app.connect("config-inited", use_local_mathjax)

@@ -9,7 +9,7 @@ rifr evaluate --embedder model.onnx --probes my_probes --distractors my_distract
 rifr evaluate --embedder model.onnx --pairs pairs.txt --images lfw --widths 112 14 --out lfw.json
 rifr doctor --embedder model.onnx --images my_probes
 rifr batch book/ablation.ipynb --grid preset=mini seed=0,1,2,3,4 --out runs/ablation
-rifr runs
+rifr runs --show c6e9c678
 """
 
 from __future__ import annotations

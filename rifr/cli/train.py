@@ -68,7 +68,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     batch.set_defaults(run=_batch)
 
-    commands.add_parser("runs", help="list the stored runs").set_defaults(run=_runs)
+    runs = commands.add_parser("runs", help="list the stored runs, or print the record of one")
+    runs.add_argument("--show", metavar="KEY", help="the beginning of a run's key, as the book names it under a figure")
+    runs.set_defaults(run=_runs)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -147,7 +149,14 @@ def _batch(options: argparse.Namespace) -> None:
 
 
 def _runs(options: argparse.Namespace) -> None:
+    from rifr import storage
+    from rifr.report import made_by
     from rifr.training import runs
+
+    if options.show is not None:
+        run = made_by.stored_run(options.show)
+        print(storage.readable_json({"folder": str(run.path), **run.record}).rstrip())
+        return
 
     stored = runs.stored()
     for run in stored:

@@ -23,6 +23,7 @@ those)
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import os
 import platform
@@ -39,6 +40,7 @@ from rifr import machine, storage
 from rifr.errors import DataError
 
 __all__ = [
+    "commit",
     "folder",
     "merge",
     "provenance",
@@ -64,7 +66,10 @@ def folder() -> Path:
 
 def read(name: str) -> Record | None:
     """The record of that name; None where it has not been made. DataError for a file that is no record."""
-    return _opened(folder() / f"{name}.json")
+    path = folder() / f"{name}.json"
+    if (record := _opened(path)) is not None:
+        storage.note_use(path)
+    return record
 
 
 def _opened(path: Path) -> Record | None:
@@ -108,7 +113,7 @@ def provenance() -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rifr": rifr.__version__,
-        "commit": _commit(),
+        "commit": commit(),
         "processor": _processor(),
         "cores": machine.available_cores(),
         "python": platform.python_version(),
@@ -116,7 +121,8 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
+@functools.cache
+def commit() -> str:
     """The checkout's commit, marked where library or benchmarks differ from it; "" outside a checkout."""
     root = Path(__file__).resolve().parents[2]
 

@@ -5,6 +5,8 @@
 calls `figures.recognition.rank1_by_width(table, protocol="P1")` under two styles and returns an HTML <figure> with both
 pictures, the alternative text and the caption. The book's style sheet shows the picture that suits the page; without it
 (plain Jupyter, an executed copy from papermill) the light one alone is seen.
+
+What is shown ends with a small closed "made by": see `rifr.report.made_by`.
 """
 
 from __future__ import annotations
@@ -15,20 +17,64 @@ import html
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rifr.report.made_by import MadeBy, dotted_name, made_by
 from rifr.report.style import CSS_PIXELS, DPI, INK, style
 
-if TYPE_CHECKING:  # IPython comes with the extra "book" alone: what shows something imports it
-    from IPython.display import HTML, Markdown
-
+TITLE = 80  # characters of a text that lists name it by
 RECORDED = "rifr.record"  # in an output's metadata: numbers kept for programs
+
+
+@dataclass(frozen=True)
+class Written:
+    """Text of a cell that is read like the chapter's own.
+
+    Attributes
+    ----------
+    data
+        Markdown.
+    made_by
+        What stands behind it.
+    """
+
+    data: str
+    made_by: MadeBy = field(compare=False)
+
+    def _repr_markdown_(self) -> str:
+        return f"{self.data.rstrip()}\n\n{self.made_by.html(_first_words(self.data))}\n"
+
+    def __repr__(self) -> str:
+        return self.data
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, or several figures and tables in one place.
+
+    Attributes
+    ----------
+    data
+        HTML.
+    made_by
+        What stands behind it; None where the parts say so themselves.
+    """
+
+    data: str
+    made_by: MadeBy | None = field(compare=False)
+
+    def _repr_html_(self) -> str:
+        heads = ", ".join(re.findall(r"<th[^>]*>(.*?)</th>", self.data)[:4])
+        return self.data + (self.made_by.html(f"Table: {heads}" if heads else "A table") if self.made_by else "")
+
+    def __repr__(self) -> str:
+        return "[table]"
 
 
 @dataclass(frozen=True)
@@ -45,6 +91,8 @@ class Shown:
         Alternative text, and what stands below.
     source
         Dotted name of the function that drew it, "" where there is none.
+    made_by
+        What stands behind it.
     """
 
     light: bytes
@@ -52,16 +100,16 @@ class Shown:
     width: int
     alt: str
     caption: str
-    source: str  # dotted name of the function that drew it, "" where there is none
+    source: str
+    made_by: MadeBy = field(compare=False)
 
     def _repr_html_(self) -> str:
-        source = f' Drawn by <code class="rifr-source">{html.escape(self.source)}</code>.' if self.source else ""
         # Inline styles serve pages without the book's style sheet, which overrides them.
         return (
             '<figure class="rifr-figure"><div class="rifr-pictures">'
             + self._image("only-light", self.light, "background:#fff")
             + self._image("only-dark", self.dark, "display:none")
-            + f"</div><figcaption>{_inline(self.caption)}{source}</figcaption></figure>"
+            + f"</div><figcaption>{_inline(self.caption)}{self.made_by.html(self.alt)}</figcaption></figure>"
         )
 
     def _repr_png_(self) -> bytes:
@@ -115,46 +163,46 @@ def show(
         if not text.strip():
             raise ValueError(f"{name} is empty; every figure says what it shows")
     (light, width), (dark, _) = (_draw(partial(draw, *arguments, **options), page) for page in INK)
-    return Shown(light, dark, width, " ".join(alt.split()), " ".join(caption.split()), _dotted_name(source or draw))
+    name = dotted_name(source or draw)
+    behind = made_by(*arguments, options, function=name)
+    return Shown(light, dark, width, " ".join(alt.split()), " ".join(caption.split()), name, behind)
 
 
-def markdown(text: str) -> Markdown | None:
+def markdown(text: str) -> Written | None:
     """Text of a cell that is read like the chapter's own, `markdown(text.claims.sentences(judged))`; or nothing."""
-    from IPython.display import Markdown
-
-    return Markdown(text) if text.strip() else None  # an empty one would show as the name of its class
+    return Written(text, made_by()) if text.strip() else None
 
 
-def html_table(frame: pd.DataFrame, markup: bool = False, wrap: bool = False) -> HTML:
+def html_table(frame: pd.DataFrame, markup: bool = False, wrap: bool = False) -> Table:
     """A data frame without its index, in the book's own style of tables (a pandas Styler stays light on dark pages).
 
     Integers get thousands separators. `markup`: whether cells are HTML already. `wrap`: whether cells may take several
     lines, for tables of words; others scroll sideways where the page is narrow.
     """
-    from IPython.display import HTML
-
     whole = dict.fromkeys(frame.select_dtypes("integer").columns, "{:,}".format)
     classes = "wrapped" if wrap else None
-    return HTML(frame.to_html(index=False, border=0, escape=not markup, formatters=whole, classes=classes))
+    page = frame.to_html(index=False, border=0, escape=not markup, formatters=whole, classes=classes)
+    return Table(page, made_by(frame))
 
 
-def tabs(contents: dict[str, Any]) -> HTML:
+def tabs(contents: dict[str, Any]) -> Table:
     """Figures and tables in tabs of one place, by their titles, the first in front; one alone stands without a tab.
 
     In sphinx-design's markup, whose style sheet the book's pages have: in plain Jupyter they stand one below the other.
     """
-    from IPython.display import HTML
-
     shown = [(html.escape(title), content._repr_html_()) for title, content in contents.items()]
+    silent = not any("rifr-made-by" in content for _, content in shown)  # a table of pandas' own
+    behind = made_by() if silent else None
     if len(shown) == 1:
-        return HTML(shown[0][1])
+        (only,) = contents.values()
+        return only if isinstance(only, Table) else Table(shown[0][1], behind)
     name = f"rifr-{hashlib.sha256(repr(shown).encode()).hexdigest()[:12]}"
     parts = [
         f'<input type="radio" id="{name}-{place}" name="{name}"{" checked" if not place else ""}>'
         f'<label class="sd-tab-label" for="{name}-{place}">{title}</label><div class="sd-tab-content">{content}</div>'
         for place, (title, content) in enumerate(shown)
     ]
-    return HTML(f'<div class="sd-tab-set">{"".join(parts)}</div>')
+    return Table(f'<div class="sd-tab-set">{"".join(parts)}</div>', behind)
 
 
 def record(frame: pd.DataFrame, name: str, by: Sequence[str]) -> None:
@@ -186,7 +234,7 @@ def _draw(draw: Callable[[], Figure], page: str) -> tuple[bytes, int]:
     with plt.rc_context(style(page)):
         figure = draw()
         if not isinstance(figure, Figure):
-            raise TypeError(f"{_dotted_name(draw) or draw} returned a {type(figure).__name__} instead of a figure")
+            raise TypeError(f"{dotted_name(draw) or draw} returned a {type(figure).__name__} instead of a figure")
         file = io.BytesIO()
         # The version of matplotlib stays out of the file: the same picture, the same bytes.
         figure.savefig(file, format="png", dpi=DPI, transparent=True, metadata={"Software": None})
@@ -194,11 +242,10 @@ def _draw(draw: Callable[[], Figure], page: str) -> tuple[bytes, int]:
     return file.getvalue(), round(figure.get_figwidth() * CSS_PIXELS)
 
 
-def _dotted_name(function: Callable[..., Any]) -> str:
-    while isinstance(function, partial):
-        function = function.func
-    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
-    return f"{module}.{name}" if (module or "").startswith("rifr.") and "<" not in name else ""
+def _first_words(text: str) -> str:
+    """The beginning of a text, for a list."""
+    words = " ".join(text.split())
+    return words if len(words) <= TITLE else words[:TITLE].rsplit(" ", 1)[0] + " …"
 
 
 def _inline(text: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rifr.report import figures, records, studies, study_tables
+from rifr.report.made_by import of_record
 from rifr.report.show import html_table, markdown, show
 from rifr.report.studies_record import LOW, record_name
 from rifr.report.style import label
@@ -76,7 +77,8 @@ def read(name: str) -> Recorded | None:
     record = records.read(record_name(studies.get(name)))
     if record is None:
         return None
-    return Recorded(record["provenance"], pd.DataFrame(record["rows"]).astype({"value": float}))
+    rows = pd.DataFrame(record["rows"]).astype({"value": float})
+    return Recorded(record["provenance"], of_record(rows, record_name(studies.get(name))))
 
 
 def recorded() -> list[Recorded]:

@@ -19,6 +19,7 @@ from rifr.evaluation.metrics import t_interval
 from rifr.faces import faceset
 from rifr.readers.scface import METRES
 from rifr.report import paper, records
+from rifr.report.made_by import OF_RECORD, of_record
 from rifr.report.show import tabs
 from rifr.report.style import label
 
@@ -56,7 +57,7 @@ class Study:
                 low, high = max(low, 0.0), min(high, 100.0)
             numbers = {"value": mean, "low": low, "high": high, "n": int(part.n.iloc[0]), "seeds": len(part)}
             rows.append(dict(zip(by, key, strict=True)) | numbers)
-        return pd.DataFrame(rows)
+        return of_record(pd.DataFrame(rows), self.rows.attrs.get(OF_RECORD, ""))
 
     def rank1(self, networks: Sequence[str] = ()) -> pd.DataFrame:
         """As `evaluate.Outcome.table()`, with intervals over seeds."""
@@ -86,9 +87,9 @@ class Study:
 def read(name: str = "large") -> Study | None:
     """The record of the book by that name: of the paper's networks, or of all methods ("methods"); None without one."""
     record = records.read(name)
-    return (
-        None if record is None else Study(record["provenance"], pd.DataFrame(record["rows"]).astype({"value": float}))
-    )
+    if record is None:
+        return None
+    return Study(record["provenance"], of_record(pd.DataFrame(record["rows"]).astype({"value": float}), name))
 
 
 def interval(part: pd.DataFrame) -> tuple[float, float, float]:

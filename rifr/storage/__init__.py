@@ -10,20 +10,24 @@ from rifr.storage import interrupts
 from rifr.storage.atomic import atomic_directory, atomic_write, checkpoint_path, explain_os_error, lock, readable_json
 from rifr.storage.cache import (
     PACKAGE,
+    PARSING,
     checkout,
     digest,
     file_digest,
     folder_digest,
     found_or_made,
+    note_use,
     place,
     root,
     sources_digest,
     stored,
+    used,
     user_cache,
 )
 
 __all__ = [
     "PACKAGE",
+    "PARSING",
     "atomic_directory",
     "atomic_write",
     "checkout",
@@ -35,10 +39,12 @@ __all__ = [
     "found_or_made",
     "interrupts",
     "lock",
+    "note_use",
     "place",
     "readable_json",
     "root",
     "sources_digest",
     "stored",
+    "used",
     "user_cache",
 ]

@@ -109,12 +109,26 @@ def found_or_made(
     if path.exists():  # a checkpoint may outlive a kill in the moment after its result was written
         with contextlib.suppress(OSError):
             checkpoint_path(path).unlink(missing_ok=True)
+    note_use(path)
     try:
         return open(path)
     except RifrError:
         raise
     except (ValueError, OSError, LookupError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged ({error}): delete it, and it is made again.") from error
+
+
+_used: dict[Path, None] = {}
+
+
+def note_use(path: Path) -> None:
+    """Remember that this process has opened a stored result."""
+    _used[path] = None
+
+
+def used() -> list[Path]:
+    """The stored results that this process has opened through `found_or_made` or noted, in the order of first use."""
+    return list(_used)
 
 
 @contextlib.contextmanager

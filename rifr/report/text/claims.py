@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rifr.evaluation.metrics import Interval
 from rifr.report.claims import Judged
-
-if TYPE_CHECKING:
-    from IPython.display import HTML
+from rifr.report.made_by import made_by
+from rifr.report.show import Table
 
 MARKS = {"reproduced": "✓", "contradicted": "✗", "undecided": "○", "not tested": "–"}
 FEW = 3
@@ -76,18 +74,17 @@ def unseen(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
     )
 
 
-def table(build: Sequence[Judged], record: Sequence[Judged] = (), links: bool = True) -> HTML:
+def table(build: Sequence[Judged], record: Sequence[Judged] = (), links: bool = True) -> Table:
     """The claims with their verdicts; below each a row for each difference, as paper, build and record have it.
 
     links: whether each claim links to its chapter, a page of the built book beside this one.
     """
-    from IPython.display import HTML
-
     over_seeds = {judged.claim.id: judged for judged in record}
     columns = ["claim; its differences in points", "paper", "this build"] + ["record, over seeds"] * bool(record)
     head = "".join(f"<th>{name}</th>" for name in columns)
     parts = [_rows([one, *filter(None, [over_seeds.get(one.claim.id)])], links) for one in build]
-    return HTML(f'<table class="dataframe wrapped claims"><thead><tr>{head}</tr></thead>{"".join(parts)}</table>')
+    page = f'<table class="dataframe wrapped claims"><thead><tr>{head}</tr></thead>{"".join(parts)}</table>'
+    return Table(page, made_by())
 
 
 def _measured(judged: Judged) -> str:
