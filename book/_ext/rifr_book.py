@@ -11,7 +11,8 @@
 5. The captions of figures link to the documentation of the function that drew them.
 6. What a page's scripts load is copied beside it (`rifr.report.living`).
 
-What stands behind figures and numbers, and the appendix that lists it, is in `rifr_provenance`.
+What stands behind figures and numbers, and the appendix that lists it, is in `rifr_provenance`; how a chapter is run
+with other parameters, and where its launch buttons lead, in `rifr_parameters`.
 """
 
 from __future__ import annotations
@@ -235,6 +236,7 @@ def copy_living(app: Sphinx, problem: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict:
     app.setup_extension("rifr_provenance")
+    app.setup_extension("rifr_parameters")
     app.connect("config-inited", prepare_kernels)
     app.connect("config-inited", choose_cache)
     app.connect("config-inited", use_local_mathjax)
