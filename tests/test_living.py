@@ -123,11 +123,11 @@ def test_what_built_pages_name_is_copied_beside_them(package, tmp_path, store_fo
 # in a browser ---------------------------------------------------------------------------------------------------------
 
 
-def in_browser(folder: Path, files: tuple[str, ...], code: str):
+def in_browser(folder: Path, files: tuple[str, ...], code: str, body: str = ""):
     """What `code`, the body of an async function of `rifrLiving` and the started page, returns in a page in `folder`,
-    which is opened from disk."""
+    which is opened from disk and holds `body`, too."""
     place = living.Living(files)._repr_html_() if files else ""
-    page = f"""<!doctype html><meta charset="utf-8">{place}
+    page = f"""<!doctype html><meta charset="utf-8">{place}{body}
         <script src="_static/living.js"></script><pre id="found"></pre><script>
         window.addEventListener("DOMContentLoaded", async () => {{
           const app = rifrLiving, say = (text) => (document.getElementById("found").textContent = text);
@@ -136,7 +136,8 @@ def in_browser(folder: Path, files: tuple[str, ...], code: str):
         }});</script>"""
     (folder / "page.html").write_text(page)
     (folder / "_static").mkdir(exist_ok=True)
-    shutil.copy(STATIC / "living.js", folder / "_static")
+    for script in STATIC.glob("*.js"):
+        shutil.copy(script, folder / "_static")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     options += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=600000", "--dump-dom"]
     done = subprocess.run(

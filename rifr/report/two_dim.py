@@ -233,8 +233,11 @@ def plot_turning(of: Teacher) -> Figure:
     return figure
 
 
-def plot_features(of: Teacher, students: list[Students], seed: int = 0) -> Figure:
-    """Where one seed's students put their features: a line from each to the teacher's feature of the same photo."""
+def plot_features(of: Teacher, students: list[Students], seed: int = 0, reach: float | None = None) -> Figure:
+    """Where one seed's students put their features: a line from each to the teacher's feature of the same photo.
+
+    The axes go to `reach`, or as far as the features do.
+    """
     figure, axes = plt.subplots(len(students), 1, figsize=(4.6, 4.2 * len(students)))
     marks = "osD^vPX*<>"
     for panel, group in zip(np.atleast_1d(axes), students, strict=True):
@@ -251,6 +254,8 @@ def plot_features(of: Teacher, students: list[Students], seed: int = 0) -> Figur
                 arrow = {"arrowstyle": "-|>", "color": shade, "linestyle": style, "shrinkA": 0, "shrinkB": 0}
                 panel.annotate("", (x, y), (0, 0), arrowprops=arrow)
         panel.set(title=recipes.get(group.recipe).label, aspect="equal", ylabel="second feature")
+        if reach is not None:
+            panel.set(xlim=(-reach, reach), ylim=(-reach, reach))
     panel.set_xlabel("first feature")
     panel.scatter([], [], marker="o", color=text_color(), s=24, label="student")
     panel.scatter([], [], marker="o", facecolor=page_color(), edgecolor=text_color(), s=46, label="teacher")

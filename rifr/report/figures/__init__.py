@@ -3,6 +3,7 @@
 from rifr.report.figures import (
     alignment,
     methods,
+    moving,
     network,
     recognition,
     scores,
@@ -15,6 +16,7 @@ from rifr.report.figures import (
 __all__ = [
     "alignment",
     "methods",
+    "moving",
     "network",
     "recognition",
     "scores",

@@ -1,0 +1,59 @@
+"""The figures that move under a slider (`rifr.report.frames`), one frame each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from rifr.report.figures.axes import LINES, legend_below
+from rifr.report.states import Plane, Scores
+from rifr.report.style import label, network_style, text_color
+
+
+def threshold(of: Scores, at: float, network: str) -> Figure:
+    """Above, how genuine and impostor pairs score, and a threshold; below, the point that it is on the ROC."""
+    figure, (above, below) = plt.subplots(2, 1, figsize=(5.6, 6.4))
+    bins = np.linspace(min(of.genuine[0], of.impostor[0]), 1, 80)
+    for pairs, name, look in ((of.impostor, "impostor pairs", LINES[1]), (of.genuine, "genuine pairs", LINES[0])):
+        above.hist(pairs, bins, density=True, histtype="step", color=look["color"], linestyle=look["linestyle"])
+        above.hist(pairs[pairs >= at], bins, weights=_share(pairs, at, bins), color=look["color"], alpha=0.35)
+        above.plot([], [], color=look["color"], linestyle=look["linestyle"], label=name)
+    above.axvline(at, color=text_color())
+    above.set(xlabel="cosine", ylabel="density", title=f"{label(network)}: accepted is what lies right of {at:.2f}")
+    above.grid(visible=False)
+    edges = np.unique(np.concatenate([of.impostor[:: max(1, len(of.impostor) // 2000)], of.impostor[-2000:]]))
+    tpr, fpr = np.array([of.rates(float(edge)) for edge in edges]).T
+    look = network_style(network) | {"marker": ""}
+    below.plot(fpr, 100 * tpr, **look)
+    here = of.rates(at)
+    below.plot(max(here[1], 1 / len(of.impostor)), 100 * here[0], "o", color=text_color(), markersize=9)
+    below.set(xscale="log", xlim=(1 / len(of.impostor), 1), ylim=(0, 100))
+    below.set(xlabel="false positive rate", ylabel="true positive rate (%)")
+    below.set_title(f"TPR {100 * here[0]:.1f} % at an FPR of {here[1]:.2g}")
+    legend_below(figure, above)
+    return figure
+
+
+def _share(pairs: np.ndarray, at: float, bins: np.ndarray) -> np.ndarray:
+    """Weights that draw a part of the pairs on the scale of the density of all."""
+    part = pairs[pairs >= at]
+    return np.full(len(part), 1 / len(pairs) / (bins[1] - bins[0]))
+
+
+def features_by_width(of: Mapping[str, Plane], reach: float) -> Figure:
+    """One panel a network: where photos' features lie at 112 px (hollow) and at the width (filled), joined by lines."""
+    figure, panels = plt.subplots(len(of), 1, figsize=(4.6, 4.2 * len(of)), squeeze=False)
+    for axes, (name, plane) in zip(panels[:, 0], of.items(), strict=True):
+        for place, person in enumerate(np.unique(plane.people)):
+            mine = plane.people == person
+            colour, mark = f"C{place}", "osD^v"[place % 5]
+            axes.plot(*np.stack([plane.high[mine], plane.low[mine]], 1).transpose(2, 1, 0), color=colour, linewidth=0.7)
+            axes.scatter(*plane.high[mine].T, marker=mark, facecolor="none", edgecolor=colour, s=40)
+            axes.scatter(*plane.low[mine].T, marker=mark, color=colour, s=24)
+        axes.set(title=label(name), aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+        axes.set(ylabel="second direction")
+    axes.set_xlabel("first direction")
+    return figure
