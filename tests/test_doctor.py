@@ -101,7 +101,8 @@ def test_two_mistakes_at_once_are_found_together(blue):
     found = examined(file, folder)  # declared as RGB in [-1, 1]
     assert set(found.likeliest.about) == {"channels", "scaling"}
     said = words.verdict(found)
-    assert "both the channel order" in said and "--channels BGR --mean 0 --scale 255" in said
+    assert "both the channel order, BGR and not RGB, and the scaling, [0, 1] and not [-1, 1]: " in said
+    assert "--channels BGR --mean 0 --scale 255" in said
 
 
 def test_photos_that_lie_to_one_side_are_found_on_the_pixels_that_are_right(tmp_path, store_folder):

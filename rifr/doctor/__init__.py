@@ -4,6 +4,7 @@ settings       channel order, scaling, placement, mirror images
 pairs          genuine and impostor pairs from folders of people, and how sure an accuracy on them is
 examination    every setting on the same pairs, and the likeliest mistake
 words          what `rifr doctor` prints
+traps          what evaluation itself makes of a number: interpolation, folds, ties, the probe's own photo
 """
 
 from rifr.doctor.examination import Examination, Remedy, examine, open_pack

@@ -17,7 +17,17 @@ from rifr.evaluation.onnx import Network, Onnx
 from rifr.packs import FacePack
 from rifr.training.runs import Run
 
-__all__ = ["PLACEMENTS", "SCALINGS", "PixelRun", "Reads", "Setting", "moved", "pixel_settings", "placement_settings"]
+__all__ = [
+    "PLACEMENTS",
+    "SCALINGS",
+    "PixelRun",
+    "Reads",
+    "Setting",
+    "each_face",
+    "moved",
+    "pixel_settings",
+    "placement_settings",
+]
 
 Numbers = float | tuple[float, float, float]
 
@@ -180,10 +190,12 @@ def moved(pack: FacePack, placement: str) -> FacePack:
     zoom, right, down = PLACEMENTS[placement]
     centre = (FACE_SIZE - 1) / 2
     matrix = np.array([[zoom, 0, (1 - zoom) * centre + right], [0, zoom, (1 - zoom) * centre + down]])
-    return _each(pack, f"placed {PLACEMENTS[placement]}", lambda face: cv2.warpAffine(face, matrix, face.shape[1::-1]))
+    return each_face(
+        pack, f"placed {PLACEMENTS[placement]}", lambda face: cv2.warpAffine(face, matrix, face.shape[1::-1])
+    )
 
 
-def _each(pack: FacePack, how: str, change: Callable[[np.ndarray], np.ndarray]) -> FacePack:
+def each_face(pack: FacePack, how: str, change: Callable[[np.ndarray], np.ndarray]) -> FacePack:
     """A pack with every picture changed, under a checksum of its own."""
     images = np.stack([change(np.ascontiguousarray(face)) for face in pack.images])
     checksum = storage.digest(pack.checksum, how)

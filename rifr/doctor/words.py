@@ -25,7 +25,7 @@ def lines(found: Examination) -> str:
     table = found.table
     names = table.setting.where(table["round"] != "declared", f"as declared: {_named(found)}")
     wide = max(map(len, names))
-    said = [f"{'setting':<{wide}}  accuracy in % [95 %]   against the declared one, points [95 %]"]
+    said = [f"{'setting':<{wide}}  accuracy, % [95 %]     against declared, points [95 %]"]
     for name, row in zip(names, table.itertuples(), strict=True):
         rate = f"{row.accuracy:5.1f} [{row.low:.1f}, {row.high:.1f}]"
         gain = f"{row.difference:+5.1f} [{row.difference_low:+.1f}, {row.difference_high:+.1f}]"
@@ -96,7 +96,7 @@ def explained(found: Examination, remedy: Remedy) -> str:
         }
         options = " ".join(setting.options[name] for name in remedy.about)
         both = "both " if len(remedy.about) == 2 else ""
-        return f"{both}{' and '.join(what[name] for name in remedy.about)}: {cost} Give `{options}`."
+        return f"{both}{', and '.join(what[name] for name in remedy.about)}: {cost} Give `{options}`."
     if "mirror" in remedy.about:
         if setting.mirror:
             return f"Most published numbers add the features of the mirror image: {cost}"

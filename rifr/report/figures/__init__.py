@@ -2,6 +2,7 @@
 
 from rifr.report.figures import (
     alignment,
+    lower_numbers,
     methods,
     moving,
     network,
@@ -15,6 +16,7 @@ from rifr.report.figures import (
 
 __all__ = [
     "alignment",
+    "lower_numbers",
     "methods",
     "moving",
     "network",
