@@ -11,11 +11,12 @@ export RIFR_PRESET := $(PRESET)
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book check test test-all benchmarks record clean
+.PHONY: help book pdf check test test-all benchmarks record clean
 
 help:
 	@echo "make book         render the faces, train the networks, execute every chapter -> book/_build/html/index.html"
 	@echo "make book BATCH=runs/ablation   a book of the executed notebooks of a batch (rifr batch --help)"
+	@echo "make pdf          the built book as one PDF, book/_build/book.pdf, printed by Chromium or Chrome where one is at hand"
 	@echo "make check        format, lint, types, layers, spelling, notebooks without outputs"
 	@echo "make test         the quick test suite, under five minutes on two cores"
 	@echo "make test-all     every test: kills, builds of the book, batches and many processes too"
@@ -51,6 +52,10 @@ else
 	@echo
 	@echo "The book is ready: open $(CURDIR)/book/_build/html/index.html"
 endif
+
+# Of the pages that are there: `make book` builds them. RIFR_BROWSER names a browser that is not on the path.
+pdf: $(READY)
+	$(BIN)/python -m rifr.report.pdf book/_build/html book/_build/book.pdf
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -86,7 +86,7 @@ def section(path: str, source: str, repository: str = "") -> str:
         "## Run this with other parameters",
         "",
         "This page is a notebook. From the root of the repository, in the environment that `make book` makes "
-        "(`. .venv/bin/activate`):",
+        "(`source .venv/bin/activate`):",
         "",
         f"```sh\npapermill {path} out.ipynb {tried}".rstrip() + "\n```",
         "",
