@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 import rifr
-from rifr import align, degrade, networks, presets
+from rifr import align, degrade, landmarks, networks, presets
 from rifr.align import TEMPLATE
 from rifr.errors import DataError
 from rifr.report import living
@@ -48,6 +49,13 @@ def package(tmp_path, monkeypatch):
         monkeypatch.setattr(living, "RUNTIME", replace(living.RUNTIME, integrity=integrity(content)))
 
     return lay
+
+
+def a_finder(seed: int = 0) -> SimpleNamespace:
+    """In place of a run: an untrained landmark network, which answers near the template by the picture."""
+    torch.manual_seed(seed)
+    network = landmarks.Cnn6(4).eval()
+    return SimpleNamespace(path=Path(f"finder-{seed}"), network=lambda: network)
 
 
 def script(path: Path) -> dict:
@@ -103,7 +111,7 @@ def test_a_package_without_a_part_is_named_and_a_page_without_a_runtime_says_why
     with pytest.raises(DataError, match=r"lacks dist/ort-wasm-simd-threaded\.mjs"):
         living.runtime(progress=False)
     (tmp_path / living.RUNTIME.file).unlink()
-    shown = living.page({}, faces, progress=False)
+    shown = living.page({}, faces, a_finder(), progress=False)
     assert not shown.files and f"{living.RUNTIME.file} is missing" in html.unescape(shown._repr_html_())
 
 
@@ -197,23 +205,37 @@ def test_the_browser_shrinks_and_aligns_as_the_library_does(tmp_path):
 
 @needs_browser
 @pytest.mark.slow
-def test_the_browser_ranks_the_gallery_as_the_library_does(tmp_path, monkeypatch, faces, real_runtime):
+def test_the_browser_ranks_the_gallery_and_finds_landmarks_as_the_library_does(
+    tmp_path, monkeypatch, faces, real_runtime
+):
     monkeypatch.setenv("RIFR_STORE", str(tmp_path / "store"))
     plan = living.Plan(people=10, others=8, widths=(10, 16, 30, 112))
     runs = {name: rifr.fit(name, presets.get(TINY), 0, faces.train, progress=False) for name in ("hr-only", "hr+lr")}
-    written = living.content(runs, faces, plan)
+    written = living.content(runs, faces, a_finder(), plan)
     target = tmp_path / "_static" / "living"
     target.mkdir(parents=True)
     for file in (real_runtime, written):
         shutil.copy(file, target)
+    picture = cv2.resize(np.asarray(faces.probes.images[0]), (300, 260))
+    rough = TEMPLATE * 1.8 + [50, 30] + np.random.default_rng(1).normal(0, 4, (5, 2))
+    alpha = np.dstack([picture, picture[..., 0]])
     found = in_browser(
         tmp_path,
         (real_runtime.name, written.name),
         """const found = [];
         for (const protocol of ["P1", "P2"]) for (const width of page.faces.widths) for (const face of page.probes)
           found.push((await app.ask(page, face, width, protocol)).answers);
-        return found;""",
+        """
+        + f"""const picture = {{width: 300, height: 260, data: {alpha.ravel().tolist()}}};
+        return [found, await app.find(page, picture, {rough.tolist()})];""",
     )
+    found, points = found
+    (box,) = landmarks.boxes_of(rough[None])
+    square, matrix = landmarks.cut(picture, box[:2], living.CROP_SCALE * box[2])
+    with torch.inference_mode():
+        inside = a_finder().network()(networks.to_input(torch.from_numpy(square[None])))[0].numpy()
+    expected = np.linalg.solve(matrix[:, :2], (inside - matrix[:, 2]).T).T
+    assert np.abs(points - expected).max() < 1.5 and np.abs(expected - rough).max() > 3
     chosen, place = living.choose(faces, plan), 0
     assert len(found) == 2 * 4 * len(chosen.probes)
     for protocol in ("P1", "P2"):

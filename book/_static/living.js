@@ -59,15 +59,14 @@ window.rifrLiving = (() => {
     return [a, b, ox - a * px + b * py, oy - b * px - a * py];
   }
 
-  /* The part of a picture ({width, height, data} RGBA) that five points bring onto the template, black beyond it; a
-     large one is averaged over the area of each pixel. */
-  function align(picture, points, template) {
-    const [a, b, tx, ty] = similarity(template, points); // from the aligned face back to the picture
-    const out = new Uint8ClampedArray(SIDE * SIDE * 3), { width, height, data } = picture;
+  /* A square of `size` pixels out of a picture ({width, height, data} RGBA): its pixel (j, i) lies at
+     (a j - b i + tx, b j + a i + ty); where that is coarse it is averaged over the area of each pixel. Black beyond. */
+  function cut(picture, size, [a, b, tx, ty]) {
+    const out = new Uint8ClampedArray(size * size * 3), { width, height, data } = picture;
     const at = (x, y, c) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : data[(y * width + x) * 4 + c]);
     const fine = Math.max(1, Math.round(Math.hypot(a, b))), sum = [0, 0, 0];
-    for (let i = 0; i < SIDE; i++)
-      for (let j = 0; j < SIDE; j++) {
+    for (let i = 0; i < size; i++)
+      for (let j = 0; j < size; j++) {
         sum.fill(0);
         for (let k = 0; k < fine * fine; k++) {
           const row = i + ((k % fine) + 0.5) / fine - 0.5, column = j + (Math.floor(k / fine) + 0.5) / fine - 0.5;
@@ -77,10 +76,13 @@ window.rifrLiving = (() => {
             sum[c] += (1 - v) * ((1 - u) * at(x0, y0, c) + u * at(x0 + 1, y0, c)) +
               v * ((1 - u) * at(x0, y0 + 1, c) + u * at(x0 + 1, y0 + 1, c));
         }
-        for (let c = 0; c < 3; c++) out[(i * SIDE + j) * 3 + c] = sum[c] / (fine * fine);
+        for (let c = 0; c < 3; c++) out[(i * size + j) * 3 + c] = sum[c] / (fine * fine);
       }
     return out;
   }
+
+  /* The aligned face: the part of a picture that five points bring onto the template. */
+  const align = (picture, points, template) => cut(picture, SIDE, similarity(template, points));
 
   async function pixels(source) {
     const image = await createImageBitmap(source);
@@ -126,25 +128,39 @@ window.rifrLiving = (() => {
       mjs: address(parts.glue, "text/javascript"),
       wasm: address(await unpacked(parts.compiled), "application/wasm"),
     };
-    const networks = [];
+    const networks = [], started = (onnx) => ort.InferenceSession.create(bytes(onnx), { executionProviders: ["wasm"] });
     for (const { name, label, onnx, gallery } of faces.networks) {
-      const session = await ort.InferenceSession.create(bytes(onnx), { executionProviders: ["wasm"] });
+      const session = await started(onnx);
       const rows = Object.fromEntries(Object.entries(gallery).map(([width, text]) => [width, floats(text)]));
       networks.push({ name, label, session, rows });
     }
     const probes = [];
     for (const data of faces.probes) probes.push(withoutAlpha(await pixels(new Blob([bytes(data.split(",")[1])]))));
-    return { ort, faces, networks, probes };
+    return { ort, faces, networks, probes, finder: await started(faces.finder.onnx) };
+  }
+
+  /* What a network gives for an RGB image of `side` pixels. */
+  async function run(app, session, image, side) {
+    const x = new Float32Array(3 * side * side);
+    for (let i = 0; i < side * side; i++) for (let c = 0; c < 3; c++) x[c * side * side + i] = image[3 * i + c] / 127.5 - 1;
+    return (await session.run({ x: new app.ort.Tensor("float32", x, [1, 3, side, side]) })).z.data;
+  }
+
+  /* Five points found in a picture by the landmark network, which looks where five rough ones are. */
+  async function find(app, picture, rough) {
+    const { side, scale } = app.faces.finder, [a, b, tx, ty] = similarity(app.faces.template, rough);
+    const middle = (SIDE - 1) / 2, cx = a * middle - b * middle + tx, cy = b * middle + a * middle + ty;
+    const step = (scale * SIDE * Math.hypot(a, b)) / side, left = cx - (step * (side - 1)) / 2;
+    const top = cy - (step * (side - 1)) / 2, square = cut(picture, side, [step, 0, left, top]);
+    const z = await run(app, app.finder, square, side);
+    return rough.map((_, n) => [left + step * z[2 * n], top + step * z[2 * n + 1]]);
   }
 
   /* Cosines of a face (112 px, RGB) with the gallery, highest first: [{place, cosine}, ...] of each network. */
   async function ask(app, face, width, protocol) {
-    const seen = toWidth(face, width), x = new Float32Array(3 * SIDE * SIDE), answers = [];
-    for (let i = 0; i < SIDE * SIDE; i++)
-      for (let c = 0; c < 3; c++) x[c * SIDE * SIDE + i] = seen[3 * i + c] / 127.5 - 1;
+    const seen = toWidth(face, width), answers = [];
     for (const network of app.networks) {
-      const input = new app.ort.Tensor("float32", x, [1, 3, SIDE, SIDE]);
-      const z = (await network.session.run({ x: input })).z.data, length = Math.hypot(...z);
+      const z = await run(app, network.session, seen, SIDE), length = Math.hypot(...z);
       const rows = network.rows[protocol === "P1" ? width : SIDE], found = [];
       for (let place = 0; place < rows.length / z.length; place++) {
         let sum = 0;
@@ -264,6 +280,7 @@ window.rifrLiving = (() => {
     const input = make("input", { type: "file", accept: "image/*" });
     const said = make("p", { role: "status" }, "Choose a picture, or drop one here. It never leaves this page.");
     const ready = make("button", { type: "button", hidden: true }, "Ask the networks");
+    const again = make("button", { type: "button", hidden: true }, "Find the points again from here");
     let picture = null, points = [];
     stage.append(canvas);
 
@@ -301,16 +318,25 @@ window.rifrLiving = (() => {
       }
       Object.assign(canvas, { width: picture.width, height: picture.height });
       canvas.getContext("2d").putImageData(picture, 0, 0);
-      stage.hidden = ready.hidden = false;
+      stage.hidden = ready.hidden = again.hidden = false;
       const scale = Math.min(picture.width, picture.height) / SIDE; // where a face in the middle would have them
-      app.faces.template.forEach(([x, y], n) =>
-        markers[n](picture.width / 2 + (x - 56) * scale * 0.6, picture.height / 2 + (y - 56) * scale * 0.6));
-      said.textContent = "Move the five marks to the eyes, the nose and the corners of the mouth, then ask.";
+      place(app.faces.template.map(([x, y]) =>
+        [picture.width / 2 + (x - 56) * scale * 0.6, picture.height / 2 + (y - 56) * scale * 0.6]));
+      return search();
     }
 
+    const place = (found) => found.forEach(([x, y], n) => markers[n](x, y));
+
+    async function search() {
+      for (let look = 0; look < 2; look++) place(await find(app, picture, points)); // the second look is better placed
+      said.textContent = "The landmark network of this build has put the five marks. Move those that are off the eyes, " +
+        "the nose and the corners of the mouth, then ask.";
+    }
+
+    again.addEventListener("click", search);
     input.addEventListener("change", () => input.files.length && take(input.files[0]));
     ready.addEventListener("click", () => use(align(picture, points, app.faces.template)));
-    const panel = make("details", {}, make("summary", {}, "Your own face"), said, input, stage, ready);
+    const panel = make("details", {}, make("summary", {}, "Your own face"), said, input, stage, again, ready);
     panel.addEventListener("dragover", (event) => event.preventDefault());
     panel.addEventListener("drop", (event) => {
       event.preventDefault();
@@ -352,5 +378,5 @@ window.rifrLiving = (() => {
     const root = document.querySelector(".rifr-living");
     if (root) window.rifrLiving.started = start(root, `${here}living/`);
   });
-  return { resize, toWidth, similarity, align, ask };
+  return { resize, toWidth, similarity, align, find, ask };
 })();

@@ -32,6 +32,7 @@ from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.errors import DataError, RifrError
 from rifr.faces import tarballs
 from rifr.faces.tarballs import Package
+from rifr.landmarks import INPUT, LandmarkRun
 from rifr.report.style import label
 from rifr.splits import FaceSplits
 from rifr.training.runs import Run
@@ -62,11 +63,14 @@ SHOWN = ("hr-only", "hr+lr", "shared-only", "proposed")
 WIDTHS = (8, 10, 12, 16, 20, 25, 30, 40, 60, FACE_SIZE)
 """The steps of the slider, in pixels."""
 
+CROP_SCALE = 1.4
+"""The side of the square in which landmarks are found, in face widths."""
+
 PEOPLE, OTHERS = 20, 60
 """Whose photos are searched for, and how many others stand in the gallery beside theirs."""
 
 
-def page(trained: Mapping[str, Run], faces: FaceSplits, progress: bool = True) -> Living:
+def page(trained: Mapping[str, Run], faces: FaceSplits, finder: LandmarkRun, progress: bool = True) -> Living:
     """The page's place in a notebook, with both files written.
 
     Parameters
@@ -75,9 +79,11 @@ def page(trained: Mapping[str, Run], faces: FaceSplits, progress: bool = True) -
         Runs by recipe; those of `SHOWN` are taken.
     faces
         Probes and distractors to choose the page's faces from.
+    finder
+        The landmark network, which finds the five points of a reader's picture.
     """
     try:
-        files = [runtime(progress).name, content(trained, faces).name]
+        files = [runtime(progress).name, content(trained, faces, finder).name]
     except RifrError as error:  # no network, say: the book is whole without this page
         return Living((), str(error))
     return Living(tuple(files))
@@ -134,15 +140,16 @@ def runtime(progress: bool = True) -> Path:
     return storage.found_or_made(str(folder), name, key, make, Path, ".js")
 
 
-def content(trained: Mapping[str, Run], faces: FaceSplits, plan: Plan | None = None) -> Path:
+def content(trained: Mapping[str, Run], faces: FaceSplits, finder: LandmarkRun, plan: Plan | None = None) -> Path:
     """Networks, faces and the gallery's features as a script that sets `rifrFaces`, found in the store or made."""
     plan = plan or Plan()
     runs = {name: trained[name] for name in SHOWN if name in trained}
     packs = [faces.probes.checksum, faces.distractors.checksum]
-    key = storage.digest({name: run.path.name for name, run in runs.items()}, packs, plan, _code())
+    found_by = {name: run.path.name for name, run in [*runs.items(), ("finder", finder)]}
+    key = storage.digest(found_by, packs, plan, _code())
 
     def make(path: Path) -> None:
-        _write(path, "rifrFaces", told(runs, choose(faces, plan), plan.widths))
+        _write(path, "rifrFaces", told(runs, choose(faces, plan), finder, plan.widths))
 
     return storage.found_or_made(KIND, "faces", key, make, Path, ".js")
 
@@ -188,7 +195,7 @@ def _evenly(count: int, wanted: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(wanted, count)).astype(int)
 
 
-def told(runs: Mapping[str, Run], faces: Chosen, widths: Sequence[int]) -> dict[str, Any]:
+def told(runs: Mapping[str, Run], faces: Chosen, finder: LandmarkRun, widths: Sequence[int]) -> dict[str, Any]:
     """All that the page knows: see the keys. Arrays are base64 of little-endian float32."""
     networks = []
     for name, run in runs.items():
@@ -207,6 +214,7 @@ def told(runs: Mapping[str, Run], faces: Chosen, widths: Sequence[int]) -> dict[
         "template": TEMPLATE.tolist(),
         "widths": list(widths),
         "networks": networks,
+        "finder": {"onnx": _text(to_onnx(finder.network(), INPUT)), "side": INPUT, "scale": CROP_SCALE},
         "probes": [_picture(image, ".png") for image in faces.probes],
         "right": faces.right.tolist(),
         "gallery": [_picture(image, ".jpg") for image in faces.gallery],
@@ -217,8 +225,8 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def to_onnx(network: nn.Module) -> bytes:
-    """The network, from "x" (1, 3, 112, 112) in [-1, 1] to "z" (1, D), as an ONNX file.
+def to_onnx(network: nn.Module, side: int = FACE_SIZE) -> bytes:
+    """The network, from "x" (1, 3, side, side) in [-1, 1] to "z" (1, ...), as an ONNX file.
 
     By PyTorch's earlier exporter: the later one needs a further package and half a minute.
     """
@@ -227,7 +235,7 @@ def to_onnx(network: nn.Module) -> bytes:
         warnings.simplefilter("ignore")  # that it is the earlier one, and that the shape of the input is checked
         torch.onnx.export(
             network.cpu().eval(),
-            (torch.zeros(1, 3, FACE_SIZE, FACE_SIZE),),
+            (torch.zeros(1, 3, side, side),),
             file,
             input_names=["x"],
             output_names=["z"],
