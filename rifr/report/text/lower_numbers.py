@@ -54,7 +54,7 @@ def most(found: Mapping[int, Examination], of: str) -> str:
         rows = one.table[(one.table["round"] == of) & one.table.difference.notna()]
         worst, signs = rows.loc[rows.difference.idxmin()], [_interval(row).sign for row in rows.itertuples()]
         parts.append(f"at {width} px the dearest is *{worst.setting}*, {_cost(worst)}, and {verdicts.tally(signs)}")
-    return f"{_first('; '.join(parts))}."
+    return f"{'; '.join(parts)}."
 
 
 def table(found: Examination) -> pd.DataFrame:
