@@ -295,3 +295,17 @@ def test_a_mirror_image_that_was_left_out_is_called_a_habit_and_not_a_mistake(tm
     found = doctor.Examination(table, declared, (remedy,), (), 0.99, pairs.draw(PEOPLE), {})
     said = words.verdict(found)
     assert said.startswith("No mistake is seen") and "+10.0 points (+5.0 to +15.0 at 99.0 %)" in said
+
+
+def test_a_setting_that_is_ahead_by_itself_alone_is_said_to_be_so():
+    declared = Setting("RGB", 127.5, 127.5)
+    row = {"accuracy": 80.0, "low": 75.0, "difference": 0.0, "difference_low": 0.0, "difference_high": 0.0}
+    gains = (("BGR", 7.0, 1.7), ("[0, 1]", -2.0, -5.0), ("ImageNet", 3.0, 0.5))
+    rows = [row | {"setting": "as declared"}]
+    for name, at, low in gains:
+        rows.append(row | {"setting": name, "difference": at, "difference_low": low, "difference_high": 13.6})
+    found = doctor.Examination(pd.DataFrame(rows), declared, (), (), 0.99, pairs.draw(PEOPLE), {"width": 112})
+    said = words.verdict(found)
+    assert "No setting" in said and "BGR would be: +7.0 points (+1.7 to +13.6); of 3 settings one may be" in said
+    found.table.loc[1:, "difference_low"] = -1.0
+    assert "would be" not in words.verdict(found)

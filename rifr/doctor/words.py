@@ -68,7 +68,7 @@ def verdict(found: Examination) -> str:
             return (
                 f"{said} These pairs are so easy that little could be seen: try smaller faces (--width {width // 4})."
             )
-        return f"{said} {_unseen(found)}"
+        return f"{said}{_nearly(found)} {_unseen(found)}"
     if _habit(likeliest):
         said = f"No mistake is seen in how the photos are given. {explained(found, likeliest)}"
     else:
@@ -127,6 +127,20 @@ def _far(side: str) -> str:
 def _named(found: Examination) -> str:
     declared = found.declared
     return f"{declared.channels}, {declared.scaling}, {'with' if declared.mirror else 'without'} mirror image"
+
+
+def _nearly(found: Examination) -> str:
+    """The best setting that would be decided if no other had been tried."""
+    rows: Any = found.table.iloc[1:]
+    rows = rows[rows.difference_low > 0]
+    if not len(rows):
+        return ""
+    best = rows.loc[rows.difference.idxmax()]
+    return (
+        f" If it alone had been tried, {best.setting} would be: {best.difference:+.1f} points "
+        f"({best.difference_low:+.1f} to {best.difference_high:+.1f}); of {len(found.table) - 1} settings one may be so "
+        "by chance."
+    )
 
 
 def _unseen(found: Examination) -> str:
