@@ -136,10 +136,10 @@ def _nearly(found: Examination) -> str:
     if not len(rows):
         return ""
     best = rows.loc[rows.difference.idxmax()]
+    low, high = f"{best.difference_low:+.1f}", f"{best.difference_high:+.1f}"
     return (
-        f" If it alone had been tried, {best.setting} would be: {best.difference:+.1f} points "
-        f"({best.difference_low:+.1f} to {best.difference_high:+.1f}); of {len(found.table) - 1} settings one may be so "
-        "by chance."
+        f" If it alone had been tried, {best.setting} would be: {best.difference:+.1f} points ({low} to {high}); of "
+        f"{len(found.table) - 1} settings one may be so by chance."
     )
 
 
