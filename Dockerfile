@@ -23,7 +23,7 @@ USER ${NB_USER}
 # What PyPI has of PyTorch for Linux comes with 4 GB of CUDA; PyTorch's own index has builds without. With the mark that
 # `make` leaves where it has made the environment, `make book` and `make pdf` take this one.
 RUN python -m venv .venv \
- && .venv/bin/pip install --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.12.1 \
+ && .venv/bin/pip install --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.12.1 torchvision==0.27.1 \
  && .venv/bin/pip install --constraint constraints.txt --editable '.[book]' jupyterlab jupyterhub \
  && touch .venv/.rifr-installed
 ENV PATH=${HOME}/rifr/.venv/bin:${PATH}
