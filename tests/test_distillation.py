@@ -72,7 +72,7 @@ def looked_into(name: str, views: int = 2) -> tuple[float, Step, list[list[tuple
 @pytest.mark.parametrize("views", [1, 2, 3])
 def test_f_skd_adds_the_cosine_of_each_layers_map_to_the_teachers_of_the_photo_at_112_px(views):
     found, step, rows = looked_into("f-skd", views)
-    margin = cross_entropy_of_angles(step, 30.0, lambda own, row: math.cos(own) - 0.25)
+    margin = cross_entropy_of_angles(step, 16.0, lambda own, row: math.cos(own) - 0.25)
     distances = [1 - cosine(ours, theirs) for row in rows for ours, theirs in row]
     assert found == pytest.approx(margin + 20 * np.mean(distances), rel=1e-4) and np.mean(distances) > 0.01
 
@@ -80,7 +80,7 @@ def test_f_skd_adds_the_cosine_of_each_layers_map_to_the_teachers_of_the_photo_a
 @pytest.mark.parametrize("views", [1, 2, 3])
 def test_a_skd_adds_the_cosine_of_where_and_to_which_channels_each_layer_attends(views):
     found, step, rows = looked_into("a-skd", views)
-    margin = cross_entropy_of_angles(step, 32.0, lambda own, row: math.cos(min(own + 0.5, math.pi)))
+    margin = cross_entropy_of_angles(step, 16.0, lambda own, row: math.cos(min(own + 0.5, math.pi)))
     distances = 0.0
     for row in rows:
         for pair in row:
@@ -128,7 +128,7 @@ def test_adadistill_makes_centres_of_the_teachers_features_and_learns_by_their_a
         expected[person] = sum(places) / len(places)
     torch.testing.assert_close(loss.centres, expected)
     torch.testing.assert_close(step.w, expected)
-    margin = cross_entropy_of_angles(step, 64.0, lambda own, row: math.cos(min(own + 0.225, math.pi)))
+    margin = cross_entropy_of_angles(step, 16.0, lambda own, row: math.cos(min(own + 0.225, math.pi)))
     assert found == pytest.approx(margin, rel=1e-4)
     assert {1, 3, 4} == {person for person in range(K) if torch.equal(loss.centres[person], start[person])}
 

@@ -121,11 +121,13 @@ def provenance() -> dict[str, Any]:
     }
 
 
-@functools.cache
 def commit() -> str:
     """The checkout's commit, marked where library or benchmarks differ from it; "" outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
+    return _commit_of(Path(__file__).resolve().parents[2])
 
+
+@functools.cache
+def _commit_of(root: Path) -> str:
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
