@@ -123,9 +123,12 @@ def test_what_built_pages_name_is_copied_beside_them(package, tmp_path, store_fo
     site.mkdir()
     (site / "a.html").write_text(living.Living((name, "faces-1.js"))._repr_html_())
     (site / "b.html").write_text("<p>nothing</p>")
+    (site / "_static" / "living").mkdir(parents=True)
+    (site / "_static" / "living" / "faces-0.js").write_text("of an earlier build")
     assert living.copied(site) == ["faces-1.js", name]
     assert (site / "_static" / "living" / "faces-1.js").read_text() == "window.rifrFaces={}"
     assert script(site / "_static" / "living" / name)["main"] == "// main"
+    assert not (site / "_static" / "living" / "faces-0.js").exists()
 
 
 # in a browser ---------------------------------------------------------------------------------------------------------

@@ -271,6 +271,9 @@ def copied(built: Path) -> list[str]:
     for file in built.glob("*.html"):
         for marked in file.read_text(encoding="utf-8").split('data-rifr-files="')[1:]:
             names |= set(marked.split('"', 1)[0].split())
+    for old in (built / "_static" / KIND).glob("*.js"):  # of an earlier build
+        if old.name not in names:
+            old.unlink()
     for name in sorted(names):
         place = next(
             place for place in (storage.user_cache() / KIND / name, storage.root() / KIND / name) if place.exists()
