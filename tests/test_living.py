@@ -20,14 +20,13 @@ import torch
 import rifr
 from rifr import align, degrade, landmarks, networks, presets
 from rifr.align import TEMPLATE
-from rifr.errors import DataError
-from rifr.report import living
+from rifr.errors import DataError, SettingError
+from rifr.report import living, pdf
 from rifr.splits import FaceSplits
 from tests.helpers import TINY, easy_faces
 from tests.test_tarballs import integrity, tarball
 
 STATIC = Path(__file__).resolve().parent.parent / "book" / "_static"
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PARTS = {f"package/{part}": f"// {name}".encode() for name, part in living.PARTS.items()}
 
 
@@ -152,7 +151,7 @@ def in_browser(folder: Path, files: tuple[str, ...], code: str, body: str = ""):
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     options += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=600000", "--dump-dom"]
     done = subprocess.run(
-        [str(BROWSER), *options, (folder / "page.html").as_uri()], capture_output=True, text=True, timeout=300
+        [pdf.browser(), *options, (folder / "page.html").as_uri()], capture_output=True, text=True, timeout=300
     )
     text = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
     found = json.loads(html.unescape(text[1])) if text and text[1] else {"error": done.stderr[-500:]}
@@ -160,7 +159,14 @@ def in_browser(folder: Path, files: tuple[str, ...], code: str, body: str = ""):
     return found
 
 
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium: no browser is installed")
+def _browser() -> str:
+    try:
+        return pdf.browser()
+    except SettingError:
+        return ""
+
+
+needs_browser = pytest.mark.skipif(not _browser(), reason="needs Chromium: no browser is installed")
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from torch import nn
 from rifr import degrade, storage
 from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.errors import DataError, RifrError
+from rifr.evaluation.protocols.embeddings import unit_rows
 from rifr.faces import tarballs
 from rifr.faces.tarballs import Package
 from rifr.landmarks import INPUT, LandmarkRun
@@ -59,6 +60,9 @@ PARTS = {
 
 SHOWN = ("hr-only", "hr+lr", "shared-only", "proposed")
 """The networks of the page."""
+
+SINGLE = np.dtype("<f4")
+"""Of the arrays that the page reads."""
 
 WIDTHS = (8, 10, 12, 16, 20, 25, 30, 40, 60, FACE_SIZE)
 """The steps of the slider, in pixels."""
@@ -200,13 +204,14 @@ def told(runs: Mapping[str, Run], faces: Chosen, finder: LandmarkRun, widths: Se
     networks = []
     for name, run in runs.items():
         embed = run.embedder("cpu")
-        gallery = {width: _unit(embed(degrade.to_width(faces.gallery, width))) for width in widths}
+        at = {width: embed(degrade.to_width(faces.gallery, width)) for width in widths}
+        gallery = {width: unit_rows("the gallery", rows, SINGLE).numpy() for width, rows in at.items()}
         networks.append(
             {
                 "name": name,
                 "label": label(name),
                 "onnx": _text(to_onnx(run.network())),
-                "gallery": {width: _text(rows.astype("<f4").tobytes()) for width, rows in gallery.items()},
+                "gallery": {width: _text(rows.tobytes()) for width, rows in gallery.items()},
             }
         )
     return {
@@ -219,10 +224,6 @@ def told(runs: Mapping[str, Run], faces: Chosen, finder: LandmarkRun, widths: Se
         "right": faces.right.tolist(),
         "gallery": [_picture(image, ".jpg") for image in faces.gallery],
     }
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def to_onnx(network: nn.Module, side: int = FACE_SIZE) -> bytes:

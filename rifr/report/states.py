@@ -10,6 +10,8 @@ import numpy as np
 from rifr.align import FACE_SIZE
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
+from rifr.evaluation.protocols.embeddings import unit_rows
+from rifr.packs import FacePack
 from rifr.splits import FaceSplits
 
 
@@ -41,10 +43,8 @@ class Scores:
 
 def scores(embedder: Embedder, faces: FaceSplits, width: int, mirror: bool) -> Scores:
     """The scores of a network under P1, of all genuine pairs and all pairs of a probe and a distractor."""
-    probes, strangers = (
-        _unit(features(embedder, pack, width, mirror, progress=False)) for pack in (faces.probes, faces.distractors)
-    )
-    person = np.asarray(faces.probes.labels)
+    probes, strangers = (_unit(embedder, pack, width, mirror) for pack in (faces.probes, faces.distractors))
+    person = faces.probes.labels
     first, second = np.triu_indices(len(person), 1)
     same = person[first] == person[second]
     genuine = (probes[first[same]] * probes[second[same]]).sum(axis=1)
@@ -72,20 +72,19 @@ def planes(
     embedders: Mapping[str, Embedder], faces: FaceSplits, widths: tuple[int, ...], mirror: bool, people: int = 5
 ) -> dict[int, dict[str, Plane]]:
     """By width and network, the first photos of the first probe people; a network's plane is one for all widths."""
-    rows = np.flatnonzero(np.asarray(faces.probes.labels) < people)
+    person = faces.probes.labels
+    rows = np.flatnonzero(person < people)
     found: dict[int, dict[str, Plane]] = {width: {} for width in widths}
     for name, embedder in embedders.items():
-        at = {
-            width: _unit(features(embedder, faces.probes, width, mirror, progress=False)[rows])
-            for width in {*widths, FACE_SIZE}
-        }
+        at = {width: _unit(embedder, faces.probes, width, mirror)[rows] for width in {*widths, FACE_SIZE}}
         middle = at[FACE_SIZE].mean(axis=0)
         axes = np.linalg.svd(at[FACE_SIZE] - middle, full_matrices=False)[2][:2].T
         for width in widths:
             high, low = ((at[one] - middle) @ axes for one in (FACE_SIZE, width))
-            found[width][name] = Plane(high, low, np.asarray(faces.probes.labels)[rows])
+            found[width][name] = Plane(high, low, person[rows])
     return found
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return np.asarray(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
+def _unit(embedder: Embedder, pack: FacePack, width: int, mirror: bool) -> np.ndarray:
+    found = features(embedder, pack, width, mirror, progress=False)
+    return unit_rows("features", found, np.dtype(np.float32)).numpy()

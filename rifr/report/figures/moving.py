@@ -19,7 +19,9 @@ def threshold(of: Scores, at: float, network: str) -> Figure:
     bins = np.linspace(min(of.genuine[0], of.impostor[0]), 1, 80)
     for pairs, name, look in ((of.impostor, "impostor pairs", LINES[1]), (of.genuine, "genuine pairs", LINES[0])):
         above.hist(pairs, bins, density=True, histtype="step", color=look["color"], linestyle=look["linestyle"])
-        above.hist(pairs[pairs >= at], bins, weights=_share(pairs, at, bins), color=look["color"], alpha=0.35)
+        part = pairs[pairs >= at]
+        share = np.full(len(part), 1 / len(pairs) / (bins[1] - bins[0]))  # on the scale of the density of all
+        above.hist(part, bins, weights=share, color=look["color"], alpha=0.35)
         above.plot([], [], color=look["color"], linestyle=look["linestyle"], label=name)
     above.axvline(at, color=text_color())
     above.set(xlabel="cosine", ylabel="density", title=f"{label(network)}: accepted is what lies right of {at:.2f}")
@@ -35,12 +37,6 @@ def threshold(of: Scores, at: float, network: str) -> Figure:
     below.set_title(f"TPR {100 * here[0]:.1f} % at an FPR of {here[1]:.2g}")
     legend_below(figure, above)
     return figure
-
-
-def _share(pairs: np.ndarray, at: float, bins: np.ndarray) -> np.ndarray:
-    """Weights that draw a part of the pairs on the scale of the density of all."""
-    part = pairs[pairs >= at]
-    return np.full(len(part), 1 / len(pairs) / (bins[1] - bins[0]))
 
 
 def features_by_width(of: Mapping[str, Plane], reach: float) -> Figure:
