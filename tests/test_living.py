@@ -149,7 +149,7 @@ def in_browser(folder: Path, files: tuple[str, ...], code: str, body: str = ""):
     for script in STATIC.glob("*.js"):
         shutil.copy(script, folder / "_static")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    options += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=600000", "--dump-dom"]
+    options += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=100000000", "--dump-dom"]
     done = subprocess.run(
         [pdf.browser(), *options, (folder / "page.html").as_uri()], capture_output=True, text=True, timeout=300
     )
