@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import joblib
 import psutil
 
-__all__ = ["available_cores", "available_memory", "peak_memory"]
+__all__ = ["available_cores", "available_memory", "keep_freed_memory", "peak_memory"]
 
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+KEPT_BYTES = 2**30
 
 
 def available_cores() -> int:
@@ -35,3 +41,20 @@ def peak_memory() -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Let glibc keep up to `KEPT_BYTES` that this process frees for its next allocation.
+
+    It gives large blocks back to the system at once, and each step of a network asks for the same ones again, which
+    the system clears page by page: a third of the time in which a thin network embeds, a seventh of that in which it
+    trains. The numbers that are computed are the same.
+
+    Returns
+    -------
+    bool
+        Whether it could be set; on a system without glibc nothing is changed.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    return mallopt is not None and bool(mallopt(M_TRIM_THRESHOLD, KEPT_BYTES) and mallopt(M_MMAP_MAX, 0))

@@ -21,6 +21,23 @@ from myst_nb import glue
 from rifr.report.show import show
 glue("answer", 42.24, display=False)
 show(Figure, alt="Nothing.", caption="An empty figure, $n = 0$.")"""
+PAGE_WITH_CODE = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+# Two
+
+```{{code-cell}}
+{code}
+```
+"""
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +126,8 @@ def test_a_cell_that_fails_or_complains_fails_the_build(checkout, code, sign, ti
 
 def test_several_chapters_are_executed_side_by_side_and_then_found(checkout):
     chapter(checkout, FIGURE)
-    second = nbformat.read(checkout / "book" / "one.ipynb", as_version=4)
-    second.cells = second.cells[1:]
-    second.cells[0].source = FIGURE.replace("answer", "other")
-    second.cells.insert(0, nbformat.v4.new_markdown_cell("# Two", id="title"))
-    nbformat.write(second, checkout / "book" / "two.ipynb")
+    second = FIGURE.replace("answer", "other")
+    (checkout / "book" / "two.md").write_text(PAGE_WITH_CODE.format(code=second))
     toc = "format: jb-book\nroot: index\nchapters:\n- file: one\n- file: two\n- file: references\n"
     (checkout / "book" / "_toc.yml").write_text(toc)
     with open(checkout / "rifr" / "report" / "show.py", "a") as file:
@@ -121,10 +135,9 @@ def test_several_chapters_are_executed_side_by_side_and_then_found(checkout):
     status, printed = build(checkout)
     assert status == 0, printed
     if os.cpu_count() > 1:
-        assert "one.ipynb: executed in" in printed and "two.ipynb: executed in" in printed
+        assert "one.ipynb: executed in" in printed and "two.md: executed in" in printed
         assert "Executing notebook" not in printed
-    second.cells[1].source += "\n1 / 0"
-    nbformat.write(second, checkout / "book" / "two.ipynb")
+    (checkout / "book" / "two.md").write_text(PAGE_WITH_CODE.format(code=f"{second}\n1 / 0"))
     chapter(checkout, f"{FIGURE}\nlen('')")
     status, printed = build(checkout)
     assert status != 0 and "ZeroDivisionError" in printed

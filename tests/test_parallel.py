@@ -2,6 +2,9 @@
 
 import json
 import os
+import platform
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,3 +159,27 @@ def test_threads_are_given_back():
     with pytest.raises(KeyError), parallel.threads(1):
         raise KeyError
     assert torch.get_num_threads() == before
+
+
+def page_faults(keep: bool, block: int = 2**26, times: int = 8) -> int:
+    """Pages that the system cleared for `times` blocks, asked for, written and freed one after the other."""
+    script = f"""
+import resource
+import numpy as np
+from rifr import machine
+if {keep}:
+    assert machine.keep_freed_memory()
+np.ones({block}, np.uint8)  # the first one is new in either case
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range({times}):
+    np.ones({block}, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep what is freed")
+def test_what_a_process_frees_is_used_again():
+    given_back, kept = page_faults(keep=False), page_faults(keep=True)
+    assert kept < 100 < given_back  # with huge pages a block of 64 MiB is 32 of them, else 16,384

@@ -31,6 +31,7 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
+from myst_nb.core.read import create_nb_reader
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -40,7 +41,7 @@ from rifr.report import living
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
-LONG = ("tinyface", "alignment")  # begun first, or one core waits for them at the end
+LONG = ("tinyface", "alignment", "methods", "lower_numbers")  # begun first, or one core waits for them at the end
 KEPT_CACHES = 5  # of earlier library versions and of other presets
 MATHJAX = "mathjax/tex-chtml-full.js"  # with every TeX extension, so that nothing is fetched later
 
@@ -145,8 +146,10 @@ def execute_side_by_side(app: Sphinx, env, pages: list[str]) -> None:
     cache = get_cache(app.config.nb_execution_cache_path)
     waiting = []
     for path in sorted((Path(env.doc2path(page)) for page in pages), key=lambda path: (path.stem not in LONG, path)):
-        if path.suffix == ".ipynb":
-            notebook = nbformat.read(path, as_version=4)
+        text = path.read_text()
+        reader = create_nb_reader(str(path), env.myst_config, env.mystnb_config, text)
+        if reader is not None:  # else a page without code
+            notebook = reader.read(text)
             try:
                 cache.match_cache_notebook(notebook)
             except KeyError:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
+from rifr import machine
 from rifr.align import FACE_SIZE
 from rifr.degrade import check_width, to_width
 from rifr.errors import DataError, SettingError
@@ -78,6 +80,7 @@ def embed(
     if not len(images):
         raise SettingError("there are no images to embed")
     network = _network(embedder)
+    machine.keep_freed_memory()
     features = None
     with tqdm(
         total=len(images),
@@ -90,7 +93,7 @@ def embed(
             faces = to_width(np.asarray(images[start : start + batch]), width)
             part = _features(network, faces)
             if mirror:
-                part = part + _features(network, np.ascontiguousarray(faces[:, :, ::-1]))
+                part = part + _features(network, _mirrored(faces))
             bad_rows = start + np.flatnonzero(~np.isfinite(part).all(axis=1))
             if len(bad_rows):
                 listed = ", ".join(map(str, bad_rows[:10])) + (", ..." if len(bad_rows) > 10 else "")
@@ -119,6 +122,11 @@ def _network(embedder: Embedder) -> Network:
         "an embedder is a Run, a callable (N, 112, 112, 3) uint8 -> (N, D), or the path of an ONNX file, "
         f"not {type(embedder).__name__}"
     )
+
+
+def _mirrored(faces: np.ndarray) -> np.ndarray:
+    # As one tall picture: OpenCV turns the pixels of its rows ten times as fast as NumPy copies a reversed view.
+    return cv2.flip(faces.reshape(-1, *faces.shape[2:]), 1).reshape(faces.shape)
 
 
 def _features(network: Network, faces: np.ndarray) -> np.ndarray:

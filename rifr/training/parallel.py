@@ -110,7 +110,8 @@ def run(calls: Sequence[Call], workers: int | None = None) -> list[Any]:
 
 @contextlib.contextmanager
 def threads(number: int) -> Iterator[None]:
-    """PyTorch on so many threads within the block; 0 leaves it as it is."""
+    """PyTorch on so many threads within the block, 0 leaves it as it is; what a step frees is kept for the next one."""
+    machine.keep_freed_memory()
     before = torch.get_num_threads()
     if number:
         torch.set_num_threads(number)
