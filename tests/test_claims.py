@@ -15,7 +15,8 @@ from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.scface import Scface
 from rifr.evaluation.protocols.tinyface import TinyFace
 from rifr.report import claims, evidence, paper, text
-from rifr.report.claims import CLAIMS, Claim, Difference, Judged
+from rifr.report import study as study_module
+from rifr.report.claims import CLAIMS, HR, LR, Claim, Difference, Judged, Term, minus
 from rifr.report.study_tables import Study
 from tests.test_text_recognition import identified, outcome, roc_outcome
 
@@ -167,6 +168,26 @@ def study(values: dict[tuple[str, int], list[float]]) -> Study:
         for seed, value in enumerate(of_seeds)
     ]
     return Study({"seeds": [0, 1, 2]}, pd.DataFrame(rows))
+
+
+def test_the_record_of_one_seed_has_intervals_over_people_where_it_keeps_them():
+    of_all = outcome({key: 0.2 + 0.01 * place for place, key in enumerate(SHARES)})
+    renamed = {"hr+lr": "c-t", "hr-only": "arcface"}
+    results = {(p, renamed.get(name, name), width): one for (p, name, width), one in of_all.results.items()}
+    of_all = Outcome(results, 50)
+    rows = [{"seed": 0} | row for row in study_module._grouped(of_all, ["proposed", "c-t", "arcface"], 60)]
+    build, record = evidence.of_outcomes(of_all), evidence.of_record(Study({"seeds": [0]}, pd.DataFrame(rows)))
+    for place in (HR, LR):
+        for terms in (minus("proposed", "c-t", place), minus("proposed", "arcface", place), [Term(1, "c-t", place)]):
+            asked = Difference("", 1, "", tuple(terms))
+            wanted, got = build(asked), record(asked)
+            assert (got.low, got.estimate, got.high) == pytest.approx(
+                (wanted.low, wanted.estimate, wanted.high), abs=6e-4
+            )
+            assert got.low < got.high
+    assert record(Difference("", 1, "", minus("c-t", "arcface"))) is None
+    two = pd.DataFrame([row | {"seed": seed} for row in rows for seed in (0, 1)])
+    assert evidence.of_record(Study({"seeds": [0, 1]}, two))(Difference("", 1, "", minus("proposed", "c-t"))) is None
 
 
 def test_the_record_pairs_within_a_seed_with_students_interval():

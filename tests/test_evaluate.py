@@ -5,12 +5,12 @@ import weakref
 import numpy as np
 import pytest
 
-from rifr import degrade, presets
+from rifr import degrade, presets, splits
 from rifr.errors import SettingError
 from rifr.evaluation import embed, evaluate, geometry
 from rifr.evaluation.protocols import identification, open_set, verification
 from rifr.splits import FaceSplits
-from rifr.training import trainer
+from rifr.training import parallel, trainer
 from tests.helpers import TINY, easy_faces
 
 
@@ -106,6 +106,22 @@ def test_features_are_stored_and_not_computed_twice(trained, monkeypatch):
     monkeypatch.setattr(embed, "embed", None)
     assert isinstance(first, np.memmap)  # on disk until it is used
     np.testing.assert_array_equal(evaluate.features(runs["hr-only"], faces.probes, 16, progress=False), first)
+
+
+def test_all_that_the_protocols_need_can_be_embedded_before(trained, monkeypatch):
+    faces, plan, runs = trained
+    monkeypatch.setattr(splits, "face_splits", lambda preset, seed, *roots, progress: faces)
+    evaluate.store_features([(name, plan, 0) for name in runs], progress=False)
+    monkeypatch.setattr(embed, "embed", None)
+    assert len(evaluate.identify(runs, faces, plan, progress=False).table()) == 2 * 2 * 2
+
+
+@pytest.mark.parametrize("preset, workers", [("smoke", 1), ("mini", None)])
+def test_few_faces_are_embedded_in_this_process(preset, workers, monkeypatch):
+    asked = []
+    monkeypatch.setattr(parallel, "run", lambda calls, workers: asked.append((len(calls), workers)))
+    evaluate.store_features([(name, presets.get(preset), 0) for name in ("hr-only", "hr+lr")])
+    assert asked == [(2, workers)]
 
 
 def test_features_of_one_width_at_a_time_are_held(tmp_path, store_folder, monkeypatch):

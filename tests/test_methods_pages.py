@@ -78,8 +78,11 @@ def test_an_arrow_points_where_the_loss_falls(name):
 
 def test_the_figures_show_each_method_on_a_line_or_panel_of_its_own():
     rates = methods.rates(measure(KNOWN), ["proposed", "c-t"], ["P1"])
-    drawn = figures.methods.rank1_of_methods(rates, ("proposed",))
+    cost = methods.costs(["c-t", "arcface", "proposed"], MINI, 10_000)
+    drawn = figures.methods.rank1_and_cost(rates, cost, ("proposed",))
     assert [tick.get_text() for tick in drawn.axes[0].get_yticklabels()] == ["proposed", "C-T"]
+    paid = [bar.get_width() for bar in drawn.axes[1].patches]
+    assert paid == [*cost.set_index("network").work[["proposed", "c-t"]]]
     panels = figures.methods.pulls({name: methods.pulls(name) for name in ("hr+lr", "arcface")})
     assert [axes.get_title() for axes in panels.axes if axes.get_title()] == ["HR+LR", "ArcFace"]
     plt.close("all")

@@ -109,7 +109,8 @@ def _train(options: argparse.Namespace) -> None:
             f"{run.record['seconds']:.0f} s"
         )
     if options.all:
-        evaluate.identify(trained, faces, preset)
+        roots = tuple(options.faces)
+        evaluate.store_features([(name, preset, options.seed) for name in trained], roots)
 
 
 def _record(options: argparse.Namespace) -> None:

@@ -9,11 +9,8 @@ the fewest changes is named.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-import rifr
 from rifr import storage
 from rifr.align import FACE_SIZE
 from rifr.degrade import check_width
@@ -32,6 +28,7 @@ from rifr.errors import DataError
 from rifr.evaluation.features import features
 from rifr.evaluation.metrics import Interval
 from rifr.evaluation.onnx import Onnx
+from rifr.evaluation.scorecard import described, made_now
 from rifr.packs import FacePack
 from rifr.readers import folder as folder_reader
 
@@ -271,25 +268,17 @@ class _Trial:
 def _made_by(
     network: Reads, pack: FacePack, drawn: FacePairs, width: int, mirror: bool, seed: int, resamples: int
 ) -> dict[str, Any]:
-    """Versions, the network, the faces and how the intervals were made: nothing that names a folder of this machine."""
+    """Versions, the network, the faces and how the intervals were made."""
     about: dict[str, Any] = {"name": network.name, "key": network.key}
     if isinstance(network, Onnx):
         about = {"file": network.path.name, "sha256": network.checksums(), "layout": network.layout}
         about["size"] = network.size
     about |= {"channels": network.channels, "mean": network.mean, "scale": network.scale, "mirror": mirror}
     spec = pack.manifest.get("spec") or {}
-    libraries = {"numpy": "numpy", "torch": "torch", "onnxruntime": "onnxruntime", "opencv": "cv2"}
     return {
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "declared": about,
         "width": width,
-        "faces": {
-            "source": pack.manifest.get("source", ""),
-            "checksum": pack.checksum,
-            "images": len(pack),
-            "people": len(pack.people),
-            "skipped": list(spec.get("skipped_files", ())),
-        },
+        "faces": {**described(pack), "skipped": list(spec.get("skipped_files", ()))},
         "pairs": {
             "people": drawn.persons,
             "photos": len(drawn.photos),
@@ -299,10 +288,5 @@ def _made_by(
             "seed": seed,
             "people with one photo, left out": list(drawn.left_out),
         },
-        "intervals": {"level": 0.95, "bootstrap over": "people", "resamples": resamples, "seed": seed},
-        "versions": {
-            "rifr": rifr.__version__,
-            "python": platform.python_version(),
-            **{library: import_module(module).__version__ for library, module in libraries.items()},
-        },
+        **made_now(resamples, seed),
     }

@@ -18,6 +18,7 @@ from rifr.align import FACE_SIZE
 from rifr.degrade import check_width, to_width
 from rifr.errors import DataError, SettingError
 from rifr.evaluation.onnx import Network, Onnx, from_onnx
+from rifr.training import parallel
 
 __all__ = ["Embedder", "Onnx", "embed", "from_onnx"]
 
@@ -87,6 +88,7 @@ def embed(
         desc=f"embedding at {width} px",
         unit="image",
         leave=False,
+        position=parallel.progress_bar_position(),
         disable=None if progress else True,
     ) as bar:
         for start in range(0, len(images), batch):

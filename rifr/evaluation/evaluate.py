@@ -17,7 +17,7 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from tqdm import tqdm
 
-from rifr import presets
+from rifr import presets, splits
 from rifr.align import FACE_SIZE
 from rifr.evaluation import geometry, metrics
 from rifr.evaluation.embed import Embedder
@@ -31,6 +31,8 @@ from rifr.evaluation.protocols.verification import Verification
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.splits import FaceSplits, ProbeSplits
+from rifr.training import parallel, trainer
+from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "identify",
     "open_set",
     "separations",
+    "store_features",
     "teacher_entropy",
     "verify",
 ]
@@ -50,6 +53,41 @@ __all__ = [
 PROTOCOLS = {"P1": "P1: LR-LR", "P2": "P2: LR-HR"}
 Counted = TypeVar("Counted")
 Faces = FaceSplits | ProbeSplits | tuple[FacePack, FacePack]
+Roots = tuple[str | None, str | None, str | None]
+MIN_IMAGES_FOR_SUBPROCESS = 5_000
+"""Photos, of all networks together, from which embedding them is worth processes that import PyTorch anew."""
+
+
+def store_features(
+    trainings: Sequence[tuple[str, Preset, int]], roots: Roots = (None, None, None), progress: bool = True
+) -> None:
+    """Embed all that P1 and P2 ask of several networks, side by side where there is enough of it for processes.
+
+    Parameters
+    ----------
+    trainings
+        Recipe, preset and seed of each network, found or trained.
+    roots
+        Folders of their faces, as `splits.face_splits` takes them.
+    progress
+        Show progress bars.
+    """
+    told = {"roots": roots, "progress": progress}
+    calls = [
+        Call(__name__, "store_features_of", {"recipe": recipe, "preset": preset, "seed": seed, **told})
+        for recipe, preset, seed in trainings
+    ]
+    images = [preset.probe_people * preset.probe_images + preset.distractor_people for _, preset, _ in trainings]
+    parallel.run(calls, None if sum(images) >= MIN_IMAGES_FOR_SUBPROCESS else 1)
+
+
+def store_features_of(recipe: str, preset: Preset, seed: int, roots: Roots, progress: bool) -> None:
+    """`store_features` of one network."""
+    faces = splits.face_splits(preset, seed, *roots, progress=progress)
+    run = trainer.fit(recipe, preset, seed, faces.train, progress)
+    for pack in (faces.probes, faces.distractors):
+        for width in sorted({FACE_SIZE, *preset.widths}):
+            features(run, pack, width, preset.mirror, progress)
 
 
 def identify(

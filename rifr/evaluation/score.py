@@ -8,16 +8,12 @@ result.save("results.json")
 from __future__ import annotations
 
 import dataclasses
-import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import rifr
 from rifr import presets, splits
 from rifr.align import FACE_SIZE
 from rifr.errors import SettingError
@@ -27,7 +23,7 @@ from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.evaluation.features import features
 from rifr.evaluation.onnx import Onnx
 from rifr.evaluation.protocols import pairs as pairs_protocol
-from rifr.evaluation.scorecard import COLUMNS, Curves, Score
+from rifr.evaluation.scorecard import COLUMNS, Curves, Score, described, made_now
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import pairs as pair_list
@@ -122,8 +118,8 @@ def score(
     if probes:
         given = splits.probe_splits(probes, distractors, progress)
         provenance |= {
-            "probes": _described(given.probes),
-            "distractors": {**_described(given.distractors), "excluded": list(given.excluded)},
+            "probes": described(given.probes),
+            "distractors": {**described(given.distractors), "excluded": list(given.excluded)},
             "people compared": given.comparison,
             "left out": [dataclasses.asdict(entry) for entry in given.left_out],
         }
@@ -243,7 +239,7 @@ def _over_pairs(
 
 
 def _made_by(embedders: dict[str, Embedder], preset: Preset) -> dict[str, Any]:
-    """Versions, embedders and how intervals are made: nothing that names a folder of this machine."""
+    """Versions, embedders and how intervals are made."""
     made: dict[str, dict[str, Any]] = {}
     for name, embedder in embedders.items():
         if isinstance(embedder, Onnx):
@@ -257,24 +253,4 @@ def _made_by(embedders: dict[str, Embedder], preset: Preset) -> dict[str, Any]:
             made[name] = {"recipe": recipe, "preset": embedder.preset, "seed": seed, "key": embedder.key}
         else:
             made[name] = {"function": getattr(embedder, "__qualname__", type(embedder).__name__)}
-    libraries = {"numpy": "numpy", "torch": "torch", "onnxruntime": "onnxruntime", "opencv": "cv2"}  # whatever wheel
-    return {
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "embedders": made,
-        "mirror": preset.mirror,
-        "intervals": {"level": 0.95, "bootstrap over": "people", "resamples": preset.resamples, "seed": 0},
-        "versions": {
-            "rifr": rifr.__version__,
-            "python": platform.python_version(),
-            **{library: import_module(module).__version__ for library, module in libraries.items()},
-        },
-    }
-
-
-def _described(pack: FacePack) -> dict[str, Any]:
-    return {
-        "source": pack.manifest.get("source", ""),
-        "checksum": pack.checksum,
-        "images": len(pack),
-        "people": len(pack.people),
-    }
+    return {"embedders": made, "mirror": preset.mirror, **made_now(preset.resamples)}

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import rifr
 from rifr import storage
 from rifr.errors import SettingError
+from rifr.packs import FacePack
 from rifr.splits import LeftOut
 
-__all__ = ["COLUMNS", "Score", "check_ending"]
+__all__ = ["COLUMNS", "Score", "check_ending", "described", "made_now"]
 
 FORMATS = (".json", ".csv")
 COLUMNS = [
@@ -33,6 +38,7 @@ COLUMNS = [
 ]
 AT = {"rank1": "", "cmc": "rank", "roc": "FPR", "open-set": "FPIR", "pairs": ""}
 Curves = dict[tuple, pd.DataFrame]
+LIBRARIES = {"numpy": "numpy", "torch": "torch", "onnxruntime": "onnxruntime", "opencv": "cv2"}  # whatever wheel
 VALUE = {"rank1": "rank-1", "cmc": "identified", "roc": "TPR", "open-set": "FNIR", "pairs": "accuracy on pairs"}
 
 
@@ -111,6 +117,29 @@ def check_ending(path: str | Path, formats: Sequence[str] = FORMATS) -> Path:
     if path.suffix not in formats:
         raise SettingError(f"{path.name}: the ending names the format, one of {', '.join(formats)}")
     return path
+
+
+def made_now(resamples: int, seed: int = 0) -> dict[str, Any]:
+    """For a provenance: the date, how intervals are made, versions; nothing that names a folder of this machine."""
+    return {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "intervals": {"level": 0.95, "bootstrap over": "people", "resamples": resamples, "seed": seed},
+        "versions": {
+            "rifr": rifr.__version__,
+            "python": platform.python_version(),
+            **{library: import_module(module).__version__ for library, module in LIBRARIES.items()},
+        },
+    }
+
+
+def described(pack: FacePack) -> dict[str, Any]:
+    """For a provenance: which faces these are."""
+    return {
+        "source": pack.manifest.get("source", ""),
+        "checksum": pack.checksum,
+        "images": len(pack),
+        "people": len(pack.people),
+    }
 
 
 def _cell(row: Any) -> str:

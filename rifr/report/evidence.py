@@ -20,7 +20,7 @@ from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.results import RankedResult
 from rifr.faces import surrogates
 from rifr.presets import Preset
-from rifr.report.claims import FPR, VERIFIED_AT, Difference, Key, Measure
+from rifr.report.claims import FPR, GROUPS, VERIFIED_AT, Difference, Key, Measure
 from rifr.splits import FaceSplits
 from rifr.training.runs import Run
 
@@ -52,12 +52,30 @@ def of_outcomes(*outcomes: Outcome[Any]) -> Measure:
 
 
 def of_record(study: Study | None) -> Measure:
-    """What the record says, with Student's intervals over seeds, paired within a seed; nothing where there is none."""
+    """What the record says, with Student's intervals over seeds, paired within a seed; nothing where there is none.
+
+    A single seed has no such interval: then those over its people, of the comparisons that the record keeps.
+    """
     by_key: dict[Key, pd.Series] = {}
+    over_people: dict[tuple[str, ...], Interval] = {}
     if study is not None:
         for key, part in study.rows.groupby(["measure", "protocol", "network", "at"], sort=False):
             by_key[key] = part.set_index("seed").value.astype(float)
-    return lambda difference: _paired_by_seed(difference, by_key)
+        if study.seeds == 1:
+            for row in study.rows[study.rows.measure == "rank1 group"].itertuples():
+                found = Interval(row.low, row.value, row.high)
+                over_people[row.protocol, row.at, row.network, *filter(None, [row.other])] = found
+    return lambda difference: over_people.get(_group(difference)) or _paired_by_seed(difference, by_key)
+
+
+def _group(difference: Difference) -> tuple[str, ...]:
+    """What `rifr.report.study` calls a mean of rank-1, or the difference of two; () for another combination."""
+    terms = difference.terms
+    first = terms[0]
+    same = {(term.protocol, term.places, term.measure) for term in terms} == {(first.protocol, first.places, "rank1")}
+    if not same or first.places not in GROUPS or [term.factor for term in terms] != [1, -1][: len(terms)]:
+        return ()
+    return first.protocol, GROUPS[first.places], *(term.network for term in terms)
 
 
 def _key(named: dict[str, Any], ranked: bool) -> Key:

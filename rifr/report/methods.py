@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from rifr.report.style import label
 from rifr.training import trainer
 from rifr.training.batches import Views
 from rifr.training.student import recipe_loss
+
+if TYPE_CHECKING:
+    from rifr.report.study_tables import Study
 
 STAGES = ("rpcn-sr", "dcr-trunk", "fan")
 """Recipes that are only trained for others to go on from."""
@@ -101,6 +105,12 @@ def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
         first = before[0] if before else ""
         rows.append({"network": name, "before": first, "images": images, "multiplies": multiplies, "work": work})
     return pd.DataFrame(rows)
+
+
+def costs_of_record(study: Study) -> pd.DataFrame:
+    """`costs` of a record's networks, at its own preset."""
+    about = study.provenance
+    return costs(about["networks"], presets.get(about["preset"]["name"]), about["faces"]["train"])
 
 
 def pulls(name: str, seed: int = 0) -> dict[str, np.ndarray]:

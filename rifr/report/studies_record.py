@@ -28,9 +28,7 @@ from typing import Any
 import numpy as np
 
 from rifr import presets, recipes, splits, storage
-from rifr.align import FACE_SIZE
 from rifr.evaluation import evaluate, metrics
-from rifr.evaluation.features import features
 from rifr.evaluation.metrics import Interval
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
@@ -39,15 +37,12 @@ from rifr.report import claims, records, studies, study
 from rifr.report.studies_plan import TEACHER, Cell, Study
 from rifr.splits import FaceSplits
 from rifr.training import parallel, trainer
-from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
 LOW = "25-16"
 LOW_WIDTHS = claims.LR
 """Of the widths of the preset, those whose mean stands for low resolution."""
 TPR_WIDTH, FPR = 25, 1e-3
-MIN_TEST_IMAGES = 1000
-"""Photos to test on from which embedding them is worth processes."""
 
 
 def make(
@@ -91,9 +86,7 @@ def make(
         faces = splits.face_splits(preset, seed, progress=progress)
         wanted = [_training(plan, preset, cell) for cell in plan.cells]
         parallel.run(trainer.calls_of(wanted, seed, faces.train, progress))
-        if len(faces.probes) + len(faces.distractors) >= MIN_TEST_IMAGES:
-            told = {"plan": plan, "preset": preset, "seed": seed, "progress": progress}
-            parallel.run([Call(__name__, "embed", {**told, "cell": cell}) for cell in plan.cells])
+        evaluate.store_features([(*training, seed) for training in wanted], progress=progress)
         rows[seed] = measured(plan, preset, seed, progress)
         for cell, run in _trained(plan, preset, seed, faces, progress).items():
             seconds[", ".join(cell)] = round(seconds.get(", ".join(cell), 0) + run.record["seconds"])
@@ -104,16 +97,6 @@ def make(
 def record_name(plan: Study) -> str:
     """What its record is called."""
     return f"study_{plan.name}"
-
-
-def embed(plan: Study, preset: Preset, seed: int, cell: Cell, progress: bool = True) -> None:
-    """Compute the features of a network that P1 and P2 need, where they are not stored."""
-    faces = splits.face_splits(preset, seed, progress=progress)
-    name, changed = _training(plan, preset, cell)
-    run = trainer.fit(name, changed, seed, faces.train, progress)
-    for pack in (faces.probes, faces.distractors):
-        for width in sorted({FACE_SIZE, *preset.widths}):
-            features(run, pack, width, preset.mirror, progress)
 
 
 def measured(plan: Study, preset: Preset, seed: int, progress: bool = True) -> list[dict[str, Any]]:

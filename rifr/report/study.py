@@ -19,7 +19,8 @@ rows
     Each: seed, measure, protocol, network, at, value, low, high (per cent; over people), n; a difference also `other`.
     measure: "rank1" (at: face width), "rank1 difference" (network minus other), "hard difference" (how much larger it
     is in hard galleries, at: "112 px, random" or "112 px, larger"; not in older records), "tpr" (at: "25 px, 0.001"),
-    "tinyface", "tinyface map", "scface" (at: distance), "pairs" (at: face width).
+    "tinyface", "tinyface map", "scface" (at: distance), "pairs" (at: face width); where other methods were trained,
+    "rank1 group" (at: "112 px" or "25–16 px"; a network's mean, or `network` minus `other`, paired by person).
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ import pandas as pd
 from rifr import align, camera, degrade, evaluation, faces, landmarks, packs, presets, readers, recipes, splits, storage
 from rifr.errors import SettingError
 from rifr.evaluation import evaluate, hard_galleries, one_probe, score, small_faces
+from rifr.evaluation.outcome import Outcome
+from rifr.evaluation.protocols.identification import Identification
 from rifr.faces import surrogates
 from rifr.presets import Preset
-from rifr.report import records
+from rifr.report import claims, evidence, methods, records
 from rifr.splits import FaceSplits
 from rifr.training import parallel, runs, trainer
 from rifr.training.parallel import Call
@@ -57,6 +60,9 @@ COMPARED = (
     ("proposed", "lr-only"),
     ("hr-only", "lr-only"),
 )
+COMPARED_WITH_OTHERS = ("proposed", "shared-only")
+"""Of these two, each other method's difference is kept."""
+
 DECIDED_BY = (align, camera, degrade, evaluation, faces, landmarks, packs, readers, runs, splits)
 """The code that decides what is measured, beside that which each network is found by; no text and no figure."""
 
@@ -106,7 +112,8 @@ def make(
     parallel.run(calls + [call for seed in seeds for call in landmarks.calls(["wing+lr"], preset, seed)])
     wanted: dict[str, Any] = {"preset": preset, "pairs": str(pairs), "images": str(images), "progress": progress}
     trained = all(trainer.find(name, preset, seed, faces[seed].train) for name in names for seed in seeds)
-    if trained:  # seeds are measured side by side
+    if trained:  # networks are embedded, and seeds measured, side by side
+        evaluate.store_features([(name, preset, seed) for seed in seeds for name in names], progress=progress)
         parallel.run(
             [Call("rifr.report.study", "measured", {**wanted, "seed": seed, "networks": names}) for seed in seeds]
         )
@@ -141,7 +148,7 @@ def measured(
         [run.key for run in trained.values()],
         [faces.train.checksum, faces.probes.checksum, faces.distractors.checksum],
         [storage.file_digest(pairs), storage.folder_digest(images, contents=True)] if pairs else None,
-        storage.sources_digest(*DECIDED_BY, sys.modules[__name__]),
+        storage.sources_digest(*DECIDED_BY, claims, evidence, methods, sys.modules[__name__]),
     )
 
     def make(path: Path) -> None:
@@ -166,7 +173,22 @@ def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, prog
             table = outcome.difference(network, other).assign(network=network)
             compared = table_rows("rank1 difference", table, "difference", "width", "people")
             rows += [{**row, "other": other} for row in compared]
-    return rows
+    return [*rows, *_grouped(outcome, list(trained), len(faces.probes.people))]
+
+
+def _grouped(outcome: Outcome[Identification], names: list[str], people: int) -> list[dict]:
+    """What chapter 12 compares, with intervals over people: of a single seed the record has no other ones."""
+    others = [name for name in names if name in recipes.OTHERS]
+    if not others:
+        return []
+    measure = evidence.of_outcomes(outcome)
+    tables = [methods.rates(measure, names).assign(other="")]
+    for first in [name for name in COMPARED_WITH_OTHERS if name in names]:
+        table = methods.differences(measure, first, others).rename(columns={"network": "other", "difference": "value"})
+        tables.append(table.assign(network=first, protocol="P1"))
+    table = pd.concat(tables).assign(n=people)
+    rows = table_rows("rank1 group", table, "value", "place", "n")
+    return [{**row, "other": other} for row, other in zip(rows, table.other, strict=True)]
 
 
 def _alike(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:

@@ -19,8 +19,9 @@ from rifr.evaluation.metrics import t_interval
 from rifr.faces import faceset
 from rifr.readers.scface import METRES
 from rifr.report import paper, records
+from rifr.report.claims import VERIFIED_AT
 from rifr.report.made_by import OF_RECORD, of_record
-from rifr.report.show import tabs
+from rifr.report.show import Table, html_table, tabs
 from rifr.report.style import label
 
 
@@ -170,6 +171,16 @@ def scface(study: Study) -> pd.DataFrame:
     table = study.over_seeds("scface", ("network", "at"))
     table["distance"] = [f"d{at} ({METRES[int(at)]:.2f} m)" for at in table["at"]]
     return _wide(table, ["network"], "distance")
+
+
+def elsewhere(study: Study, width: int = VERIFIED_AT) -> Table:
+    """What the record has beside P1 and P2, in tabs: verification at a width, both stand-ins, real faces."""
+    tables = {
+        f"Verification, {width} px": tpr(study, width),
+        "TinyFace's stand-in": tinyface(study),
+        "SCface's stand-in": scface(study),
+    } | ({"LFW": pairs(study)} if has_pairs(study) else {})
+    return tabs({title: html_table(table) for title, table in tables.items()})
 
 
 def pairs(study: Study) -> pd.DataFrame:

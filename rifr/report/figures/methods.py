@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -46,22 +47,26 @@ def pulls(by_method: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     return figure
 
 
-def rank1_of_methods(table: pd.DataFrame, ours: tuple[str, ...]) -> Figure:
-    """Rank-1 of each method, one line each in the table's order: at 112 px (filled) and over the small widths (hollow).
+def rank1_and_cost(table: pd.DataFrame, cost: pd.DataFrame, ours: tuple[str, ...]) -> Figure:
+    """Rank-1 of each method, one line each: at 112 px (filled) and over the small widths (hollow); and what it costs.
 
     Parameters
     ----------
     table
-        As `rifr.report.methods.rates` gives it, of one protocol.
+        As `rifr.report.methods.rates` gives it, of one protocol; the lines are in its order.
+    cost
+        As `rifr.report.methods.costs` gives it.
     ours
         The paper's own networks, drawn in another colour.
     """
     names, places = list(dict.fromkeys(table.network)), list(dict.fromkeys(table.place))
-    figure, _, (axes,) = grid(1, 1, 7.0, 1.3 + 0.34 * len(names))
+    looks = [NETWORKS["proposed" if name in ours else "hr-only"]["color"] for name in names]
+    size = (7.0, 1.3 + 0.34 * len(names))
+    figure, (axes, work) = plt.subplots(1, 2, figsize=size, sharey=True, width_ratios=(3, 1))
     for fill, place in enumerate(places):
         for line, name in enumerate(names):
             row = table[(table.network == name) & (table.place == place)]
-            colour = NETWORKS["proposed" if name in ours else "hr-only"]["color"]
+            colour = looks[line]
             axes.errorbar(
                 row.value,
                 [line + 0.26 * fill - 0.13],
@@ -77,7 +82,10 @@ def rank1_of_methods(table: pd.DataFrame, ours: tuple[str, ...]) -> Figure:
     axes.set_yticks(range(len(names)), [label(name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set(xlabel="rank-1 (%)")
-    axes.grid(axis="y", visible=False)
+    work.barh(range(len(names)), cost.set_index("network").work[names], color=looks, height=0.55)
+    work.set(xlabel="10¹² multiplications")
+    for panel in (axes, work):
+        panel.grid(axis="y", visible=False)
     legend_below(figure, axes)
     return figure
 
