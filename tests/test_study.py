@@ -199,6 +199,7 @@ def test_real_faces_are_spoken_of_as_far_as_they_were_scored():
     assert "at 112 px HR-only gets 75.1 %" in said and "proposed, the last, 74.1 %" in said
     assert "All of them are above chance" in said
     assert study_tables.pairs(record).iloc[0]["both photos at 16 px"].startswith("60.1 (")
+    assert study_tables.elsewhere(record).data == html_table(study_tables.pairs(record)).data  # all that it has
     rows = pd.DataFrame(rows).assign(value=lambda rows: rows.value - 25)
     assert "Not all of them are above chance" in study_tables.validity(replace(record, rows=rows))
 

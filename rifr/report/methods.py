@@ -175,15 +175,15 @@ def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def table(rank1: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
-    """For reading: a row per network of `rank1` with its rates, their intervals, and what it costs (`work`)."""
+def table(rank1: pd.DataFrame) -> pd.DataFrame:
+    """For reading: a row per network of `rank1` with its rates and their intervals."""
     rows = []
-    for row in cost[cost.network.isin(rank1.network)].itertuples():
-        cells = {"network": label(row.network)}
-        for rate in rank1[rank1.network == row.network].itertuples():
-            name = rate.place if rate.place == GROUPS[HR] else f"{rate.protocol}, {rate.place}"
-            cells[f"{name} (%)"] = f"{rate.value:.1f} ({rate.low:.1f}–{rate.high:.1f})"
-        rows.append(cells | {"10¹² mult.": f"{row.work:.2f}"})
+    for name, rates in rank1.groupby("network", sort=False):
+        cells = {"network": label(str(name))}
+        for rate in rates.itertuples():
+            place = rate.place if rate.place == GROUPS[HR] else f"{rate.protocol}, {rate.place}"
+            cells[f"{place} (%)"] = f"{rate.value:.1f} ({rate.low:.1f}–{rate.high:.1f})"
+        rows.append(cells)
     return pd.DataFrame(rows)
 
 

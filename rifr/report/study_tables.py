@@ -58,7 +58,8 @@ class Study:
                 low, high = max(low, 0.0), min(high, 100.0)
             numbers = {"value": mean, "low": low, "high": high, "n": int(part.n.iloc[0]), "seeds": len(part)}
             rows.append(dict(zip(by, key, strict=True)) | numbers)
-        return of_record(pd.DataFrame(rows), self.rows.attrs.get(OF_RECORD, ""))
+        columns = [*by, "value", "low", "high", "n", "seeds"]
+        return of_record(pd.DataFrame(rows, columns=columns), self.rows.attrs.get(OF_RECORD, ""))
 
     def rank1(self, networks: Sequence[str] = ()) -> pd.DataFrame:
         """As `evaluate.Outcome.table()`, with intervals over seeds."""
@@ -180,7 +181,7 @@ def elsewhere(study: Study, width: int = VERIFIED_AT) -> Table:
         "TinyFace's stand-in": tinyface(study),
         "SCface's stand-in": scface(study),
     } | ({"LFW": pairs(study)} if has_pairs(study) else {})
-    return tabs({title: html_table(table) for title, table in tables.items()})
+    return tabs({title: html_table(table) for title, table in tables.items() if len(table)})
 
 
 def pairs(study: Study) -> pd.DataFrame:
@@ -241,5 +242,5 @@ def _wide(table: pd.DataFrame, keys: list[str], columns: str) -> pd.DataFrame:
         known = np.isfinite(row["low"])
         cells = rows.setdefault(tuple(row[key] for key in keys), {key: row[key] for key in keys})
         cells[row[columns]] = f"{row['value']:.1f}" + (f" ({row['low']:.1f}–{row['high']:.1f})" if known else "")
-    wide = pd.DataFrame(list(rows.values()))
+    wide = pd.DataFrame(list(rows.values()), columns=None if rows else keys)
     return wide.assign(network=[label(name) for name in wide.network])

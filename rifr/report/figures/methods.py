@@ -63,6 +63,7 @@ def rank1_and_cost(table: pd.DataFrame, cost: pd.DataFrame, ours: tuple[str, ...
     looks = [NETWORKS["proposed" if name in ours else "hr-only"]["color"] for name in names]
     size = (7.0, 1.3 + 0.34 * len(names))
     figure, (axes, work) = plt.subplots(1, 2, figsize=size, sharey=True, width_ratios=(3, 1))
+    figure.set_layout_engine("constrained", wspace=0.08)  # or the two scales' last and first numbers touch
     for fill, place in enumerate(places):
         for line, name in enumerate(names):
             row = table[(table.network == name) & (table.place == place)]
