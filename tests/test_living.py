@@ -20,7 +20,7 @@ import torch
 import rifr
 from rifr import align, degrade, landmarks, networks, presets
 from rifr.align import TEMPLATE
-from rifr.errors import DataError, SettingError
+from rifr.errors import DataError, SettingError, StorageError
 from rifr.report import living, pdf
 from rifr.splits import FaceSplits
 from tests.helpers import TINY, easy_faces
@@ -128,6 +128,9 @@ def test_what_built_pages_name_is_copied_beside_them(package, tmp_path, store_fo
     assert (site / "_static" / "living" / "faces-1.js").read_text() == "window.rifrFaces={}"
     assert script(site / "_static" / "living" / name)["main"] == "// main"
     assert not (site / "_static" / "living" / "faces-0.js").exists()
+    (store_folder / living.KIND / "faces-1.js").unlink()
+    with pytest.raises(StorageError, match=r"faces-1\.js, .* make clean"):
+        living.copied(site)
 
 
 # in a browser ---------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from torch import nn
 
 from rifr import degrade, storage
 from rifr.align import FACE_SIZE, TEMPLATE
-from rifr.errors import DataError, RifrError
+from rifr.errors import DataError, RifrError, StorageError
 from rifr.evaluation.protocols.embeddings import unit_rows
 from rifr.faces import tarballs
 from rifr.faces.tarballs import Package
@@ -267,7 +267,13 @@ def _write(path: Path, name: str, value: dict[str, Any]) -> None:
 
 
 def copied(built: Path) -> list[str]:
-    """Copy the files that built pages (HTML) name to `_static/living` beside them; returns the names of all."""
+    """Copy the files that built pages (HTML) name to `_static/living` beside them; returns the names of all.
+
+    Raises
+    ------
+    StorageError
+        For a file that is gone since the page was executed, whose output is still stored.
+    """
     names = set()
     for file in built.glob("*.html"):
         for marked in file.read_text(encoding="utf-8").split('data-rifr-files="')[1:]:
@@ -276,10 +282,13 @@ def copied(built: Path) -> list[str]:
         if old.name not in names:
             old.unlink()
     for name in sorted(names):
-        place = next(
-            place for place in (storage.user_cache() / KIND / name, storage.root() / KIND / name) if place.exists()
-        )
-        target = built / "_static" / KIND / name
+        target, kept = built / "_static" / KIND / name, (storage.user_cache() / KIND, storage.root() / KIND)
+        place = next((folder / name for folder in kept if (folder / name).exists()), None)
+        if place is None:
+            raise StorageError(
+                f"{name}, which a page loads, is neither in {kept[0]} nor in {kept[1]}, where its execution put it: "
+                "forget the stored outputs of cells (make clean), then build again (make book)"
+            )
         if not target.exists():
             storage.atomic_write(target, place.read_bytes())
     return sorted(names)
