@@ -6,10 +6,13 @@ The extension is loaded by its path, as Sphinx does; the builds themselves are c
 import importlib.util
 import json
 import os
+import pkgutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from rifr.report import figures
 
 SOURCE = Path(__file__).resolve().parent.parent / "book" / "_ext" / "rifr_book.py"
 
@@ -111,6 +114,15 @@ def test_a_caption_links_to_the_function_and_an_undocumented_one_warns(book):
     book.log = SimpleNamespace(warning=lambda *arguments, **options: warnings.append(arguments))
     book.link_sources(app, "faces", "page.html", context, None)
     assert len(warnings) == 1 and "rifr.report.figures.recognition.other" in warnings[0]
+
+
+def test_every_module_of_figures_stands_on_the_page_of_figures():
+    """Those that a record brings, too: a build without one draws none of them, and would not warn."""
+    page = (SOURCE.parent.parent / "appendices" / "figures.md").read_text()
+    documented = {line.split()[-1] for line in page.splitlines() if "automodule::" in line}
+    drawn = {f"rifr.report.figures.{module.name}" for module in pkgutil.iter_modules(figures.__path__)}
+    shared, of_scores = "rifr.report.figures.axes", "rifr.report.figures.scores"  # panels; what `rifr evaluate` saves
+    assert drawn - documented == {shared, of_scores}
 
 
 def test_the_live_code_script_is_taken_out_and_others_stay(book):
