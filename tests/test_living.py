@@ -129,7 +129,7 @@ def test_what_built_pages_name_is_copied_beside_them(package, tmp_path, store_fo
     assert script(site / "_static" / "living" / name)["main"] == "// main"
     assert not (site / "_static" / "living" / "faces-0.js").exists()
     (store_folder / living.KIND / "faces-1.js").unlink()
-    with pytest.raises(StorageError, match=r"faces-1\.js, .* make clean"):
+    with pytest.raises(StorageError, match=r"faces-1\.js, .* \(make clean\)"):
         living.copied(site)
 
 
