@@ -47,6 +47,14 @@ def without_brows_and_lashes(things: Assets) -> Assets:
     return dataclasses.replace(things, brows=brows, lashes=lashes)
 
 
+def without_teeth(things: Assets) -> Assets:
+    return dataclasses.replace(things, teeth={name: _bare(mesh) for name, mesh in things.teeth.items()})
+
+
+def with_one_iris(things: Assets) -> Assets:
+    return dataclasses.replace(things, irises=np.repeat(things.irises[:1], len(things.irises), axis=0))
+
+
 def _bare(mesh: assets.Mesh) -> assets.Mesh:
     sheet = mesh.sheet.copy()
     sheet[..., 1] = 0
@@ -71,6 +79,8 @@ CHANGES: dict[str, Callable[[Assets], Assets]] = {
     "without skins": without_skins,
     "without hair": without_hair,
     "without brows and lashes": without_brows_and_lashes,
+    "without teeth": without_teeth,
+    "with one picture of the iris for all": with_one_iris,
     "in even light": in_even_light,
     "the same look on every photo": lambda things: things,
     "everyday camera": lambda things: things,
