@@ -103,11 +103,12 @@ def nearest_world(record: records.Record) -> str:
 
 
 def lfw(record: records.Record) -> pd.DataFrame:
-    """A row for each HR-only network: what it was trained on and how long, and its accuracy on LFW's pairs."""
+    """A row for each network: what it was trained on and how long, and its accuracy on LFW's pairs."""
     rows = []
     for row in record["rows"]:
         rows.append(
             {
+                "network": label(row["recipe"]),
                 "people": f"{row['people']:,}",
                 "photos": f"{row['photos']:,}",
                 "epochs": row["epochs"],
@@ -128,8 +129,9 @@ def most_on_lfw(record: records.Record) -> str:
     most = rows[-1]
     least = [row for row in rows if row["views"] == rows[0]["views"] and row["augment"] == rows[0]["augment"]]
     mean = sum(row["value"] for row in least) / len(least)
+    by = "" if most["recipe"] == least[0]["recipe"] else f"{label(most['recipe'])}, "
     return (
-        f"With {most['people']:,} people and {most['views'] / rows[0]['views']:.3g} times the views, "
+        f"With {by}{most['people']:,} people and {most['views'] / rows[0]['views']:.3g} times the views, "
         f"{most['value']:.1f} % instead of {mean:.1f} ({len(least)} seed{'s' if len(least) > 1 else ''})."
     )
 

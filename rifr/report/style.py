@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 from cycler import cycler
 
+import rifr.methods  # noqa: F401 (its networks have labels too)
 from rifr import recipes
 
 DPI = 160  # pixels an inch in the file

@@ -212,14 +212,15 @@ def lfw_rows(
     pair_list: Path | None = None,
     progress: bool = True,
     camera: str = "everyday",
+    recipe: str = "hr-only",
 ) -> pd.DataFrame:
-    """LFW's pairs at 112 px by an HR-only network of each seed, trained on that seed's people, or on the pack's."""
+    """LFW's pairs at 112 px by a network of each seed, trained on that seed's people, or on the pack's."""
     rows = []
     for seed in seeds:
         spec = rifr.RenderSpec("train", preset.train_people, preset.train_images, seed, camera=camera)
         faces = splits.rendered_pack(spec, progress) if pack is None else pack
         start = time.perf_counter()
-        run = rifr.fit("hr-only", preset, seed, faces, progress)
+        run = rifr.fit(recipe, preset, seed, faces, progress)
         seconds = time.perf_counter() - start
         pairs = pair_list or data / "lists" / "lfw_pairs.txt"
         scored = rifr.score(
@@ -232,6 +233,7 @@ def lfw_rows(
             "views": len(faces) * training.epochs,
         }
         counts |= {"seed": seed, "epochs": training.epochs, "camera": camera, "augment": training.augment}
+        counts["recipe"] = recipe
         figures = {name: float(scored[name]) for name in ("value", "low", "high")}
         rows.append(counts | figures | {"training accuracy": run.history[-1]["accuracy"], "seconds": seconds})
     return pd.DataFrame(rows)
@@ -254,6 +256,7 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--epochs", type=int, default=LFW_EPOCHS)
     parser.add_argument("--camera", default="everyday", help="of the faces that --lfw renders (default everyday)")
+    parser.add_argument("--recipe", default="hr-only", help="of the network of --lfw (default hr-only)")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the training of --lfw")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of --lfw; the first is that of the people")
     parser.add_argument("--out", type=Path, help="write figures and provenance as .json; --lfw adds its rows")
@@ -273,12 +276,12 @@ def train_and_score(options: argparse.Namespace, data: Path | None) -> int:
     sizes = {"train_people": options.people, "train_images": options.photos, "epochs": options.epochs}
     preset = presets.get("mini", options.set, **sizes)
     pack = part(FacePack.open(options.pack[0]), options.people, options.photos) if options.pack else None
-    table = lfw_rows(data, preset, options.seeds, pack, camera=options.camera)
+    table = lfw_rows(data, preset, options.seeds, pack, camera=options.camera, recipe=options.recipe)
     print(table.round(2).to_string(index=False))
     if len(table) > 1:
         print(f"mean over seeds {metrics.t_interval(table.value.to_numpy() / 100):.2f}")
     if options.out:
-        by = ("people", "photos", "epochs", "camera", "augment", "changes", "seed")
+        by = ("people", "photos", "epochs", "camera", "augment", "changes", "recipe", "seed")
         changes = " ".join(options.set)
         records.merge(options.out, [row | {"changes": changes} for row in table.to_dict("records")], by)
     return 0
