@@ -62,12 +62,19 @@ def test_widths_that_come_out_alike_share_a_clause():
 
 
 def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
-    table = text.recognition.beside_the_paper(outcome(DILEMMA).table())
+    rates = outcome(DILEMMA).table()
+    table = text.recognition.beside_the_paper(rates)
     row = table[(table.network == "HR+LR") & (table["width (px)"] == 100)].iloc[0]
-    assert row["paper (%)"] == "77.64" and row["this run (%)"].endswith("at 112 px")
+    (run,) = (name for name in table if name.startswith("this run"))
+    assert run == f"this run (%), {rates.trials[0]:,} trials of {rates.people[0]} people"
+    assert row["paper (%)"] == "77.64" and row[run].endswith("at 112 px")
     assert table[(table.network == "HR-only") & (table["width (px)"] == 20)]["paper (%)"].item() == "about 25"
     assert table[(table.network == "HR-only") & (table["width (px)"] == 60)]["paper (%)"].item() == "about 90"
     assert "proposed" not in set(table.network)
+    fewer = rates.assign(people=rates.people.where(rates.network != "hr+lr", 3))
+    counted = text.recognition.beside_the_paper(fewer).set_index("network").people
+    assert {"this run (%)", "trials"} <= set(text.recognition.beside_the_paper(fewer))
+    assert set(counted["HR+LR"]) == {3} and set(counted["HR-only"]) == {rates.people[0]}
 
 
 def test_each_pair_is_decided_or_not_and_near_widths_count_once():

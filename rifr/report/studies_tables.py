@@ -212,7 +212,7 @@ def display_study(record: Recorded) -> None:
         caption=f"{about['title']}. Rank-1 of each network, one line per variant. {setting(record)}",
     )
     display(shown)
-    display(html_table(networks(record)))
+    display(html_table(networks(record), wrap=True))
     display(html_table(decisions(record), wrap=True))
     display(markdown("\n\n".join(filter(None, [sentences(record), teachers(record), provenance(record)]))))
 

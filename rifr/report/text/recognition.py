@@ -64,7 +64,10 @@ def _clause(rows: pd.DataFrame, sign: int) -> str:
 
 
 def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
-    """Each figure that the paper's text gives beside this run's at the same width, or the nearest the run has."""
+    """Each figure that the paper's text gives beside this run's at the same width, or the nearest the run has.
+
+    People and trials stand in the head of the run's column where all rows have the same.
+    """
     rows = []
     for reported in paper.RANK1:
         widths = table[(table.protocol == reported.protocol) & (table.network == reported.network)].width
@@ -83,7 +86,11 @@ def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
                 "trials": f"{row.trials:,}",
             }
         )
-    return pd.DataFrame(rows)
+    beside = pd.DataFrame(rows)
+    if rows and len(beside[["people", "trials"]].drop_duplicates()) == 1:
+        of_all = f"this run (%), {rows[0]['trials']} trials of {rows[0]['people']} people"
+        beside = beside.rename(columns={"this run (%)": of_all}).drop(columns=["people", "trials"])
+    return beside
 
 
 def resolvable(table: pd.DataFrame) -> str:
