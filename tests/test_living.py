@@ -3,13 +3,18 @@
 import base64
 import gzip
 import html
+import http.server
 import json
+import queue
 import re
 import shutil
 import subprocess
+import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -136,14 +141,23 @@ def test_what_built_pages_name_is_copied_beside_them(package, tmp_path, store_fo
 # in a browser ---------------------------------------------------------------------------------------------------------
 
 
-def in_browser(folder: Path, files: tuple[str, ...], code: str, body: str = ""):
-    """What `code`, the body of an async function of `rifrLiving` and the started page, returns in a page in `folder`,
-    which is opened from disk and holds `body`, too."""
+OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+"""A camera that films a test picture, and a reader who allows it."""
+
+
+def a_page(folder: Path, files: tuple[str, ...], code: str, body: str = "") -> Path:
+    """A page in `folder` that holds `body` and says what `code` returns, the body of an async function of `rifrLiving`
+    and the started page; one that is served sends it to its server, too."""
     place = living.Living(files)._repr_html_() if files else ""
     page = f"""<!doctype html><meta charset="utf-8">{place}{body}
         <script src="_static/living.js"></script><pre id="found"></pre><script>
+        const say = (text) => {{
+          document.getElementById("found").textContent = text;
+          if (location.protocol !== "file:") fetch("found", {{method: "POST", body: text}});
+        }};
         window.addEventListener("DOMContentLoaded", async () => {{
-          const app = rifrLiving, say = (text) => (document.getElementById("found").textContent = text);
+          const app = rifrLiving;
           try {{ say(JSON.stringify(await (async (page) => {{ {code} }})(await app.started))); }}
           catch (error) {{ say(JSON.stringify({{error: String(error.stack)}})); }}
         }});</script>"""
@@ -151,15 +165,47 @@ def in_browser(folder: Path, files: tuple[str, ...], code: str, body: str = ""):
     (folder / "_static").mkdir(exist_ok=True)
     for script in STATIC.glob("*.js"):
         shutil.copy(script, folder / "_static")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    options += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=100000000", "--dump-dom"]
-    done = subprocess.run(
-        [pdf.browser(), *options, (folder / "page.html").as_uri()], capture_output=True, text=True, timeout=300
-    )
-    text = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
-    found = json.loads(html.unescape(text[1])) if text and text[1] else {"error": done.stderr[-500:]}
+    return folder / "page.html"
+
+
+def answered(found: Any) -> Any:
     assert not (isinstance(found, dict) and "error" in found), found["error"]
     return found
+
+
+def in_browser(folder: Path, files: tuple[str, ...], code: str, body: str = "") -> Any:
+    """What `a_page` says that is opened from disk."""
+    page = a_page(folder, files, code, body)
+    options = [*OPTIONS, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=100000000", "--dump-dom"]
+    done = subprocess.run([pdf.browser(), *options, page.as_uri()], capture_output=True, text=True, timeout=300)
+    text = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
+    return answered(json.loads(html.unescape(text[1])) if text and text[1] else {"error": done.stderr[-500:]})
+
+
+def served_to_browser(folder: Path, code: str, options: tuple[str, ...] = ()) -> Any:
+    """What `a_page` says that is served from this machine: as time goes, for a camera does not hurry."""
+    a_page(folder, (), code)
+    found: queue.Queue[Any] = queue.Queue()
+
+    class Server(http.server.SimpleHTTPRequestHandler):
+        def do_POST(self) -> None:
+            found.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Not into the output of the tests."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/page.html"
+        more = [f"--user-data-dir={folder / 'profile'}", "--remote-debugging-port=0", *options]
+        with subprocess.Popen([pdf.browser(), *OPTIONS, *more, address], stderr=subprocess.DEVNULL) as browser:
+            try:
+                return answered(found.get(timeout=60))
+            finally:
+                browser.kill()
+                server.shutdown()
 
 
 def _browser() -> str:
@@ -263,3 +309,36 @@ def test_the_browser_ranks_the_gallery_and_finds_landmarks_as_the_library_does(
                     clear = np.sort(cosine)[-1] - np.sort(cosine)[-2] > 1e-2
                     assert seen[1][0] == np.argmax(cosine) or not clear
                 place += 1
+
+
+CAMERA = """
+    const said = document.createElement("p"), taken = [], canvas = document.createElement("canvas");
+    const [button, video] = app.camera(async (source) => taken.push(await createImageBitmap(source)), said).children;
+    const until = async (holds) => { while (!holds()) await new Promise((done) => setTimeout(done, 20)); };
+    button.click();
+    await until(() => !button.disabled && (said.textContent || !video.hidden));
+    if (said.textContent) return {said: said.textContent, label: button.textContent, hidden: video.hidden};
+    const asked = button.textContent, track = video.srcObject.getVideoTracks()[0];
+    button.click();
+    await until(() => video.hidden);
+    const [width, height] = [taken[0].width, taken[0].height];
+    Object.assign(canvas, {width, height});
+    canvas.getContext("2d").drawImage(taken[0], 0, 0);
+    const seen = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+    return {taken: taken.length, width, height, colours: new Set(new Uint32Array(seen.buffer)).size, asked,
+      label: button.textContent, track: track.readyState};
+"""
+
+
+@needs_browser
+def test_the_camera_shows_its_picture_gives_it_at_the_second_click_and_is_let_go(tmp_path):
+    found = served_to_browser(tmp_path, CAMERA, FAKE)
+    assert found["taken"] == 1 and min(found["width"], found["height"]) >= 240 and found["colours"] > 2
+    assert (found["asked"], found["label"], found["track"]) == ("Take the picture", "Use the camera", "ended")
+
+
+@needs_browser
+def test_a_camera_that_is_not_there_is_told(tmp_path):
+    found = served_to_browser(tmp_path, CAMERA)
+    assert found["said"].startswith("The camera cannot be used: ") and found["said"].endswith("or choose a file.")
+    assert found["label"] == "Use the camera" and found["hidden"]

@@ -342,21 +342,39 @@ window.rifrLiving = (() => {
       event.preventDefault();
       if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
     });
-    if (window.isSecureContext && location.protocol !== "file:" && navigator.mediaDevices) panel.append(cameraButton(take));
+    const served = window.isSecureContext && location.protocol !== "file:";
+    if (served && navigator.mediaDevices) panel.append(camera(take, said));
     return panel;
   }
 
-  function cameraButton(take) {
-    const button = make("button", { type: "button" }, "Take a picture with the camera");
+  // One button: the camera's picture moves in the page until the second click takes it.
+  function camera(take, said) {
+    const button = make("button", { type: "button" }, "Use the camera");
+    const video = make("video", { muted: true, playsInline: true, hidden: true });
+    let stream = null;
+    const stop = () => {
+      stream?.getTracks().forEach((track) => track.stop());
+      stream = null;
+      video.hidden = true;
+      button.textContent = "Use the camera";
+    };
     button.addEventListener("click", async () => {
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
-      const video = make("video", { srcObject: stream, muted: true });
-      await video.play();
-      await new Promise((done) => setTimeout(done, 800)); // cameras begin dark
-      await take(video);
-      stream.getTracks().forEach((track) => track.stop());
+      if (stream) return take(video).finally(stop);
+      button.disabled = true; // while the browser asks whether the page may
+      try {
+        video.srcObject = stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+        await video.play();
+      } catch (error) {
+        stop();
+        said.textContent = `The camera cannot be used: ${error.message}. Allow it for this page, or choose a file.`;
+        return;
+      } finally {
+        button.disabled = false;
+      }
+      video.hidden = false;
+      button.textContent = "Take the picture";
     });
-    return button;
+    return make("div", {}, button, video);
   }
 
   // --- start ---------------------------------------------------------------------------------------------------------
@@ -378,5 +396,5 @@ window.rifrLiving = (() => {
     const root = document.querySelector(".rifr-living");
     if (root) window.rifrLiving.started = start(root, `${here}living/`);
   });
-  return { resize, toWidth, similarity, align, find, ask };
+  return { resize, toWidth, similarity, align, find, ask, camera };
 })();
