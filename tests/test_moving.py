@@ -37,9 +37,14 @@ def test_the_scores_are_those_of_all_genuine_pairs_and_of_probes_with_distractor
     probes, strangers = (unit(degrade.to_width(np.asarray(p.images), 16)) for p in (faces.probes, faces.distractors))
     names = faces.probes.identities
     genuine = [
-        float(probes[i] @ probes[j]) for i, j in itertools.combinations(range(len(names)), 2) if names[i] == names[j]
+        (float(probes[i] @ probes[j]), names[i])
+        for i, j in itertools.combinations(range(len(names)), 2)
+        if names[i] == names[j]
     ]
-    assert len(genuine) == 6 * 6 and np.allclose(found.genuine, sorted(genuine), atol=1e-5)
+    assert len(genuine) == 6 * 6 and np.allclose(found.genuine, sorted(score for score, _ in genuine), atol=1e-5)
+    for person, name in enumerate(np.unique(names)):
+        own = sorted(score for score, of in genuine if of == name)
+        assert np.allclose(found.genuine[found.people == person], own, atol=1e-5)
     impostor = [float(a @ b) for a in probes for b in strangers]
     assert np.allclose(found.impostor, sorted(impostor), atol=1e-5)
 
@@ -47,12 +52,18 @@ def test_the_scores_are_those_of_all_genuine_pairs_and_of_probes_with_distractor
 @pytest.mark.parametrize("fpr", [0.5, 0.25, 0.1, 0.0])
 def test_a_threshold_accepts_at_most_its_share_of_impostors_and_the_next_lower_one_more(fpr):
     rng = np.random.default_rng(int(100 * fpr))
-    found = states.Scores(*(np.sort(rng.uniform(-1, 1, n)).astype(np.float32) for n in (30, 200)))
+    found = states.Scores(
+        *(np.sort(rng.uniform(-1, 1, n)).astype(np.float32) for n in (30, 200)), rng.permutation(np.arange(30) % 7)
+    )
     at = found.at_fpr(fpr)
     accepted = np.mean(found.impostor >= np.float32(at))
     assert found.rates(at)[1] == pytest.approx(accepted) and accepted <= fpr
     assert np.mean(found.impostor >= found.impostor[found.impostor < at].max()) > fpr
     assert found.rates(at)[0] == pytest.approx(np.mean(found.genuine >= np.float32(at)))
+    shares = [np.mean(found.genuine[found.people == person] >= np.float32(at)) for person in range(7)]
+    macro = np.average(shares, weights=np.bincount(found.people))
+    tpr = found.tpr(at)
+    assert tpr.estimate == pytest.approx(macro) and tpr.low <= macro <= tpr.high and min(shares) <= tpr.low
 
 
 def test_the_plane_is_that_of_the_features_at_112_px_for_every_width(faces):
@@ -73,9 +84,9 @@ def test_the_figures_of_the_frames_are_drawn(faces):
     found = states.scores(means, faces, 112, mirror=False)
     at = found.at_fpr(0.1)
     above, below = figures.moving.threshold(found, at, "proposed").axes
-    tpr, fpr = found.rates(at)
+    tpr, fpr = found.tpr(at).percent(), found.rates(at)[1]
     assert above.get_title() == f"proposed: accepted is what lies right of {at:.2f}"
-    assert below.get_title() == f"TPR {100 * tpr:.1f} % at an FPR of {fpr:.2g}"
+    assert below.get_title() == f"TPR {tpr.estimate:.1f} % ({tpr.low:.1f} to {tpr.high:.1f}) at an FPR of {fpr:.2g}"
     seen = states.planes({"hr-only": means, "proposed": means}, faces, (16,), mirror=False)
     panels = figures.moving.features_by_width(seen[16], 0.9).axes
     assert [axes.get_title() for axes in panels] == ["HR-only", "proposed"] and panels[0].get_xlim() == (-0.9, 0.9)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rifr.align import FACE_SIZE
+from rifr.evaluation import metrics
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
+from rifr.evaluation.metrics import Interval
 from rifr.evaluation.protocols.embeddings import unit_rows
 from rifr.packs import FacePack
 from rifr.splits import FaceSplits
@@ -23,10 +25,13 @@ class Scores:
     ----------
     genuine, impostor
         (G,) of two photos of one probe person; (I,) of a probe and a distractor; ascending.
+    people
+        (G,) numbers of the genuine pairs' people, all of whom have a pair.
     """
 
     genuine: np.ndarray
     impostor: np.ndarray
+    people: np.ndarray
 
     def at_fpr(self, fpr: float) -> float:
         """The lowest threshold that accepts at most that share of the impostor pairs."""
@@ -40,6 +45,12 @@ class Scores:
         )
         return float(genuine), float(impostor)
 
+    def tpr(self, threshold: float) -> Interval:
+        """The share of genuine pairs with at least that score, with its interval over people; the threshold stays."""
+        accepted = self.people[np.searchsorted(self.genuine, np.float32(threshold)) :]
+        trials = np.bincount(self.people)
+        return metrics.interval(np.bincount(accepted, minlength=len(trials)), trials)
+
 
 def scores(embedder: Embedder, faces: FaceSplits, width: int, mirror: bool) -> Scores:
     """The scores of a network under P1, of all genuine pairs and all pairs of a probe and a distractor."""
@@ -48,7 +59,9 @@ def scores(embedder: Embedder, faces: FaceSplits, width: int, mirror: bool) -> S
     first, second = np.triu_indices(len(person), 1)
     same = person[first] == person[second]
     genuine = (probes[first[same]] * probes[second[same]]).sum(axis=1)
-    return Scores(np.sort(genuine), np.sort((probes @ strangers.T).ravel()))
+    ascending = np.argsort(genuine, kind="stable")
+    _, people = np.unique(person[first[same]][ascending], return_inverse=True)
+    return Scores(genuine[ascending], np.sort((probes @ strangers.T).ravel()), people)
 
 
 @dataclass(frozen=True)

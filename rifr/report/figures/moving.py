@@ -30,11 +30,13 @@ def threshold(of: Scores, at: float, network: str) -> Figure:
     tpr, fpr = np.array([of.rates(float(edge)) for edge in edges]).T
     look = network_style(network) | {"marker": ""}
     below.plot(fpr, 100 * tpr, **look)
-    here = of.rates(at)
-    below.plot(max(here[1], 1 / len(of.impostor)), 100 * here[0], "o", color=text_color(), markersize=9)
+    found, accepted = of.tpr(at).percent(), of.rates(at)[1]
+    ends = [[found.estimate - found.low], [found.high - found.estimate]]
+    here = max(accepted, 1 / len(of.impostor)), found.estimate
+    below.errorbar(*here, yerr=ends, fmt="o", color=text_color(), markersize=7, capsize=3)
     below.set(xscale="log", xlim=(1 / len(of.impostor), 1), ylim=(0, 100))
     below.set(xlabel="false positive rate", ylabel="true positive rate (%)")
-    below.set_title(f"TPR {100 * here[0]:.1f} % at an FPR of {here[1]:.2g}")
+    below.set_title(f"TPR {found.estimate:.1f} % ({found.low:.1f} to {found.high:.1f}) at an FPR of {accepted:.2g}")
     legend_below(figure, above)
     return figure
 
