@@ -77,6 +77,11 @@ def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
     assert set(counted["HR+LR"]) == {3} and set(counted["HR-only"]) == {rates.people[0]}
 
 
+def test_a_figure_without_intervals_has_a_setting_without_them():
+    for whole in ("Faces: 4 probes; seed 0. Intervals: 95 % bootstrap over people.", "Faces: 4 probes; seed 0."):
+        assert text.recognition.without_intervals(whole) == "Faces: 4 probes; seed 0."
+
+
 def test_each_pair_is_decided_or_not_and_near_widths_count_once():
     shares = DILEMMA | {(name, 16): share for (name, width), share in DILEMMA.items() if width == 20}
     of_all = outcome(shares | {("hr+lr", 20): 0.501})

@@ -124,15 +124,16 @@ def lfw(record: records.Record) -> pd.DataFrame:
 
 
 def most_on_lfw(record: records.Record) -> str:
-    """What the network with the most views brought over those with the least, in a sentence."""
-    rows = sorted(record["rows"], key=lambda row: row["views"])
-    most = rows[-1]
-    least = [row for row in rows if row["views"] == rows[0]["views"] and row["augment"] == rows[0]["augment"]]
+    """What the network with the most views brought over those with the least that had photos of its kind."""
+    *fewer, most = sorted(record["rows"], key=lambda row: row["views"])
+    kind = [row for row in fewer if row["augment"] == most["augment"]] or fewer
+    least = [row for row in kind if row["views"] == kind[0]["views"]]
     mean = sum(row["value"] for row in least) / len(least)
     by = "" if most["recipe"] == least[0]["recipe"] else f"{label(most['recipe'])}, "
     return (
-        f"With {by}{most['people']:,} people and {most['views'] / rows[0]['views']:.3g} times the views, "
-        f"{most['value']:.1f} % instead of {mean:.1f} ({len(least)} seed{'s' if len(least) > 1 else ''})."
+        f"With {by}{most['people']:,} people and {most['views'] / least[0]['views']:.3g} times the views, "
+        f"{most['value']:.1f} % (1 seed) instead of {mean:.1f} ({len(least)} seed{'s' if len(least) > 1 else ''}); "
+        "what else differs, the columns say."
     )
 
 

@@ -197,6 +197,11 @@ def setting(preset: Preset, seed: int, faces: FaceSplits) -> str:
     )
 
 
+def without_intervals(setting: str) -> str:
+    """The setting for the caption of a figure that shows none."""
+    return setting.partition(" Intervals:")[0]
+
+
 def chosen(trial: OneProbe, network: str = "hr-only") -> str:
     """By what rule this trial was chosen."""
     order = "in the order of the probes"
