@@ -173,6 +173,11 @@ def test_angles_are_means_over_people(trained):
     expected = geometry.by_person(geometry.same_image(high, low), faces.probes.identities).mean()
     assert row.angle == pytest.approx(expected) and row.low <= row.angle <= row.high
     assert (table[(table.width == 112) & (table.kind == "same photo")].angle < 0.1).all()
+    one, two = runs.values()
+    paired = evaluate.angle_difference(one, two, faces, 16, plan, progress=False)
+    both = table[(table.width == 16) & (table.kind == "same photo")].angle
+    assert paired.estimate == pytest.approx(both.iloc[0] - both.iloc[1]) and paired.low < paired.estimate < paired.high
+    assert evaluate.angle_difference(one, one, faces, 16, plan, progress=False).percent().high == 0
     toward = evaluate.angles_to_teacher(runs, runs["hr-only"], faces, plan, progress=False)
     assert toward[(toward.network == "hr-only") & (toward.width == 112)].angle.item() < 0.1
 

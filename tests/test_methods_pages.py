@@ -125,4 +125,4 @@ def test_sentences_say_against_whom_a_network_is_ahead_behind_and_not_decided():
 )
 def test_the_question_is_answered_by_what_is_decided_alone(signs, begins):
     said = text.methods.question(rows(*signs))
-    assert said.startswith(begins) and f"of {len(signs)} comparisons" in said
+    assert said.startswith(begins) and f"of {len(signs)} comparisons with such losses (C-T, ArcFace)" in said

@@ -142,13 +142,18 @@ def test_what_is_lost_is_counted_by_what_its_intervals_decide(values, said):
     )
 
 
-def test_what_is_won_back_stands_beside_what_was_lost():
-    gain, change = differences((20, 4, 1, 7)), differences((20, -9, -12, -6))
-    sentence = text.small_faces.won_back(gain, change, "proposed, camera", "proposed")
-    assert (
-        "of 1 comparisons 1 for a gain" in sentence
-        and "+4.0 (+1.0 to +7.0), where proposed had changed by -9.0" in sentence
+def test_what_is_won_back_is_counted_and_listed():
+    sentence = text.small_faces.won_back(differences((20, 4, 1, 7)), "proposed, camera", "proposed")
+    assert "of 1 comparisons 1 for a gain" in sentence and sentence.endswith(" at 20 px +4.0 (+1.0 to +7.0).")
+
+
+def test_guessing_is_right_once_in_the_gallery_over_the_mates():
+    table = pd.DataFrame({"gallery": [1800], "probes": [300]})
+    assert "one right photo in the gallery of 1,800: guessing would be right once in 1,800" in text.small_faces.chance(
+        table
     )
+    said = text.small_faces.chance(table, 2.0)
+    assert "2 right photos" in said and "once in 900 times. One of 300 probes is 0.33 points." in said
 
 
 def test_a_verdict_names_who_is_ahead_and_decides_nothing_across_zero():

@@ -131,3 +131,14 @@ def test_a_rate_that_the_pairs_cannot_resolve_is_left_out_and_named():
     shown = text.recognition.tpr_table(table, 25)
     assert "at FPR 0.01" in shown and "at FPR 1e-09" not in shown and set(shown["paper at FPR 0.0001"]) == {"50", "60"}
     assert "left out" not in text.recognition.resolvable(outcome.table((1e-2,)))
+
+
+@pytest.mark.parametrize(("second", "found"), [(51.0, "no sign that the choice matters"), (53.0, "may matter")])
+def test_two_ways_to_pair_photos_are_compared_by_the_first_ones_interval(second, found):
+    row = {"protocol": "P2", "tpr": 50.0, "low": 48.0, "high": 52.0, "genuine": 3600}
+    other = {"protocol": "P1", "tpr": 0.0, "low": 0.0, "high": 0.0, "genuine": 1}
+    said = text.recognition.sides({"a": pd.DataFrame([other, row]), "b": pd.DataFrame([row | {"tpr": second}])}, 1e-3)
+    assert "- **a**: TPR 50.0 % (48.0 to 52.0) at an FPR of 0.001, 3,600 genuine pairs" in said
+    assert (
+        f"They are {second - 50:.1f} points apart, half the first interval is 2.0 points long" in said and found in said
+    )

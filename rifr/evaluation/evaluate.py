@@ -22,6 +22,7 @@ from rifr.align import FACE_SIZE
 from rifr.evaluation import geometry, metrics
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
+from rifr.evaluation.metrics import Interval
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols import identification, verification
 from rifr.evaluation.protocols import open_set as open_set_protocol
@@ -286,6 +287,20 @@ def angles(
             for kind, values in {"same photo": photo, "same person": same, "other people": others}.items():
                 rows.append({"network": name, "width": width, "kind": kind, **_mean_angle(values, preset)})
     return pd.DataFrame(rows)
+
+
+def angle_difference(
+    run: Run, other: Run, faces: FaceSplits, width: int, preset: str | Preset = "", progress: bool = True
+) -> Interval:
+    """The mean angle in degrees between the features of one photo at 112 px and at the width: of one network minus
+    that of another, paired by person."""
+    preset = presets.get(preset)
+    turned = []
+    for network in (run, other):
+        high, low = (features(network, faces.probes, size, preset.mirror, progress) for size in (FACE_SIZE, width))
+        turned.append(geometry.by_person(geometry.same_image(high, low), faces.probes.identities) / 180)
+    found = metrics.interval(turned[0], np.ones(len(turned[0])), turned[1], preset.resamples)
+    return Interval(180 * found.low, 180 * found.estimate, 180 * found.high)
 
 
 def angles_to_teacher(

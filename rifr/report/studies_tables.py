@@ -116,27 +116,16 @@ def decisions(record: Recorded) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sentences(record: Recorded) -> str:
-    """What the study decides at each place: what holds of what was expected, what is contradicted, what is open."""
+def sentence(record: Recorded) -> str:
+    """How much the study decides, and what difference it could not have seen."""
     table = record.differences()
-    table["sign"] = verdict.signs(table)
-    lines = []
-    for at, part in table.groupby("at", sort=False):
-        claims = {sign: "; ".join(part.claim[part.sign == sign]) for sign in (1, -1, 0)}
-        said = [
-            f"{word}: {claims[sign]}."
-            for sign, word in {1: "holds", -1: "the opposite holds of", 0: "open"}.items()
-            if claims[sign]
-        ]
-        lines.append(f"- **{place_name(at)}**: " + " ".join(text[0].upper() + text[1:] for text in said))
-    count, decided = len(table), int((table.sign != 0).sum())
+    open_ones = table[verdict.signs(table) == 0]
+    count, decided = len(table), len(table) - len(open_ones)
     summary = f"Of {count} comparisons {decided} {'is' if decided == 1 else 'are'} decided"
-    undecided = table[table.sign == 0]
-    half = ((undecided.high - undecided.low) / 2).mean()
-    if len(undecided) and math.isfinite(half):
-        summary += f"; where one is open, a difference below about {half:.1f} points could not be seen"
-    summary += f". If nothing differed, {0.05 * count:.1f} of {count} would come out decided by chance."
-    return "\n".join([summary, "", *lines])
+    half = ((open_ones.high - open_ones.low) / 2).mean()
+    if len(open_ones) and math.isfinite(half):
+        summary += f"; an open one is no equality, for a difference below about {half:.1f} points could not be seen"
+    return f"{summary}. If nothing differed, {0.05 * count:.1f} of {count} would come out decided by chance."
 
 
 def teachers(record: Recorded) -> str:
@@ -214,7 +203,7 @@ def display_study(record: Recorded) -> None:
     display(shown)
     display(html_table(networks(record), wrap=True))
     display(html_table(decisions(record), wrap=True))
-    display(markdown("\n\n".join(filter(None, [sentences(record), teachers(record), provenance(record)]))))
+    display(markdown("\n\n".join(filter(None, [sentence(record), teachers(record), provenance(record)]))))
 
 
 def _number(value: float, low: float, high: float, sign: str = "") -> str:

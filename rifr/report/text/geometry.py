@@ -11,6 +11,7 @@ from rifr import recipes
 from rifr.align import FACE_SIZE
 from rifr.evaluation import geometry
 from rifr.evaluation.geometry import Likeness
+from rifr.evaluation.metrics import Interval
 from rifr.report.style import label
 
 FAR = 5.0
@@ -77,7 +78,7 @@ def sharing_brings_near(toward: pd.DataFrame, width: int) -> str:
     if at.loc[shared].high.max() < at.loc[alone].low.min():
         verdict = "Every student that shares the layer is nearer to the teacher than every one that does not"
     else:
-        verdict = "The students that share the layer are not told apart by nearness from those that do not"
+        verdict = "By these intervals not every student that shares the layer is nearer than every one that does not"
     parts = [f"{label(name)} {at.angle[name]:.0f}°" for name in [*shared, *alone]]
     text = f"{verdict} ({width} px: {', '.join(parts)})."
     left = at.angle[[name for name in shared if recipes.get(name).targets == "soft"]]
@@ -90,16 +91,21 @@ def sharing_brings_near(toward: pd.DataFrame, width: int) -> str:
     return text
 
 
-def more_invariant(table: pd.DataFrame, network: str, other: str, width: int) -> str:
-    """Which of two networks gives a photo features that change less with resolution; `table` as `evaluate.angles`."""
-    rows = table[(table.width == width) & (table.kind == "same photo")].set_index("network")
-    one, two = rows.loc[network], rows.loc[other]
-    numbers = f"({one.angle:.1f}° against {two.angle:.1f}° between the same photo at 112 and at {width} px)"
-    if one.low > two.high:
-        return f"{label(network)} is the *less* resolution-invariant of the two {numbers}."
-    if one.high < two.low:
-        return f"{label(network)} is the more resolution-invariant of the two {numbers}."
-    return f"{label(network)} and {label(other)} are not told apart by their invariance {numbers}."
+def more_invariant(table: pd.DataFrame, difference: Interval, network: str, other: str, width: int) -> str:
+    """Which of two networks gives a photo features that change less with resolution.
+
+    `table` as `evaluate.angles`, `difference` as `evaluate.angle_difference` gives them.
+    """
+    at = table[(table.width == width) & (table.kind == "same photo")].set_index("network").angle
+    numbers = (
+        f"({at[network]:.1f}° against {at[other]:.1f}° between the same photo at 112 and at {width} px; paired by "
+        f"person {difference.estimate:+.1f}°, {difference.low:+.1f} to {difference.high:+.1f})"
+    )
+    if not difference.sign:
+        return f"{label(network)} and {label(other)} are not told apart by their invariance {numbers}."
+    return (
+        f"{label(network)} is the {('more', '*less*')[difference.sign > 0]} resolution-invariant of the two {numbers}."
+    )
 
 
 def separation_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -47,16 +47,6 @@ def costs(found: Mapping[int, Examination], of: str) -> str:
     return "\n".join([f"As declared, of the pairs are right: {', '.join(declared)}. Against that:", "", *lines])
 
 
-def most(found: Mapping[int, Examination], of: str) -> str:
-    """Which setting of a round costs most at each face width, and for how many a loss is decided."""
-    parts = []
-    for width, one in found.items():
-        rows = one.table[(one.table["round"] == of) & one.table.difference.notna()]
-        worst, signs = rows.loc[rows.difference.idxmin()], [_interval(row).sign for row in rows.itertuples()]
-        parts.append(f"at {width} px the dearest is *{worst.setting}*, {_cost(worst)}, and {verdicts.tally(signs)}")
-    return f"{'; '.join(parts)}."
-
-
 def table(found: Examination) -> pd.DataFrame:
     """What an examination tried, for reading: a row per setting with its accuracy, and what it differs by."""
     rows = []

@@ -27,7 +27,8 @@ def question(shared: pd.DataFrame) -> str:
     """Whether the shared softmax layer is ahead of losses that compare pairs of features, place by place."""
     signs = verdicts.signs(shared)
     ahead, behind, count = int((signs > 0).sum()), int((signs < 0).sum()), len(shared)
-    tally = f"of {count} comparisons with such losses {ahead} are decided for it and {behind} against it"
+    losses = ", ".join(label(name) for name in dict.fromkeys(shared.network))
+    tally = f"of {count} comparisons with such losses ({losses}) {ahead} are decided for it and {behind} against it"
     if ahead and not behind:
         answer = "Where this run decides, a shared softmax layer does better"
     elif behind and not ahead:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -121,6 +122,21 @@ def tpr_table(table: pd.DataFrame, width: int) -> pd.DataFrame:
                 row[f"paper at FPR {one.fpr:g}"] = f"{'about ' if one.rounded else ''}{one.tpr:g}"
         rows.append(row)
     return pd.DataFrame(rows).fillna("").sort_values("protocol", kind="stable")
+
+
+def sides(tables: Mapping[str, pd.DataFrame], fpr: float) -> str:
+    """TPRs under P2 by which photo of a pair is small, a table of one network for each, and whether they differ."""
+    rows = {side: table[table.protocol == "P2"].iloc[0] for side, table in tables.items()}
+    lines = [
+        f"- **{side}**: TPR {row.tpr:.1f} % ({row.low:.1f} to {row.high:.1f}) at an FPR of {fpr:g}, {row.genuine:,} "
+        "genuine pairs"
+        for side, row in rows.items()
+    ]
+    first, second = rows.values()
+    apart, half = abs(first.tpr - second.tpr), (first.high - first.low) / 2
+    found = "no sign that the choice matters" if apart < half else "the choice may matter"
+    lines += ["", f"They are {apart:.1f} points apart, half the first interval is {half:.1f} points long: {found}."]
+    return "\n".join(lines)
 
 
 def tpr_bands(rates: pd.DataFrame) -> str:

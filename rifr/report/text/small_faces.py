@@ -168,12 +168,13 @@ def against_by_distance(difference: pd.DataFrame, network: str, other: str) -> s
     return f"Paired by person, {'; '.join(parts)}."
 
 
-def chance(table: pd.DataFrame) -> str:
-    """What guessing would give."""
+def chance(table: pd.DataFrame, mates: float = 1) -> str:
+    """What guessing would give; `mates`: right photos in the gallery for each probe, on average."""
     gallery, probes = table.gallery.iloc[0], table.probes.iloc[0]
+    has = "one right photo" if mates == 1 else f"{mates:.3g} right photos"
     return (
-        f"With one right photo in the gallery, guessing would find it once in {gallery:,} times. One of {probes:,} "
-        f"probes is {100 / probes:.2f} points."
+        f"Each probe has {has} in the gallery of {gallery:,}: guessing would be right once in {gallery / mates:,.0f} "
+        f"times. One of {probes:,} probes is {100 / probes:.2f} points."
     )
 
 
@@ -188,18 +189,13 @@ def lost(change: pd.DataFrame, network: str) -> str:
     return f"**{label(network)}**, camera minus bicubic: {tally}. {'; '.join(parts)}."
 
 
-def won_back(gain: pd.DataFrame, change: pd.DataFrame, network: str, other: str) -> str:
-    """What training with camera-like faces gives on camera-like faces, beside what was lost there.
-
-    gain: `network` minus `other` on camera-like faces; change: of `other`, as `Outcome.change` gives it.
-    """
-    tally = verdicts.tally(verdicts.signs(gain))
-    before = change[change.network == other].set_index(["protocol", "width"]).difference
+def won_back(gain: pd.DataFrame, network: str, other: str) -> str:
+    """What training with camera-like faces gives on camera-like faces; gain: `network` minus `other` there."""
     parts = [
-        f"{row.protocol} at {row.width} px {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f}), where "
-        f"{label(other)} had changed by {before[row.protocol, row.width]:+.1f}"
+        f"{row.protocol} at {row.width} px {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})"
         for row in gain.sort_values(["protocol", "width"]).itertuples()
     ]
+    tally = verdicts.tally(verdicts.signs(gain))
     return f"**{label(network)} minus {label(other)}**, both on faces from a camera: {tally}. {'; '.join(parts)}."
 
 
@@ -232,7 +228,7 @@ def comparable(name: str, root: str, people: int = 0) -> str:
     if not root:
         return (
             f"No figure of this run may be compared with a row of the paper's table: these are not {SHORT[name]}'s "
-            f"faces. What can be compared is the order of the networks within this run."
+            f"faces. Within this run the networks can be compared with each other."
         )
     if name == "tinyface":
         return (
