@@ -1,5 +1,6 @@
 """Losses that compare photos with each other: each as a loop over triplets and pairs gives it."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from rifr import methods, presets, recipes
+from rifr.errors import SettingError
 from rifr.methods import Step
 from rifr.training import batches, trainer
 from tests.helpers import TINY, assert_equal, easy_faces, weights
@@ -121,3 +123,13 @@ def test_ricnn_is_hr_and_lr(tmp_path, store_folder):
     faces = easy_faces(tmp_path / "faces")
     both = [trainer.fit(name, presets.get(TINY, epochs=1), 0, faces, progress=False) for name in ("ricnn", "hr+lr")]
     assert_equal(*map(weights, both))
+
+
+@pytest.mark.parametrize("name", ["octuplet", "ldms"])
+def test_more_processes_than_leave_a_person_two_photos_are_refused(name, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    for processes in (1, 2, 3, 8):
+        monkeypatch.setattr(torch.distributed, "get_world_size", lambda processes=processes: processes)
+        fits = processes <= 2
+        with contextlib.nullcontext() if fits else pytest.raises(SettingError, match=f"{processes} processes leave"):
+            a_loss(name).prepare(torch.nn.Identity(), None)

@@ -18,7 +18,8 @@ class CentreLoss(Loss):
     $$ L = L_{softmax} + \frac{\lambda}{2 N} \sum_i \| z_i - c_{y_i} \|^2, \qquad
        c_j \leftarrow c_j - \alpha \frac{\sum_{y_i = j} (c_j - z_i)}{1 + n_j} $$
 
-    with $\lambda$ = 0.003 and $\alpha$ = 0.5, as there. Of several processes the first one's features move the centres.
+    with $\lambda$ = 0.003 and $\alpha$ = 0.5, as there. Each of several processes has centres of its own, which
+    its own features move; the first one's are stored.
     """
 
     weight, rate = 0.003, 0.5

@@ -160,8 +160,8 @@ class AdaDistill(Loss):
 
     with m = 0.45 (for s see `margins.SCALE`). Here the margin grows in the first half of training, as for ArcFace; the
     teacher sees the photo at 112 px also where the student sees it low; and rows of one person in a batch move its
-    centre to the mean of where each would. The softmax layer holds the centres and learns nothing itself. Of several
-    processes the first one's rows move the centres.
+    centre to the mean of where each would. The softmax layer holds the centres and learns nothing itself. Each of
+    several processes has centres of its own, which its own rows move; the first one's are stored.
     """
 
     scale, margin = SCALE, 0.45

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
+from rifr.errors import SettingError
 from rifr.methods.base import Loss, Step, loss
 from rifr.recipes import Recipe, add
 
@@ -37,8 +38,23 @@ def hardest_triplets(apart: Tensor, labels: Tensor, margin: float) -> Tensor:
     return F.relu(farthest - nearest + margin)
 
 
+class OfPairs(Loss):
+    """A loss that needs two photos of a person in a process's share of a batch."""
+
+    uses_softmax = False
+
+    def prepare(self, network: nn.Module, earlier: nn.Module | None) -> None:
+        """Raise SettingError where so many processes share a batch that a person's photos part."""
+        processes = distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+        if 2 * processes > TOGETHER:
+            raise SettingError(
+                f"this loss compares the {TOGETHER} photos of a person that a batch holds together, and {processes} "
+                f"processes leave none of them two: train it in {TOGETHER // 2} processes or fewer."
+            )
+
+
 @loss("octuplet")
-class Octuplet(Loss):
+class Octuplet(OfPairs):
     r"""Octuplet loss (Knoche et al., FG 2023): a trained network learns that resolution is no difference.
 
     Each photo is an anchor at high and at low resolution, and is compared with the others at high and at low
@@ -53,7 +69,7 @@ class Octuplet(Loss):
     each looks for triplets among its own photos.
     """
 
-    uses_softmax, margin = False, 0.5
+    margin = 0.5
 
     def forward(self, step: Step) -> Tensor:
         views = F.normalize(step.z).unflatten(0, (step.views, -1))  # (V, B, D)
@@ -62,7 +78,7 @@ class Octuplet(Loss):
 
 
 @loss("ldms")
-class DiscriminativeScaling(Loss):
+class DiscriminativeScaling(OfPairs):
     r"""Discriminative multidimensional scaling (Yang et al., SPL 2018): one space for both resolutions.
 
     Distances in it, between photos at any two resolutions, are those that the photos have at high resolution; a
@@ -78,7 +94,7 @@ class DiscriminativeScaling(Loss):
     it trains as much as the others do. Of the letter the terms are known here, not their weights: all are one.
     """
 
-    uses_softmax, apart = False, 2**0.5
+    apart = 2**0.5
 
     def forward(self, step: Step) -> Tensor:
         z, teacher, rows = F.normalize(step.z), F.normalize(step.of_teacher()), step.rows
