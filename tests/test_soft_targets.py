@@ -182,6 +182,6 @@ def test_the_conclusion_calls_the_doubt_too_much_or_too_little_only_where_the_in
         new = Calibration(10, 5, 0.8, 0.5, 0.6, Interval(low, middle, high), 0.4)
         return text.soft_targets.in_short(targets(), new, error_table())
 
-    assert "more doubt" in concluded(0.7, 0.9)[0] and "less doubt" in concluded(1.2, 1.6)[0]
+    assert "doubts more" in concluded(0.7, 0.9)[0] and "doubts less" in concluded(1.2, 1.6)[0]
     assert "doubt" not in concluded(0.9, 1.1)[0]
     assert "have 55 %; they have 90 %" in concluded(0.7, 0.9)[1] and "for 100 % of photos" in concluded(1, 1)[1]

@@ -51,7 +51,7 @@ def test_invariance_is_compared_by_intervals_in_either_direction():
         paired = Interval(proposed - 24.2, proposed - 24, proposed - 23.8)  # the networks' own intervals are wider
         return text.geometry.more_invariant(angles(proposed=proposed, hrlr=24), paired, "proposed", "hr+lr", 16)
 
-    assert "*less* resolution-invariant" in said(24.5) and "is the more resolution-invariant" in said(23.5)
+    assert "*less* resolution-invariant" in said(24.5) and "is more resolution-invariant than HR+LR" in said(23.5)
     assert "not told apart" in said(24.1) and "paired by person +0.1°, -0.1 to +0.3" in said(24.1)
 
 

@@ -20,7 +20,7 @@ from rifr.report import paper
 from rifr.report.style import label
 
 HR, MIDDLE, LR = (112,), (60, 40, 30), (25, 20, 16)
-"""Face widths in pixels that count as one: neighbouring widths give nearly the same number, so their mean is tested."""
+"""Face widths in pixels that count as one, by their mean: a verdict is not one on each of them."""
 
 GROUPS = {HR: "112 px", MIDDLE: "60–30 px", LR: "25–16 px"}
 PAPERS_WIDTH = {HR: 100, LR: 20}
@@ -264,7 +264,7 @@ def _claims() -> Iterator[Claim]:
         "Faces that were small when taken are easier than shrunk ones, because they vary less",
         "IV-B",
         "tinyface",
-        paper=f"{on_tinyface['Proposed']:.1f} % on TinyFace, {synthetic.rank1:.1f} % under P1" if synthetic else "",
+        paper=f"{on_tinyface['Proposed']:.1f} % on TinyFace, {synthetic.rank1:g} % under P1" if synthetic else "",
         untested="The two are of other people in other galleries, with several mates a probe on TinyFace, and how much "
         "our stand-in varies is our own choice.",
     )

@@ -49,7 +49,7 @@ def nearest_to_teacher(found: Likeness, students: list[str], teacher: str = reci
     """The students in the order of their weights' likeness to the teacher's."""
     order = sorted(students, key=lambda name: -found.value[name, teacher])
     parts = [f"{label(name)} {found.value[name, teacher]:.2f}" for name in order]
-    return f"Likest to {label(teacher)} first: {', '.join(parts)}."
+    return f"Most like {label(teacher)} first: {', '.join(parts)}."
 
 
 def nearness_table(
@@ -103,9 +103,8 @@ def more_invariant(table: pd.DataFrame, difference: Interval, network: str, othe
     )
     if not difference.sign:
         return f"{label(network)} and {label(other)} are not told apart by their invariance {numbers}."
-    return (
-        f"{label(network)} is the {('more', '*less*')[difference.sign > 0]} resolution-invariant of the two {numbers}."
-    )
+    how = ("more", "*less*")[difference.sign > 0]
+    return f"{label(network)} is {how} resolution-invariant than {label(other)} {numbers}."
 
 
 def separation_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -126,5 +125,5 @@ def gap_and_spread(table: pd.DataFrame, width: int) -> str:
         return f"At {width} px the mean gap and d\u2032 put the networks in one order; {label(by_d[0])} is first."
     return (
         f"At {width} px the mean gap and d\u2032 put the networks in different orders: {label(by_gap[0])} has the "
-        f"largest gap, {label(by_d[0])} the largest d\u2032. A gap counts for as much as it is large beside the spread."
+        f"largest gap, {label(by_d[0])} the largest d\u2032."
     )

@@ -26,7 +26,7 @@ def summary(targets: SoftTargets) -> str:
     return (
         f"On {len(targets.labels):,} training photos the teacher's softmax gives the right class a probability of "
         f"{100 * targets.right.mean():.1f} % on average and has an entropy of {entropies.mean():.2f} nats, of "
-        f"$\\log K$ = {most:.2f} at most: that is all that soft targets can add to the true classes. The photos "
+        f"$\\log K$ = {most:.2f} at most. Where it is nearly the hard target it adds little. The photos "
         f"differ: {100 * sharp:.0f} % of them have more than 99 % on the right class, and the tenth with most entropy "
         f"has {np.quantile(entropies, 0.9):.2f} nats or more."
     )
@@ -186,13 +186,13 @@ def in_short(targets: SoftTargets, new: Calibration | None, table: pd.DataFrame)
         held += "."
     elif new.temperature.high < 1:
         held += (
-            ", and this is more doubt than the teacher's mistakes on new photos of the same people call for "
-            f"(best temperature {new.temperature.estimate:.2f})."
+            ". On new photos of the same people the teacher doubts more than its mistakes call for (best "
+            f"temperature {new.temperature.estimate:.2f})."
         )
     else:
         held += (
-            ", and this is less doubt than the teacher's mistakes on new photos of the same people call for "
-            f"(best temperature {new.temperature.estimate:.2f})."
+            ". On new photos of the same people the teacher doubts less than its mistakes call for (best "
+            f"temperature {new.temperature.estimate:.2f})."
         )
     heard = (
         f"Of the gradient by the student's logits the {LIKELIEST} people whom the teacher finds likeliest have "
