@@ -213,7 +213,10 @@ def test_wing_and_l2_are_explained_by_their_gradients_and_told_apart_by_the_inte
     assert f"falls from {10 / 2.5:.1f} to {10 / 7:.1f}" in sentence  # w / (epsilon + x)
     assert "Wing is the more exact at 60 px; L2 is the more exact at 8 px; at 20 px this run cannot" in sentence
     row = errors.difference("wing+lr", "l2+lr").set_index("width").loc[20]
-    assert f"below {(row.high - row.low) / 2:.2f} %" in sentence
+    assert f"below {(row.high - row.low) / 2:.2f} %" in sentence and "opposite" not in sentence
+    share["l2+lr", 60] = np.full(40, 0.01)
+    reversed_there = text.alignment.wing_against_l2(Errors(share, np.repeat(np.arange(20), 2), 300))
+    assert "On the largest faces that is the opposite of what the gradients let expect" in reversed_there
 
 
 def test_sentences_on_optimism_follow_the_sign_and_the_interval():
