@@ -35,6 +35,7 @@ TEST_SEED = 0
 PROBES, TRAINED = "people who are probes", "people who are trained on"
 LISTED = "people on the list to leave out"
 UNUSABLE = "files that cannot be used"
+NO_IMAGES = "other files and folders, which are no images"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class LeftOut:
     split, reason
         Which split, and why.
     names, images
-        Whom, and how many images.
+        Whom, or which files; and how many images (of `NO_IMAGES`: names).
     """
 
     split: str
@@ -56,7 +57,8 @@ class LeftOut:
 
     def __str__(self) -> str:
         shown = ", ".join(self.names[:10]) + (f" and {len(self.names) - 10} more" if len(self.names) > 10 else "")
-        return f"{self.split}: {self.images:,} images left out ({self.reason}): {shown}"
+        what = "names" if self.reason == NO_IMAGES else "images"
+        return f"{self.split}: {self.images:,} {what} left out ({self.reason}): {shown}"
 
 
 class _Splits:
@@ -247,8 +249,9 @@ def _select(
             left_out.append(LeftOut(split, f"beyond the first {max_images} of a person", several, int(extra.sum())))
         keep &= ~extra
     spec = pack.manifest.get("spec", {})
-    if spec.get("skipped"):
-        left_out.append(LeftOut(split, UNUSABLE, tuple(spec.get("skipped_files", ())), spec["skipped"]))
+    for reason, kind in ((UNUSABLE, "skipped"), (NO_IMAGES, "left_out")):
+        if spec.get(kind):
+            left_out.append(LeftOut(split, reason, tuple(spec.get(f"{kind}_files", ())), spec[kind]))
     if not keep.any():
         reasons_given = "".join(f"\n  {entry}" for entry in left_out)
         raise DataError(

@@ -61,6 +61,27 @@ def test_train_evaluate_and_list(tmp_path, store_folder, capsys):
     assert capsys.readouterr().out.startswith("hr-only-smoke-s0-")
 
 
+def test_who_of_a_readers_folders_is_left_out_is_named(tmp_path, store_folder, capsys):
+    for name in ("train", "probes", "distractors"):
+        for one in range(3):
+            photos(tmp_path / name, f"{name}{one}", 6)
+    photos(tmp_path / "train", "few", 4)
+    photos(tmp_path / "probes", "single", 1)
+    (tmp_path / "probes" / "probes0" / "phone.heic").write_text("x")
+    faces = ["--faces", *(str(tmp_path / name) for name in ("train", "probes", "distractors"))]
+    train = "train: 4 images left out (people with fewer than 5 images): few"
+    probes = [
+        "probes: 1 images left out (people with fewer than 2 images): single",
+        "probes: 1 names left out (other files and folders, which are no images): probes0/phone.heic",
+    ]
+    for command in (["train"], ["evaluate", "--out", str(tmp_path / "found.json")]):
+        assert cli.main([*command, "--recipe", "hr-only", *faces, *SMALL]) == 0
+        said = capsys.readouterr().out
+        assert all(line in said for line in (train, *probes)), said
+    kept = json.loads((tmp_path / "found.json").read_text())["provenance"]["left out"]
+    assert sorted(entry["reason"] for entry in kept) == sorted({entry["reason"] for entry in kept}) and len(kept) == 4
+
+
 def test_an_embedder_of_ones_own_is_scored_on_folders(tmp_path, store_folder, real_data, capsys):
     for name in ("Ann", "Bob", "Gus"):
         person(tmp_path / "probes", name, 2)

@@ -89,9 +89,10 @@ def _evaluate(options: argparse.Namespace) -> None:
         scorecard.check_ending(options.figure, scores.FORMATS)
     files = [onnx_of(path, options) for path in options.embedder]
     pairs_alone = options.pairs and not options.probes and not options.measure
-    probes, distractors, trained = options.probes, options.distractors, []
+    probes, distractors, trained, left_out = options.probes, options.distractors, [], ()
     if names or not (probes or pairs_alone):
         faces = splits.face_splits(preset, options.seed, *options.faces)
+        left_out = faces.left_out
         trained = list(trainer.fit_all(names, preset, options.seed, faces.train).values())
         if not pairs_alone:
             probes, distractors = faces.probes, faces.distractors
@@ -109,6 +110,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         fprs=options.fpr,
         fpirs=options.fpir,
         preset=preset,
+        left_out=left_out,
     )
     print(results)
     print(f"\n{results.faces()}")

@@ -102,6 +102,7 @@ def _train(options: argparse.Namespace) -> None:
     trained = trainer.fit_all(names, preset, options.seed, faces.train)
     if not process_group.is_rank_zero():
         return
+    print(*faces.left_out, sep="\n", end="\n" if faces.left_out else "")
     for name, run in trained.items():
         last = run.history[-1]
         print(

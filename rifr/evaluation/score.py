@@ -27,7 +27,7 @@ from rifr.evaluation.scorecard import COLUMNS, Curves, Score, described, made_no
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import pairs as pair_list
-from rifr.splits import ProbeSplits
+from rifr.splits import LeftOut, ProbeSplits
 from rifr.training.runs import Run
 
 __all__ = ["MEASURES", "named", "score"]
@@ -51,6 +51,7 @@ def score(
     fprs: Sequence[float] = (1e-3, 1e-4),
     fpirs: Sequence[float] = (1e-2, 1e-3),
     preset: str | Preset = "",
+    left_out: Iterable[LeftOut] = (),
     progress: bool = True,
 ) -> Score:
     """Measure embedders side by side on the same faces, under P1 (all photos small) and P2 (the probe alone).
@@ -85,6 +86,8 @@ def score(
         Where to read the curves, as shares. A rate that so few impostors cannot resolve gives no value.
     preset : str or Preset
         Has the widths, whether mirror images are added, and the resamples of intervals.
+    left_out : iterable of LeftOut
+        What the caller has left out of the faces before; it is named with what is left out here.
     progress : bool
         Show progress bars.
 
@@ -121,7 +124,7 @@ def score(
             "probes": described(given.probes),
             "distractors": {**described(given.distractors), "excluded": list(given.excluded)},
             "people compared": given.comparison,
-            "left out": [dataclasses.asdict(entry) for entry in given.left_out],
+            "left out": [dataclasses.asdict(entry) for entry in dict.fromkeys((*left_out, *given.left_out))],
         }
         for table, drawn in _measured(networks, given, measures, preset, (ranks, fprs, fpirs), progress):
             tables.append(table[table.protocol.isin(protocols)])
