@@ -11,7 +11,7 @@ from scipy import stats
 from rifr import cli, presets, splits
 from rifr.evaluation import evaluate
 from rifr.faces import faceset
-from rifr.report import study, study_tables
+from rifr.report import study, study_tables, text
 from rifr.report.show import html_table, tabs
 from rifr.report.study_tables import Study
 from rifr.training import trainer
@@ -154,6 +154,19 @@ def test_an_interval_over_seeds_is_students_and_of_one_seed_its_own():
     assert (one.low, one.difference, one.high) == (-8, 1, 10)
 
 
+def test_what_a_record_has_of_one_seed_among_several_has_no_interval_beside_those_over_seeds():
+    record = recorded(VALUES)
+    cut = record.rows[(record.rows.seed == 0) | (record.rows["at"] == 112)]  # stopped within the second seed
+    table = replace(record, rows=cut).difference("proposed", "hr+lr").set_index(["protocol", "width"])
+    large, small = table.loc[("P1", 112)], table.loc[("P1", 16)]
+    assert np.isfinite([large.low, large.high]).all() and np.isnan([small.low, small.high]).all()
+    assert (small.difference, small.seeds) == (2.0, 1) and text.verdicts.sign(small) == 0
+    assert text.verdicts.span(small) == "+2.0 points"
+    rates = cut.assign(measure="rank1", value=50.0)
+    shown = text.recognition.rank1_table(replace(record, rows=rates).rank1(), "P1").loc["proposed"]
+    assert shown.tolist() == ["50.0 (50.0–50.0)", "50.0"]
+
+
 def test_a_rates_interval_stays_between_nothing_and_all():
     rows = pd.DataFrame(
         [
@@ -202,6 +215,8 @@ def test_real_faces_are_spoken_of_as_far_as_they_were_scored():
     assert study_tables.elsewhere(record).data == html_table(study_tables.pairs(record)).data  # all that it has
     rows = pd.DataFrame(rows).assign(value=lambda rows: rows.value - 25)
     assert "Not all of them are above chance" in study_tables.validity(replace(record, rows=rows))
+    said = study_tables.validity(replace(record, rows=rows[(rows.seed == 0) | (rows.network == "hr-only")]))
+    assert "the last, 49.0 %. Whether all of them are above chance, more seeds will tell" in said
 
 
 def test_tabs_hold_all_contents_and_one_alone_has_none():

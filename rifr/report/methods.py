@@ -22,7 +22,7 @@ from rifr import networks, presets, recipes
 from rifr.methods import Step
 from rifr.presets import Preset
 from rifr.report.claims import GROUPS, HR, LR, Difference, Measure, Term, minus
-from rifr.report.style import label
+from rifr.report.style import ends, label
 from rifr.training import trainer
 from rifr.training.batches import Views
 from rifr.training.student import recipe_loss
@@ -182,7 +182,7 @@ def table(rank1: pd.DataFrame) -> pd.DataFrame:
         cells = {"network": label(str(name))}
         for rate in rates.itertuples():
             place = rate.place if rate.place == GROUPS[HR] else f"{rate.protocol}, {rate.place}"
-            cells[f"{place} (%)"] = f"{rate.value:.1f} ({rate.low:.1f}–{rate.high:.1f})"
+            cells[f"{place} (%)"] = f"{rate.value:.1f}{ends(rate.low, rate.high, to='–')}"
         rows.append(cells)
     return pd.DataFrame(rows)
 

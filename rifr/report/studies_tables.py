@@ -12,14 +12,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from rifr.report import figures, records, studies, study_tables
 from rifr.report.made_by import of_record
 from rifr.report.show import html_table, markdown, show
 from rifr.report.studies_record import LOW, record_name
-from rifr.report.style import label
+from rifr.report.style import ends, label
 from rifr.report.text import verdicts as verdict
 
 RULE = "A difference is decided where its 95 % interval excludes zero, for large and for small faces apart."
@@ -98,7 +97,7 @@ def networks(record: Recorded) -> pd.DataFrame:
     for (variant, network), part in by_network:
         cells = {"variant": variant, "network": label(network)}
         for row in part.itertuples():
-            cells[f"rank-1 (%), {place_name(row.at)}"] = _number(row.value, row.low, row.high)
+            cells[f"rank-1 (%), {place_name(row.at)}"] = f"{row.value:.1f}{ends(row.low, row.high)}"
         cells["training photos right (%)"] = f"{known[variant, network]:.1f}"
         rows.append(cells)
     return pd.DataFrame(rows)
@@ -111,7 +110,7 @@ def decisions(record: Recorded) -> pd.DataFrame:
         cells = {"expected": claim}
         for row in part.itertuples():
             answer = {1: "yes", -1: "no", 0: "open"}[verdict.sign(row)]
-            cells[place_name(row.at)] = f"{answer}: {_number(row.difference, row.low, row.high, '+')}"
+            cells[place_name(row.at)] = f"{answer}: {row.difference:+.1f}{ends(row.low, row.high, '+')}"
         rows.append(cells)
     return pd.DataFrame(rows)
 
@@ -204,9 +203,3 @@ def display_study(record: Recorded) -> None:
     display(html_table(networks(record), wrap=True))
     display(html_table(decisions(record), wrap=True))
     display(markdown("\n\n".join(filter(None, [sentence(record), teachers(record), provenance(record)]))))
-
-
-def _number(value: float, low: float, high: float, sign: str = "") -> str:
-    """With its interval, where that is known: "51.2 (48.7 to 53.7)"."""
-    known = np.isfinite(low) and np.isfinite(high)
-    return f"{value:{sign}.1f}" + (f" ({low:{sign}.1f} to {high:{sign}.1f})" if known else "")

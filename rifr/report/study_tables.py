@@ -22,7 +22,7 @@ from rifr.report import paper, records
 from rifr.report.claims import VERIFIED_AT
 from rifr.report.made_by import OF_RECORD, of_record
 from rifr.report.show import Table, html_table, tabs
-from rifr.report.style import label
+from rifr.report.style import ends, label
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Study:
         """A row for each combination of `by`: mean over seeds (column `value`), low, high, n (of one seed), seeds."""
         rows = []
         for key, part in self.rows[self.rows.measure == measure].groupby(list(by), sort=False):
-            mean, low, high = interval(part)
+            mean, low, high = interval(part, self.seeds)
             if "difference" not in measure:  # a rate; t knows nothing of its ends
                 low, high = max(low, 0.0), min(high, 100.0)
             numbers = {"value": mean, "low": low, "high": high, "n": int(part.n.iloc[0]), "seeds": len(part)}
@@ -94,9 +94,13 @@ def read(name: str = "large") -> Study | None:
     return Study(record["provenance"], of_record(pd.DataFrame(record["rows"]).astype({"value": float}), name))
 
 
-def interval(part: pd.DataFrame) -> tuple[float, float, float]:
-    """Mean, low and high at 95 %: Student's t over seeds; of a single seed, its own interval over people."""
-    if len(part) == 1:
+def interval(part: pd.DataFrame, seeds: int) -> tuple[float, float, float]:
+    """Mean, low and high at 95 %: Student's t over seeds; of a record of one seed, its own interval over people.
+
+    A record that is not finished may have of several `seeds` only one: no interval then (NaN), for the others in the
+    table are over seeds.
+    """
+    if seeds == 1:
         value, low, high = part.iloc[0][["value", "low", "high"]].astype(float)
         return float(value), float(low), float(high)
     return _over_seeds(part.value.to_numpy(float))
@@ -207,21 +211,21 @@ def validity(study: Study | None) -> str:
     earlier = "" if faces.get("source") == faceset.SOURCE else " of an earlier version of this library"
     wide = table[table["at"] == table["at"].max()]
     best, worst = wide.loc[wide.value.idxmax()], wide.loc[wide.value.idxmin()]
-    real = worst.low > 50
+    if np.isnan(worst.low):
+        real = "Whether all of them are above chance, more seeds will tell."
+    elif worst.low > 50:
+        real = "All of them are above chance: what they learnt from rendered faces holds for real ones in part."
+    else:
+        real = "Not all of them are above chance."
     over = f"Student's t over {study.seeds} seeds" if study.seeds > 1 else "Wilson's, which takes pairs for independent"
     return (
         f"Trained on {faces['train']:,} images of {faces['train_people']:,} rendered people{earlier}"
         f"{' in each seed' if study.seeds > 1 else ''}, at {best['at']} px {label(best.network)} gets "
-        f"{best.value:.1f} % of the pairs right ({best.low:.1f} to {best.high:.1f}), the best of the "
-        f"{len(wide)} networks, and {label(worst.network)}, the last, {worst.value:.1f} % ({worst.low:.1f} to "
-        f"{worst.high:.1f}). "
-        + (
-            "All of them are above chance: what they learnt from rendered faces holds for real ones in part."
-            if real
-            else "Not all of them are above chance."
-        )
-        + f" Thresholds are learnt on nine folds and applied to the tenth, each in turn; intervals at 95 % are {over}. "
-        f"The table below sets this beside networks trained on far more synthetic faces."
+        f"{best.value:.1f} % of the pairs right{ends(best.low, best.high)}, the best of the "
+        f"{len(wide)} networks, and {label(worst.network)}, the last, {worst.value:.1f} %"
+        f"{ends(worst.low, worst.high)}. {real} Thresholds are learnt on nine folds and applied to the tenth, each in "
+        f"turn; intervals at 95 % are {over}. The table below sets this beside networks trained on far more "
+        f"synthetic faces."
     )
 
 
@@ -239,8 +243,7 @@ def _wide(table: pd.DataFrame, keys: list[str], columns: str) -> pd.DataFrame:
     """One row per combination of keys, one column for each value of `columns`: "51.2 (48.7–53.7)"."""
     rows: dict[tuple, dict[str, str]] = {}
     for row in table.to_dict("records"):
-        known = np.isfinite(row["low"])
         cells = rows.setdefault(tuple(row[key] for key in keys), {key: row[key] for key in keys})
-        cells[row[columns]] = f"{row['value']:.1f}" + (f" ({row['low']:.1f}–{row['high']:.1f})" if known else "")
+        cells[row[columns]] = f"{row['value']:.1f}{ends(row['low'], row['high'], to='–')}"
     wide = pd.DataFrame(list(rows.values()), columns=None if rows else keys)
     return wide.assign(network=[label(name) for name in wide.network])

@@ -1,8 +1,9 @@
-"""How figures look: the colours, markers and dashes of the networks, and light and dark pages."""
+"""How figures look, and numbers: the colours, markers and dashes of the networks, light and dark pages, intervals."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -50,6 +51,11 @@ def label(name: str) -> str:
     """What a figure calls a network: the paper's name for its own, a method's for others, else the given name."""
     known = recipes.RECIPES | recipes.OTHERS
     return known[name].label if name in known else name
+
+
+def ends(low: float, high: float, sign: str = "", to: str = " to ") -> str:
+    """ " (48.7 to 53.7)": an interval after its number; "" where it is not known (NaN)."""
+    return f" ({low:{sign}.1f}{to}{high:{sign}.1f})" if math.isfinite(low) and math.isfinite(high) else ""
 
 
 def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from rifr.evaluation.outcome import Outcome
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.report import claims, evidence, paper
-from rifr.report.style import label
+from rifr.report.style import ends, label
 from rifr.report.text import claims as text_of_claims
 from rifr.report.text import verdicts
 from rifr.splits import FaceSplits
@@ -193,7 +193,7 @@ def rank1_table(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """One row per network, one column per width: rank-1 in per cent with its interval, for reading."""
     rows: dict[str, dict[str, str]] = {}
     for row in table[table.protocol == protocol].sort_values("width", ascending=False, kind="stable").itertuples():
-        rows.setdefault(label(row.network), {})[f"{row.width} px"] = f"{row.rank1:.1f} ({row.low:.1f}–{row.high:.1f})"
+        rows.setdefault(label(row.network), {})[f"{row.width} px"] = f"{row.rank1:.1f}{ends(row.low, row.high, to='–')}"
     return pd.DataFrame(rows).T
 
 

@@ -26,8 +26,9 @@ def signs(table: pd.DataFrame) -> pd.Series:
 
 
 def span(row: Any, unit: str = " points", digits: int = 1, column: str = "difference") -> str:
-    """The difference with its interval: "+3.0 points, +1.0 to +5.0"."""
-    return f"{getattr(row, column):+.{digits}f}{unit}, {row.low:+.{digits}f} to {row.high:+.{digits}f}"
+    """The difference with its interval, where that is known: "+3.0 points, +1.0 to +5.0"."""
+    ends = f", {row.low:+.{digits}f} to {row.high:+.{digits}f}" if pd.notna(row.low) else ""
+    return f"{getattr(row, column):+.{digits}f}{unit}{ends}"
 
 
 def compared(row: Any, first: str, second: str) -> str:
