@@ -98,6 +98,29 @@ def test_a_photo_counts_as_often_as_the_network_sees_it(recipe, low, images):
     assert step.images == images
 
 
+@pytest.mark.parametrize("recipe", ["csri", "rpcn", "a-skd", "f-skd", "fan-ft", "dcr-ft"])
+def test_other_methods_are_measured_with_the_network_and_the_earlier_run_that_they_are_trained_with(recipe):
+    assert dry_run.measured_step(dry_run.recipes.get(recipe), SMOKE, 10).images == 2
+
+
+def test_each_network_and_each_loss_is_timed_and_weighed_by_itself(store_folder, monkeypatch):
+    timed = []
+
+    def measured_step(recipe, preset, people):
+        timed.append(recipe.name)
+        return dry_run.Step(1.0, 0, 2, 8)
+
+    monkeypatch.setattr(dry_run, "measured_step", measured_step)
+    monkeypatch.setattr(dry_run, "GIB", 1)  # sizes in bytes
+    names = ["hr-only", "hr+lr", "vggface", "csri", "inherited"]
+    report = str(dry_run.rehearse(SMOKE, names))
+    assert sorted(timed) == sorted(names[:-1])  # an inherited softmax layer takes as long
+    weights = [dry_run.Student(replace(SMOKE.training, network=network), 24) for network in ("thin", "vgg", "csri")]
+    thin, vgg, csri = (4 * sum(part.numel() for part in one.parameters()) for one in weights)
+    expected = 3 * thin + vgg + csri + 2 * max(thin, vgg, csri)  # the one under way with its momentum
+    assert f"one that is under way {expected:.1f} GiB" in report
+
+
 def test_the_teachers_outputs_take_two_forward_passes_for_a_photo():
     seconds = dry_run.measured_teacher(SMOKE)
     network = student.Student(SMOKE.training, 2).network.eval()

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rifr import devices, machine, networks, recipes, storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
-from rifr.presets import Preset
+from rifr.presets import Preset, Training
 from rifr.readers import archive
 from rifr.readers.images import ENDINGS
 from rifr.recipes import Recipe
 from rifr.training import process_group, trainer
 from rifr.training.batches import RankBatch
 from rifr.training.loop import Trainer
+from rifr.training.runs import Run
 from rifr.training.student import Student
 
 FACE_BYTES = FACE_SIZE**2 * 3
@@ -108,13 +110,8 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str | None] =
     SettingError
         For an unknown recipe.
     """
-    chosen = [recipes.get(name) for name in names]
+    planned = [(recipes.get(name), of) for name, of in trainer.trainings([(name, preset) for name in names])]
     training, report = preset.training, Report()
-    planned = [(recipe, training.epochs) for recipe in chosen]
-    before = [earlier for recipe in chosen if (earlier := trainer.earlier(recipe, preset))]
-    for name, of in before:
-        first = recipes.get(name), of.training.epochs
-        planned = [first, *(each for each in planned if each != first)]
     given = [faces_at(name, root) for name, root in zip(("train", "probes", "distractors"), roots, strict=True)]
     expected = _rendered(preset)
     faces = given if any(roots) else expected
@@ -148,7 +145,7 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
 
     A CPU takes `PROBE_BATCH` photos, a GPU the process's share of the batch; time and memory are scaled to that share.
     """
-    training = preset.training
+    training = recipe.relevant(preset.training)
     fabric = process_group.fabric(training.precision)
     share = training.batch_size // fabric.world_size
     photos = share if fabric.device.type == "cuda" else min(share, PROBE_BATCH)
@@ -157,7 +154,7 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
     labels = torch.from_numpy(draw.integers(0, people, photos))
     before = _peak(fabric.device)
     with process_group.fast_arithmetic(fabric.device), torch.random.fork_rng(devices.generators(fabric.device)):
-        student = Trainer(recipe, training, people, fabric)
+        student = Trainer(recipe, training, people, fabric, teacher_run=_untrained(recipe, preset, people))
         if recipe.needs_teacher:
             z = torch.randn(photos, training.embedding, device=fabric.device)
             q = torch.full((photos, people), 1 / people, device=fabric.device)
@@ -174,6 +171,25 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
         step()
         seconds = _fastest(step, fabric.device) * share / photos
     return Step(seconds, before + (_peak(fabric.device) - before) * share // photos, views.count, photos)
+
+
+@dataclass(frozen=True)
+class Untrained(Run):
+    """A stand-in for the run that is trained before another one: it has first weights, and no files."""
+
+    student: Student
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.student.state_dict()
+
+
+def _untrained(recipe: Recipe, preset: Preset, people: int) -> Untrained | None:
+    """In place of the run that a recipe learns from or goes on from; None for a recipe that needs none."""
+    before = trainer.earlier(recipe, preset)
+    if not before:
+        return None
+    first, training = recipes.get(before[0]), recipes.get(before[0]).relevant(before[1].training)
+    return Untrained(Path(), {"training": asdict(training)}, Student(training, people, first.loss))
 
 
 def measured_teacher(preset: Preset) -> float:
@@ -201,19 +217,24 @@ def _fastest(call: Callable[[], object], device: torch.device) -> float:
     return min(seconds)
 
 
-def _costs(report: Report, preset: Preset, planned: Sequence[tuple[Recipe, int]], faces: Sequence[Faces]) -> None:
-    """Disk, memory and time, added to the report; each recipe with its epochs."""
+def _kind(recipe: Recipe, training: Training) -> tuple[bool, bool, bool, str, str]:
+    """What decides how long a step takes: recipes that have it in common are timed once."""
+    return recipe.uses_hr, recipe.uses_lr, recipe.needs_teacher, recipe.relevant(training).network, recipe.loss
+
+
+def _costs(report: Report, preset: Preset, planned: Sequence[tuple[Recipe, Preset]], faces: Sequence[Faces]) -> None:
+    """Disk, memory and time, added to the report; each recipe with its preset."""
     training, (photos, people) = preset.training, (faces[0].images, faces[0].people)
     device = process_group.fabric(training.precision).device
     chosen = [recipe for recipe, _ in planned]
-    taken: dict[tuple[bool, bool, bool], Step] = {}
-    for recipe in chosen:  # recipes that differ by their loss alone take as long
-        kind = (recipe.uses_hr, recipe.uses_lr, recipe.needs_teacher)
-        taken[kind] = taken.get(kind) or measured_step(recipe, preset, people)
-    weights = sum(p.numel() for p in Student(training, people).parameters()) * 4
+    taken: dict[tuple[bool, bool, bool, str, str], Step] = {}
+    for recipe, of in planned:
+        kind = _kind(recipe, of.training)
+        taken[kind] = taken.get(kind) or measured_step(recipe, of, people)
+    weights = [_weights(recipe, of.training, people) for recipe, of in planned]
     writes = {
         "packs": sum(one.images * FACE_BYTES for one in faces if one.new),
-        "runs, and one that is under way": weights * (len(chosen) + 2),
+        "runs, and one that is under way": sum(weights) + 2 * max(weights),
         "features": (faces[1].images + faces[2].images) * len(preset.widths) * len(chosen) * training.embedding * 4,
     }
     free = archive.free_disk(storage.root())
@@ -246,9 +267,9 @@ def _costs(report: Report, preset: Preset, planned: Sequence[tuple[Recipe, int]]
         what = f"photos in {training.epochs} epochs" if training.teacher_in_step else "photos and their mirror images"
         report.lines.append(f"time  {'teacher outputs':20} {photos:>9,} {what} = {_long(total)}")
         total *= students  # each has them computed
-    for recipe, epochs in planned:
-        steps = photos // training.batch_size * epochs
-        step = taken[recipe.uses_hr, recipe.uses_lr, recipe.needs_teacher]
+    for recipe, of in planned:
+        steps = photos // training.batch_size * of.training.epochs
+        step = taken[_kind(recipe, of.training)]
         rows = training.batch_size * step.images
         total += steps * step.seconds
         report.lines.append(
@@ -259,6 +280,12 @@ def _costs(report: Report, preset: Preset, planned: Sequence[tuple[Recipe, int]]
         f"time  all {len(chosen)}, one after the other: {_long(total)}. Measured on noise, {TIMED_STEPS} steps each"
         f"{', of ' + str(PROBE_BATCH) + ' photos' if device.type == 'cpu' else ''}: reading and evaluation come on top"
     )
+
+
+def _weights(recipe: Recipe, training: Training, people: int) -> int:
+    """Bytes of a run's weights, those of its loss included."""
+    student = Student(recipe.relevant(training), people, recipe.loss)
+    return sum(parameter.numel() for parameter in student.parameters()) * 4
 
 
 def faces_at(name: str, root: str | None) -> Faces:
