@@ -1,5 +1,8 @@
 """Chapter 12: costs, rates and differences of methods, what losses pull on, and its figures and sentences."""
 
+import json
+from dataclasses import asdict
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -9,8 +12,9 @@ import torch
 from rifr import methods as library
 from rifr import networks, presets, recipes
 from rifr.evaluation.metrics import Interval
-from rifr.report import figures, methods, text
+from rifr.report import figures, methods, records, text
 from rifr.report.claims import HR, LR
+from rifr.report.study_tables import Study
 from rifr.training.student import recipe_loss
 
 MINI = presets.get("mini")
@@ -48,6 +52,18 @@ def test_costs_count_images_of_all_views_and_the_trainings_before():
     assert [*cost.before] == ["", "", "hr-only", "", "arcface"]
     views = np.array([1, 2, 2 + 1, 1, 1 + 1])
     np.testing.assert_allclose(cost.work, views * photos * epochs * thin / 1e12)
+
+
+def test_the_costs_of_a_record_are_those_of_the_preset_that_made_it():
+    changed = presets.get("laptop", epochs=16, low_per_photo="both", landmarks_epochs=3, probe_people=7)
+    stored = json.loads(json.dumps(asdict(changed)))
+    assert records.preset(stored) == changed
+    about = {"preset": stored, "networks": ["hr-only", "hr+lr"], "faces": {"train": 10_000}}
+    cost = methods.costs_of_record(Study(about, pd.DataFrame()))
+    assert [*cost.images] == [160_000, 480_000]
+    older = {"name": "laptop", "gone": 1, "training": {"epochs": 16, "gone": 2}, "landmarks": {"gone": 3}}
+    assert records.preset(older).training == presets.Training(epochs=16)
+    assert records.preset(older | {"name": "gone"}).name == "gone"
 
 
 @pytest.mark.parametrize("name", ["hr+lr", "shared-only", "c-t", "arcface"])

@@ -21,6 +21,7 @@ from rifr import methods as library
 from rifr import networks, presets, recipes
 from rifr.methods import Step
 from rifr.presets import Preset
+from rifr.report import records
 from rifr.report.claims import GROUPS, HR, LR, Difference, Measure, Term, minus
 from rifr.report.style import ends, label
 from rifr.training import trainer
@@ -110,7 +111,7 @@ def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
 def costs_of_record(study: Study) -> pd.DataFrame:
     """`costs` of a record's networks, at its own preset."""
     about = study.provenance
-    return costs(about["networks"], presets.get(about["preset"]["name"]), about["faces"]["train"])
+    return costs(about["networks"], records.preset(about["preset"]), about["faces"]["train"])
 
 
 def pulls(name: str, seed: int = 0) -> dict[str, np.ndarray]:

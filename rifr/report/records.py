@@ -28,7 +28,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,15 @@ from typing import Any
 import pandas as pd
 
 import rifr
-from rifr import machine, storage
+from rifr import machine, presets, storage
 from rifr.errors import DataError
+from rifr.presets import LandmarkTraining, Preset, Training
 
 __all__ = [
     "commit",
     "folder",
     "merge",
+    "preset",
     "provenance",
     "read",
     "speed_caption",
@@ -82,6 +85,23 @@ def _opened(path: Path) -> Record | None:
     if not isinstance(record, dict) or not {"provenance", "rows"} <= record.keys():
         raise DataError(f"{path} has no provenance or no rows: delete it and make it again")
     return record
+
+
+def preset(values: Mapping[str, Any]) -> Preset:
+    """The preset that a record was made with, from its provenance.
+
+    Of an older record, fields that are no more are left out, and fields that came later are at their defaults: of a
+    preset's sizes, those of the preset that has its name today.
+    """
+    usual = presets.PRESETS.get(values["name"], presets.PRESETS["mini"])
+    training = Training(**_fields(Training, values.get("training", {})))
+    landmarks = replace(usual.landmarks, **_fields(LandmarkTraining, values.get("landmarks", {})))
+    return replace(usual, **{**_fields(Preset, values), "training": training, "landmarks": landmarks})
+
+
+def _fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that the dataclass has a field for."""
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
 
 def write(path: Path | str, record: Record) -> None:
