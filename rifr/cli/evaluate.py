@@ -89,7 +89,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         scorecard.check_ending(options.figure, scores.FORMATS)
     files = [onnx_of(path, options) for path in options.embedder]
     pairs_alone = options.pairs and not options.probes and not options.measure
-    probes, distractors, trained, left_out = options.probes, options.distractors, [], ()
+    probes, distractors, trained = options.probes, options.distractors, []
+    left_out: tuple[splits.LeftOut, ...] = ()
     if names or not (probes or pairs_alone):
         faces = splits.face_splits(preset, options.seed, *options.faces)
         left_out = faces.left_out
