@@ -148,6 +148,7 @@ def verify(
     widths: Sequence[int] | None = None,
     progress: bool = True,
     pairs: str = "first",
+    interval_fpr: float = 0.01,
 ) -> Outcome[Verification]:
     """Verification under P1 and P2 (section IV, Figs. 7 and 8) of several networks.
 
@@ -157,6 +158,8 @@ def verify(
         As in `identify`.
     pairs : {"first", "both"}
         Which photo of a probe-probe pair is the degraded one under P2, see `protocols.verification`.
+    interval_fpr
+        The highest FPR at which rates have intervals: so many impostor scores are kept.
 
     Returns
     -------
@@ -170,7 +173,9 @@ def verify(
     """
     preset = presets.get(preset, widths=widths)
     results = by_protocol(
-        lambda side: verification.evaluate(side.probes, side.gallery, side.identities, side.distractors, pairs=pairs),
+        lambda side: verification.evaluate(
+            side.probes, side.gallery, side.identities, side.distractors, pairs=pairs, interval_fpr=interval_fpr
+        ),
         embedders,
         faces,
         preset,

@@ -16,7 +16,7 @@ from rifr.evaluation.protocols.open_set import OpenSet
 from rifr.evaluation.protocols.results import RankedResult, ThresholdResult
 from rifr.evaluation.protocols.scface import Scface
 from rifr.evaluation.protocols.tinyface import TinyFace
-from rifr.evaluation.protocols.verification import Verification
+from rifr.evaluation.protocols.verification import OutOfReach, Verification
 
 __all__ = ["Outcome"]
 
@@ -57,7 +57,8 @@ class Outcome(Generic[Result]):
         -------
         DataFrame
             The rate is `rank1`, `tpr` or `fnir`: NaN where so few impostors do not resolve the operating point. The
-            ends of the interval are NaN where there is one person only.
+            ends of the interval are NaN where there is one person only, and at an FPR for which too few impostor scores
+            were kept (`verify`'s `interval_fpr`).
         """
         rows = []
         for key, result in self.results.items():
@@ -75,7 +76,7 @@ class Outcome(Generic[Result]):
         network, other
             Names of two networks of the outcome.
         at, average
-            As for `table`; `at` is one operating point, None: all that `table` reads.
+            As for `table`; `at` is one operating point, None: the first that `table` reads.
 
         Returns
         -------
@@ -157,13 +158,20 @@ class Outcome(Generic[Result]):
         reading = READINGS[type(result)]
         if at < reading.least(result):
             return UNKNOWN
-        if isinstance(result, ThresholdResult) and reading.people(result) < 2:  # of one person there is no interval
-            rate = result.rate_at(at) - (0 if other is None else other.rate_at(at))
-            return Interval(np.nan, rate, np.nan)
+        if isinstance(result, ThresholdResult) and reading.people(result) < 2:
+            return _without_interval(result, other, at)
         options: dict[str, Any] = {"average": average} if isinstance(result, RankedResult) else {}
-        if other is None:
-            return result.interval(at, resamples=self.resamples, **options)  # type: ignore[arg-type]
-        return result.difference(other, at, resamples=self.resamples, **options)  # type: ignore[arg-type]
+        try:
+            if other is None:
+                return result.interval(at, resamples=self.resamples, **options)  # type: ignore[arg-type]
+            return result.difference(other, at, resamples=self.resamples, **options)  # type: ignore[arg-type]
+        except OutOfReach:
+            return _without_interval(result, other, at)
+
+
+def _without_interval(result: Any, other: Any, at: float) -> Interval:
+    """The rate at an operating point, or the difference of two, with NaN for its ends."""
+    return Interval(np.nan, result.rate_at(at) - (0 if other is None else other.rate_at(at)), np.nan)
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def _measured(
             whole = identified.cmc().merge(rank1[[*keys, "people", "trials", "impostors"]], on=keys)
             yield whole.rename(columns={"rank": "at", "rate": "value"}).assign(measure="cmc"), {}
         elif measure == "roc":
-            verified = evaluate.verify(embedders, faces, preset, progress=progress)
+            verified = evaluate.verify(embedders, faces, preset, progress=progress, interval_fpr=max(0.01, *fprs))
             names = {"fpr": "at", "tpr": "value", "genuine": "trials", "impostor": "impostors"}
             table = verified.table(fprs).rename(columns=names).assign(measure="roc")
             yield table, {key: verified.curve(*key) for key in verified.results}

@@ -38,6 +38,10 @@ TOP_SCORES_PER_FPR = (
 MAX_WEIGHTS = 2**20  # bootstrap weights drawn at a time
 
 
+class OutOfReach(SettingError):
+    """An FPR for which too few impostor scores were kept to draw people again."""
+
+
 @dataclass(frozen=True)
 class Verification(ThresholdResult):
     """The ROC of a verification run in whole numbers, and the rates that follow from it.
@@ -128,7 +132,7 @@ class Verification(ThresholdResult):
         pair the weight of its person. Resamples without a genuine or without an impostor pair, possible with very few
         people, are left out.
 
-        Raises SettingError for an FPR that the kept impostor scores do not reach, DataError for fewer than two people.
+        Raises OutOfReach for an FPR that the kept impostor scores do not reach, DataError for fewer than two people.
         """
         photos = np.unique(self.identities, return_counts=True)[1]
         if len(photos) < 2:
@@ -156,7 +160,7 @@ class Verification(ThresholdResult):
                 rates.append(np.stack(hits) / (people[usable] @ genuine))
         tprs = np.concatenate(rates, axis=1)
         if np.any(tprs < 0):
-            raise SettingError(
+            raise OutOfReach(
                 f"in a resample the {len(self.top_impostor_scores):,} impostor scores that were kept do not reach "
                 f"an FPR of {at:g}: evaluate with a higher interval_fpr, or ask for a lower FPR"
             )
