@@ -1,6 +1,7 @@
 """The multi-seed study: made, found again and read; intervals over seeds, and sentences that follow from them."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -54,14 +55,27 @@ def pairs(tmp_path):
     return str(tmp_path / "pairs.txt"), str(tmp_path / "faces")
 
 
+def test_the_command_in_a_record_makes_that_record(tmp_path, monkeypatch):
+    lists = str(tmp_path / "lists" / "pairs.txt"), str(tmp_path / "my faces")
+    words = study.command("laptop", [0, 2], ["csri"], ["epochs=16", "widths=[112, 16]"], *lists)
+    assert str(tmp_path) not in words
+    asked = {}
+    monkeypatch.setattr(study, "make", lambda *arguments, **named: asked.update(named, arguments=arguments))
+    assert cli.main(shlex.split(words)[3:]) == 0
+    assert asked["arguments"][:5] == ("laptop", [0, 2], ["csri"], "pairs.txt", "my faces")
+    assert asked["changes"] == ["epochs=16", "widths=[112, 16]"]
+    assert study.command("laptop", [0], study.ORDER) == "python -m rifr record --preset laptop --seeds 0"
+
+
 @pytest.mark.slow
 def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, store_folder, pairs, monkeypatch):
     out = tmp_path / "large.json"
-    study.make(TINY, [3, 1], ["proposed", "hr-only"], *pairs, out, progress=False)
+    study.make(replace(TINY, resamples=60), [3, 1], ["proposed", "hr-only"], *pairs, out, False, ["resamples=50"])
     record = json.loads(out.read_text())
     rows = pd.DataFrame(record["rows"])
     assert record["provenance"]["networks"] == ["hr-only", "proposed"] and record["provenance"]["seeds"] == [3, 1]
     assert set(rows.measure) == {"rank1", "rank1 difference", "tpr", "tinyface", "tinyface map", "scface", "pairs"}
+    assert record["provenance"]["command"].endswith("--set resamples=50 --pairs pairs.txt --images faces")
     assert set(rows.seed) == {1, 3} and out.stat().st_size < 100_000
 
     faces = splits.face_splits(TINY, 1, progress=False)

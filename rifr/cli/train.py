@@ -128,7 +128,7 @@ def _record(options: argparse.Namespace) -> None:
         seeds, names, out = options.seeds or range(5), options.recipe, options.out
         if options.methods:
             names, out = names or [*recipes.RECIPES, *methods.others()], out or records.folder() / "methods.json"
-        out = study.make(preset_of(options), seeds, names, options.pairs, options.images, out)
+        out = study.make(options.preset, seeds, names, options.pairs, options.images, out, changes=options.changes)
     print(f"recorded in {out}")
 
 

@@ -26,6 +26,7 @@ rows
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -78,6 +79,7 @@ def make(
     images: str | Path = "",
     out: Path | None = None,
     progress: bool = True,
+    changes: Sequence[str] = (),
 ) -> Path:
     """Train and measure what is missing, and write the record.
 
@@ -88,6 +90,8 @@ def make(
     pairs, images
         A list of pairs as LFW's pairs.txt and the folder of its aligned photos, one folder per person; real faces are
         scored here, never trained on.
+    changes
+        Of fields of the preset, as --set takes them.
 
     Returns
     -------
@@ -97,9 +101,9 @@ def make(
     Raises
     ------
     SettingError
-        For an unknown preset or network, or a seed given twice.
+        For an unknown preset, field or network, or a seed given twice.
     """
-    preset, seeds = presets.get(preset), each_once(seeds)
+    preset, seeds = presets.get(preset, changes), each_once(seeds)
     wished = [recipes.get(name).name for name in networks or ORDER]
     names = [name for name in (*ORDER, *recipes.OTHERS) if name in wished]
     if bool(pairs) != bool(images):
@@ -125,8 +129,25 @@ def make(
             done.append(name)
             if not trained or name == names[-1]:
                 rows[seed] = measured(seed=seed, networks=done, **wanted)
-                records.write(out, _record(preset, names, rows, faces, pairs))
+                made_by = command(preset.name, list(rows), names, changes, pairs, images)
+                records.write(out, _record(preset, names, rows, faces, pairs, made_by))
     return out
+
+
+def command(
+    preset: str,
+    seeds: Sequence[int],
+    networks: Sequence[str],
+    changes: Sequence[str] = (),
+    pairs: str | Path = "",
+    images: str | Path = "",
+) -> str:
+    """The command that makes a record again; the list of pairs and its images by name, wherever they lie."""
+    words = ["--preset", preset, "--seeds", *map(str, seeds)]
+    words += ["--recipe", *networks] if set(networks) != set(ORDER) else []
+    words += ["--set", *changes] if changes else []
+    words += ["--pairs", Path(pairs).name, "--images", Path(images).name] if pairs else []
+    return f"python -m rifr record {shlex.join(words)}"
 
 
 def each_once(seeds: Sequence[int]) -> list[int]:
@@ -254,7 +275,12 @@ def table_rows(measure: str, table: pd.DataFrame, value: str, at: str, n: str) -
 
 
 def _record(
-    preset: Preset, names: list[str], rows: dict[int, list[dict]], faces: dict[int, FaceSplits], pairs: str | Path
+    preset: Preset,
+    names: list[str],
+    rows: dict[int, list[dict]],
+    faces: dict[int, FaceSplits],
+    pairs: str | Path,
+    made_by: str,
 ) -> dict[str, Any]:
     seeds = list(rows)
     runs = {
@@ -263,8 +289,7 @@ def _record(
     first, device = faces[seeds[0]], next(run.record for found in runs.values() for run in found)
     provenance = {
         **records.provenance(),
-        "command": f"python -m rifr record --preset {preset.name} --seeds {' '.join(map(str, seeds))}"
-        + (f" --recipe {' '.join(names)}" if set(names) != set(ORDER) else ""),
+        "command": made_by,
         "device": device["device"],
         "trained_on": device.get("machine", ""),
         "threads": device["threads"],
