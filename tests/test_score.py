@@ -85,13 +85,16 @@ def test_each_measure_is_its_protocol(tmp_path, store_folder):
 
 
 def test_a_high_fpr_has_its_interval_and_beyond_the_kept_scores_its_rate_alone(tmp_path, store_folder, monkeypatch):
+    def dim(images):  # sees too little to be always right
+        return mine(images)[:, :2]
+
     monkeypatch.setattr(verification, "MIN_TOP_SCORES", 1)
     faces = easy_faces(tmp_path / "p", 5, 4, seed=1), strangers(tmp_path / "d")
     options = {"measures": ["roc"], "widths": (16,), "fprs": (0.3,), "preset": PLAN, "progress": False}
-    found = scoring.score(mine, *faces, **options).table.iloc[0]
-    assert found.low < found.value < found.high
+    found = scoring.score(dim, *faces, **options).table.iloc[0]
+    assert 0 < found.low < found.high <= 100 and found.low <= found.value <= found.high
     monkeypatch.setattr(verification, "MAX_TOP_SCORES", 2)
-    alone = scoring.score(mine, *faces, **options).table.iloc[0]
+    alone = scoring.score(dim, *faces, **options).table.iloc[0]
     assert alone.value == found.value and np.isnan([alone.low, alone.high]).all()
 
 
