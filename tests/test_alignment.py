@@ -7,6 +7,7 @@ import pytest
 
 from rifr import align, landmarks, presets
 from rifr.align import TEMPLATE
+from rifr.errors import SettingError
 from rifr.evaluation import alignment, evaluate, step_order
 from rifr.evaluation.alignment import Errors
 from rifr.evaluation.outcome import Outcome
@@ -51,6 +52,12 @@ def test_errors_are_in_face_widths_and_averaged_over_people(scenes, monkeypatch)
     assert apart.difference[30] == pytest.approx(-17, abs=0.2) and apart.high[30] < 0
     widths = [width for _, width in found.share]
     assert widths[0] == pytest.approx(0.45 * 112, abs=1) and widths[-1] == 30
+
+
+def test_a_width_that_is_the_pictures_own_is_refused(scenes):
+    whole = int(np.median(landmarks.boxes_of(scenes.landmarks)[:, 2]))
+    with pytest.raises(SettingError, match=f"take {whole} out"):
+        alignment.landmark_errors({"a": Finder(0)}, scenes, "smoke", (30, whole), progress=False)
 
 
 def test_all_networks_are_given_the_same_boxes_at_every_width(scenes):

@@ -20,6 +20,7 @@ from rifr.readers import scface as scface_reader
 from rifr.readers.scface import ScfaceSets
 from rifr.report import figures, text
 from rifr.splits import FaceSplits
+from rifr.storage import cache
 from rifr.training import trainer
 from tests import set_trees
 from tests.helpers import easy_faces
@@ -146,6 +147,12 @@ def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     assert effects.difference["both together"] == effects.difference["alignment, for proposed"] == 0
     said = text.small_faces.effects(effects.reset_index())
     assert said.count("\n") == 6 and "**both together:** not decided (+0.0" in said
+
+
+def test_packs_are_other_ones_where_pictures_are_decoded_otherwise(tmp_path, monkeypatch):
+    before, code = small_faces._key(tmp_path, "a"), cache._code_digest
+    monkeypatch.setattr(cache, "_code_digest", lambda file, at: code(file, at) + "x" * (file.name == "images.py"))
+    assert small_faces._key(tmp_path, "a") != before
 
 
 def test_packs_are_kept_by_aligner_and_root_and_found_again(place, monkeypatch):

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from rifr import align, landmarks, presets, storage
 from rifr.align import FACE_SIZE, TEMPLATE
+from rifr.errors import SettingError
 from rifr.evaluation import evaluate, metrics
 from rifr.evaluation.protocols import identification
 from rifr.landmarks import LandmarkRun
@@ -126,17 +127,27 @@ def landmark_errors(
         Scenes with landmarks. Several faces of one photo ("x.jpg#2") count as one person's.
     preset, widths, seed
         Gives the resamples; face widths in pixels, None for the preset's; of the boxes.
+
+    Raises
+    ------
+    SettingError
+        For a width that is the median of the pictures as they are.
     """
     preset = presets.get(preset)
     widths = preset.landmarks.test_widths if widths is None else tuple(widths)
-    own = landmarks.boxes_of(pack.points)[:, 2]
+    whole = int(np.median(landmarks.boxes_of(pack.points)[:, 2]))
+    if whole in widths:
+        raise SettingError(
+            f"the pictures as they are have faces of {whole} px, by their median, which is among the test widths "
+            f"{widths}, too: take {whole} out."
+        )
     share = {}
     for width in tqdm(
         [WHOLE, *widths], desc="landmarks", unit="width", leave=False, disable=None if progress else True
     ):
         pictures, points = small_pictures(pack, width)
         boxes = loose_boxes(points, seed)
-        label = int(np.median(own)) if width == WHOLE else width
+        label = whole if width == WHOLE else width
         for name, run in runs.items():
             share[name, label] = errors(run.predict(pictures, boxes), points)
     photos = np.array([name.partition("#")[0] for name in pack.identities.tolist()])

@@ -13,14 +13,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from rifr import align, camera, presets, storage
+from rifr import align, camera, presets, readers, storage
 from rifr.align import FACE_SIZE, Aligner
 from rifr.errors import SettingError
 from rifr.evaluation import evaluate
@@ -93,7 +92,7 @@ def tiny_faces(root: str | Path, aligner: Aligner = align.resized, progress: boo
             "this aligner has no key: give it one that says all that decides its faces (`aligner.key = ...`), for its "
             "packs are found by it"
         )
-    out = storage.place("packs", f"tinyface-{root.name}", _key(root, key, tinyface_reader))
+    out = storage.place("packs", f"tinyface-{root.name}", _key(root, key))
     with storage.lock(out):  # the reader goes on where it was interrupted
         return tinyface_reader.read(root, out, aligner=aligner, progress=progress and _is_terminal())
 
@@ -109,7 +108,7 @@ def filmed_faces(root: str | Path, progress: bool = True) -> ScfaceSets:
     return storage.found_or_made(
         "packs",
         f"scface-{root.name}",
-        _key(root, "points", scface_reader),
+        _key(root, "points"),
         write,
         lambda path: ScfaceSets(FacePack.open(path / "mugshots"), FacePack.open(path / "probes")),
     )
@@ -327,9 +326,9 @@ def identify_by_camera(
     return Outcome(results, preset.resamples)
 
 
-def _key(root: Path, aligner_key: str, reader: ModuleType) -> str:
-    """What the packs of the set at `root` are found by: its files, its aligner and the code that reads it."""
-    sources = storage.sources_digest(reader, align)
+def _key(root: Path, aligner_key: str) -> str:
+    """What the packs of the set at `root` are found by: its files, its aligner and the code that reads and decodes."""
+    sources = storage.sources_digest(readers, align)
     return storage.digest(str(root.resolve()), storage.folder_digest(root), aligner_key, sources)
 
 
