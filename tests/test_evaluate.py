@@ -186,4 +186,14 @@ def test_the_teachers_softmax_is_summarised(trained):
     faces, _, runs = trained
     found = evaluate.teacher_entropy(runs["hr-only"], faces.train)
     assert 0 < found["right"] <= 1 and 0 < found["entropy"] < found["most"] == pytest.approx(np.log(6))
+    few, p = evaluate.teacher_entropy(runs["hr-only"], faces.train, photos=5), []
+    which = np.linspace(0, len(faces.train) - 1, 5).astype(int)
+    for photo in faces.train.images[which]:
+        logits = runs["hr-only"].embedder("cpu")(photo[None]) @ runs["hr-only"].softmax().numpy().T
+        p.append(np.exp(logits[0]) / np.exp(logits[0]).sum())
+    assert few["photos"] == 5 and found["photos"] == len(faces.train)
+    assert few["right"] == pytest.approx(
+        np.mean([q[label] for q, label in zip(p, faces.train.labels[which])]), abs=1e-5
+    )
+    assert few["entropy"] == pytest.approx(np.mean([-(q * np.log(q)).sum() for q in p]), abs=1e-5)
     assert trainer.run_key(runs["hr-only"].recipe, TINY.training, 0, faces.train, None) != runs["hr-only"].key

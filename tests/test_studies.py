@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import fields
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -150,6 +151,17 @@ def test_a_record_holds_what_the_library_measures_after_each_seed_and_is_found_a
     monkeypatch.setattr(evaluate, "identify", None)  # whatever would measure again fails
     studies_record.make(STUDY, [3, 1], ["distractor_people=90"], out, progress=False)
     assert json.loads(out.read_text())["rows"] == record["rows"]
+
+
+def test_the_teachers_rows_say_how_many_photos_it_was_asked_about(monkeypatch):
+    told = {"right": 0.9, "entropy": 0.4, "most": 1.0, "photos": 1000}
+    monkeypatch.setattr(studies_record.trainer, "fit", lambda *arguments, **named: None)
+    monkeypatch.setattr(evaluate, "teacher_entropy", lambda *_: told)
+    known = SimpleNamespace(history=[{"accuracy": 0.5}])
+    faces = SimpleNamespace(train=range(10_000))
+    trained = dict.fromkeys(STUDY.cells, known)
+    rows = studies_record._training_rows(STUDY, STUDY.preset(), 0, faces, trained)
+    assert {(row["measure"], row["n"]) for row in rows} == {("accuracy", 10_000), ("right", 1000), ("entropy", 1000)}
 
 
 def test_a_study_is_refused_before_anything_is_trained(store_folder, capsys):

@@ -13,13 +13,11 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
-from scipy.stats import entropy
 from tqdm import tqdm
 
 from rifr import presets, splits
 from rifr.align import FACE_SIZE
-from rifr.evaluation import geometry, metrics
+from rifr.evaluation import geometry, metrics, soft_targets
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
 from rifr.evaluation.metrics import Interval
@@ -352,18 +350,16 @@ def separations(
 def teacher_entropy(teacher: Run, pack: FacePack, photos: int = 1000) -> dict[str, float]:
     """What the teacher's softmax says of (up to) `photos` training photos, evenly spaced.
 
-    "right": the mean probability of the right class; "entropy": its mean entropy in nats; "most": log K.
+    "right": the mean probability of the right class; "entropy": its mean entropy in nats; "most": log K; "photos": how
+    many it was asked about.
     """
-    which = np.unique(np.linspace(0, len(pack) - 1, min(photos, len(pack))).astype(int))
-    embedder = teacher.embedder()
-    logits = []
-    for part in np.array_split(which, -(-len(which) // 256)):
-        logits.append(embedder(np.asarray(pack.images[part])) @ teacher.softmax().numpy().T)
-    p = softmax(np.concatenate(logits), axis=1)
+    targets = soft_targets.of_teacher(teacher, pack, photos=photos)
+    asked, classes = targets.logits.shape
     return {
-        "right": float(p[np.arange(len(which)), pack.labels[which]].mean()),
-        "entropy": float(entropy(p, axis=1).mean()),
-        "most": float(np.log(p.shape[1])),
+        "right": float(targets.right.mean()),
+        "entropy": float(targets.entropy.mean()),
+        "most": float(np.log(classes)),
+        "photos": asked,
     }
 
 

@@ -110,7 +110,7 @@ def measured(plan: Study, preset: Preset, seed: int, progress: bool = True) -> l
         preset,
         [run.key for run in trained.values()],
         [faces.train.checksum, faces.probes.checksum, faces.distractors.checksum],
-        storage.sources_digest(*study.DECIDED_BY, study, sys.modules[__name__]),
+        storage.sources_digest(*study.DECIDED_BY, claims, study, sys.modules[__name__]),
     )
 
     def make(path: Path) -> None:
@@ -187,17 +187,17 @@ def _training_rows(
     plan: Study, preset: Preset, seed: int, faces: FaceSplits, trained: dict[Cell, Run]
 ) -> list[dict[str, Any]]:
     """How well each network knows its photos, and how sure the teacher of each variant is of them."""
-    photos, rows = len(faces.train), []
+    rows = []
     for cell, run in trained.items():
-        rows.append(_row("accuracy", "", cell, "", _exactly(100 * run.history[-1]["accuracy"]), photos))
+        rows.append(_row("accuracy", "", cell, "", _exactly(100 * run.history[-1]["accuracy"]), len(faces.train)))
     for variant in plan.variants:
         changed = presets.get(preset, variant.changes)
         if any(name == TEACHER or recipes.get(name).needs_teacher for name in variant.recipes):
             teacher = trainer.fit(recipes.TEACHER, trainer.of_teacher(changed), seed, faces.train, progress=False)
             told = evaluate.teacher_entropy(teacher, faces.train)
-            cell = variant.label, TEACHER
-            rows.append(_row("right", "", cell, "", _exactly(100 * told["right"]), photos))
-            rows.append(_row("entropy", "", cell, "", _exactly(told["entropy"]), photos))
+            cell, asked = (variant.label, TEACHER), int(told["photos"])
+            rows.append(_row("right", "", cell, "", _exactly(100 * told["right"]), asked))
+            rows.append(_row("entropy", "", cell, "", _exactly(told["entropy"]), asked))
     return rows
 
 
