@@ -211,6 +211,7 @@ def test_the_network_of_the_lfw_rows_is_scored_as_its_own_features_are(tmp_path,
     pack = easy_faces(tmp_path / "pack")
     table = yardsticks.lfw_rows(tmp_path, TINY, [0, 1], pack, tmp_path / "pairs.txt", progress=False)
     assert table.views.tolist() == [144, 144] and table.seed.tolist() == [0, 1]
+    assert table.camera.tolist() == 2 * [pack.manifest["source"]]  # or they would take the rows of rendered faces
     listed = pair_list.read(tmp_path / "pairs.txt", tmp_path / "lfw112")
     for row in table.itertuples():
         run = rifr.fit("hr-only", TINY, row.seed, pack, progress=False)

@@ -214,8 +214,11 @@ def lfw_rows(
     camera: str = "everyday",
     recipe: str = "hr-only",
 ) -> pd.DataFrame:
-    """LFW's pairs at 112 px by a network of each seed, trained on that seed's people, or on the pack's."""
-    rows = []
+    """LFW's pairs at 112 px by a network of each seed, trained on that seed's people, or on the pack's.
+
+    Of a pack stands in place of the camera what it says its faces are: its rows are no rendered faces' ones.
+    """
+    rows, taken_by = [], camera if pack is None else pack.manifest["source"]
     for seed in seeds:
         spec = rifr.RenderSpec("train", preset.train_people, preset.train_images, seed, camera=camera)
         faces = splits.rendered_pack(spec, progress) if pack is None else pack
@@ -232,7 +235,7 @@ def lfw_rows(
             "photos": len(faces),
             "views": len(faces) * training.epochs,
         }
-        counts |= {"seed": seed, "epochs": training.epochs, "camera": camera, "augment": training.augment}
+        counts |= {"seed": seed, "epochs": training.epochs, "camera": taken_by, "augment": training.augment}
         counts["recipe"] = recipe
         figures = {name: float(scored[name]) for name in ("value", "low", "high")}
         rows.append(counts | figures | {"training accuracy": run.history[-1]["accuracy"], "seconds": seconds})
