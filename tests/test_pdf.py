@@ -1,5 +1,6 @@
 """The pages of a book as one document, in which every reference leads somewhere, and on paper by a browser."""
 
+import os
 import re
 import shutil
 from collections import Counter
@@ -103,6 +104,27 @@ def test_without_a_browser_or_a_book_the_command_says_what_to_do(site, tmp_path,
         pdf.browser()
     assert pdf.main([str(tmp_path / "none"), str(tmp_path / "book.pdf")]) == 1
     assert "make book" in capsys.readouterr().err and not (tmp_path / "book.pdf").exists()
+
+
+def test_a_kill_while_the_pdf_is_written_leaves_the_old_one(site, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    def printed(program, html, text, folder):
+        (folder / "book.pdf").write_bytes(b"new")
+        return b"new"
+
+    out = tmp_path / "out" / "book.pdf"
+    monkeypatch.setattr(pdf, "browser", lambda: "browser")
+    monkeypatch.setattr(pdf, "_printed", printed)
+    monkeypatch.setattr(pdf, "destinations", lambda content: {})
+    monkeypatch.setattr(pdf, "page_objects", lambda content: [1])
+    assert pdf.make(site, out) == 1 and out.read_bytes() == b"new"
+    out.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", killed)  # all is written, nothing is in place
+    with pytest.raises(KeyboardInterrupt):
+        pdf.make(site, out)
+    assert out.read_bytes() == b"old"
 
 
 def test_the_pages_of_a_pdf_are_counted_in_their_tree_and_names_are_read():

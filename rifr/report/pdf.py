@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
+from rifr import storage
 from rifr.errors import DataError, RifrError, SettingError, StorageError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
@@ -97,8 +98,7 @@ def make(html: Path | str, out: Path | str) -> int:
         moved = [chapter for chapter in chapters if destinations(pdf).get(chapter) != on.get(chapter)]
         if moved:
             raise StorageError(f"the contents moved the pages that they name ({', '.join(moved[:3])}): print it again")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(folder) / "book.pdf", out)
+    storage.atomic_write(out, pdf)
     return len(page_objects(pdf))
 
 
