@@ -18,7 +18,7 @@ from rifr.errors import SettingError
 from rifr.evaluation import evaluate
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
-from rifr.report import figures, records, studies, studies_record, studies_tables
+from rifr.report import claims, figures, records, studies, studies_record, studies_tables
 from rifr.report.studies_plan import TEACHER, Difference, Study, Variant
 from rifr.report.studies_record import LOW
 from rifr.report.studies_tables import Recorded
@@ -162,6 +162,17 @@ def test_the_teachers_rows_say_how_many_photos_it_was_asked_about(monkeypatch):
     trained = dict.fromkeys(STUDY.cells, known)
     rows = studies_record._training_rows(STUDY, STUDY.preset(), 0, faces, trained)
     assert {(row["measure"], row["n"]) for row in rows} == {("accuracy", 10_000), ("right", 1000), ("entropy", 1000)}
+
+
+def test_a_study_is_measured_anew_where_the_claims_choose_other_small_widths(monkeypatch):
+    pack, sources = SimpleNamespace(checksum=""), []
+    faces = SimpleNamespace(train=pack, probes=pack, distractors=pack)
+    monkeypatch.setattr(splits, "face_splits", lambda *arguments, **named: faces)
+    monkeypatch.setattr(studies_record, "_trained", lambda *arguments: {})
+    monkeypatch.setattr(storage, "sources_digest", lambda *modules: sources.extend(modules) or "")
+    monkeypatch.setattr(storage, "found_or_made", lambda *arguments: [])
+    studies_record.measured(STUDY, STUDY.preset(), 0)
+    assert {claims, studies_record} <= set(sources)
 
 
 def test_a_study_is_refused_before_anything_is_trained(store_folder, capsys):
