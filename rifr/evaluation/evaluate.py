@@ -146,7 +146,7 @@ def verify(
     widths: Sequence[int] | None = None,
     progress: bool = True,
     pairs: str = "first",
-    interval_fpr: float = 0.01,
+    interval_fpr: float = verification.INTERVAL_FPR,
 ) -> Outcome[Verification]:
     """Verification under P1 and P2 (section IV, Figs. 7 and 8) of several networks.
 
@@ -301,9 +301,8 @@ def angle_difference(
     turned = []
     for network in (run, other):
         high, low = (features(network, faces.probes, size, preset.mirror, progress) for size in (FACE_SIZE, width))
-        turned.append(geometry.by_person(geometry.same_image(high, low), faces.probes.identities) / 180)
-    found = metrics.interval(turned[0], np.ones(len(turned[0])), turned[1], preset.resamples)
-    return Interval(180 * found.low, 180 * found.estimate, 180 * found.high)
+        turned.append(geometry.by_person(geometry.same_image(high, low), faces.probes.identities))
+    return _degrees(preset, *turned)
 
 
 def angles_to_teacher(
@@ -365,5 +364,12 @@ def teacher_entropy(teacher: Run, pack: FacePack, photos: int = 1000) -> dict[st
 
 def _mean_angle(values: np.ndarray, preset: Preset) -> dict[str, float]:
     """The mean over people of angles in degrees, with its bootstrap interval."""
-    found = metrics.interval(values / 180, np.ones(len(values)), resamples=preset.resamples)
-    return {"angle": 180 * found.estimate, "low": 180 * found.low, "high": 180 * found.high, "people": len(values)}
+    found = _degrees(preset, values)
+    return {"angle": found.estimate, "low": found.low, "high": found.high, "people": len(values)}
+
+
+def _degrees(preset: Preset, values: np.ndarray, other: np.ndarray | None = None) -> Interval:
+    """The mean over people of angles in degrees, or the paired difference of two means, with its bootstrap interval."""
+    others = None if other is None else other / 180
+    found = metrics.interval(values / 180, np.ones(len(values)), others, preset.resamples)
+    return Interval(180 * found.low, 180 * found.estimate, 180 * found.high)

@@ -23,6 +23,7 @@ from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.evaluation.features import features
 from rifr.evaluation.onnx import Onnx
 from rifr.evaluation.protocols import pairs as pairs_protocol
+from rifr.evaluation.protocols import verification
 from rifr.evaluation.scorecard import COLUMNS, Curves, Score, described, made_now
 from rifr.packs import FacePack
 from rifr.presets import Preset
@@ -207,7 +208,8 @@ def _measured(
             whole = identified.cmc().merge(rank1[[*keys, "people", "trials", "impostors"]], on=keys)
             yield whole.rename(columns={"rank": "at", "rate": "value"}).assign(measure="cmc"), {}
         elif measure == "roc":
-            verified = evaluate.verify(embedders, faces, preset, progress=progress, interval_fpr=max(0.01, *fprs))
+            highest = max(verification.INTERVAL_FPR, *fprs)
+            verified = evaluate.verify(embedders, faces, preset, progress=progress, interval_fpr=highest)
             names = {"fpr": "at", "tpr": "value", "genuine": "trials", "impostor": "impostors"}
             table = verified.table(fprs).rename(columns=names).assign(measure="roc")
             yield table, {key: verified.curve(*key) for key in verified.results}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 BLAS_THREADS = 2
-"""As many share a sum of the linear algebra on every machine: other shares round otherwise, and a head in which the
-last bit differs gives other bytes (one colour of 376 million in a pack of 10,000 photos)."""
+"""Threads of the linear algebra while the head is made, the same on every machine: with another number sums round
+otherwise, and a head that differs in its last bits gives other bytes (one colour of 376 million in 10,000 photos)."""
 
 REGIONS = ("cheek", "chin", "ear", "eyebrows", "eye", "forehead", "head", "mouth", "neck", "nose")
 """The first word of the shape controls that concern a head (sides stripped)."""

@@ -123,7 +123,7 @@ def sentence(record: Recorded) -> str:
     summary = f"Of {count} comparisons {decided} {'is' if decided == 1 else 'are'} decided"
     half = ((open_ones.high - open_ones.low) / 2).mean()
     if len(open_ones) and math.isfinite(half):
-        summary += f"; an open one is no equality, for a difference below about {half:.1f} points could not be seen"
+        summary += f"; an open one shows no equality: a difference below about {half:.1f} points could not be seen"
     return f"{summary}. If nothing differed, {0.05 * count:.1f} of {count} would come out decided by chance."
 
 

@@ -188,7 +188,8 @@ def _untrained(recipe: Recipe, preset: Preset, people: int) -> Untrained | None:
     before = trainer.earlier(recipe, preset)
     if not before:
         return None
-    first, training = recipes.get(before[0]), recipes.get(before[0]).relevant(before[1].training)
+    first = recipes.get(before[0])
+    training = first.relevant(before[1].training)
     return Untrained(Path(), {"training": asdict(training)}, Student(training, people, first.loss))
 
 

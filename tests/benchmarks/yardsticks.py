@@ -216,7 +216,7 @@ def lfw_rows(
 ) -> pd.DataFrame:
     """LFW's pairs at 112 px by a network of each seed, trained on that seed's people, or on the pack's.
 
-    Of a pack stands in place of the camera what it says its faces are: its rows are no rendered faces' ones.
+    A pack's source stands in place of the camera, so that its rows do not replace those of rendered faces.
     """
     rows, taken_by = [], camera if pack is None else pack.manifest["source"]
     for seed in seeds:

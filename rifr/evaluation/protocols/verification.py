@@ -38,6 +38,10 @@ TOP_SCORES_PER_FPR = (
 MAX_WEIGHTS = 2**20  # bootstrap weights drawn at a time
 
 
+INTERVAL_FPR = 0.01
+"""The highest FPR at which a rate has an interval, where nobody asks for a higher one."""
+
+
 class OutOfReach(SettingError):
     """An FPR for which too few impostor scores were kept to draw people again."""
 
@@ -204,7 +208,7 @@ def evaluate(
     identities: np.ndarray,
     distractors: np.ndarray,
     pairs: str = "first",
-    interval_fpr: float = 0.01,
+    interval_fpr: float = INTERVAL_FPR,
 ) -> Verification:
     """Score all pairs of two probes and of a probe and a distractor, and count them along the ROC.
 

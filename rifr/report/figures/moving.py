@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from rifr.report.figures.axes import LINES, legend_below
 from rifr.report.states import Plane, Scores
-from rifr.report.style import label, network_style, text_color
+from rifr.report.style import ends, label, network_style, text_color
 
 
 def threshold(of: Scores, at: float, network: str) -> Figure:
@@ -31,12 +31,12 @@ def threshold(of: Scores, at: float, network: str) -> Figure:
     look = network_style(network) | {"marker": ""}
     below.plot(fpr, 100 * tpr, **look)
     found, accepted = of.tpr(at).percent(), of.rates(at)[1]
-    ends = [[found.estimate - found.low], [found.high - found.estimate]]
+    reach = [[found.estimate - found.low], [found.high - found.estimate]]
     here = max(accepted, 1 / len(of.impostor)), found.estimate
-    below.errorbar(*here, yerr=ends, fmt="o", color=text_color(), markersize=7, capsize=3)
+    below.errorbar(*here, yerr=reach, fmt="o", color=text_color(), markersize=7, capsize=3)
     below.set(xscale="log", xlim=(1 / len(of.impostor), 1), ylim=(0, 100))
     below.set(xlabel="false positive rate", ylabel="true positive rate (%)")
-    below.set_title(f"TPR {found.estimate:.1f} % ({found.low:.1f} to {found.high:.1f}) at an FPR of {accepted:.2g}")
+    below.set_title(f"TPR {found.estimate:.1f} %{ends(found.low, found.high)} at an FPR of {accepted:.2g}")
     legend_below(figure, above)
     return figure
 

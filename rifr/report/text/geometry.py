@@ -13,6 +13,7 @@ from rifr.evaluation import geometry
 from rifr.evaluation.geometry import Likeness
 from rifr.evaluation.metrics import Interval
 from rifr.report.style import label
+from rifr.report.text import verdicts
 
 FAR = 5.0
 """Degrees from the teacher beyond which a student is not called arrived."""
@@ -99,7 +100,7 @@ def more_invariant(table: pd.DataFrame, difference: Interval, network: str, othe
     at = table[(table.width == width) & (table.kind == "same photo")].set_index("network").angle
     numbers = (
         f"({at[network]:.1f}° against {at[other]:.1f}° between the same photo at 112 and at {width} px; paired by "
-        f"person {difference.estimate:+.1f}°, {difference.low:+.1f} to {difference.high:+.1f})"
+        f"person {verdicts.span(difference, '°', column='estimate')})"
     )
     if not difference.sign:
         return f"{label(network)} and {label(other)} are not told apart by their invariance {numbers}."

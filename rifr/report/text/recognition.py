@@ -128,7 +128,7 @@ def sides(tables: Mapping[str, pd.DataFrame], fpr: float) -> str:
     """TPRs under P2 by which photo of a pair is small, a table of one network for each, and whether they differ."""
     rows = {side: table[table.protocol == "P2"].iloc[0] for side, table in tables.items()}
     lines = [
-        f"- **{side}**: TPR {row.tpr:.1f} % ({row.low:.1f} to {row.high:.1f}) at an FPR of {fpr:g}, {row.genuine:,} "
+        f"- **{side}**: TPR {row.tpr:.1f} %{ends(row.low, row.high)} at an FPR of {fpr:g}, {row.genuine:,} "
         "genuine pairs"
         for side, row in rows.items()
     ]
