@@ -15,6 +15,7 @@ import pytest
 
 from rifr import presets, storage
 from rifr.recipes import RECIPES
+from rifr.storage import cache
 from rifr.training import trainer
 from tests.helpers import TINY, easy_faces
 
@@ -66,6 +67,24 @@ def test_words_about_the_code_do_not_change_its_digest_and_code_does(package):
         assert same != CODE and package(same) == before
     assert package(CODE.replace("radius**2", "radius**3")) != before
     assert package(CODE.replace("size = 3", "size = 4")) != before
+
+
+def test_a_source_has_the_same_digest_in_every_python(tmp_path):
+    # A list of what the tree holds, worked out by hand: newer Pythons have more fields, and unparse texts otherwise.
+    def node(kind, **fields):
+        return [kind, *map(list, fields.items())]
+
+    name, load, store = (node("Name", id=repr("x"), ctx=["Load"]), ["Load"], ["Store"])
+    width = node("FormattedValue", value=node("Name", id=repr("w"), ctx=load), conversion="-1")
+    spec = node("JoinedStr", values=[node("Constant", value=repr(">")), width])
+    parts = [
+        node("Constant", value=repr("a 'quoted' ")),
+        node("FormattedValue", value=name, conversion="114", format_spec=spec),
+    ]
+    line = node("Assign", targets=[node("Name", id=repr("y"), ctx=store)], value=node("JoinedStr", values=parts))
+    code = tmp_path / "code.py"
+    code.write_text("""# y\ny = f"a 'quoted' {x!r:>{w}}"\n""")
+    assert cache._code_digest(code, 0) == storage.digest(node("Module", body=[line]))
 
 
 def test_modules_deep_in_a_package_count(package):

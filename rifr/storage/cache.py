@@ -198,7 +198,18 @@ def _code_digest(file: Path, _changed: int) -> str:
         for block in ("body", "orelse", "finalbody"):
             if isinstance(statements := getattr(node, block, None), list):
                 setattr(node, block, [one for one in statements if not _is_text(one)] or statements[:1])
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+    return digest(_without_layout(tree))
+
+
+def _without_layout(node: Any) -> Any:
+    """A syntax tree as lists of names and texts, the same in every Python: what is not used is left out, for a newer
+    Python has more fields, and writes a tree as other text."""
+    if isinstance(node, ast.AST):
+        used = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+        if isinstance(node, ast.JoinedStr):  # some Pythons end a format with an empty text
+            used = [("values", [part for part in node.values if getattr(part, "value", part) != ""])]
+        return [type(node).__name__, *([name, _without_layout(value)] for name, value in used)]
+    return [_without_layout(part) for part in node] if isinstance(node, list) else repr(node)
 
 
 def _is_text(node: ast.AST) -> bool:
