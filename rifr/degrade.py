@@ -146,9 +146,15 @@ def taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
     return index.clip(0, size_in - 1), weight.astype(np.float32)
 
 
+@cache
+def _taps_on(device: torch.device, size_in: int, size_out: int) -> tuple[torch.Tensor, ...]:
+    """`taps` as tensors, brought to a device once: to bring them each time lets a GPU run dry."""
+    return tuple(torch.from_numpy(array).to(device) for array in taps(size_in, size_out))
+
+
 def _resize_on_device(images: torch.Tensor, size: int) -> torch.Tensor:
     """float32 (N, 3, a, a) with whole values -> (N, 3, size, size), whole values from 0 to 255."""
-    index, weight = (torch.from_numpy(array).to(images.device) for array in taps(images.shape[-1], size))
+    index, weight = _taps_on(images.device, images.shape[-1], size)
     first, second, third, fourth = (images[:, :, index[:, k]] * weight[:, k, None] for k in range(4))
     rows = first + second + third + fourth  # (N, 3, size, a)
     first, second, third, fourth = (rows[:, :, :, index[:, k]] * weight[:, k] for k in range(4))

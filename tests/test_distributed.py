@@ -1,5 +1,6 @@
 """Many processes train the network that one would: gradients, batch normalisation, softmax, the teacher's table."""
 
+import copy
 import json
 import os
 import re
@@ -16,8 +17,8 @@ from rifr import presets
 from rifr.recipes import RECIPES
 from rifr.training import process_group, trainer
 from rifr.training.process_group import CPUSyncBatchNorm
-from rifr.training.student import Student, initial_seed
-from tests.helpers import easy_faces
+from rifr.training.student import Student, compile_where_possible, initial_seed
+from tests.helpers import assert_equal, easy_faces
 
 pytestmark = pytest.mark.e2e
 
@@ -218,6 +219,18 @@ def test_in_evaluation_batch_normalisation_asks_nobody():
     ours, theirs = CPUSyncBatchNorm(3).eval(), nn.BatchNorm2d(3).eval()
     x = torch.randn(2, 3, 4, 4)
     torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_the_trial_of_a_compiled_network_is_no_training(monkeypatch):
+    asked = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **options: asked.append(options))
+    network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5)).eval()
+    before, drawn = copy.deepcopy(network.state_dict()), torch.get_rng_state()
+    compile_where_possible(network, 2, process_group.fabric(), one_graph=True)
+    assert asked == [{"dynamic": False}], "a CPU has no graphs to replay"
+    assert_equal(network.state_dict(), before)
+    assert torch.equal(torch.get_rng_state(), drawn) and not network.training
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_where_the_network_cannot_be_compiled_training_says_so_and_goes_on(tmp_path, store_folder, monkeypatch):

@@ -43,6 +43,7 @@ TRAINING = {
     "label_smoothing": ([("0", 0.0), ("0.1", 0.1)], [1.5, -0.1]),
     "label_noise": ([("0", 0.0), ("0.1", 0.1)], [1.5, -0.1]),
     "warmup": ([("0", 0.0), ("1", 1.0)], [1.5, -0.1]),
+    "clip_norm": ([("0", 0.0), ("5", 5.0)], [-1, float("inf"), "short"]),
     "precision": ([("bf16-mixed", "bf16-mixed")], ["16", 32]),
     "micro_batch": ([("0", 0), ("4", 4)], [-1, 0.5]),
     "compile": ([("false", False), ("true", True)], ["perhaps"]),

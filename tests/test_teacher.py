@@ -1,5 +1,6 @@
 """The teacher: who needs it, what it answers, how long it learns, and who starts from it."""
 
+import copy
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from rifr import losses, networks, presets
+from rifr.errors import SettingError
 from rifr.training import batches, process_group, runs, trainer
 from rifr.training.batches import RankBatch
 from rifr.training.student import Student
@@ -67,6 +69,18 @@ def test_a_student_can_start_from_its_teacher(tmp_path, store_folder):
     student = Student(TINY.training, 4)
     student.start_from(teacher, TINY.training)
     assert not torch.equal(student.softmax.weight, teacher.softmax())
+
+
+def test_a_student_built_otherwise_cannot_start_from_the_teacher(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces", people=4)
+    teacher = trainer.fit("hr-only", TINY, 0, faces, progress=False)
+    for other in ({"network": "lightcnn"}, {"embedding": 8}):
+        changed = presets.get(TINY, student_start="teacher", softmax_start="teacher", **other).training
+        student = Student(changed, 4)
+        before = copy.deepcopy(student.state_dict())
+        with pytest.raises(SettingError, match=r"cannot start from the hr-only network.*have no place here"):
+            student.start_from(teacher, changed)
+        assert_equal(student.state_dict(), before)
 
 
 def test_hr_and_lr_can_start_from_the_teacher_and_learns_from_labels_all_the_same(tmp_path, store_folder):

@@ -1,5 +1,6 @@
 """The trainer: the same seed, killed or not, gives the same weights; and the losses of the six recipes."""
 
+import math
 import os
 import signal
 import subprocess
@@ -157,9 +158,25 @@ def test_interrupted_with_cameras_crops_and_changes_it_ends_with_the_same_weight
 def test_the_step_schedule_is_the_papers():
     training = presets.PRESETS["paper"].training
     rates = [0.1 * rate_factor(epoch, 65, training) for epoch in range(65)]
-    assert rates[:30] == pytest.approx([0.1] * 30)
+    assert rates[2:30] == pytest.approx([0.1] * 28) and 0 < rates[0] < rates[1] < 0.1  # a warm-up is ours
     assert rates[30:45] == pytest.approx([0.01] * 15) and rates[45:] == pytest.approx([0.001] * 20)
     assert (training.batch_size, training.momentum, training.weight_decay, training.epochs) == (64, 0.9, 1e-4, 65)
+
+
+def test_a_long_gradient_is_shortened_and_keeps_its_direction(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces", people=4, images=4)
+    one_step = {"epochs": 1, "momentum": 0.0, "weight_decay": 0.0, "milestones": [], "warmup": 0}  # of a single batch
+    still, plain, short, long = (
+        weights(trainer.fit("hr+lr", presets.get(TINY, one_step, **changes), 0, faces, progress=False))
+        for changes in ({"learning_rate": 1e-12}, {}, {"clip_norm": 0.05}, {"clip_norm": 1e6})
+    )
+    learnt = [name for name in plain if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    moves = {name: plain[name] - still[name] for name in learnt}
+    length = math.sqrt(sum(move.double().square().sum() for move in moves.values())) / TINY.training.learning_rate
+    assert length > 0.1, "nothing to shorten"
+    for name in learnt:
+        torch.testing.assert_close(short[name] - still[name], moves[name] * 0.05 / length, atol=1e-7, rtol=1e-2)
+        torch.testing.assert_close(long[name], plain[name])
 
 
 def test_the_softmax_layer_learns_at_its_own_rate_and_stays_at_zero(tmp_path, store_folder):

@@ -128,6 +128,11 @@ def load(progress: bool = True) -> Assets:
     )
 
 
+def path() -> Path:
+    """Where the assets of this code and these packages are kept."""
+    return storage.place(str(head.folder()), f"assets-{version()}", _key(), ".npz")
+
+
 def version() -> str:
     """The versions of the two packages, as one word."""
     return "-".join(package.version for package in tarballs.PACKAGES)

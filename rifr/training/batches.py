@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rifr import augment, camera, degrade
+from rifr import augment, camera, degrade, devices
 from rifr.errors import SettingError
 from rifr.packs import FacePack
 from rifr.presets import Training
 from rifr.recipes import LR_WIDTHS, Recipe
 
-READ_AHEAD = {"cpu": 1, "cuda": 4}
+READ_AHEAD = {"cpu": 1, "cuda": 8}
 """Batches that are prepared while the device works, a thread each."""
 
 
@@ -132,7 +132,7 @@ class Views:
                 target.copy_(torch.from_numpy(camera.simulate_camera(image[None].numpy(), int(width), draw)[0]))
             return low
         for width in np.unique(widths):
-            rows = torch.from_numpy(np.flatnonzero(widths == width)).to(images.device)
+            rows = devices.on_device(np.flatnonzero(widths == width), images.device)
             low[rows] = degrade.to_width(images[rows].permute(0, 3, 1, 2), int(width)).permute(0, 2, 3, 1)
         return low
 

@@ -107,7 +107,9 @@ class Trainer:
             earlier = networks.channels_last(teacher_run.network(), fabric.device) if teacher_run else None
             self.student.loss.prepare(self.student.network, earlier)
         if training.compile:
-            compile_where_possible(self.student.network, self.views.count * self.micro_batch, fabric)
+            # Neither processes that exchange gradients, nor pieces whose gradients add up, nor losses that look inside.
+            alone = fabric.world_size == 1 and self.micro_batch == rank_photos and self.student.loss is None
+            compile_where_possible(self.student.network, self.views.count * self.micro_batch, fabric, alone)
 
     @property
     def learning_rate(self) -> float:
@@ -180,6 +182,9 @@ class Trainer:
             with torch.no_grad():
                 hits = (z_student @ w.T).argmax(1) == part.labels.repeat(self.views.count)
                 total += torch.stack([loss.double() * len(part.labels), hits.sum() / self.views.count])
+        if longest := self.training.clip_norm:
+            # What is not finite shows in the loss, which `epoch` looks at.
+            self.fabric.clip_gradients(self.module, self.optimiser, max_norm=longest, error_if_nonfinite=False)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.schedule.step()
@@ -189,7 +194,8 @@ class Trainer:
         """Train for one pass over the photos; the last step's learning rate, the mean loss and accuracy."""
         size, fabric = self.training.batch_size, self.fabric
         draw, camera_draw = np.random.default_rng([self.seed, number]), np.random.default_rng([self.seed, number, 1])
-        torch.manual_seed(int(draw.integers(2**31)) + fabric.global_rank)  # dropout
+        dropout = np.random.default_rng([self.seed, number, 3])  # not the generator that has drawn first weights
+        torch.manual_seed(int(dropout.integers(2**31)) + fabric.global_rank)
         classes = batches.shown_labels(faces.labels, self.training.label_noise, self.seed)
         order = batches.epoch_order(len(faces), size, draw, classes, self.recipe.together)
         ranks = fabric.global_rank, fabric.world_size

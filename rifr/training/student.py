@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rifr import losses, methods, networks, recipes
+from rifr import devices, losses, methods, networks, recipes
+from rifr.errors import SettingError
 from rifr.presets import Training
 from rifr.recipes import Recipe
 from rifr.training.runs import Run
@@ -34,11 +36,25 @@ class Student(nn.Module):
         return self.network(x)
 
     def start_from(self, teacher_run: Run, training: Training) -> None:
-        """Copy the weights of the network that was trained before, where the configuration says so."""
+        """Copy the weights of the network that was trained before, where the configuration says so.
+
+        Raises
+        ------
+        SettingError
+            Where a weight to be copied has no place here: this network is built otherwise.
+        """
         starts = {"network.": training.student_start, "softmax.": training.softmax_start}
         copied = tuple(part for part, start in starts.items() if start == "teacher")
         weights = {name: value for name, value in teacher_run.weights().items() if name.startswith(copied)}
-        self.load_state_dict(weights, strict=False)
+        own = self.state_dict()
+        homeless = [name for name, value in weights.items() if name not in own or own[name].shape != value.shape]
+        if homeless:
+            raise SettingError(
+                f"the network {training.network!r} cannot start from the {teacher_run.record['recipe']} network of "
+                f"{teacher_run.path.name}: {len(homeless)} of its weights have no place here, {homeless[0]} the first. "
+                "Choose one network for both."
+            )
+        self.load_state_dict(weights, strict=False)  # what has no namesake stays new
 
 
 def recipe_loss(
@@ -116,18 +132,36 @@ def rate_factor(step: int, steps: int, training: Training) -> float:
     return training.decay ** sum(step >= milestone * steps for milestone in training.milestones)
 
 
-def compile_where_possible(network: nn.Module, rows: int, fabric: Fabric) -> None:
-    """`torch.compile` a network where a trial on a copy with `rows` images works; else warn and leave it."""
-    trial = copy.deepcopy(network).train()
-    trial.compile()
+def compile_where_possible(network: nn.Module, rows: int, fabric: Fabric, one_graph: bool = False) -> None:
+    """`torch.compile` a network where a trial with `rows` images works, which is no training; else warn and leave it.
+
+    The compiler works in the trial, so that no time of training is its own.
+
+    Parameters
+    ----------
+    one_graph
+        Whether a GPU may replay its kernels as one graph, because to start each takes longer than it runs. Whoever
+        reads a gradient or a layer's output then does so before the next pass, which writes over it.
+    """
+    options: dict[str, Any] = {"dynamic": False}  # networks of one process have other batches, each its own
+    if one_graph and fabric.device.type == "cuda":
+        options["mode"] = "reduce-overhead"
+    before, was_training = copy.deepcopy(network.state_dict()), network.training
+    network.train().compile(**options)
     try:
-        with fabric.autocast():
-            trial(torch.zeros(rows, 3, 112, 112, device=fabric.device)).sum().backward()
+        with torch.random.fork_rng(devices.generators(fabric.device)):
+            for _ in range(3):  # to warm up, to record the graph, to replay it
+                with fabric.autocast():
+                    z = network(torch.zeros(rows, 3, 112, 112, device=fabric.device))
+                z.float().sum().backward()
+                network.zero_grad()  # or the next pass adds to what a replayed graph writes over
     except Exception as error:  # a missing compiler, an unknown device: whatever it is, training needs none of it
+        network._compiled_call_impl = None  # what `compile` has set
         warnings.warn(
             f"torch.compile does not work here ({str(error).strip().splitlines()[0][:200]}): training goes on "
             f"without it, only slower.",
             stacklevel=2,
         )
-    else:
-        network.compile()
+    network.load_state_dict(before)
+    network.zero_grad()
+    network.train(was_training)

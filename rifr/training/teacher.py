@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from rifr import networks
+from rifr import devices, networks
 from rifr.packs import FacePack
 from rifr.training.batches import RankBatch
 from rifr.training.runs import Run
@@ -55,7 +55,7 @@ class TeacherOutputs:
         self.temperature = temperature
 
     def __call__(self, batch: RankBatch) -> tuple[Tensor, Tensor]:
-        z_teacher = self.features[batch.mirrored.long(), torch.from_numpy(batch.which).to(batch.mirrored.device)]
+        z_teacher = self.features[batch.mirrored.long(), devices.on_device(batch.which, batch.mirrored.device)]
         return z_teacher, (z_teacher @ self.softmax.T / self.temperature).softmax(dim=1)
 
 
