@@ -25,6 +25,8 @@ import bootstrap  # noqa: E402
 import degradation  # noqa: E402
 import harness  # noqa: E402
 import identification  # noqa: E402
+import kernels  # noqa: E402
+import rates  # noqa: E402
 import roc  # noqa: E402
 import speeds  # noqa: E402
 import tinyface_scoring  # noqa: E402
@@ -239,6 +241,37 @@ def test_the_sentence_names_the_rows_that_miss_their_aim_and_only_those():
     assert records.speed_notes(a_record(row(), row(note="Slowly."))) == "- **counting**, beside `by hand`: Slowly."
 
 
+def test_what_a_gpu_does_is_told_with_its_peak_and_what_overflowed_as_such():
+    record = {
+        "provenance": {"device": "A card", "peak_tflops": 801.2, "times": 3, "commit": "c", "date": "2026-11-27T14"}
+        | {"versions": {"torch": "2.11.0"}},
+        "rows": [
+            {"mode": "compiled", "rows": 256, "milliseconds": 21.17, "host": 2.0, "images": 12091, "share": 0.326}
+        ],
+    }
+    (line,) = records.gpu_table(record).to_dict("records")
+    assert (line["rows"], line["images/s"], line["share"]) == (256, 12091, "33 %")
+    assert "A card" in records.gpu_sentence(record) and "801 TFLOP/s" in records.gpu_sentence(record)
+    assert "3 times (the median)" in records.gpu_sentence(record) and records.gpu_sentence(None) == ""
+    tried = [
+        {"learning_rate": 0.1, "warmup": 0.0, "clip_norm": 0.0, "loss": None, "accuracy": None, "ended": "nan"},
+        {"learning_rate": 0.1, "warmup": 0.1, "clip_norm": 5.0, "loss": 0.9221, "accuracy": 0.762, "ended": ""},
+    ]
+    table = records.rates_table({"rows": tried})
+    assert table.loss.tolist() == ["not finite", "0.922"] and table["training accuracy"].tolist() == ["–", "76.2 %"]
+    assert table["warm-up"].tolist() == ["none", "10 % of the steps"]
+
+
+def test_the_step_of_the_gpu_scripts_runs_without_a_gpu(tmp_path, store_folder):
+    for mode in ("as PyTorch runs it", "convolutions alone"):
+        row = kernels.measured(mode, 2, torch.device("cpu"), 1e12, 1, 1)
+        assert row["images"] == round(2000 / row["milliseconds"]) and row["share"] > 0
+    small = ["network=thin", "embedding=32", "precision=32-true", "compile=False", "batch_size=8"]
+    small += ["train_people=4", "train_images=8", "probe_people=2", "distractor_people=4"]
+    row = rates.tried(small, {"learning_rate": 1e12})
+    assert row["loss"] is None and "loss is" in row["ended"]
+
+
 def test_make_benchmarks_runs_every_script_of_the_table():
     scripts = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py")}
     assert scripts == {
@@ -252,6 +285,8 @@ def test_make_benchmarks_runs_every_script_of_the_table():
         "gpu",
         "worlds",
         "ingredients",
+        "kernels",
+        "rates",
     }
     assert "tests/benchmarks/speeds.py" in (ROOT / "Makefile").read_text()
 

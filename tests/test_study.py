@@ -97,6 +97,12 @@ def test_a_record_holds_what_the_library_measures_and_is_found_again(tmp_path, s
     ].itertuples()
     told = outcome.difference("proposed", "hr-only").query("protocol == 'P2' and width == 16").iloc[0]
     assert (row.network, row.other, row.value) == ("proposed", "hr-only", pytest.approx(told.difference, abs=1e-3))
+    last = [
+        trainer.fit("proposed", TINY, seed, splits.face_splits(TINY, seed, progress=False).train, False).history[-1]
+        for seed in (1, 3)
+    ]
+    told = record["provenance"]["training_accuracy"]["proposed"]
+    assert told == pytest.approx((last[0]["accuracy"] + last[1]["accuracy"]) / 2, abs=1e-4)
     assert record["provenance"]["training_seconds"]["hr-only"] == round(
         sum(
             trainer.find("hr-only", TINY, seed, splits.face_splits(TINY, seed, progress=False).train).record["seconds"]
@@ -154,6 +160,34 @@ def test_a_record_of_other_rendered_faces_says_so():
     assert "of an earlier version" in study_tables.setting(study)
     study.provenance["faces"]["source"] = faceset.SOURCE
     assert "of an earlier version" not in study_tables.setting(study)
+
+
+def test_two_intervals_decide_only_where_they_do_not_meet():
+    study, rates = recorded([[0.0, 0.0]]), {(112, "a"): (90, 88, 91), (112, "b"): (94, 93, 95)}
+    rates |= {(16, "a"): (50, 45, 55), (16, "b"): (44, 40, 47)}
+    rows = [
+        {"seed": 0, "measure": "rank1", "protocol": "P1", "network": name, "other": "", "at": width, "n": 10}
+        | dict(zip(("value", "low", "high"), numbers, strict=True))
+        for (width, name), numbers in rates.items()
+    ]
+    table = replace(study, rows=pd.DataFrame(rows)).apart("a", "b").set_index("width")
+    assert table.loc[112, ["difference", "low", "high"]].tolist() == [-4, 88 - 95, 91 - 93]
+    assert table.loc[16, ["difference", "low", "high"]].tolist() == [6, 45 - 47, 55 - 40]
+    assert text.recognition.of_intervals(None, "a", "b") == ""
+
+
+def test_the_record_of_resnet_34_is_of_the_networks_that_the_chapter_compares():
+    record = study_tables.read("resnet34")
+    if record is None:
+        pytest.skip("no GPU has recorded anything here")
+    assert record.provenance["preset"]["training"]["network"] == "resnet34"
+    said = text.recognition.of_intervals(record, "hr+lr", "hr-only")
+    rate = record.rank1().query("protocol == 'P1'").set_index(["network", "width"])
+    first, second = rate.loc["hr+lr", 112], rate.loc["hr-only", 112]
+    behind, ahead = first.high < second.low, first.low > second.high
+    assert ("behind at 112" in said or "behind from 112" in said) == behind
+    assert ("ahead at 112" in said or "ahead from 112" in said) == ahead
+    assert f"HR+LR {100 * record.provenance['training_accuracy']['hr+lr']:.1f} %" in said
 
 
 VALUES = [[1.0, 2.0], [2.0, 2.5], [1.5, 3.5], [0.5, 2.0]]

@@ -237,6 +237,49 @@ def speed_notes(record: Record | None) -> str:
     )
 
 
+def gpu_table(record: Record) -> pd.DataFrame:
+    """A line for each row of the record `gpu`: how ResNet-34 was run, rows of a step, speed, and share of the peak."""
+    lines = [
+        {
+            "ResNet-34": row["mode"],
+            "rows": row["rows"],
+            "images/s": row["images"],
+            "ms a step": row["milliseconds"],
+            "host, ms": row["host"],
+            "share": f"{100 * row['share']:.0f} %",
+        }
+        for row in record["rows"]
+    ]
+    return pd.DataFrame(lines)
+
+
+def gpu_sentence(record: Record | None) -> str:
+    """Where and how often the record `gpu` was measured; "" without one."""
+    if record is None:
+        return ""
+    about = record["provenance"]
+    often = "once" if about["times"] == 1 else f"{about['times']} times (the median)"
+    return (
+        f"{about['device']}, where a large bf16 matrix product runs at {about['peak_tflops']:.0f} TFLOP/s; torch "
+        f"{about['versions']['torch']}, {about['date'][:10]}, commit {about['commit']}; each row timed {often}."
+    )
+
+
+def rates_table(record: Record) -> pd.DataFrame:
+    """A line for each row of the record `rates`: learning rate, warm-up, clipping, and how two epochs went."""
+    lines = [
+        {
+            "learning rate": f"{row['learning_rate']:g}",
+            "warm-up": f"{100 * row['warmup']:.0f} % of the steps" if row["warmup"] else "none",
+            "longest gradient": f"{row['clip_norm']:g}" if row["clip_norm"] else "any",
+            "loss": "not finite" if row["loss"] is None else f"{row['loss']:.3f}",
+            "training accuracy": "–" if row["accuracy"] is None else f"{100 * row['accuracy']:.1f} %",
+        }
+        for row in record["rows"]
+    ]
+    return pd.DataFrame(lines)
+
+
 def _memory(row: Record) -> str:
     peaks = [f"{peak:,.0f}" for peak in (row["peak_ours_mib"], row["peak_rival_mib"]) if peak is not None]
     return " / ".join(peaks) + (f" (aim {row['memory_aim']})" if row["memory_aim"] else "")

@@ -14,7 +14,8 @@ stopped at any moment, the same command goes on, and what has been written is a 
 
 provenance
     Date, rifr, commit, machine, versions, preset (all of its fields), seeds, networks, seconds of training (by network,
-    all seeds), faces (counts of one seed), pairs (the name of the list of pairs, if there was one).
+    all seeds), accuracy on the photos of the last epoch (0 to 1, the seeds' mean; not in older records), faces (counts
+    of one seed), pairs (the name of the list of pairs, if there was one).
 rows
     Each: seed, measure, protocol, network, at, value, low, high (per cent; over people), n; a difference also `other`.
     measure: "rank1" (at: face width), "rank1 difference" (network minus other), "hard difference" (how much larger it
@@ -33,6 +34,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rifr import align, camera, degrade, evaluation, faces, landmarks, packs, presets, readers, recipes, splits, storage
@@ -59,6 +61,7 @@ COMPARED = (
     ("shared-only", "hr+lr"),
     ("proposed", "hr-only"),
     ("proposed", "lr-only"),
+    ("hr+lr", "hr-only"),
     ("hr-only", "lr-only"),
 )
 COMPARED_WITH_OTHERS = ("proposed", "shared-only")
@@ -297,6 +300,11 @@ def _record(
         "seeds": seeds,
         "networks": [name for name in names if runs[name]],
         "training_seconds": {name: round(sum(run.record["seconds"] for run in found)) for name, found in runs.items()},
+        "training_accuracy": {
+            name: round(float(np.mean([run.history[-1]["accuracy"] for run in found])), 4)
+            for name, found in runs.items()
+            if found
+        },
         "faces": counts(first),
         "pairs": Path(pairs).name if pairs else "",
     }

@@ -77,6 +77,18 @@ class Study:
             .rename(columns={"at": "width", "value": "difference"})
         )
 
+    def apart(self, network: str, other: str) -> pd.DataFrame:
+        """As `difference`, where the record keeps none: from the worst end of one interval to the best of the other.
+
+        That is longer than a paired interval: what it decides is decided.
+        """
+        table = self.rank1([network, other]).set_index(["protocol", "width", "network"])
+        first, second = (table.xs(name, level="network") for name in (network, other))
+        found = pd.DataFrame(
+            {"difference": first.rank1 - second.rank1, "low": first.low - second.high, "high": first.high - second.low}
+        )
+        return of_record(found.reset_index(), self.rows.attrs.get(OF_RECORD, ""))
+
     def differences(self, networks: Sequence[str], other: str) -> dict[str, pd.DataFrame]:
         """`difference` of each of the networks that the record holds, by name."""
         return {name: self.difference(name, other) for name in networks if len(self._compared(name, other))}

@@ -12,7 +12,8 @@ from rifr.evaluation.one_probe import OneProbe
 from rifr.evaluation.outcome import Outcome
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.report import claims, evidence, paper
+from rifr.report import claims, evidence, paper, study_tables
+from rifr.report.study_tables import Study
 from rifr.report.style import ends, label
 from rifr.report.text import claims as text_of_claims
 from rifr.report.text import verdicts
@@ -45,6 +46,21 @@ def comparison(
     signs = verdicts.signs(rows)
     clauses = [_clause(part, signs[part.index[0]]) for _, part in rows.groupby((signs != signs.shift()).cumsum())]
     return f"**{PROTOCOLS[protocol]}.** {label(network)} against {label(other)}: {'; '.join(clauses)}."
+
+
+def of_intervals(study: Study | None, network: str, other: str, protocol: str = "P1") -> str:
+    """`comparison` of a record that keeps no paired difference of two networks, with where it comes from; "" without
+    one."""
+    if study is None:
+        return ""
+    known = study.provenance.get("training_accuracy", {})
+    learnt = ", ".join(f"{label(name)} {100 * known[name]:.1f} %" for name in (network, other) if name in known)
+    return (
+        f"{comparison(study.apart(network, other), protocol, network, other)} Both intervals are taken at their worst "
+        "ends, which is longer than a paired one."
+        + (f" Right on the training photos of the last epoch: {learnt}." if learnt else "")
+        + f"\n\n{study_tables.provenance(study)}"
+    )
 
 
 def _clause(rows: pd.DataFrame, sign: int) -> str:
