@@ -12,7 +12,7 @@ from rifr.evaluation.one_probe import OneProbe
 from rifr.evaluation.outcome import Outcome
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.report import claims, evidence, paper, study_tables
+from rifr.report import claims, evidence, paper
 from rifr.report.study_tables import Study
 from rifr.report.style import ends, label
 from rifr.report.text import claims as text_of_claims
@@ -49,8 +49,7 @@ def comparison(
 
 
 def of_intervals(study: Study | None, network: str, other: str, protocol: str = "P1") -> str:
-    """`comparison` of a record that keeps no paired difference of two networks, with where it comes from; "" without
-    one."""
+    """`comparison` of a record that keeps no paired difference of two networks; "" without a record."""
     if study is None:
         return ""
     known = study.provenance.get("training_accuracy", {})
@@ -59,7 +58,6 @@ def of_intervals(study: Study | None, network: str, other: str, protocol: str = 
         f"{comparison(study.apart(network, other), protocol, network, other)} Both intervals are taken at their worst "
         "ends, which is longer than a paired one."
         + (f" Right on the training photos of the last epoch: {learnt}." if learnt else "")
-        + f"\n\n{study_tables.provenance(study)}"
     )
 
 
