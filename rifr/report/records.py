@@ -244,9 +244,9 @@ def gpu_table(record: Record) -> pd.DataFrame:
             "ResNet-34": row["mode"],
             "rows": row["rows"],
             "images/s": row["images"],
-            "ms a step": row["milliseconds"],
-            "host, ms": row["host"],
             "share": f"{100 * row['share']:.0f} %",
+            "ms": f"{row['milliseconds']:.1f}",
+            "host": f"{row['host']:.1f}",
         }
         for row in record["rows"]
     ]
@@ -269,11 +269,11 @@ def rates_table(record: Record) -> pd.DataFrame:
     """A line for each row of the record `rates`: learning rate, warm-up, clipping, and how two epochs went."""
     lines = [
         {
-            "learning rate": f"{row['learning_rate']:g}",
-            "warm-up": f"{100 * row['warmup']:.0f} % of the steps" if row["warmup"] else "none",
-            "longest gradient": f"{row['clip_norm']:g}" if row["clip_norm"] else "any",
+            "rate": f"{row['learning_rate']:g}",
+            "warm-up": f"{100 * row['warmup']:.0f} %" if row["warmup"] else "none",
+            "longest": f"{row['clip_norm']:g}" if row["clip_norm"] else "any",
             "loss": "not finite" if row["loss"] is None else f"{row['loss']:.3f}",
-            "training accuracy": "–" if row["accuracy"] is None else f"{100 * row['accuracy']:.1f} %",
+            "right": "–" if row["accuracy"] is None else f"{100 * row['accuracy']:.1f} %",
         }
         for row in record["rows"]
     ]
