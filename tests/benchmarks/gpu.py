@@ -11,7 +11,9 @@ The machine needs Python 3.11 or newer with torch, numpy, numba, OpenCV, scipy, 
 matplotlib, Pillow, tqdm and filelock; neither a network nor `anny`. Parts, in the order of what is wanted:
 
     step      the training step of `training.py`: ours, the rival's, the ratio, images/s, share of the bf16 peak
-    profile   which kernels a step of the proposed method spends its time in
+    kernels   a step without reading photos, compiled and not (`kernels.py`)
+    profile   which kernels a step of the proposed method spends its time in (only where it is named)
+    rates     which learning rates ResNet-34 survives (`rates.py`; only where it is named)
     record    six networks of one seed under every protocol, LFW's pairs too; a second seed where time is left
     lfw       the best network of HR faces alone that ten minutes train, on LFW's pairs
 
@@ -122,7 +124,9 @@ def commands(folder: Path, out: Path, preset: str) -> dict[str, list[list[str]]]
     here = [*python, str(Path(__file__).resolve())]
     return {
         "step": [[*python, str(ROOT / "tests" / "benchmarks" / "training.py"), *(["--small"] if small else [])]],
+        "kernels": [[*python, str(ROOT / "tests" / "benchmarks" / "kernels.py"), "--out", str(out / "gpu.json")]],
         "profile": [[*here, "profile", *(["--small"] if small else [])]],
+        "rates": [[*python, str(ROOT / "tests" / "benchmarks" / "rates.py"), "--out", str(out / "rates.json")]],
         "record": [
             [*record, "--seeds", "0", "--out", str(out / "record.json")],
             [*record, "--seeds", "0", "1", "--out", str(out / "record-of-two-seeds.json")],
@@ -228,7 +232,10 @@ def main() -> int:
     running.add_argument("--out", type=Path, required=True)
     running.add_argument("--preset", choices=list(RECORD), default="laptop")
     running.add_argument(
-        "--what", nargs="+", choices=["step", "profile", "record", "lfw"], default=["step", "profile", "record", "lfw"]
+        "--what",
+        nargs="+",
+        choices=["step", "kernels", "profile", "rates", "record", "lfw"],
+        default=["step", "kernels", "record", "lfw"],
     )
     running.add_argument("--minutes", type=float, default=9.5, help="after which what runs is cut off (default 9.5)")
     modes.add_parser("profile").add_argument("--small", action="store_true")
