@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -282,6 +282,9 @@ def test_the_tables_and_the_figure_show_each_network_of_each_variant():
     assert table["rank-1 (%), 112 px"].iloc[2].startswith("72.0 (")
     assert table["training photos right (%)"].tolist() == ["91.0"] * 3
     assert "81.0 % and 0.50 nats (long)" in studies_tables.teachers(record)
+    asked = record.rows[record.rows.measure.isin(["right", "entropy"])]
+    both = replace(record, rows=pd.concat([record.rows, asked.assign(variant="plain")]))
+    assert studies_tables.teachers(both).count("81.0 %") == 1 and "plain" in studies_tables.teachers(both)
     assert "1.5 hours" in studies_tables.provenance(record) and "3 seeds" in studies_tables.setting(record)
 
     rank1 = record.rank1().assign(place=lambda table: table["at"].map(studies_tables.place_name))

@@ -130,15 +130,15 @@ def sentence(record: Recorded) -> str:
 def teachers(record: Recorded) -> str:
     """How sure each variant's teacher was of the photos it was trained on; "" for a study without a teacher."""
     right, entropy = record.told("right"), record.told("entropy")
-    told = [
-        f"{right[variant, name]:.1f} % and {entropy[variant, name]:.2f} nats ({variant})"
-        for variant, name in right.index
-    ]
+    told: dict[str, list[str]] = {}  # several variants may have one teacher
+    for variant, name in right.index:
+        sure = f"{right[variant, name]:.1f} % and {entropy[variant, name]:.2f} nats"
+        told.setdefault(sure, []).append(variant)
     if not told:
         return ""
     return (
         "The teacher's softmax on photos that it was trained on, mean probability of the right class and entropy: "
-        + "; ".join(told)
+        + "; ".join(f"{sure} ({', '.join(variants)})" for sure, variants in told.items())
         + "."
     )
 
