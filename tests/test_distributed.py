@@ -4,8 +4,10 @@ import copy
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -231,6 +233,20 @@ def test_the_trial_of_a_compiled_network_is_no_training(monkeypatch):
     assert_equal(network.state_dict(), before)
     assert torch.equal(torch.get_rng_state(), drawn) and not network.training
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
+def test_a_compiled_network_learns_what_a_plain_one_does(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler, about itself
+        warnings.filterwarnings("error", message="torch.compile does not work here")
+        compiled = trainer.fit("hr+lr", presets.get(PLAIN, compile=True), 0, faces, progress=False)
+    plain = trainer.fit("hr+lr", PLAIN, 0, faces, progress=False)
+    assert compiled.key != plain.key
+    for name, value in plain.weights().items():
+        torch.testing.assert_close(compiled.weights()[name], value, atol=2e-3, rtol=2e-2)
 
 
 def test_where_the_network_cannot_be_compiled_training_says_so_and_goes_on(tmp_path, store_folder, monkeypatch):
