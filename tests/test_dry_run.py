@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from rifr import cli, presets
+from rifr import cli, devices, presets, recipes
 from rifr.errors import SettingError
-from rifr.training import dry_run, student
+from rifr.training import dry_run, loop, student
 from tests.helpers import easy_faces
 
 SMOKE = presets.get("smoke")
@@ -59,6 +59,16 @@ def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_fold
     assert "HR-only                     12 steps" in text and "HR-only                      6 steps" in text
     assert "12 steps" not in str(dry_run.rehearse(longer, ["hr+lr"], roots))
     assert "12 steps" in str(dry_run.rehearse(presets.get(longer, softmax_start="teacher"), ["hr+lr"], roots))
+
+
+def test_a_rehearsal_on_a_cpu_waits_for_no_compiler(monkeypatch):
+    def compiled(*arguments):
+        raise AssertionError("the network was compiled")
+
+    monkeypatch.setattr(loop, "compile_where_possible", compiled)
+    monkeypatch.setattr(devices, "device", lambda: torch.device("cpu"))
+    plan = presets.get("smoke", compile=True)
+    assert dry_run.measured_step(recipes.get("hr+lr"), plan, 24).seconds > 0
 
 
 def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -144,9 +144,11 @@ def measured_step(recipe: Recipe, preset: Preset, people: int) -> Step:
     """One step of a recipe on this process's device, on noise: degradation, forward, backward, optimiser.
 
     A CPU takes `PROBE_BATCH` photos, a GPU the process's share of the batch; time and memory are scaled to that share.
+    On a CPU nothing is compiled: it would take minutes, for another number of photos than the batch's.
     """
     training = recipe.relevant(preset.training)
     fabric = process_group.fabric(training.precision)
+    training = replace(training, compile=training.compile and fabric.device.type == "cuda")
     share = training.batch_size // fabric.world_size
     photos = share if fabric.device.type == "cuda" else min(share, PROBE_BATCH)
     draw = np.random.default_rng(0)
