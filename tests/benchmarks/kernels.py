@@ -9,6 +9,7 @@ convolutions take. Each is held against a bf16 matrix product on the same GPU.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -100,9 +101,9 @@ def main() -> None:
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     peak = matrix_peak() if on_gpu else 1e12
-    sizes: list[tuple[str, int]] = [(mode, rows) for mode in MODES for rows in (ROWS if on_gpu else (2,))]
+    modes = [mode for mode, options in MODES.items() if on_gpu or options is None]  # without a GPU: a trial
     found = []
-    for mode, rows in sizes if on_gpu else [pair for pair in sizes if MODES[pair[0]] is None]:
+    for mode, rows in itertools.product(modes, ROWS if on_gpu else (2,)):
         found.append(measured(mode, rows, device, peak, *(() if on_gpu else (1, 1))))
         print(*(f"{name} {value}" for name, value in found[-1].items()), sep="  ", flush=True)
     out = out or (records.folder() / "gpu.json" if on_gpu else None)

@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gpu import RESNET, SIZE
 
 from rifr import presets, splits
 from rifr.errors import TrainingError
 from rifr.report import records
 from rifr.training import trainer
 
-SIZE = [
-    *("network=resnet34", "embedding=512", "dropout=0.4", "precision=bf16-mixed", "compile=True", "threads=0"),
-    *("batch_size=64", "train_people=1500", "train_images=30"),
-]
 TRIED: tuple[dict[str, float], ...] = (
     {"learning_rate": 0.1, "warmup": 0.0, "clip_norm": 0.0},
     {"learning_rate": 0.1, "warmup": 0.1, "clip_norm": 0.0},
@@ -52,7 +49,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=records.folder() / "rates.json")
     options = parser.parse_args()
     given = {change.split("=")[0] for change in options.set}
-    changes = [change for change in SIZE if change.split("=")[0] not in given] + options.set
+    changes = [change for change in (*RESNET, *SIZE) if change.split("=")[0] not in given] + options.set
     rows, device = [], torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     for rates in TRIED:
         rows.append(tried(changes, rates))
