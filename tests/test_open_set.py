@@ -101,8 +101,9 @@ def test_a_resample_is_the_people_drawn_again_with_a_threshold_of_their_own():
     # The run lists the given unknown people before those with a single photo.
     in_order = np.roll(non_mated, -2)
     for seed in range(20):
-        rng = np.random.default_rng(seed)
-        drawn, unknown = (rng.multinomial(n, np.full(n, 1 / n), size=1)[0] for n in (30, 52))
+        drawn, unknown = (
+            np.random.default_rng([seed, group]).multinomial(n, np.full(n, 1 / n)) for group, n in enumerate((30, 52))
+        )
         alarms = np.sort(np.repeat(in_order, unknown))[::-1]
         scores = np.concatenate([[score] * drawn[names.index(name)] for name, score in mated])
         one = run.interval(0.1, resamples=1, seed=seed)

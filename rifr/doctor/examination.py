@@ -26,7 +26,7 @@ from rifr.doctor.pairs import FacePairs
 from rifr.doctor.settings import Reads, Setting, moved, pixel_settings, placement_settings
 from rifr.errors import DataError
 from rifr.evaluation.features import features
-from rifr.evaluation.metrics import Interval
+from rifr.evaluation.metrics import Interval, percentile_interval
 from rifr.evaluation.onnx import Onnx
 from rifr.evaluation.scorecard import described, made_now
 from rifr.packs import FacePack
@@ -231,7 +231,7 @@ class _Trial:
     def gain(self, setting: Setting, base: Setting, level: float = 0.95) -> Interval:
         """The accuracy of one setting minus that of another, in the same resamples."""
         estimate = self.accuracy(setting) - self.accuracy(base)
-        return face_pairs.ends(self.drawn[setting] - self.drawn[base], estimate, level)
+        return percentile_interval(self.drawn[setting] - self.drawn[base], estimate, level)
 
     def accuracy(self, setting: Setting) -> float:
         return self.pairs.accuracy(self.right[setting])
@@ -258,7 +258,7 @@ class _Trial:
             row: dict[str, Any] = {"round": name, "setting": setting.said(declared), "channels": setting.channels}
             row |= {"scaling": setting.scaling, "placement": setting.placement, "mirror": setting.mirror}
             if setting in self.right:
-                row |= face_pairs.ends(self.drawn[setting], self.accuracy(setting)).row("accuracy")
+                row |= percentile_interval(self.drawn[setting], self.accuracy(setting)).row("accuracy")
                 gain = self.gain(setting, declared).percent()
                 row |= {"difference": gain.estimate, "difference_low": gain.low, "difference_high": gain.high}
             rows.append(row | {"failed": self.failed.get(setting, "")})

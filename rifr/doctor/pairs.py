@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rifr.errors import DataError, SettingError
-from rifr.evaluation.metrics import Interval
+from rifr.evaluation.metrics import Interval, drawn_again, percentile_interval
 from rifr.evaluation.protocols import pairs as protocol
 
 __all__ = ["FacePairs", "draw"]
 
 FOLDS = 10
 FEWEST_PEOPLE = 4  # two folds of two
-WEIGHTS = 2**22  # of pairs, drawn at a time
 
 
 @dataclass(frozen=True)
@@ -100,11 +99,8 @@ class FacePairs:
         -------
         (S, R') float64; draws without a pair of either kind, possible with very few people, are left out.
         """
-        rng, persons, parts = np.random.default_rng(seed), self.persons, []
-        step = max(1, WEIGHTS // len(self))
-        for start in range(0, resamples, step):
-            count = min(step, resamples - start)
-            drawn = rng.multinomial(persons, np.full(persons, 1 / persons), size=count).astype(float)  # (R, P)
+        parts = []
+        for drawn in drawn_again(self.persons, resamples, seed, width=len(self)):  # (R, P)
             rates = []
             for genuine in (True, False):
                 kind = self.same == genuine
@@ -114,18 +110,12 @@ class FacePairs:
                 with np.errstate(invalid="ignore"):
                     rates.append(weights @ right[:, kind].T.astype(float) / total[:, None])  # (R, S)
             parts.append((rates[0] + rates[1]) / 2)
-        drawn_again = np.concatenate(parts)
-        return drawn_again[np.isfinite(drawn_again).all(axis=1)].T
+        accuracies = np.concatenate(parts)
+        return accuracies[np.isfinite(accuracies).all(axis=1)].T
 
     def interval(self, right: np.ndarray, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Interval:
         """The accuracy of one setting, `right` (N,), with its interval over people."""
-        return ends(self.resampled(right[None], resamples, seed)[0], self.accuracy(right), level)
-
-
-def ends(drawn: np.ndarray, estimate: float, level: float = 0.95) -> Interval:
-    """The percentile interval of resampled values (R,)."""
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), estimate, float(high))
+        return percentile_interval(self.resampled(right[None], resamples, seed)[0], self.accuracy(right), level)
 
 
 def draw(identities: Sequence[str] | np.ndarray, people: int = 200, photos: int = 4, seed: int = 0) -> FacePairs:

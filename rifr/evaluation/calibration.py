@@ -17,7 +17,7 @@ from scipy.stats import entropy
 
 from rifr import machine, storage
 from rifr.errors import DataError
-from rifr.evaluation.metrics import Interval
+from rifr.evaluation.metrics import Interval, drawn_again
 from rifr.faces import assets, faceset, head
 from rifr.packs import FacePack
 
@@ -98,9 +98,8 @@ def calibrate(
     names, person = np.unique(people, return_inverse=True)
     least, most = np.log(RANGE)
     grid = np.linspace(least, most, STEPS)
-    sums = [np.bincount(person, losses_of(logits, labels, np.exp(log))) for log in grid]
-    draw = np.random.default_rng(seed)
-    drawn = draw.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples) @ np.stack(sums, axis=1)
+    sums = np.stack([np.bincount(person, losses_of(logits, labels, np.exp(log))) for log in grid], axis=1)
+    drawn = np.concatenate([weights @ sums for weights in drawn_again(len(names), resamples, seed)])
     low, high = np.exp(np.quantile(_lowest(grid, drawn), [0.025, 0.975]))
     best = best_temperature(logits, labels)
     return Calibration(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rifr.errors import DataError
-from rifr.evaluation.metrics import Interval
+from rifr.evaluation.metrics import Interval, drawn_again, percentile_interval
 
 __all__ = ["Likeness", "by_person", "centred", "degrees", "likeness", "same_image", "same_person", "separation", "unit"]
 
@@ -96,11 +96,9 @@ def separation(
     person = np.unique(identities, return_inverse=True)[1]
     by = np.stack([np.bincount(person, values) for values in sums], axis=1)  # (P, 6)
     by = by[by[:, 0] > 0]
-    draw = np.random.default_rng(seed)
-    drawn = draw.multinomial(len(by), np.full(len(by), 1 / len(by)), size=resamples) @ by
+    drawn = np.concatenate([weights @ by for weights in drawn_again(len(by), resamples, seed)])
     gap, estimate = _gap_and_d_prime(by.sum(0))
-    low_end, high_end = np.quantile(_gap_and_d_prime(drawn)[1], [0.025, 0.975])
-    return float(gap), Interval(float(low_end), float(estimate), float(high_end))
+    return float(gap), percentile_interval(_gap_and_d_prime(drawn)[1], float(estimate))
 
 
 def _gap_and_d_prime(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,13 +134,11 @@ class Likeness:
 
     def interval(self, pair: tuple[str, str]) -> Interval:
         """The correlation of two networks with its 95 % interval over people."""
-        low, high = np.quantile(self.drawn[pair], [0.025, 0.975])
-        return Interval(float(low), self.value[pair], float(high))
+        return percentile_interval(self.drawn[pair], self.value[pair])
 
     def difference(self, pair: tuple[str, str], other: tuple[str, str]) -> Interval:
         """The correlation of one pair minus that of another, with its interval."""
-        low, high = np.quantile(self.drawn[pair] - self.drawn[other], [0.025, 0.975])
-        return Interval(float(low), self.value[pair] - self.value[other], float(high))
+        return percentile_interval(self.drawn[pair] - self.drawn[other], self.value[pair] - self.value[other])
 
 
 def likeness(weights: Mapping[str, np.ndarray], resamples: int = 500, seed: int = 0, most: int = 2000) -> Likeness:
@@ -168,8 +164,7 @@ def likeness(weights: Mapping[str, np.ndarray], resamples: int = 500, seed: int 
         cosines[name] = directions @ directions.T
         np.fill_diagonal(cosines[name], 0)
     people = len(chosen)
-    draw = np.random.default_rng(seed)
-    times = np.concatenate([np.ones((1, people)), draw.multinomial(people, np.full(people, 1 / people), resamples)])
+    times = np.concatenate([np.ones((1, people)), *drawn_again(people, resamples, seed)])
 
     def total(matrix: np.ndarray) -> np.ndarray:  # over pairs of different people, as often as both were drawn
         return ((times @ matrix) * times).sum(1)

@@ -8,7 +8,7 @@ of sums of per-person counts; drawing P people with replacement gives each a mul
 are one matrix product of weights and counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -24,7 +24,9 @@ __all__ = [
     "average_precision_of_ranks",
     "cmc",
     "contrast",
+    "drawn_again",
     "interval",
+    "percentile_interval",
     "t_interval",
     "wilson_interval",
 ]
@@ -228,13 +230,34 @@ def interval(
     people, estimate = len(trials), float(above.sum() / below.sum())
     if people == 1:
         return Interval(np.nan, estimate, np.nan)
-    rng = np.random.default_rng(seed)
-    rates, step = [], max(1, MAX_WEIGHTS // people)
+    sums = np.concatenate([weights @ counts for weights in drawn_again(people, resamples, seed)])  # (R, 2)
+    return percentile_interval(sums[:, 0] / sums[:, 1], estimate, level)
+
+
+def drawn_again(people: int, resamples: int, seed: Any = 0, width: int = 0) -> Iterator[np.ndarray]:
+    """The weights of a bootstrap over people: how often each of P is drawn in P draws with replacement.
+
+    Parameters
+    ----------
+    people, resamples
+        P, and R.
+    seed
+        What `numpy.random.default_rng` takes.
+    width
+        Numbers that the caller makes of each resample, where these are more than P.
+
+    Yields
+    ------
+    (B, P) float64 whole numbers of the next B resamples, as many as memory allows.
+    """
+    rng, step = np.random.default_rng(seed), max(1, MAX_WEIGHTS // max(people, width))
     for start in range(0, resamples, step):
-        weights = rng.multinomial(people, np.full(people, 1 / people), size=min(step, resamples - start))  # (R, P)
-        sums = weights.astype(np.float64) @ counts
-        rates.append(sums[:, 0] / sums[:, 1])
-    low, high = np.quantile(np.concatenate(rates), [(1 - level) / 2, (1 + level) / 2])
+        yield rng.multinomial(people, np.full(people, 1 / people), min(step, resamples - start)).astype(np.float64)
+
+
+def percentile_interval(drawn: np.ndarray, estimate: float, level: float = 0.95) -> Interval:
+    """An estimate with the ends of the middle `level` of its resampled values (R,)."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), estimate, float(high))
 
 

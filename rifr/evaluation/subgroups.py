@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from rifr.errors import DataError, SettingError
-from rifr.evaluation.metrics import MAX_WEIGHTS
+from rifr.evaluation.metrics import drawn_again
 from rifr.evaluation.outcome import Outcome
 
 Contrast = list[tuple[int, int]]
@@ -329,10 +329,7 @@ def _resampled(
     hits: np.ndarray, trials: np.ndarray, resamples: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(R, cells) sums of hits and of trials over P people drawn with replacement, a block of resamples at a time."""
-    rng, people = np.random.default_rng(seed), len(hits)
-    step = max(1, MAX_WEIGHTS // max(hits.shape))
-    for start in range(0, resamples, step):
-        weights = rng.multinomial(people, np.full(people, 1 / people), size=min(step, resamples - start)).astype(float)
+    for weights in drawn_again(len(hits), resamples, seed, width=hits.shape[1]):
         yield weights @ hits, weights @ trials
 
 

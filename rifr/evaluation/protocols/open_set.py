@@ -23,12 +23,13 @@ import numpy as np
 import torch
 
 from rifr.errors import DataError, SettingError
+from rifr.evaluation.metrics import drawn_again
 from rifr.evaluation.protocols.embeddings import as_photos, computing_dtype, tie_margin, unit_rows, whole_number_from_1
 from rifr.evaluation.protocols.results import ThresholdResult
 
 __all__ = ["OpenSet", "evaluate"]
 
-MAX_ELEMENTS = 2**22  # scores, or bootstrap weights, at a time
+MAX_ELEMENTS = 2**22  # scores at a time
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,15 @@ class OpenSet(ThresholdResult):
         """
         if self.enrolled < 2:
             raise DataError(f"a bootstrap over people needs at least two, not {self.enrolled}")
-        rng, rates = np.random.default_rng(seed), []
-        step = max(1, MAX_ELEMENTS // max(self.mated, self.unknown))
-        for start in range(0, resamples, step):
-            count = min(step, resamples - start)
-            enrolled, unknown = (
-                rng.multinomial(size, np.full(size, 1 / size), size=count) for size in (self.enrolled, self.unknown)
-            )
-            rates.append(np.stack([run._weighted(enrolled, unknown, at) for run in runs]))
+        wide = max(self.mated, self.unknown)  # of both, so that their blocks are alike
+        groups = [
+            drawn_again(size, resamples, [seed, group], width=wide)
+            for group, size in enumerate((self.enrolled, self.unknown))
+        ]
+        rates = [
+            np.stack([run._weighted(enrolled, unknown, at) for run in runs])
+            for enrolled, unknown in zip(*groups, strict=True)
+        ]
         return np.concatenate(rates, axis=1)
 
     def _weighted(self, enrolled: np.ndarray, unknown: np.ndarray, fpir: float) -> np.ndarray:

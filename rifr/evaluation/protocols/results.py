@@ -17,7 +17,7 @@ import numpy as np
 
 from rifr.errors import DataError, SettingError
 from rifr.evaluation import metrics
-from rifr.evaluation.metrics import Interval
+from rifr.evaluation.metrics import Interval, percentile_interval
 
 __all__ = ["ProbeRanks", "RankedResult", "ThresholdResult"]
 
@@ -190,5 +190,4 @@ class ThresholdResult(ABC):
         rates = self.resampled(runs, float(at), resamples, seed)
         if len(runs) == 2:
             estimates, rates = [estimates[0] - estimates[1]], rates[:1] - rates[1:]
-        low, high = np.quantile(rates[0], [(1 - level) / 2, (1 + level) / 2])
-        return Interval(float(low), estimates[0], float(high))
+        return percentile_interval(rates[0], estimates[0], level)
