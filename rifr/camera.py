@@ -121,7 +121,7 @@ def simulate_camera(
     widths = np.broadcast_to(width, len(images)) if np.ndim(width) == 0 else np.asarray(width)
     if widths.shape != (len(images),):
         raise SettingError(f"width is one number or one for each of {len(images)} images, not {widths.shape}")
-    result = np.empty_like(images)
+    result = np.empty(images.shape, np.uint8)  # whatever the images' layout
     for image, side, target in zip(images, widths, result, strict=True):
         side = check_width(side)
         cv2.resize(
@@ -200,7 +200,7 @@ def tight(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         For another shape or dtype.
     """
     _check_faces(images)
-    result = np.empty_like(images)
+    result = np.empty(images.shape, np.uint8)  # whatever the images' layout
     for image, target in zip(images, result, strict=True):
         left, right = (FACE_SIZE - 1) / 2 - rng.uniform(32, 58), (FACE_SIZE - 1) / 2 + rng.uniform(32, 58)
         top, bottom = rng.uniform(-4, 28), rng.uniform(92, 118)

@@ -57,6 +57,15 @@ def shown(values: np.ndarray) -> np.ndarray:
     return 255 * values ** (1 / 2.2)
 
 
+def test_the_layout_of_the_images_in_memory_changes_nothing():
+    images = faces()
+    turned = images.transpose(1, 2, 3, 0).copy().transpose(3, 0, 1, 2)  # the photos last in memory
+    for laid_out in (np.asfortranarray(images), turned, images[::-1][::-1]):
+        np.testing.assert_array_equal(make(laid_out, ANY_CAMERA), make(images, ANY_CAMERA))
+        both = (tight(each, np.random.default_rng(2)) for each in (laid_out, images))
+        np.testing.assert_array_equal(*both)
+
+
 def test_a_camera_without_faults_averages_the_light_over_each_pixels_area():
     grey = np.random.default_rng(0).integers(0, 256, (112, 112, 1), np.uint8).repeat(3, axis=2)
     small = degrade_picture(grey, (14, 14), np.random.default_rng(0), replace(PLAIN, blur=(0, 0)))
