@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from rifr import devices, presets
+from rifr import devices, presets, storage
 from rifr.errors import DataError, TrainingError
 from rifr.recipes import RECIPES
 from rifr.training import batches, process_group, runs, trainer
@@ -177,6 +177,32 @@ def test_a_long_gradient_is_shortened_and_keeps_its_direction(tmp_path, store_fo
     for name in learnt:
         torch.testing.assert_close(short[name] - still[name], moves[name] * 0.05 / length, atol=1e-7, rtol=1e-2)
         torch.testing.assert_close(long[name], plain[name])
+
+
+def test_a_softmax_layer_that_rests_does_not_shorten_the_others_steps(tmp_path, store_folder):
+    faces = easy_faces(tmp_path / "faces", people=4, images=4)
+    one_step = {"epochs": 1, "momentum": 0.0, "weight_decay": 0.0, "milestones": [], "warmup": 0, "softmax_rate": 0.0}
+    still, short = (
+        weights(trainer.fit("hr+lr", presets.get(TINY, one_step, **changes), 0, faces, progress=False))
+        for changes in ({"learning_rate": 1e-12}, {"clip_norm": 0.05})
+    )
+    learnt = [name for name in still if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    length = math.sqrt(sum((short[name] - still[name]).double().square().sum() for name in learnt))
+    assert length == pytest.approx(0.05 * TINY.training.learning_rate, rel=1e-3)
+
+
+def test_a_run_that_is_there_is_found_without_a_lock(tmp_path, store_folder, monkeypatch):
+    """As in a store that is closed to writing: root may write everywhere, so the lock itself is watched."""
+    faces, plan = easy_faces(tmp_path / "faces", people=4, images=4), presets.get(TINY, epochs=1)
+    made = trainer.fit("hr-only", plan, 0, faces, progress=False)
+
+    def refused(path):
+        raise PermissionError(f"{path} is closed to writing")
+
+    monkeypatch.setattr(storage, "lock", refused)
+    assert trainer.fit("hr-only", plan, 0, faces, progress=False).path == made.path
+    with pytest.raises(PermissionError):
+        trainer.fit("lr-only", plan, 0, faces, progress=False)
 
 
 def test_the_softmax_layer_learns_at_its_own_rate_and_stays_at_zero(tmp_path, store_folder):

@@ -82,7 +82,9 @@ class Trainer:
         network = Student(training, classes, recipe.loss)
         if teacher_run:
             network.start_from(teacher_run, training)
-        network.softmax.requires_grad_(network.loss is None or network.loss.uses_softmax)
+        # What rests has no gradient, which would count in the length that `clip_norm` cuts.
+        uses_softmax = network.loss is None or network.loss.uses_softmax
+        network.softmax.requires_grad_(uses_softmax and training.softmax_rate > 0)
         self.student = networks.channels_last(process_group.convert_sync_batchnorm(network, fabric.device))
         rates = {"network": 1.0, "softmax": training.softmax_rate, "loss": 1.0}
         optimiser = torch.optim.SGD(

@@ -108,8 +108,9 @@ def rank_zero_creates(path: Path, together: Fabric) -> Iterator[bool]:
     StorageError
         Where the processes do not see one store.
     """
-    with storage.lock(path) if is_rank_zero() else contextlib.nullcontext():
-        exists = together.broadcast(path.exists())
+    found = together.broadcast(path.exists())  # it is read without a lock: a store may be closed to writing
+    with storage.lock(path) if is_rank_zero() and not found else contextlib.nullcontext():
+        exists = found or together.broadcast(path.exists())
         if exists and not path.exists():
             raise StorageError(
                 f"{path} is there for the first process and not for process {rank()}: the store must lie "
