@@ -1,12 +1,14 @@
 """Deep coupled ResNet: its loss as a loop gives it, its gate, and a trunk that rests while the branches train."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from rifr import degrade, methods, networks, presets
+from rifr import degrade, methods, networks, presets, recipes
 from rifr.methods import Step, coupled
 from rifr.training import trainer
 from tests.helpers import TINY, easy_faces, weights
@@ -52,10 +54,26 @@ def test_coupled_mappings_add_softmax_centres_and_the_way_between_a_photos_featu
 def test_the_gate_learns_that_the_first_block_is_high_resolution():
     step, network = a_step(3), a_network()
     network.gate.linear.weight.data.normal_(generator=torch.Generator().manual_seed(4))
+    step = replace(step, z=network.train()(step.images))
     logits = network.gate(step.images).tolist()
     wrong = [math.log1p(math.exp(-logit if row < 4 else logit)) for row, logit in enumerate(logits)]
-    added = a_loss("dcr", network)(step) - a_loss("dcr")(step)
+    added = a_loss("dcr", network)(step) - a_loss("dcr")(step)  # both branches change nothing yet
     assert added.item() == pytest.approx(np.mean(wrong), rel=1e-4)
+
+
+@pytest.mark.parametrize("sends", [-1.0, 1.0])
+def test_in_training_each_view_goes_through_its_own_branch_whatever_the_gate_says(sends):
+    step, network = a_step(3), a_network().train()
+    with torch.no_grad():
+        network.gate.linear.bias.fill_(sends)
+        network.high.bias += 1.0
+        network.low.bias -= 2.0
+        trunk = networks.FaceResNet.forward(network, step.images)
+        network(step.images)
+    expected = trunk + torch.tensor([1.0] * 4 + [-2.0] * 8)[:, None]
+    loss, plain = a_loss("dcr", network), a_loss("dcr")
+    gate = F.binary_cross_entropy_with_logits(network.gate(step.images), torch.tensor([1.0] * 4 + [0.0] * 8))
+    assert loss(step).item() == pytest.approx((plain(replace(step, z=expected)) + gate).item(), rel=1e-5)
 
 
 def test_detail_is_the_energy_of_fine_bands_over_that_of_the_coarsest():
@@ -115,7 +133,17 @@ def test_the_branches_train_and_the_trunk_rests(tmp_path, store_folder):
     assert not torch.equal(ours["network.high.weight"], ours["network.low.weight"])
     assert not torch.equal(ours["softmax.weight"], theirs["softmax.weight"])
     assert ours["network.gate.linear.weight"].any()
-    assert not any(name.startswith("loss.gates") for name in ours)
+    assert not any(name.startswith("loss.network") for name in ours)
+
+
+def test_the_branches_stand_on_a_thin_trunk_in_every_preset():
+    plan = presets.get("paper")
+    trunk, tuned = (recipes.get(name).relevant(plan.training) for name in ("dcr-trunk", "dcr-ft"))
+    own = networks.build(tuned.network, D, 0.0).state_dict()
+    theirs = networks.build(trunk.network, D, 0.0).state_dict()
+    assert {name: value.shape for name, value in theirs.items()}.items() <= {
+        name: value.shape for name, value in own.items()
+    }.items()
 
 
 def test_a_loss_made_from_another_is_found_by_the_code_of_both():

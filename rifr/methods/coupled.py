@@ -6,13 +6,19 @@ features are near each other.
 
 Which branch a face goes through the letter is told: it trains a pair of branches for each width of probes. Here a
 network is shown an image and nothing else, so a gate looks at the image's detail and chooses: a concession, for it may
-err, and at widths between it takes either. One branch serves both low widths. The letter's text was not at hand: the
-weights of its terms are those of an independent implementation (github.com/gyfastas/CS7319E1G16), which has branches of
-one fully connected layer, as here. Its FT is a training on photos of SCface, which we may not have; here the branches'
-training on the same faces is what is gone on with.
+err, and at widths between it takes either. In training each view goes through its own branch, and the gate learns
+beside them. One branch serves both low widths. The trunk is the thin network in every preset.
+
+The letter's text was not at hand. The factor of its terms is that of an independent implementation
+(github.com/gyfastas/CS7319E1G16), which has branches of one fully connected layer, as here; there it stands before
+means over the features' numbers, too, here before sums over them, as Wen et al. have the centre loss. One softmax layer
+and one centre serve both resolutions, where that code has some for each. Its FT is a training on photos of SCface,
+which we may not have; here the branches' training on the same faces is what is gone on with.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +86,14 @@ class Coupled(FaceResNet):
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 112, 112) in [-1, 1] -> z (N, D)."""
         features = super().forward(x)
+        if self.training:
+            self.features = features
         return torch.where(self.gate(x)[:, None] > 0, self.high(features), self.low(features))
+
+    def of_views(self, photos: int) -> Tensor:
+        """(V B, D) of the views just trained on, the first B at high resolution, each through its own branch."""
+        features = self.features.float()
+        return torch.cat([self.high(features[:photos]), self.low(features[photos:])])
 
 
 @networks.add("coupled")
@@ -107,24 +120,26 @@ class CoupledMappings(CentreLoss):
     """
 
     weight, near = 0.008, 0.008
-    gates: tuple[Gate, ...] = ()  # the network's: as a module of the loss its weights would be stored twice
+    networks: tuple[Coupled, ...] = ()  # the student's: as a module of the loss its weights would be stored twice
 
     def prepare(self, network: nn.Module, earlier: nn.Module | None) -> None:
-        self.gates = (network.gate,) if isinstance(network, Coupled) else ()
+        self.networks = (network,) if isinstance(network, Coupled) else ()
 
     def forward(self, step: Step) -> Tensor:
+        photos = len(step.labels)
+        for network in self.networks:
+            step = replace(step, z=network.of_views(photos))
         high, *lows = step.z.unflatten(0, (step.views, -1))
         apart = sum((high - low).square().sum(1).mean() for low in lows) / max(len(lows), 1)
         total = super().forward(step) + self.near / 2 * apart
-        for gate in self.gates:
+        for network in self.networks:
             assert step.images is not None
-            is_high = torch.zeros(len(step.z), device=step.z.device)
-            is_high[: len(step.labels)] = 1.0
-            total = total + F.binary_cross_entropy_with_logits(gate(step.images), is_high)
+            is_high = (torch.arange(len(step.z), device=step.z.device) < photos).float()
+            total = total + F.binary_cross_entropy_with_logits(network.gate(step.images), is_high)
         return total
 
 
-add(Recipe("dcr-trunk", "DCR trunk", True, True, "hard", False, loss="dcr-trunk"))
+add(Recipe("dcr-trunk", "DCR trunk", True, True, "hard", False, loss="dcr-trunk", changes=(("network", "thin"),)))
 add(
     Recipe(
         "dcr-ft", "DCR-FT", True, True, "hard", False, loss="dcr", start="dcr-trunk", changes=(("network", "coupled"),)
