@@ -68,6 +68,13 @@ def test_adafaces_margin_follows_the_norm_of_the_feature():
     assert float(loss.mean) == pytest.approx(mean, rel=1e-5) and float(loss.deviation) == pytest.approx(deviation, 1e-5)
 
 
+def test_margins_are_the_numbers_that_authors_code_gives():
+    # github.com/mk-minchul/AdaFace (MIT), commit c60eaa7, head.py with s = 16 and, of AdaFace, t_alpha = 0.01.
+    step = a_step()
+    assert float(a_loss("adaface")(step)) == pytest.approx(15.6235428, rel=1e-6)
+    assert float(a_loss("arcface")(step)) == pytest.approx(15.6720915, rel=1e-6)
+
+
 def test_the_centre_loss_pulls_to_centres_that_follow_the_features_of_their_people():
     step, loss = a_step(), a_loss("centre")
     start = torch.randn(K, D, generator=torch.Generator().manual_seed(9))

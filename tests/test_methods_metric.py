@@ -133,3 +133,12 @@ def test_more_processes_than_leave_a_person_two_photos_are_refused(name, monkeyp
         fits = processes <= 2
         with contextlib.nullcontext() if fits else pytest.raises(SettingError, match=f"{processes} processes leave"):
             a_loss(name).prepare(torch.nn.Identity(), None)
+
+
+@pytest.mark.parametrize(("processes", "piece", "fits"), [(1, 8, True), (1, 6, False), (1, 1, False), (2, 6, True)])
+def test_pieces_of_a_batch_that_part_a_persons_photos_are_refused(processes, piece, fits, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: processes)
+    loss = methods.get("octuplet")(presets.get(TINY, embedding=D, micro_batch=piece).training, 4)
+    with contextlib.nullcontext() if fits else pytest.raises(SettingError, match="choose a micro_batch"):
+        loss.prepare(torch.nn.Identity(), None)

@@ -39,17 +39,23 @@ def hardest_triplets(apart: Tensor, labels: Tensor, margin: float) -> Tensor:
 
 
 class OfPairs(Loss):
-    """A loss that needs two photos of a person in a process's share of a batch."""
+    """A loss that needs two photos of a person wherever it looks: a process's share of a batch, or a piece of that."""
 
     uses_softmax = False
 
     def prepare(self, network: nn.Module, earlier: nn.Module | None) -> None:
-        """Raise SettingError where so many processes share a batch that a person's photos part."""
+        """Raise SettingError where processes or pieces share a batch so that a person's photos part."""
         processes = distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
         if 2 * processes > TOGETHER:
             raise SettingError(
                 f"this loss compares the {TOGETHER} photos of a person that a batch holds together, and {processes} "
                 f"processes leave none of them two: train it in {TOGETHER // 2} processes or fewer."
+            )
+        piece, own = self.training_options.micro_batch, TOGETHER // processes
+        if piece % own:
+            raise SettingError(
+                f"this loss compares the {own} photos of a person that lie together in a process's share of a batch, "
+                f"and pieces of {piece} would cut some of them apart: choose a micro_batch that is a multiple of {own}."
             )
 
 
