@@ -212,7 +212,7 @@ def count(network: nn.Module) -> Count:
     return Count(sum(p.numel() for p in network.parameters()), multiplies)
 
 
-def multiplications(module: nn.Module, x: Tensor) -> int:
+def multiplications(module: Callable[[Tensor], object], x: Tensor) -> int:
     """How many a module's convolutions and fully connected layers do for the input `x`."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(x)

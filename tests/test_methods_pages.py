@@ -50,8 +50,26 @@ def test_costs_count_images_of_all_views_and_the_trainings_before():
     cost = methods.costs(names, MINI, photos).set_index("network")
     assert [*cost.images] == [photos * epochs * views for views in (1, 2, 2, 1, 1)]
     assert [*cost.before] == ["", "", "hr-only", "", "arcface"]
-    views = np.array([1, 2, 2 + 1, 1, 1 + 1])
-    np.testing.assert_allclose(cost.work, views * photos * epochs * thin / 1e12)
+    passes = epochs * np.array([1, 2, 2 + 1, 1, 1 + 1]) + np.array([0, 0, 2, 0, 0])  # the teacher answers twice a photo
+    np.testing.assert_allclose(cost.work, photos * passes * thin / 1e12, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["f-skd", "fan-ft", "rpcn-sr"])
+def test_costs_count_the_networks_that_a_loss_asks_in_each_step(name):
+    photos, epochs = 10_000, MINI.training.epochs
+    thin = networks.count(networks.thin(MINI.training.embedding)).multiplies
+    cost = float(methods.costs([name], MINI, photos).work.iloc[0]) * 1e12 / photos
+    if name == "f-skd":  # two views, the teacher's maps in each step, its training, and its answers to each photo twice
+        expected = thin * (epochs * (2 + 1 + 1) + 2)
+    elif name == "fan-ft":  # two views and the network of the first stage, and that stage; encoder and decoder of both
+        encoder = 14 * 14 * 16 * 27 + 7 * 7 * 32 * 16 * 9 + 32 * 49 * 32
+        decoder = (MINI.training.embedding + 32) * 32 * 49 + 7 * 7 * 64 * 32 * 9 + 14 * 14 * 12 * 16 * 9
+        names = 32 * 2 * 2  # the classifier, asked twice, of two people here
+        expected = epochs * (thin * (2 + 1 + 1) + 2 * (encoder + names) + 3 * decoder)
+    else:  # both enhancers: that of the small view and of the photo, and the other of the photo
+        enhancer = 56 * 56 * (12 * 3 * 25 + 12 * 12 * 9 + 12 * 12 * 9)
+        expected = epochs * (2 * (thin + enhancer) + enhancer)
+    assert cost == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_costs_of_a_record_are_those_of_the_preset_that_made_it():

@@ -20,13 +20,13 @@ from torch import Tensor
 from rifr import methods as library
 from rifr import networks, presets, recipes
 from rifr.methods import Step
-from rifr.presets import Preset
+from rifr.presets import Preset, Training
 from rifr.report import records
 from rifr.report.claims import GROUPS, HR, LR, Difference, Measure, Term, minus
 from rifr.report.style import ends, label
 from rifr.training import trainer
 from rifr.training.batches import Views
-from rifr.training.student import recipe_loss
+from rifr.training.student import Student, recipe_loss
 
 if TYPE_CHECKING:
     from rifr.report.study_tables import Study
@@ -92,7 +92,8 @@ def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
     -------
     DataFrame
         network, before (the recipe that is trained first, or ""), images (of its own training), multiplies (of its
-        network for one image), and work: 1e12 multiplications of all forward passes, those before it included.
+        network for one image), and work: 1e12 multiplications of all forward passes, but the softmax layer's. What a
+        loss has of networks counts, a teacher's answers, and all that is trained before.
     """
     rows = []
     for name in names:
@@ -100,9 +101,13 @@ def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
         training, before = recipe.relevant(preset.training), trainer.earlier(recipe, preset)
         multiplies = _multiplies(training.network, training.embedding)
         images = photos * training.epochs * Views(recipe, training).count
-        work = images * multiplies / 1e12
-        if before:
+        earlier = recipes.get(before[0]).relevant(before[1].training) if before else None
+        work = photos * training.epochs * _multiplies_of_a_photo(name, training, earlier) / 1e12
+        if before and earlier:
             work += float(costs([before[0]], before[1], photos).work.iloc[0])
+            if recipe.needs_teacher:
+                passes = training.epochs if training.teacher_in_step else 2  # each photo and its mirror image once
+                work += photos * passes * _multiplies(earlier.network, earlier.embedding) / 1e12
         first = before[0] if before else ""
         rows.append({"network": name, "before": first, "images": images, "multiplies": multiplies, "work": work})
     return pd.DataFrame(rows)
@@ -168,8 +173,8 @@ def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
             "network": label(row.network),
             "trained before": label(row.before) if row.before else "–",
             "images": f"{row.images:,}",
-            "an image (10⁶)": f"{row.multiplies / 1e6:.1f}",
-            "in all (10¹²)": f"{row.work:.2f}",
+            "multiplications per image (10⁶)": f"{row.multiplies / 1e6:.1f}",
+            "multiplications in all (10¹²)": f"{row.work:.2f}",
         }
         for row in cost.itertuples()
     ]
@@ -186,6 +191,26 @@ def table(rank1: pd.DataFrame) -> pd.DataFrame:
             cells[f"{place} (%)"] = f"{rate.value:.1f}{ends(rate.low, rate.high, to='–')}"
         rows.append(cells)
     return pd.DataFrame(rows)
+
+
+@functools.cache
+def _multiplies_of_a_photo(name: str, training: Training, earlier: Training | None) -> float:
+    """Of a step's forward passes for one of its photos: the network's in all views, and those of the loss."""
+    recipe, photos = recipes.get(name), 4
+    views = Views(recipe, training).count
+    if not recipe.loss:
+        return views * _multiplies(training.network, training.embedding)
+    student = Student(training, 2)  # two people: the softmax layer does not count
+    loss = library.get(recipe.loss)(training, 2)
+    before = networks.build(earlier.network, earlier.embedding, 0.0).eval() if earlier else None
+    loss.prepare(student.network, before)
+    images, labels = torch.zeros(views * photos, 3, 112, 112), torch.arange(photos) // 2
+    z_teacher, q_pre = torch.ones(photos, training.embedding), torch.full((photos, 2), 0.5)
+
+    def step(x: Tensor) -> None:
+        loss(Step(student(x), student.softmax.weight, labels, z_teacher, q_pre, x))
+
+    return networks.multiplications(step, images) / photos
 
 
 @functools.cache
