@@ -1,6 +1,10 @@
 """Chapter 12: costs, rates and differences of methods, what losses pull on, and its figures and sentences."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from dataclasses import asdict
 
 import matplotlib.pyplot as plt
@@ -10,7 +14,7 @@ import pytest
 import torch
 
 from rifr import methods as library
-from rifr import networks, presets, recipes
+from rifr import networks, presets, recipes, storage
 from rifr.evaluation.metrics import Interval
 from rifr.report import figures, methods, records, text
 from rifr.report.claims import HR, LR
@@ -114,9 +118,10 @@ def test_the_figures_show_each_method_on_a_line_or_panel_of_its_own():
     rates = methods.rates(measure(KNOWN), ["proposed", "c-t"], ["P1"])
     cost = methods.costs(["c-t", "arcface", "proposed"], MINI, 10_000)
     drawn = figures.methods.rank1_and_cost(rates, cost, ("proposed",))
-    assert [tick.get_text() for tick in drawn.axes[0].get_yticklabels()] == ["proposed", "C-T"]
+    assert [tick.get_text() for tick in drawn.axes[0].get_yticklabels()] == ["C-T", "proposed"]  # best on small faces
     paid = [bar.get_width() for bar in drawn.axes[1].patches]
-    assert paid == [*cost.set_index("network").work[["proposed", "c-t"]]]
+    assert paid == [*cost.set_index("network").work[["c-t", "proposed"]]]
+    assert {"the paper's six", "other methods"} <= {text.get_text() for text in drawn.legends[0].get_texts()}
     panels = figures.methods.pulls({name: methods.pulls(name) for name in ("hr+lr", "arcface")})
     assert [axes.get_title() for axes in panels.axes if axes.get_title()] == ["HR+LR", "ArcFace"]
     plt.close("all")
@@ -144,19 +149,86 @@ def rows(*signs):
 def test_sentences_say_against_whom_a_network_is_ahead_behind_and_not_decided():
     said = text.methods.against(rows(1, -1, 0), "proposed", "seed")
     assert "Paired by seed" in said
-    assert "proposed is ahead of C-T (+2.0 points, +1.0 to +3.0)" in said
-    assert "is behind ArcFace (-2.0 points" in said and "is not decided against AdaFace" in said
+    assert "**112 px**: proposed is ahead of C-T; is behind ArcFace; is not decided against AdaFace." in said
+    table = methods.difference_table(rows(1, -1, 0), "proposed")
+    assert [*table["proposed minus"]] == ["C-T", "ArcFace", "AdaFace"]
+    assert [*table["112 px"]] == ["+2.0 (+1.0 to +3.0)", "-2.0 (-3.0 to -1.0)", "+0.5 (-1.0 to +2.0)"]
 
 
 @pytest.mark.parametrize(
     ("signs", "begins"),
     [
-        ((1, 0), "Where this run decides, a shared softmax layer does better"),
-        ((-1, 0), "Where this run decides, a shared softmax layer does worse"),
-        ((1, -1), "This run is divided"),
-        ((0, 0), "This run does not decide it"),
+        ((1, 0), "Where this decides, a shared softmax layer does better"),
+        ((-1, 0), "Where this decides, a shared softmax layer does worse"),
+        ((1, -1), "This is divided"),
+        ((0, 0), "This does not decide it"),
     ],
 )
 def test_the_question_is_answered_by_what_is_decided_alone(signs, begins):
     said = text.methods.question(rows(*signs))
-    assert said.startswith(begins) and f"of {len(signs)} comparisons with such losses (C-T, ArcFace)" in said
+    tally = f"of {len(signs)} comparisons (C-T, ArcFace), decided for it: {signs.count(1)}, against it: "
+    assert said.startswith(begins) and tally in said
+
+
+def test_a_loss_that_differs_in_more_than_its_distance_is_named_apart_with_the_reason():
+    assert not set(methods.PAIRWISE) & set(methods.OTHER_DISTANCES)
+    for name, reason in methods.OTHER_DISTANCES.items():
+        recipe = recipes.get(name)
+        assert ("margin softmax" in reason) == library.get(recipe.loss).uses_softmax
+        assert ("goes on from HR-only" in reason) == (recipe.start == "hr-only")
+    said = text.methods.apart(rows(1), {"c-t": "has a margin softmax besides"})
+    assert "- C-T has a margin softmax besides: 112 px +2.0 points, +1.0 to +3.0." in said
+    assert text.methods.apart(rows(1)[:0], {}) == ""
+    assert "ArcFace minus C-T, the same loss without it: 112 px -2.0 points, -3.0 to -1.0, worse." in (
+        text.methods.of_the_distance(rows(0, -1)[1:], "arcface", "c-t")
+    )
+
+
+def of_the_chapter() -> str:
+    """The file that chapter 12 gives as an example."""
+    cells = json.loads((storage.checkout() / "book" / "methods.ipynb").read_text())["cells"]
+    page = "".join("".join(cell["source"]) for cell in cells)
+    return re.findall(r"```python\n(# mine\.py.*?)```", page, re.DOTALL)[0]
+
+
+def test_the_chapters_own_file_makes_a_row_of_every_table_and_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "OTHERS", dict(recipes.OTHERS))
+    assert methods.of_readers() == []
+    try:
+        (tmp_path / "mine.py").write_text(of_the_chapter())
+        library.load(tmp_path / "mine.py")
+        assert methods.of_readers() == ["short"] and "short" in methods.others()
+        cost = methods.costs(["hr+lr", "short"], MINI, 10_000)
+        assert cost.work[0] == pytest.approx(cost.work[1], rel=1e-4)
+        known = KNOWN | {("short", HR): 55.0, ("short", LR): 41.0}
+        rates = methods.rates(measure(known), ["proposed", "short"])
+        drawn = figures.methods.rank1_and_cost(rates[rates.protocol == "P1"], cost.replace("hr+lr", "proposed"), ())
+        assert "short features" in [tick.get_text() for tick in drawn.axes[0].get_yticklabels()]
+        for table in (methods.table(rates), methods.cost_table(cost)):
+            assert "short features" in [*table.network]
+        behind = methods.difference_table(methods.differences(measure(known), "proposed", ["short"]), "proposed")
+        assert [*behind.iloc[0]][:2] == ["short features", "+5.0 (+4.0 to +6.0)"]
+        assert figures.methods.pulls({"short": methods.pulls("short")}).axes[0].get_title() == "short features"
+    finally:
+        library.LOSSES.pop("short", None)
+        plt.close("all")
+
+
+@pytest.mark.slow
+def test_the_command_line_trains_and_records_a_row_of_a_readers_own_file(tmp_path):
+    (tmp_path / "mine.py").write_text(of_the_chapter())
+    told = os.environ | {"RIFR_METHODS": str(tmp_path / "mine.py"), "RIFR_STORE": str(tmp_path / "store")}
+    command = [sys.executable, "-m", "rifr", "record", "--recipe", "hr+lr", "short", "--preset", "smoke"]
+    out = tmp_path / "mine.json"
+    subprocess.run([*command, "--seeds", "0", "--out", str(out)], env=told, check=True, capture_output=True)
+    record = json.loads(out.read_text())
+    assert {row["network"] for row in record["rows"]} >= {"hr+lr", "short"}
+
+
+def test_a_method_that_ends_below_its_own_start_is_named():
+    known = {("octuplet", HR): 40.0, ("octuplet", LR): 30.0, ("hr-only", HR): 60.0, ("hr-only", LR): 38.0}
+    known |= {("ldms", HR): 40.0, ("ldms", LR): 39.0, ("arcface", HR): 50.0, ("arcface", LR): 50.0, **KNOWN}
+    below = methods.below_their_start(measure(known), ["octuplet", "ldms", "arcface", "c-t", "proposed"])
+    assert below == ["octuplet"]  # LDMS gains on small faces, ArcFace goes on from nothing, C-T loses at one place
+    assert text.methods.below_their_start(below).startswith("octuplet ends below the network gone on from")
+    assert text.methods.below_their_start([]) == ""

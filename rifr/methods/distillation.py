@@ -108,7 +108,8 @@ class FeatureSimilarity(OfMaps):
        \right) $$
 
     with the maps as long vectors, $\lambda$ = 20, and the margin softmax of CosFace, $f(\theta) = \cos\theta - m$ with
-    m = 0.25 (for s see `margins.SCALE`). Here the margin grows in the first half of training, as for ArcFace, and each
+    m = 0.25 (for s see `margins.SCALE`), as in the authors' first code (github.com/gist-ailab/feature-similarity-KD,
+    commit 619cd08). Here the margin grows in the first half of training, as for ArcFace, and each
     photo comes at 112 px and at a low width in one step; there it comes at one of four widths.
     """
 

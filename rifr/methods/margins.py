@@ -28,7 +28,11 @@ right, 16 leaves 36 to 49 %, and a plain softmax layer 74 to 75 % (seeds 0 and 1
 """
 
 WARM_UP = 0.5
-"""The share of training over which a margin grows from zero to its own: with all of it at once a short one diverges."""
+"""The share of training over which a margin grows from zero to its own: with all of it at once a short one diverges.
+
+The papers have none. The learning rate falls just before (presets: at 30/65 of the steps), so that the whole margin
+comes at a tenth of the rate.
+"""
 
 
 def cosines(step: Step) -> Tensor:
@@ -53,7 +57,11 @@ def with_margin(cosine: Tensor, rows: Tensor, angle: Tensor | float, less: Tenso
 
 @loss("arcface")
 class ArcFace(Loss):
-    r"""ArcFace (Deng et al., CVPR 2019): $f(\theta) = \cos(\theta + m)$ with m = 0.5, as there; for s see `SCALE`."""
+    r"""ArcFace (Deng et al., CVPR 2019): $f(\theta) = \cos(\theta + m)$ with m = 0.5, as there; for s see `SCALE`.
+
+    Here the margin grows (`WARM_UP`). ArcFace-FT goes on with low views alone and starts again without a margin.
+    ArcFace, HR+LR is no method of others: it is what a distance beside the same margin is compared with.
+    """
 
     scale, margin = SCALE, 0.5
 
@@ -70,7 +78,7 @@ class AdaFace(Loss):
        \hat n = \left[ \frac{\|z\| - \mu}{\sigma / h} \right]_{-1}^{1} $$
 
     with m = 0.4, h = 0.333 (for s see `SCALE`); the mean and deviation of norms are running ones (momentum 0.99), as
-    there.
+    there. Here the margin grows (`WARM_UP`), and each of several processes has running ones of its own.
     """
 
     scale, margin, width, momentum, empty = SCALE, 0.4, 0.333, 0.99, 1e-3
@@ -97,5 +105,6 @@ class AdaFace(Loss):
 
 
 add(Recipe("arcface", "ArcFace", True, False, "hard", False, loss="arcface"))
+add(Recipe("arcface-both", "ArcFace, HR+LR", True, True, "hard", False, loss="arcface"))
 add(Recipe("arcface-ft", "ArcFace-FT", False, True, "hard", False, loss="arcface", start="arcface"))
 add(Recipe("adaface", "AdaFace", True, True, "hard", False, loss="adaface"))

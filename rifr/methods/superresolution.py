@@ -142,9 +142,9 @@ class CoupledSuperResolution(OfPictures):
            + \sum_{i \text{ at 112 px}} H_{\delta}(h(x_i) - x^{HR}_i) \Big) $$
 
     with Huber's H. Here half of the filters are shared, $\delta$ = 0.1 in [-1, 1], and the mean over pixels is weighed
-    by `PULL`. The recognising part rests but for weight decay, and h is thrown away. In the second stage, RPCN, g goes
-    on in front of the recognising part, both trained by the softmax loss on all views: g sees the photos at 112 px,
-    too, because no network here is told how large a face was.
+    by `PULL`. The recognising part rests but for weight decay and the means of its normalisation, and h is thrown away.
+    In the second stage, RPCN, g goes on in front of the recognising part, both trained by the softmax loss on all
+    views: g sees the photos at 112 px, too, because no network here is told how large a face was.
     """
 
     uses_softmax, delta = False, 0.1

@@ -126,8 +126,8 @@ def lightcnn(embedding: int = 128, dropout: float = 0.0) -> LightCNN:
     multiplications. Those of all are the thin network's times 1.08. The cleaning of labels is left out: rendered faces
     have no wrong names.
 
-    LightCNN-FT is this network, trained on photos of high resolution and then on faces of low resolution, as DCR's
-    authors (Lu et al., IEEE SPL 2018) compare with.
+    LightCNN-FT is this network, trained on photos of high resolution and then on faces of low resolution. In Table II
+    of our paper FT is a training on photos of SCface, which we may not have.
     """
     return LightCNN((7, 14, 28, 18, 18), embedding, dropout)
 

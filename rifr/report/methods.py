@@ -34,11 +34,19 @@ if TYPE_CHECKING:
 STAGES = ("rpcn-sr", "dcr-trunk", "fan")
 """Recipes that are only trained for others to go on from."""
 
-LIVE = ("c-t-new", "arcface")
-"""What chapter 12 trains where nothing else is asked for: a distance to a teacher, and a margin."""
+LIVE = ("c-t-new", "dcr-ft", "arcface")
+"""What chapter 12 trains where nothing else is asked for: both of the paper's pairwise losses, and a margin."""
 
-DISTANCES = ("c-t-new", "c-t", "f-skd", "a-skd", "dcr-ft", "ldms", "octuplet")
-"""Methods that bring features together by their distances or cosines, as a pairwise loss does."""
+PAIRWISE = ("dcr-ft", "c-t", "c-t-new")
+"""Methods that bring the two features of a photo together, beside a plain softmax: those the paper argues against."""
+
+OTHER_DISTANCES = {
+    "f-skd": "has a margin softmax besides",
+    "a-skd": "has a margin softmax besides",
+    "octuplet": "has no softmax and goes on from HR-only",
+    "ldms": "has no softmax and goes on from HR-only",
+}
+"""Other losses of distances, each with what else tells it from a shared softmax layer."""
 
 SETTLED = 50
 """Times that a loss sees the drawn features before its pull is taken: running means have come to rest."""
@@ -50,6 +58,12 @@ PLACES = (HR, LR)
 def others() -> list[str]:
     """The names of other methods, as tables list them: without stages."""
     return [name for name in recipes.OTHERS if name not in STAGES]
+
+
+def of_readers() -> list[str]:
+    """Of those the ones whose loss comes from a reader's own file (`RIFR_METHODS`)."""
+    losses = {name: library.LOSSES.get(recipes.get(name).loss) for name in others()}
+    return [name for name, loss in losses.items() if loss and not loss.__module__.startswith(library.__name__)]
 
 
 def rates(measure: Measure, names: Sequence[str], protocols: Sequence[str] = ("P1", "P2")) -> pd.DataFrame:
@@ -143,7 +157,10 @@ def pulls(name: str, seed: int = 0) -> dict[str, np.ndarray]:
     q_pre = (z_teacher @ (1.3 * directions).T).softmax(dim=1)
     training = recipe.relevant(presets.get("smoke", embedding=2).training)
     if recipe.loss:
-        loss, step = library.get(recipe.loss)(training, 3), Step(z, w, labels, z_teacher, q_pre, progress=1.0)
+        loss, step = (
+            library.get(recipe.loss)(training, 3),
+            Step(z, w, labels, z_teacher, q_pre, torch.zeros(24, 3, 112, 112), 1.0),
+        )
         for _ in range(SETTLED):
             value = loss(step)
     else:
@@ -179,6 +196,29 @@ def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
         for row in cost.itertuples()
     ]
     return pd.DataFrame(rows)
+
+
+def below_their_start(measure: Measure, names: Sequence[str]) -> list[str]:
+    """Those of `names` that are decided below the network they go on from, on large faces and on small ones."""
+    below = []
+    for name in names:
+        recipe = recipes.get(name)
+        start = recipe.start or (recipes.TEACHER if ("student_start", "teacher") in recipe.changes else "")
+        found = differences(measure, name, [start]) if start else pd.DataFrame()
+        if len(found) == len(PLACES) and bool((found.high < 0).all()):
+            below.append(name)
+    return below
+
+
+def difference_table(rows: pd.DataFrame, first: str) -> pd.DataFrame:
+    """For reading: a row per network of `differences`, with what `first` is ahead of it by, in points."""
+    table = []
+    for name, places in rows.groupby("network", sort=False):
+        cells = {f"{label(first)} minus": label(str(name))}
+        for row in places.itertuples():
+            cells[row.place] = f"{row.difference:+.1f}{ends(row.low, row.high, '+')}"
+        table.append(cells)
+    return pd.DataFrame(table)
 
 
 def table(rank1: pd.DataFrame) -> pd.DataFrame:

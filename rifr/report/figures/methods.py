@@ -53,13 +53,14 @@ def rank1_and_cost(table: pd.DataFrame, cost: pd.DataFrame, ours: tuple[str, ...
     Parameters
     ----------
     table
-        As `rifr.report.methods.rates` gives it, of one protocol; the lines are in its order.
+        As `rifr.report.methods.rates` gives it, of one protocol. The best on small faces, the last place, comes first.
     cost
         As `rifr.report.methods.costs` gives it.
     ours
         The paper's own networks, drawn in another colour.
     """
-    names, places = list(dict.fromkeys(table.network)), list(dict.fromkeys(table.place))
+    places = list(dict.fromkeys(table.place))
+    names = list(table[table.place == places[-1]].sort_values("value", ascending=False, kind="stable").network)
     looks = [NETWORKS["proposed" if name in ours else "hr-only"]["color"] for name in names]
     size = (7.0, 1.3 + 0.34 * len(names))
     figure, (axes, work) = plt.subplots(1, 2, figsize=size, sharey=True, width_ratios=(3, 1))
@@ -80,6 +81,8 @@ def rank1_and_cost(table: pd.DataFrame, cost: pd.DataFrame, ours: tuple[str, ...
         axes.plot(
             [], [], "os"[fill], color=text_color(), markerfacecolor=[text_color(), page_color()][fill], label=place
         )
+    for text, look in (("the paper's six", "proposed"), ("other methods", "hr-only")):
+        axes.plot([], [], linewidth=6, color=NETWORKS[look]["color"], label=text)
     axes.set_yticks(range(len(names)), [label(name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set(xlabel="rank-1 (%)")
