@@ -11,9 +11,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from rifr.align import FACE_SIZE
+from rifr import align
+from rifr.align import FACE_SIZE, TEMPLATE
 
-__all__ = ["changed"]
+__all__ = ["changed", "misaligned"]
 
 GAMMA = 2.2  # of the pictures that come in
 EXPOSURE, DISPLAY, WHITE = 0.30, 0.18, 0.11
@@ -55,6 +56,30 @@ def changed(image: np.ndarray, strength: float, draw: np.random.Generator) -> np
     toned = cv2.LUT(moved, tones(*normal[4:9])[:, None])
     saturation = 0.0 if grey else max(0.3, 1 + SATURATION * normal[9])
     return cv2.transform(toned, saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1)))
+
+
+def misaligned(image: np.ndarray, error: float, draw: np.random.Generator) -> np.ndarray:
+    """An aligned face as landmarks that are off would have aligned it.
+
+    Parameters
+    ----------
+    image
+        (112, 112, 3) uint8, aligned.
+    error
+        The deviation of each landmark's coordinates, in pixels: landmarks are off by 1.25 times as much on average.
+    draw
+        Generator of the errors.
+
+    Returns
+    -------
+    numpy.ndarray
+        (112, 112, 3) uint8; what lies beyond the border is mirrored.
+    """
+    points = TEMPLATE + draw.normal(0, error, TEMPLATE.shape)
+    size = FACE_SIZE, FACE_SIZE
+    return cv2.warpAffine(
+        image, align.similarity(points), size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+    )
 
 
 def alignment(size: float, turn: float, right: float, down: float) -> np.ndarray:

@@ -45,7 +45,7 @@ class Training(Checked):
         Of stochastic gradient descent.
     flip
         Mirrors photos in training; a preset's `mirror`, changed by the same options, is of embeddings.
-    dropout, augment, teacher_sees, low_per_photo, low_kind, tight_crops
+    dropout, augment, teacher_sees, low_per_photo, low_kind, tight_crops, landmark_error
     student_start, softmax_start, softmax_rate, teacher_weight, temperature, teacher_epochs
     label_smoothing, label_noise, warmup, clip_norm, precision
         What the paper leaves open, each with its reason: see `choices`.
@@ -100,6 +100,12 @@ class Training(Checked):
         "The share of the student's images that are tight crops (`rifr.camera.tight`). "
         "The paper augments so for TinyFace and gives neither share nor shape; the "
         "teacher's outputs stay those of the whole photo.",
+    )
+    landmark_error: NonNegative = choice(
+        0.0,
+        "The deviation, in pixels of the aligned face, of landmarks by which each of the student's images is aligned "
+        "once more: found landmarks are off on small faces, and rendered faces are aligned by true ones. The paper "
+        "aligns its training faces by found landmarks; the teacher's outputs stay those of the photo as it is.",
     )
     student_start: Literal["random", "teacher"] = choice(
         "random",

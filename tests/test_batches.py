@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rifr import networks, presets
+from rifr import align, networks, presets
 from rifr.errors import SettingError
 from rifr.recipes import RECIPES
 from rifr.training import batches
@@ -96,6 +96,31 @@ def test_the_share_of_tight_crops_is_the_one_asked_for_and_the_other_images_stay
     assert changed.mean() == pytest.approx(0.25, abs=0.08)
     all_tight = batch("hr+lr", np.random.default_rng(0), tight_crops=1.0)
     assert (all_tight != batch("hr+lr", np.random.default_rng(0))).any(axis=(1, 2, 3)).all()
+
+
+def test_wrong_landmarks_align_each_image_anew_with_errors_of_its_own():
+    photos, error = photos_of(20), 3.0
+    training = presets.get(TINY, landmark_error=error).training
+    shown = made(photos, "hr+lr", training, np.random.default_rng(0)).numpy()
+    plain = made(photos, "hr+lr", presets.get(TINY, landmark_error=0.0).training, np.random.default_rng(0)).numpy()
+    assert shown.shape == plain.shape and (shown != plain).any(axis=(1, 2, 3)).all()
+    moved = (shown[:20] != plain[:20]).any(axis=(1, 2, 3)) & (shown[20:] != plain[20:]).any(axis=(1, 2, 3))
+    assert moved.all()
+    # A mark where the template's nose is: its mean distance is that of a fit of five points that are all off.
+    marked = np.zeros((400, 112, 112, 3), np.uint8)
+    right, down = np.rint(align.TEMPLATE[2]).astype(int)
+    marked[:, down - 2 : down + 3, right - 2 : right + 3] = 255
+    light = made(torch.from_numpy(marked), "hr-only", training, np.random.default_rng(1)).numpy()[..., 0].astype(float)
+    places = np.stack([(light.sum(over) * np.arange(112)).sum(1) / light.sum((1, 2)) for over in (1, 2)], axis=1)
+    draw, expected = np.random.default_rng(2), []
+    for _ in range(400):
+        points = np.column_stack([align.TEMPLATE + draw.normal(0, error, (5, 2)), np.ones(5)])
+        rows = [[x, -y, 1, 0] for x, y, _ in points] + [[y, x, 0, 1] for x, y, _ in points]
+        a, b, tx, ty = np.linalg.lstsq(np.array(rows), align.TEMPLATE.T.ravel(), rcond=None)[0]
+        expected.append([a * right - b * down + tx, b * right + a * down + ty])
+    deviation = [np.std(each, axis=0) for each in (places, expected)]
+    np.testing.assert_allclose(*deviation, rtol=0.15)
+    assert np.abs(places.mean(0) - [right, down]).max() < 0.3
 
 
 def test_without_groups_an_epochs_order_is_a_permutation_cut_into_batches():

@@ -34,6 +34,7 @@ TRAINING = {
     "low_per_photo": ([("both", "both")], ["three", 2]),
     "low_kind": ([("bicubic", "bicubic")], ["blurred"]),
     "tight_crops": ([("0", 0.0), ("0.5", 0.5), ("1", 1.0)], [1.5, -0.1]),
+    "landmark_error": ([("0", 0.0), ("4", 4.0)], [-1, "far"]),
     "student_start": ([("teacher", "teacher")], ["pupil"]),
     "softmax_start": ([("teacher", "teacher")], ["pupil"]),
     "softmax_rate": ([("0", 0.0), ("2", 2.0)], [-1, "fast"]),

@@ -132,6 +132,7 @@ def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
             "proposed, tight": greys,
             "proposed, camera": greys,
             "proposed, camera and tight": colours,
+            "proposed, all three": greys,
         },
         tiny,
         FEW,
@@ -145,8 +146,9 @@ def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     assert effects.difference["camera-like training"] == pytest.approx(-row.difference)
     assert effects.difference["tight crops, the paper's recipe"] == pytest.approx(-row.difference)
     assert effects.difference["both together"] == effects.difference["alignment, for proposed"] == 0
+    assert effects.difference["wrong landmarks in training on top of both"] == pytest.approx(-row.difference)
     said = text.small_faces.effects(effects.reset_index())
-    assert said.count("\n") == 6 and "**both together:** not decided (+0.0" in said
+    assert said.count("\n") == 9 and "**both together:** not decided (+0.0" in said
 
 
 def test_packs_are_other_ones_where_pictures_are_decoded_otherwise(tmp_path, monkeypatch):
@@ -238,7 +240,7 @@ def test_variants_are_the_proposed_student_with_other_fields_and_its_own_teacher
     plan = presets.get("smoke", epochs=1, batch_size=4, embedding=8)
     runs = small_faces.fit_variants(plan, 0, faces, progress=False)
     proposed = trainer.fit("proposed", plan, 0, faces.train, progress=False)
-    assert list(runs) == ["proposed, tight", "proposed, camera", "proposed, camera and tight"]
+    assert list(runs) == ["proposed, tight", "proposed, camera", "proposed, camera and tight", "proposed, all three"]
     assert {run.record["teacher"] for run in runs.values()} == {proposed.record["teacher"]}
     for name, run in runs.items():
         changed = {key for key, value in run.record["training"].items() if value != proposed.record["training"][key]}

@@ -94,8 +94,9 @@ class Views:
 
     @property
     def by_camera(self) -> bool:
-        """Whether `rifr.camera` is asked, which works on the CPU."""
-        return bool(self.training.tight_crops) or (self.recipe.uses_lr and self.training.low_kind != "bicubic")
+        """Whether `rifr.camera` or `rifr.augment` changes the views, which they do on the CPU."""
+        changes = self.training.tight_crops or self.training.landmark_error
+        return bool(changes) or (self.recipe.uses_lr and self.training.low_kind != "bicubic")
 
     def changed(self, images: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """The photos (n, 112, 112, 3) as they are shown this time; of each photo's generator `augment` has a part."""
@@ -122,6 +123,10 @@ class Views:
         for photo, draw in enumerate(draws if self.training.tight_crops else []):
             for view in np.flatnonzero(draw.random(len(shown)) < self.training.tight_crops):
                 shown[view, photo] = torch.from_numpy(camera.tight(shown[view, photo][None].numpy(), draw)[0])
+        error = self.training.landmark_error
+        for photo, draw in enumerate(draws if error else []):
+            for image in shown[:, photo]:
+                image.copy_(torch.from_numpy(augment.misaligned(image.numpy(), error, draw)))
         return shown
 
     def _low(self, images: Tensor, widths: np.ndarray, draws: list[np.random.Generator]) -> Tensor:

@@ -14,7 +14,21 @@ from pathlib import Path
 
 import torch
 
-from rifr import augment, camera, degrade, devices, losses, methods, networks, presets, recipes, splits, storage
+from rifr import (
+    align,
+    augment,
+    camera,
+    degrade,
+    devices,
+    losses,
+    methods,
+    networks,
+    presets,
+    recipes,
+    similarity,
+    splits,
+    storage,
+)
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.recipes import Recipe
@@ -24,7 +38,7 @@ from rifr.training.loop import Trainer
 from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
-OF_STUDENTS = ("tight_crops", "softmax_rate", "label_smoothing", "teacher_epochs")
+OF_STUDENTS = ("tight_crops", "landmark_error", "softmax_rate", "label_smoothing", "teacher_epochs")
 """Fields that a network of any recipe uses, but not where it is the teacher of another."""
 
 MIN_IMAGES_FOR_SUBPROCESS = 20_000
@@ -173,8 +187,8 @@ def run_key(recipe: Recipe, training: Training, seed: int, faces: FacePack, teac
     sources = [this, loop, batches, student, teacher, process_group, losses, networks, recipes, degrade]
     if Views(recipe, training).by_camera:
         sources.append(camera)
-    if training.augment:
-        sources.append(augment)
+    if training.augment or training.landmark_error:
+        sources += [augment, align, similarity]
     if recipe.loss:
         sources += methods.sources(recipe.loss)
     used = recipe.relevant(training)
