@@ -184,6 +184,12 @@ def test_a_loss_that_differs_in_more_than_its_distance_is_named_apart_with_the_r
     )
 
 
+def test_each_other_method_says_what_is_not_as_in_its_paper():
+    assert set(text.methods.CONCESSIONS) == set(methods.others()) - set(methods.of_readers())
+    table = text.methods.concessions(["proposed", "dcr-ft"])
+    assert [*table.method] == ["DCR-FT"] and "gate" in table["not as in its paper"][0]
+
+
 def of_the_chapter() -> str:
     """The file that chapter 12 gives as an example."""
     cells = json.loads((storage.checkout() / "book" / "methods.ipynb").read_text())["cells"]

@@ -11,6 +11,41 @@ from rifr.report.text import verdicts
 
 ANSWERS = {1: "better", -1: "worse"}
 
+CONCESSIONS = {
+    "ricnn": "None of the loss: it is HR+LR.",
+    "centreface": "None of the loss.",
+    "vggface": "Eleven layers, 6 to 48 channels wide for 64 to 512, with batch normalisation; no triplet stage.",
+    "lightcnn": "A seventh as wide, with batch normalisation; colour; no cleaning of labels, which are right here.",
+    "lightcnn-ft": "As LightCNN; fine-tuned on shrunk training faces, not on SCface's.",
+    "arcface": "The scale is 16, and the margin grows over the first half of training.",
+    "arcface-both": "No method of others: what the distance of A-SKD is compared with.",
+    "arcface-ft": "As ArcFace; fine-tuned on shrunk training faces, and again from no margin on.",
+    "adaface": "Scale and margin as for ArcFace.",
+    "rpcn": "Enhancers of three layers at half the sides; sums over pixels are weighed means; the enhancer sees large "
+    "photos, too, for no network here is told how large a face was.",
+    "csri": "An enhancer of three layers for twenty; both parts learn together from the start; no native small faces.",
+    "fan-ft": "Small encoder and decoder for pictures of 28 px; no adversarial losses; no faces from cameras.",
+    "ldms": "The network itself is the map, not a matrix; the terms are the letter's, their weights are all one.",
+    "dcr-ft": "At test a gate guesses which branch a face belongs to, as the letter is told; its weights are another's "
+    "code's; fine-tuned on the training faces, not on SCface's.",
+    "octuplet": "Features at length one; it goes on from HR-only, not from a margin softmax of millions of photos.",
+    "c-t": "Chances of a width are weights of the two views; the learning rate is that of all rows.",
+    "c-t-new": "As C-T, but not from the teacher's weights.",
+    "f-skd": "The scale is 16, and the margin grows; two resolutions of a photo in each step.",
+    "a-skd": "Attention is the mean square of a layer's maps, not modules within the blocks; scale and margin as for "
+    "ArcFace.",
+    "inherited": "A plain softmax layer: neither a margin nor CCFace's other terms.",
+    "adadistill": "Scale and margin as for ArcFace; several rows of a person in a batch move its centre to their mean.",
+}
+"""What each other method has here that is not its paper's, in a sentence or two; the whole stands with it in
+`rifr.methods`."""
+
+
+def concessions(names: Sequence[str]) -> pd.DataFrame:
+    """For reading: one row per method of `CONCESSIONS` among `names`, with what is not as in its paper."""
+    rows = [{"method": label(name), "not as in its paper": CONCESSIONS[name]} for name in names if name in CONCESSIONS]
+    return pd.DataFrame(rows)
+
 
 def against(table: pd.DataFrame, network: str, paired: str = "person") -> str:
     """Whom `network` is ahead of and behind, a sentence per place; `table` is of `rifr.report.methods.differences`."""
