@@ -173,6 +173,37 @@ def test_a_full_disk_and_a_closed_folder_are_storage_errors_with_the_folder(tmp_
     assert str(tmp_path) in str(error.value) and not list(tmp_path.iterdir())
 
 
+def test_stored_texts_are_utf8_whatever_the_language_of_the_machine(tmp_path):
+    record = {"provenance": {"date": "2025-01-02", "commit": ""}, "rows": [{"by": "Jürgen"}]}
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "large.json").write_bytes(json.dumps(record, ensure_ascii=False).encode())
+    notebook = {"cells": [], "metadata": {"rifr": {"parameters": {"who": "Jürgen"}}}}
+    (tmp_path / "run.ipynb").write_bytes(json.dumps(notebook, ensure_ascii=False).encode())
+    script = """if True:
+        import locale, sys
+        from pathlib import Path
+        from rifr.batch import jobs
+        from rifr.report import made_by, records
+        assert locale.getencoding().lower() != "utf-8"
+        assert records.read("large")["rows"] == [{"by": "J\\xfcrgen"}]
+        assert made_by._about(records.folder() / "large.json")["date"] == "2025-01-02"
+        assert jobs.made_by(Path(sys.argv[1]))["parameters"] == {"who": "J\\xfcrgen"}
+    """
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "RIFR_RECORDS": str(tmp_path / "records")}
+    command = [sys.executable, "-X", "utf8=0", "-c", script, str(tmp_path / "run.ipynb")]
+    subprocess.run(command, env={**os.environ, **plain}, check=True, timeout=120)
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b'{"who": "J\xfcrgen"}'])
+def test_a_file_that_is_no_json_is_named(tmp_path, content):
+    (tmp_path / "it.json").write_bytes(content)
+    with pytest.raises(DataError, match="damaged") as error:
+        storage.read_json(tmp_path / "it.json")
+    assert str(tmp_path / "it.json") in str(error.value)
+    with pytest.raises(FileNotFoundError):
+        storage.read_json(tmp_path / "none.json")
+
+
 def test_other_errors_stay_as_they_are(tmp_path):
     with pytest.raises(ZeroDivisionError), storage.atomic_directory(tmp_path / "thing"):
         raise ZeroDivisionError

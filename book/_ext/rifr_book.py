@@ -78,7 +78,7 @@ def pack_checksums() -> dict[str, str]:
     root = storage.root()
     found = {}
     for manifest in [*root.glob("*/manifest.json"), *root.glob("*/*/manifest.json")]:
-        found[str(manifest.parent.relative_to(root))] = json.loads(manifest.read_text()).get("checksum", "")
+        found[str(manifest.parent.relative_to(root))] = storage.read_json(manifest).get("checksum", "")
     return found
 
 
@@ -87,7 +87,7 @@ def choose_cache(app: Sphinx, config) -> None:
     caches = Path(app.srcdir) / "_cache"
     cache = caches / outputs_key()
     used, now = cache / "packs.json", pack_checksums()
-    before = json.loads(used.read_text()) if used.exists() else {}
+    before = storage.read_json(used) if used.exists() else {}
     if any(now.get(name, checksum) != checksum for name, checksum in before.items()):
         log.info("A face pack has changed: every chapter is executed again.")
         shutil.rmtree(cache)
@@ -146,7 +146,7 @@ def execute_side_by_side(app: Sphinx, env, pages: list[str]) -> None:
     cache = get_cache(app.config.nb_execution_cache_path)
     waiting = []
     for path in sorted((Path(env.doc2path(page)) for page in pages), key=lambda path: (path.stem not in LONG, path)):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         reader = create_nb_reader(str(path), env.myst_config, env.mystnb_config, text)
         if reader is not None:  # else a page without code
             notebook = reader.read(text)

@@ -203,7 +203,7 @@ def summary(out: Path) -> pd.DataFrame:
             },
         }
         settings |= run
-        for cell in json.loads(path.read_text())["cells"]:
+        for cell in storage.read_json(path)["cells"]:
             for output in cell.get("outputs", []):
                 recorded = output.get("metadata", {}).get(RECORDED)
                 if not recorded:

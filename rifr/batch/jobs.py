@@ -107,7 +107,7 @@ class Job:
 
     def keep(self, made_by: dict[str, Any], error: str = "") -> str:
         """Give the executed notebook its place, under its own name or as a failed one; returns the error."""
-        notebook = json.loads(self.running.read_text())
+        notebook = storage.read_json(self.running)
         paths = {"input_path": f"{self.chapter}.ipynb", "output_path": self.path.name}  # not this machine's
         notebook["metadata"].setdefault("papermill", {}).update(paths)
         notebook["metadata"]["rifr"] = made_by | ({"error": error} if error else {})
@@ -121,7 +121,7 @@ class Job:
 def made_by(path: Path) -> dict[str, Any]:
     """What a run's notebook says of its making; empty for other files."""
     try:
-        return json.loads(path.read_text())["metadata"].get("rifr", {})
+        return storage.read_json(path)["metadata"].get("rifr", {})
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 

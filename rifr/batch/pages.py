@@ -47,7 +47,7 @@ def write(out: Path) -> Path:
     shutil.copytree(book / "_static", pages / "_static")
     titles, cited = _titles(runs, with_chapter=False), False
     for place, path in enumerate(runs):
-        notebook = _page(json.loads(path.read_text()), titles[path], place)
+        notebook = _page(storage.read_json(path), titles[path], place)
         cited = cited or "{cite" in json.dumps(notebook)
         storage.atomic_write(pages / path.name, json.dumps(notebook))
     storage.atomic_write(pages / "index.md", front_page(out))
@@ -180,7 +180,7 @@ def _text(source: str | list[str], place: int) -> str:
 
 def _settings(book: Path) -> dict[str, Any]:
     """The book's settings, but for execution: what a run wrote on stderr is shown, not a reason to build nothing."""
-    settings = yaml.safe_load((book / "_config.yml").read_text())
+    settings = yaml.safe_load((book / "_config.yml").read_text(encoding="utf-8"))
     settings["title"] = "A batch"
     settings["execute"] = {"execute_notebooks": "off", "stderr_output": "show"}
     settings["sphinx"]["local_extensions"] = {"rifr_book": str(book / "_ext")}

@@ -257,13 +257,13 @@ def _about(path: Path) -> Entry | None:
     """What is said of a stored result: a network, faces or a record of the book; None of all others."""
     try:
         if (path / "record.json").is_file():
-            record = json.loads((path / "record.json").read_text())
+            record = storage.read_json(path / "record.json")
             known = {name: record.get(name) for name in ("key", "recipe", "preset", "seed", "finished")}
             return {"kind": "network", "name": path.name, **known, "faces": record["faces"]["checksum"]}
         if (path / "manifest.json").is_file():
-            return _of_manifest(path.name, json.loads((path / "manifest.json").read_text()))
+            return _of_manifest(path.name, storage.read_json(path / "manifest.json"))
         if path.suffix == ".json" and path.parent == records.folder():
-            about = json.loads(path.read_text())["provenance"]
+            about = storage.read_json(path)["provenance"]
             return {"kind": "record", "name": path.stem, "date": about["date"][:10], "commit": about.get("commit", "")}
     except (OSError, ValueError, LookupError):  # deleted or damaged since: what opened it has said so
         return None

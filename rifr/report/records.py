@@ -77,11 +77,9 @@ def read(name: str) -> Record | None:
 
 def _opened(path: Path) -> Record | None:
     try:
-        record = json.loads(path.read_text())
+        record = storage.read_json(path)
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged ({error}): delete it and make it again") from error
     if not isinstance(record, dict) or not {"provenance", "rows"} <= record.keys():
         raise DataError(f"{path} has no provenance or no rows: delete it and make it again")
     return record

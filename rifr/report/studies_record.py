@@ -127,7 +127,7 @@ def measured(plan: Study, preset: Preset, seed: int, progress: bool = True) -> l
         storage.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
 
     name = f"study-{plan.name}-s{seed}"
-    return storage.found_or_made("measured", name, key, make, lambda path: json.loads(path.read_text()), ".json")
+    return storage.found_or_made("measured", name, key, make, storage.read_json, ".json")
 
 
 def contrast(

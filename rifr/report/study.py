@@ -186,7 +186,7 @@ def measured(
         storage.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
 
     name = f"{preset.name}-s{seed}"
-    return storage.found_or_made("measured", name, key, make, lambda path: json.loads(path.read_text()), ".json")
+    return storage.found_or_made("measured", name, key, make, storage.read_json, ".json")
 
 
 def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:

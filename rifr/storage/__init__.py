@@ -7,7 +7,15 @@ rows          some rows of an array on disk
 """
 
 from rifr.storage import interrupts
-from rifr.storage.atomic import atomic_directory, atomic_write, checkpoint_path, explain_os_error, lock, readable_json
+from rifr.storage.atomic import (
+    atomic_directory,
+    atomic_write,
+    checkpoint_path,
+    explain_os_error,
+    lock,
+    read_json,
+    readable_json,
+)
 from rifr.storage.cache import (
     PACKAGE,
     PARSING,
@@ -41,6 +49,7 @@ __all__ = [
     "lock",
     "note_use",
     "place",
+    "read_json",
     "readable_json",
     "root",
     "sources_digest",

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from rifr.errors import StorageError
+from rifr.errors import DataError, StorageError
 
 try:
     import fcntl
@@ -33,6 +33,22 @@ CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 def readable_json(content: Any) -> str:
     """JSON for files that people read."""
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_json(path: Path | str) -> Any:
+    """What a JSON file holds. It is read as UTF-8, whatever the machine's language, as `atomic_write` writes it.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    DataError
+        For a file that is no JSON in UTF-8; it names the file.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path} is damaged ({error}): delete it and make it again") from error
 
 
 def checkpoint_path(path: Path) -> Path:
