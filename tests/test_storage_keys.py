@@ -1,7 +1,9 @@
 """What stored results are keyed by: sources, folders, pictures; and where they lie."""
 
 import gc
+import hashlib
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rifr import presets, storage
@@ -85,6 +88,25 @@ def test_a_source_has_the_same_digest_in_every_python(tmp_path):
     code = tmp_path / "code.py"
     code.write_text("""# y\ny = f"a 'quoted' {x!r:>{w}}"\n""")
     assert cache._code_digest(code, 0) == storage.digest(node("Module", body=[line]))
+
+
+def test_numbers_of_numpy_have_the_digest_of_pythons():
+    plain = [{"width": 16, "rates": [0.5, True]}, 3]
+    by_hand = hashlib.sha256(b'[{"rates":[0.5,true],"width":16},3]').hexdigest()
+    assert storage.digest(*plain) == by_hand  # as it was before
+    numpy = [{"width": np.int64(16), "rates": [np.float32(0.5), np.bool_(True)]}, np.uint8(3)]
+    assert storage.digest(*numpy) == by_hand and json.loads(storage.readable_json(numpy)) == plain
+    with pytest.raises(TypeError, match="ndarray"):
+        storage.digest(np.arange(3))
+
+
+def test_a_seed_of_numpy_finds_and_keys_what_the_same_seed_does(tmp_path):
+    faces = easy_faces(tmp_path / "faces", people=2, images=2)
+    plan = RECIPES["hr-only"]
+    assert trainer.run_key(plan, TINY.training, np.int64(3), faces, None) == trainer.run_key(
+        plan, TINY.training, 3, faces, None
+    )
+    assert trainer.find("hr-only", TINY, np.int64(3), faces) is None
 
 
 def test_modules_deep_in_a_package_count(package):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from filelock import FileLock
 
 from rifr.errors import DataError, StorageError
@@ -32,7 +33,7 @@ CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 def readable_json(content: Any) -> str:
     """JSON for files that people read."""
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=1, ensure_ascii=False, default=plain_number) + "\n"
 
 
 def read_json(path: Path | str) -> Any:
@@ -49,6 +50,13 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path} is damaged ({error}): delete it and make it again") from error
+
+
+def plain_number(value: Any) -> Any:
+    """Python's number for one of NumPy's, for `json.dumps(default=...)`."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r}, of type {type(value).__name__}, cannot be written as JSON")
 
 
 def checkpoint_path(path: Path) -> Path:

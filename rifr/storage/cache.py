@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from rifr.errors import DataError, RifrError, SettingError
-from rifr.storage.atomic import checkpoint_path, lock
+from rifr.storage.atomic import checkpoint_path, lock, plain_number
 
 T = TypeVar("T")
 
@@ -149,8 +149,12 @@ def stored(kind: str) -> list[Path]:
 
 
 def digest(*content: Any) -> str:
-    """A hexadecimal SHA-256 of the canonical JSON of `content` (dataclasses become dictionaries)."""
-    text = json.dumps([_plain(item) for item in content], sort_keys=True, separators=(",", ":"))
+    """A hexadecimal SHA-256 of the canonical JSON of `content`.
+
+    Dataclasses become dictionaries, and NumPy's numbers Python's: both have one digest.
+    """
+    plain = [_plain(item) for item in content]
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), default=plain_number)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
