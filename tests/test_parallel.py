@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from rifr import machine, presets
+from rifr.errors import SettingError
 from rifr.training import parallel, runs, trainer
 from rifr.training.parallel import Call
 from tests.helpers import easy_faces
@@ -128,6 +129,13 @@ def test_workers_are_as_many_as_the_cores_and_the_memory_hold(monkeypatch):
         monkeypatch.setattr(machine, "available_memory", lambda gib=gib: gib * 2**30)
         monkeypatch.setenv("RIFR_WORKERS", asked)
         assert parallel.worker_count() == expected
+
+
+@pytest.mark.parametrize("asked", ["two", "-1", "1.5"])
+def test_a_number_of_workers_that_is_none_is_said(monkeypatch, asked):
+    monkeypatch.setenv("RIFR_WORKERS", asked)
+    with pytest.raises(SettingError, match=f"RIFR_WORKERS is '{asked}'"):
+        parallel.worker_count()
 
 
 def test_an_interrupt_ends_the_other_processes(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from rifr import machine
+from rifr.errors import SettingError
 from rifr.packs import FacePack
 from rifr.storage import interrupts
 
@@ -85,9 +86,17 @@ class Call:
 
 
 def worker_count() -> int:
-    """How many processes to start: `$RIFR_WORKERS`, else one per core as far as the memory reaches; at least 1."""
-    asked = int(os.environ.get(WORKERS) or 0)
-    return asked or max(1, min(machine.available_cores(), machine.available_memory() // WORKER_BYTES))
+    """How many processes to start: `$RIFR_WORKERS`, else one per core as far as the memory reaches; at least 1.
+
+    Raises
+    ------
+    SettingError
+        Where `$RIFR_WORKERS` is no whole number.
+    """
+    asked = os.environ.get(WORKERS, "").strip()
+    if asked and not asked.isdecimal():
+        raise SettingError(f"{WORKERS} is {asked!r}: set it to a whole number from 1, or leave it unset.")
+    return int(asked or 0) or max(1, min(machine.available_cores(), machine.available_memory() // WORKER_BYTES))
 
 
 def run(calls: Sequence[Call], workers: int | None = None) -> list[Any]:
