@@ -66,6 +66,14 @@ def test_a_folder_is_aligned_file_by_file_and_what_fails_is_listed_with_its_reas
     assert len(folder.read(tmp_path / "out", tmp_path / "pack", progress=False)) == 3
 
 
+def test_a_file_that_is_left_out_keeps_its_whole_name(tmp_path):
+    source = picture_folder(tmp_path / "in", Ada=1)
+    (source / "Ada" / "x: y.heic").write_bytes(b"other")
+    report = align_folder(source, tmp_path / "out", at_template, "test", progress=False)
+    (_, (name, outcome, reason)) = listed(report.written_list)
+    assert (name, outcome) == ("Ada/x: y.heic", "left out") and reason.startswith("ends in .heic")
+
+
 def test_of_many_files_the_report_names_ten_and_the_list_all(tmp_path):
     source = picture_folder(tmp_path / "in", Ada=13)
     report = align_folder(source, tmp_path / "out", lambda picture: None, "test", progress=False)

@@ -151,7 +151,7 @@ def test_what_is_listed_and_what_is_left_out_is_all_there_is(tmp_path):
     }
     assert [path.name for path in listing.images] == ["1.jpg", "2.WEBP", "x.tif"]
     assert listing.loose == ["loose.png"]
-    reasons = dict(line.split(": ", 1) for line in listing.left_out)
+    reasons = dict(listing.left_out)
     assert set(reasons) == {"Ada/3.heic", "Ada/notes", "Ada/deep", "Ada/gone.jpg", "readme.txt"}
     assert ".heic" in reasons["Ada/3.heic"] and "link" in reasons["Ada/gone.jpg"] and "folder" in reasons["Ada/deep"]
 

@@ -139,9 +139,7 @@ def align_folder(
     ):
         _align_file(file, target, find, key, on_missing == "crop", report)
     missing = list(report.unaligned)
-    for line in listing.left_out:
-        file_name, reason = line.split(": ", 1)
-        report.unaligned.append(Unaligned(file_name, "left out", reason))
+    report.unaligned += [Unaligned(name, "left out", reason) for name, reason in listing.left_out]
     report.orphans = sorted(f"{path.parent.name}/{path.name}" for path in out.glob("*/*.png") if path not in targets)
     report.written_list = _write_list(out, report)
     if on_missing == "refuse" and missing:

@@ -109,7 +109,7 @@ def read(
     states = [(person, file_states(files)) for person, files in people.items()]
     sources = storage.sources_digest(sys.modules[__name__], images, writing)
     spec["key"] = storage.digest(spec, limits, on_bad, licence, states, sources)
-    others = f" ({first_few(listing.left_out, 3)})" if listing.left_out else ""
+    others = f" ({first_few([str(file) for file in listing.left_out], 3)})" if listing.left_out else ""
     nobody = (
         f"nobody is left of the {len(listing.people)} people in {folder}, which holds {len(listing.left_out)} other "
         f"files or folders{others}: {len(excluded)} excluded"

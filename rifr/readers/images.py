@@ -1,7 +1,7 @@
 """What counts as an image, which files of a folder are images, and the one decoder of all of them.
 
-`decode` gives (H, W, 3) uint8 RGB, upright as the EXIF says; `list_images` and `list_people` list a folder, with a line
-on each file that is left out; `BadImages` skips and names what cannot be used, or refuses it.
+`decode` gives (H, W, 3) uint8 RGB, upright as the EXIF says; `list_images` and `list_people` list a folder, and name
+each file that is left out; `BadImages` skips and names what cannot be used, or refuses it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -21,6 +21,7 @@ from rifr.errors import DataError, SettingError
 __all__ = [
     "ENDINGS",
     "BadImages",
+    "LeftOutFile",
     "Listing",
     "check_names",
     "decode",
@@ -79,9 +80,9 @@ def check_names(exclude: Collection[Any]) -> None:
         raise SettingError(f"exclude is a list of names, not the text {exclude!r}: write [{exclude!r}]")
 
 
-def named_and_counted(what: str, lines: Sequence[str]) -> dict[str, Any]:
+def named_and_counted(what: str, lines: Sequence[object]) -> dict[str, Any]:
     """What a manifest says of files that a pack does not hold: how many, and the first hundred."""
-    return {what: len(lines), f"{what}_files": list(lines[:MANIFEST_NAMES])}
+    return {what: len(lines), f"{what}_files": [str(line) for line in lines[:MANIFEST_NAMES]]}
 
 
 def decode(source: str | Path | bytes, name: str = "", side: int | None = None) -> np.ndarray:
@@ -153,6 +154,16 @@ def _first_bytes(path: Path) -> bytes:
         return file.read(64)
 
 
+class LeftOutFile(NamedTuple):
+    """A file or folder that is no image of a person; as text `Ada/1.heic: ends in .heic, ...`."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
 @dataclass
 class Listing:
     """The images of a folder that holds a folder for each person.
@@ -164,12 +175,12 @@ class Listing:
     loose
         Names of images that lie beside the people's folders.
     left_out
-        A line on each other file or folder that is no image of a person, such as `Ada/1.heic: ends in .heic, ...`.
+        Each other file or folder that is no image of a person, its name below the folder, and why.
     """
 
     people: dict[str, list[Path]] = field(default_factory=dict)
     loose: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    left_out: list[LeftOutFile] = field(default_factory=list)
 
     @property
     def images(self) -> list[Path]:
@@ -177,14 +188,14 @@ class Listing:
         return [image for images in self.people.values() for image in images]
 
 
-def list_images(folder: Path, prefix: str = "") -> tuple[list[Path], list[str]]:
+def list_images(folder: Path, prefix: str = "") -> tuple[list[Path], list[LeftOutFile]]:
     """List the images of one folder in the order of their names.
 
     Returns
     -------
     tuple
-        The images, and a line on each file, link or folder that is none, its name after `prefix`. What systems leave
-        behind (`is_litter`) is in neither.
+        The images, and each file, link or folder that is none, its name after `prefix`. What systems leave behind
+        (`is_litter`) is in neither.
     """
     images, left_out = [], []
     for entry in sorted(folder.iterdir()):
@@ -193,7 +204,7 @@ def list_images(folder: Path, prefix: str = "") -> tuple[list[Path], list[str]]:
         if entry.is_file() and is_image(entry):
             images.append(entry)
         else:
-            left_out.append(f"{prefix}{entry.name}: {_why_left_out(entry)}")
+            left_out.append(LeftOutFile(f"{prefix}{entry.name}", _why_left_out(entry)))
     return images, left_out
 
 
@@ -219,7 +230,7 @@ def list_people(folder: Path) -> Listing:
         elif entry.is_file() and is_image(entry):
             listing.loose.append(entry.name)
         else:
-            listing.left_out.append(f"{entry.name}: {_why_left_out(entry)}")
+            listing.left_out.append(LeftOutFile(entry.name, _why_left_out(entry)))
     return listing
 
 

@@ -20,7 +20,15 @@ from rifr import align, storage
 from rifr.align import FACE_SIZE
 from rifr.errors import DataError
 from rifr.packs import FacePack
-from rifr.readers.images import BadImages, file_states, list_images, list_people, named_and_counted, progress_bar
+from rifr.readers.images import (
+    BadImages,
+    LeftOutFile,
+    file_states,
+    list_images,
+    list_people,
+    named_and_counted,
+    progress_bar,
+)
 from rifr.readers.tinyface_lists import LIST_FILES, TEST, Lists, lists, write_lists
 from rifr.readers.writing import Origin, Spool, align_photos
 
@@ -146,8 +154,8 @@ def training(
         raise DataError(f"{folder} holds no photos: it should hold a folder for each person")
     names = [f"{path.parent.name}/{path.name}" for path in paths]
     people = [f"train-{path.parent.name}" for path in paths]
-    left_out = [f"{name}: an image beside the people's folders" for name in listing.loose] + listing.left_out
-    part = _Part("training", paths, names, people, {"file": np.array(names)}, left_out)
+    loose = [LeftOutFile(name, "an image beside the people's folders") for name in listing.loose]
+    part = _Part("training", paths, names, people, {"file": np.array(names)}, loose + listing.left_out)
     return _pack(Path(out), part, aligner, root, on_bad, licence, progress)
 
 
@@ -158,15 +166,15 @@ def counts(sets: TinyFaceSets) -> list[str]:
 
 @dataclass(frozen=True)
 class _Part:
-    """The photos of one pack to be: paths, names for the manifest, identities and attributes, one row for each; and a
-    line on each file of their folder that is no photo."""
+    """The photos of one pack to be: paths, names for the manifest, identities and attributes, one row for each; and
+    each file of their folder that is no photo."""
 
     kind: str
     paths: list[Path]
     names: list[str]
     identities: list[str]
     attributes: dict[str, np.ndarray]
-    left_out: list[str] = field(default_factory=list)
+    left_out: list[LeftOutFile] = field(default_factory=list)
 
 
 def _folder(path: Path) -> Path:
