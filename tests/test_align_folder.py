@@ -74,6 +74,16 @@ def test_a_file_that_is_left_out_keeps_its_whole_name(tmp_path):
     assert (name, outcome) == ("Ada/x: y.heic", "left out") and reason.startswith("ends in .heic")
 
 
+def test_the_folder_that_one_is_in_can_be_aligned_into(tmp_path, monkeypatch):
+    source = picture_folder(tmp_path / "in", Ada=2)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    report = align_folder(source, ".", lambda picture: None, "test", progress=False)
+    assert len(listed(tmp_path / "here-unaligned.csv")) == 3 and report.written_list.samefile("../here-unaligned.csv")
+    assert align_folder("../in", ".", at_template, "test", progress=False).aligned == 2
+    assert len(list((tmp_path / "here" / "Ada").iterdir())) == 2 and not (tmp_path / "here-unaligned.csv").exists()
+
+
 def test_of_many_files_the_report_names_ten_and_the_list_all(tmp_path):
     source = picture_folder(tmp_path / "in", Ada=13)
     report = align_folder(source, tmp_path / "out", lambda picture: None, "test", progress=False)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rifr import cli, landmarks, presets
+from rifr import cli, faces, landmarks, presets
 from rifr.faces import capture
 from rifr.packs import FacePack
 from rifr.training import runs
-from tests.helpers import onnx_file, person, photos
+from tests.helpers import easy_faces, onnx_file, person, photos
 
 SMALL = [
     "--set",
@@ -253,6 +253,38 @@ def test_a_seed_is_a_whole_number(option, capsys):
     with pytest.raises(SystemExit):
         cli.main(["train", *option.split()])
     assert "a whole number from 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["render --people 1 --images 1", "prepare ../mine"])
+def test_a_pack_does_not_take_the_place_of_the_folder_that_one_is_in(command, tmp_path, capsys, monkeypatch):
+    person(tmp_path / "mine", "Ann", 1)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for out in (".", "../here"):
+        assert cli.main([*command.split(), "--out", out]) == 1
+        assert f"--out {out} is the folder that you are in" in capsys.readouterr().err
+    assert cli.main([*command.split(), "--out", "./pack"]) == 0
+    assert len(FacePack.open(tmp_path / "here" / "pack")) == 1
+
+
+@pytest.mark.parametrize("folder, says", [("nowhere", "nowhere does not exist"), ("file.txt", "file.txt is a file")])
+def test_a_folder_to_prepare_that_is_none_is_said_with_the_remedy(folder, says, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file.txt").write_text("x")
+    for more in ([], ["--exclude", "Ann"]):
+        assert cli.main(["prepare", folder, "--out", "pack", *more]) == 1
+        said = capsys.readouterr().err
+        assert says in said and "a folder for each person" in said and "Errno" not in said
+
+
+def test_scenes_are_larger_than_faces(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(faces, "render", lambda spec, out: asked.append(spec) or easy_faces(tmp_path / "pack", 1, 1))
+    command = ["render", "--people", "1", "--out", str(tmp_path / "out")]
+    for more in ([], ["--scenes"], ["--scenes", "--size", "224"]):
+        assert cli.main([*command, *more]) == 0
+    assert [(spec.scenes, spec.size) for spec in asked] == [(False, 112), (True, 160), (True, 224)]
+    assert cli.main([*command, "--size", "224"]) == 1 and "scenes" in capsys.readouterr().err
 
 
 def test_the_cameras_are_those_of_the_renderer(capsys):

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from rifr.cli.options import changes, count, preset_of, seed
+from rifr.cli.options import changes, count, pack_folder, preset_of, seed
 from rifr.errors import SettingError
 
 
@@ -28,6 +28,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     render.add_argument("--images", type=count, default=10, help="images of each person (default 10)")
     render.add_argument("--seed", type=seed, default=0)
     render.add_argument("--scenes", action="store_true", help="faces loose in larger scenes, with landmarks")
+    render.add_argument("--size", type=count, help="side of a scene in pixels, with --scenes (default 160)")
     render.add_argument(
         "--camera",
         metavar="NAME",
@@ -74,17 +75,20 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _render(options: argparse.Namespace) -> None:
     from rifr.faces import RenderSpec, render
+    from rifr.presets import LandmarkTraining
 
+    out = pack_folder(options.out)
     pack = render(
         RenderSpec(
             options.split,
             options.people,
             options.images,
             seed=options.seed,
+            size=options.size or (LandmarkTraining.scene if options.scenes else RenderSpec.size),
             scenes=options.scenes,
             camera=options.camera or RenderSpec.camera,
         ),
-        options.out,
+        out,
     )
     print(f"{options.out}: {len(pack):,} images of {len(pack.people):,} people")
 
@@ -92,8 +96,8 @@ def _render(options: argparse.Namespace) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     from rifr.readers import folder
 
-    people = {entry.name for entry in options.folder.iterdir() if entry.is_dir()}
-    if unknown := sorted(set(options.exclude) - people):
+    out, people = pack_folder(options.out), folder.require_people(options.folder).people
+    if unknown := sorted(set(options.exclude).difference(people)):
         close = {match for name in unknown for match in difflib.get_close_matches(name, people)}
         raise SettingError(
             f"--exclude: {options.folder} has nobody called {', '.join(unknown)}"
@@ -101,7 +105,7 @@ def _prepare(options: argparse.Namespace) -> None:
         )
     pack = folder.read(
         options.folder,
-        options.out,
+        out,
         min_images=options.fewest,
         max_images=options.most,
         exclude=options.exclude,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rifr import settings
+from rifr.errors import SettingError
 
 if TYPE_CHECKING:
     from rifr.evaluation.onnx import Onnx
@@ -81,6 +82,22 @@ def preset_of(options: argparse.Namespace) -> Preset:
 
     pairs = settings.assignments(options.changes, "--set")
     return presets.get(options.preset, pairs, widths=getattr(options, "widths", None))
+
+
+def pack_folder(out: Path) -> Path:
+    """Where a pack goes, with a name of its own.
+
+    Raises
+    ------
+    SettingError
+        For the folder that the shell is in: a pack takes the place of its folder, and the shell would see an empty one.
+    """
+    folder = out.resolve()
+    if folder == Path.cwd():
+        raise SettingError(
+            f"--out {out} is the folder that you are in: name one for the pack, such as --out {out}/pack"
+        )
+    return folder
 
 
 def count(text: str) -> int:

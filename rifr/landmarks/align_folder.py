@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -247,6 +248,7 @@ def _made_by(target: Path) -> dict[str, str]:
 
 def _write_list(out: Path, report: Report) -> Path | None:
     """Write the list of what was not aligned beside `out`; remove an earlier one where there is nothing to list."""
+    out = Path(os.path.abspath(out))  # "." has no name
     path = out.with_name(f"{out.name}-unaligned.csv")
     rows = [(one.file, one.outcome, one.reason) for one in report.unaligned]
     rows += [(name, "there from before", "its picture is gone") for name in report.orphans]
