@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rifr import cli, faces, landmarks, presets
+from rifr import cli, faces, landmarks, presets, splits
 from rifr.faces import capture
 from rifr.packs import FacePack
-from rifr.training import runs
+from rifr.training import runs, trainer
 from tests.helpers import easy_faces, onnx_file, person, photos
 
 SMALL = [
@@ -214,6 +214,33 @@ def test_what_does_not_fit_is_said_without_a_traceback(my_folders, capsys, more,
     assert cli.main(line.split()) == 1
     said = capsys.readouterr().err
     assert message in said and "rifr evaluate: " in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        ("--measure rank-1", "no measure is called 'rank-1'"),
+        ("--protocol p3", "no protocol is called 'p3'"),
+        ("--measure roc --fpr 2", "a FPR is a share above 0 and at most 1"),
+        ("--measure open-set --fpir 0", "a FPIR is a share above 0 and at most 1"),
+        ("--pairs nowhere.txt --images probes", "nowhere.txt does not exist"),
+        ("--pairs pairs.txt", "say where they lie"),
+        ("--pairs pairs.txt --images nowhere", "nowhere is no folder"),
+        ("--pairs pairs.txt --images probes --folds 21", "number of pairs, 20, not 21"),
+        ("--embedder flat.onnx", "wanted one input"),
+    ],
+)
+def test_nothing_is_rendered_or_trained_for_an_option_that_does_not_fit(my_folders, monkeypatch, capsys, more, message):
+    def begun(*_, **__):
+        raise AssertionError("faces were rendered or networks trained")
+
+    for module, name in ((splits, "face_splits"), (trainer, "fit_all")):
+        monkeypatch.setattr(module, name, begun)
+    onnx_file(my_folders / "flat.onnx", ["n", 37632])
+    assert cli.main(["evaluate", "--recipe", "hr-only", "--preset", "smoke", *more.split()]) == 1
+    assert message in capsys.readouterr().err
+    with pytest.raises(AssertionError, match="rendered"):
+        cli.main(["evaluate", "--recipe", "hr-only", "--preset", "smoke"])
 
 
 @pytest.mark.parametrize(

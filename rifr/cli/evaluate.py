@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rifr.cli.options import count, experiment, network_file, onnx_of, preset_of
 from rifr.errors import SettingError
@@ -91,28 +92,25 @@ def _evaluate(options: argparse.Namespace) -> None:
     pairs_alone = options.pairs and not options.probes and not options.measure
     probes, distractors, trained = options.probes, options.distractors, []
     left_out: tuple[splits.LeftOut, ...] = ()
+    asked: dict[str, Any] = {
+        "pairs": options.pairs,
+        "images": options.images,
+        "folds": options.folds,
+        "on_missing": options.on_missing.replace("-", " "),
+        "protocols": options.protocol,
+        "measures": options.measure or ["rank1"],
+        "ranks": options.ranks,
+        "fprs": options.fpr,
+        "fpirs": options.fpir,
+    }
     if names or not (probes or pairs_alone):
+        score.check(files, **asked)
         faces = splits.face_splits(preset, options.seed, *options.faces)
         left_out = faces.left_out
         trained = list(trainer.fit_all(names, preset, options.seed, faces.train).values())
         if not pairs_alone:
             probes, distractors = faces.probes, faces.distractors
-    results = score.score(
-        [*trained, *files],
-        probes,
-        distractors,
-        pairs=options.pairs,
-        images=options.images,
-        folds=options.folds,
-        on_missing=options.on_missing.replace("-", " "),
-        protocols=options.protocol,
-        measures=options.measure or ["rank1"],
-        ranks=options.ranks,
-        fprs=options.fpr,
-        fpirs=options.fpir,
-        preset=preset,
-        left_out=left_out,
-    )
+    results = score.score([*trained, *files], probes, distractors, **asked, preset=preset, left_out=left_out)
     print(results)
     print(f"\n{results.faces()}")
     if options.out:

@@ -31,7 +31,7 @@ from rifr.readers import pairs as pair_list
 from rifr.splits import LeftOut, ProbeSplits
 from rifr.training.runs import Run
 
-__all__ = ["MEASURES", "named", "score"]
+__all__ = ["MEASURES", "Asked", "check", "named", "score"]
 
 MEASURES = ("rank1", "cmc", "roc", "open-set")
 
@@ -103,22 +103,27 @@ def score(
         For what does not fit, with what to do; before anything is embedded where that can be known.
     """
     networks = named(embedders)
-    protocols, measures = _chosen("protocol", protocols, tuple(PROTOCOLS)), _chosen("measure", measures, MEASURES)
     preset = presets.get(preset, widths=None if widths is None else tuple(dict.fromkeys(widths)))
-    fprs, fpirs = _rates("FPR", fprs), _rates("FPIR", fpirs)
-    if not isinstance(ranks, int) or ranks < 1:
-        raise SettingError(f"ranks is a whole number from 1, not {ranks!r}")
     if bool(probes) != bool(distractors):
         raise SettingError("probes and distractors belong together: give both or none")
     if not probes and not pairs:
         raise SettingError("nothing to score on: give probes and distractors, or pairs")
-    for embedder in networks.values():
-        if isinstance(embedder, Onnx):
-            embedder.embedder()  # a file that does not fit is said now, not when all faces are read
+    asked = check(
+        networks.values(),
+        pairs=pairs,
+        images=images,
+        folds=folds,
+        on_missing=on_missing,
+        protocols=protocols,
+        measures=measures,
+        ranks=ranks,
+        fprs=fprs,
+        fpirs=fpirs,
+    )
+    listed = asked.pairs
     provenance = _made_by(networks, preset)
     tables: list[pd.DataFrame] = []
     curves: Curves = {}
-    listed = pair_list.read(pairs, images, on_missing) if pairs else None
     if probes:
         given = splits.probe_splits(probes, distractors, progress)
         provenance |= {
@@ -127,9 +132,9 @@ def score(
             "people compared": given.comparison,
             "left out": [dataclasses.asdict(entry) for entry in dict.fromkeys((*left_out, *given.left_out))],
         }
-        for table, drawn in _measured(networks, given, measures, preset, (ranks, fprs, fpirs), progress):
-            tables.append(table[table.protocol.isin(protocols)])
-            curves |= {key: curve for key, curve in drawn.items() if key[0] in protocols}
+        for table, drawn in _measured(networks, given, asked.measures, preset, (ranks, fprs, fpirs), progress):
+            tables.append(table[table.protocol.isin(asked.protocols)])
+            curves |= {key: curve for key, curve in drawn.items() if key[0] in asked.protocols}
     if listed:
         provenance["pairs"] = {
             "source": listed.photos.manifest["source"],
@@ -140,10 +145,50 @@ def score(
             "folds": folds or listed.folds,
             "left out": list(listed.left_out),
         }
-        table = _over_pairs(networks, listed, folds or listed.folds, protocols, preset, progress)
+        table = _over_pairs(networks, listed, folds or listed.folds, asked.protocols, preset, progress)
         provenance["pairs"]["balanced"] = bool(table.balanced.all())
         tables.append(table)
     return Score(pd.concat(tables, ignore_index=True).reindex(columns=COLUMNS), provenance, curves)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What `check` has found in order: protocols and measures by their own names, each once, and the pairs' photos."""
+
+    protocols: list[str]
+    measures: list[str]
+    pairs: pair_list.PairList | None
+
+
+def check(
+    embedders: Iterable[Embedder] = (),
+    *,
+    pairs: str | Path = "",
+    images: str | Path = "",
+    folds: int = 0,
+    on_missing: str = "refuse",
+    protocols: Iterable[str] = tuple(PROTOCOLS),
+    measures: Iterable[str] = ("rank1",),
+    ranks: int = 20,
+    fprs: Sequence[float] = (1e-3, 1e-4),
+    fpirs: Sequence[float] = (1e-2, 1e-3),
+) -> Asked:
+    """Refuse what `score` refuses of its options, before anything is rendered, trained or embedded for it.
+
+    Parameters and errors are those of `score`. The list of pairs and its photos are read.
+    """
+    asked = _chosen("protocol", protocols, tuple(PROTOCOLS)), _chosen("measure", measures, MEASURES)
+    _check_rates("FPR", fprs)
+    _check_rates("FPIR", fpirs)
+    if not isinstance(ranks, int) or ranks < 1:
+        raise SettingError(f"ranks is a whole number from 1, not {ranks!r}")
+    for embedder in embedders:
+        if isinstance(embedder, Onnx):
+            embedder.embedder()  # a file that does not fit is said now, not when all faces are read
+    listed = pair_list.read(pairs, images, on_missing) if pairs else None
+    if listed:
+        pairs_protocol.divided(folds or listed.folds, listed.same)
+    return Asked(*asked, listed)
 
 
 def named(embedders: Embedder | Sequence[Embedder] | Mapping[str, Embedder]) -> dict[str, Embedder]:
@@ -180,11 +225,10 @@ def _chosen(kind: str, asked: Iterable[str], allowed: tuple[str, ...]) -> list[s
     return list(dict.fromkeys(known[name.lower()] for name in asked))
 
 
-def _rates(name: str, asked: Sequence[float]) -> tuple[float, ...]:
+def _check_rates(name: str, asked: Sequence[float]) -> None:
     wrong = [rate for rate in asked if not 0 < rate <= 1]
     if wrong or not len(asked):
         raise SettingError(f"a {name} is a share above 0 and at most 1, such as 0.001: found {wrong or 'none'}")
-    return tuple(asked)
 
 
 def _measured(

@@ -19,7 +19,7 @@ from rifr.evaluation import metrics
 from rifr.evaluation.metrics import Interval, wilson_interval
 from rifr.evaluation.protocols.embeddings import as_embeddings, computing_dtype, tie_margin, unit_rows
 
-__all__ = ["THRESHOLDS", "Pairs", "evaluate"]
+__all__ = ["THRESHOLDS", "Pairs", "divided", "evaluate"]
 
 THRESHOLDS = np.arange(400) / 100  # squared distances, as the public evaluators have them
 DEFAULT_FOLDS = 10
@@ -134,7 +134,7 @@ def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int
     if not np.isin(same, [0, 1]).all():
         raise DataError("same says of each pair whether it is one person: True and False, or 1 and 0")
     same = same.astype(bool)
-    fold, balanced = _folds(folds, same)
+    fold, balanced = divided(folds, same)
 
     margin = 2 * tie_margin(first.shape[1], computing_dtype(first, second))  # of 2 - 2 cosine
     one, other = (
@@ -149,8 +149,8 @@ def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int
     return Pairs((distances < chosen[fold]) == same, fold, chosen, balanced)
 
 
-def _folds(folds: int | np.ndarray, same: np.ndarray) -> tuple[np.ndarray, bool]:
-    """(N,) the fold of each pair, and whether each kind of pair had to be divided by itself."""
+def divided(folds: int | np.ndarray, same: np.ndarray) -> tuple[np.ndarray, bool]:
+    """(N,) the fold of each pair, and whether each kind of pair had to be divided by itself; errors as `evaluate`."""
     if np.ndim(folds):
         fold = np.asarray(folds)
         if fold.shape != same.shape or fold.dtype.kind not in "iu" or len(np.unique(fold)) < 2:
