@@ -123,7 +123,7 @@ def my_folders(tmp_path, store_folder, monkeypatch):
 def test_embedders_side_by_side_with_all_that_is_asked_for_in_files(my_folders, capsys):
     line = (
         "evaluate --embedder one.onnx two.onnx --layout NHWC --channels BGR --mean 104 117 123 --scale 1 "
-        "--probes probes --distractors crowd --protocol p2 --measure rank1 cmc roc --ranks 3 --fpr 0.5 1e-9 "
+        "--probes probes --distractors crowd --protocol p2 --measure Rank1 CMC roc --ranks 3 --fpr 0.5 1e-9 "
         "--widths 112 16 --preset smoke --out found.json --figure drawn.png"
     )
     assert cli.main(line.split()) == 0
@@ -225,6 +225,8 @@ def test_what_does_not_fit_is_said_without_a_traceback(my_folders, capsys, more,
         ("--measure open-set --fpir 0", "a FPIR is a share above 0 and at most 1"),
         ("--pairs nowhere.txt --images probes", "nowhere.txt does not exist"),
         ("--pairs pairs.txt", "say where they lie"),
+        ("--measure open-set --figure drawn.png", "no figure of open-set: measure one of rank1, cmc, roc"),
+        ("--pairs pairs.txt --images probes --figure drawn.png", "no figure of pairs"),
         ("--pairs pairs.txt --images nowhere", "nowhere is no folder"),
         ("--pairs pairs.txt --images probes --folds 21", "number of pairs, 20, not 21"),
         ("--embedder flat.onnx", "wanted one input"),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from rifr import presets, splits, storage
+from rifr.errors import SettingError
 from rifr.evaluation import embed, evaluate
 from rifr.evaluation import score as scoring
 from rifr.evaluation.protocols import identification, open_set, pairs, verification
@@ -266,6 +267,16 @@ def test_figures_are_written_one_a_measure(folders):
     curve = verification.evaluate(*[score_side(folders, 112)[i] for i in (0, 0, 1, 2)])
     assert np.allclose(score.curves["P2", "mine", 112].tpr, curve.tpr)
     plt.close("all")
+
+
+def test_a_figure_of_what_has_none_is_refused(listed):
+    given = {"widths": (112,), "preset": PLAN, "progress": False}
+    watch = scoring.score(mine, listed / "probes", listed / "crowd", measures=["open-set"], **given)
+    pairs_alone = scoring.score(mine, pairs=listed / "pairs.txt", images=listed / "probes", **given)
+    for score, name in ((watch, "open-set"), (pairs_alone, "pairs")):
+        with pytest.raises(SettingError, match=f"no figure of {name}: measure one of rank1, cmc, roc"):
+            scores.save(score, listed / "drawn.png")
+    assert not (listed / "drawn.png").exists()
 
 
 def score_side(folders, width):

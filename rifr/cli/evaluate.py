@@ -76,6 +76,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     preset = preset_of(options)
     names = [recipes.get(name).name for name in options.recipe]
+    pairs_alone = options.pairs and not options.probes and not options.measure
+    measures = [] if pairs_alone else [name.lower() for name in options.measure or ["rank1"]]
     if not options.recipe and not options.embedder:
         raise SettingError("nothing to evaluate: give --recipe or --embedder.")
     if bool(options.probes) != bool(options.distractors):
@@ -88,8 +90,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         from rifr.report.figures import scores
 
         scorecard.check_ending(options.figure, scores.FORMATS)
+        scores.drawn_of([*measures, *(["pairs"] if options.pairs else [])])
     files = [onnx_of(path, options) for path in options.embedder]
-    pairs_alone = options.pairs and not options.probes and not options.measure
     probes, distractors, trained = options.probes, options.distractors, []
     left_out: tuple[splits.LeftOut, ...] = ()
     asked: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rifr.evaluation.scorecard import Score, check_ending
 from rifr.report.figures import recognition
 from rifr.report.style import DPI, style
 
-__all__ = ["FORMATS", "draw", "save"]
+__all__ = ["FORMATS", "draw", "drawn_of", "save"]
 
 FORMATS = (".png", ".svg", ".pdf")
 DRAWN = ("rank1", "cmc", "roc")
@@ -56,6 +57,15 @@ def draw(score: Score, measure: str = "", protocol: str = "", width: int = 0) ->
         return recognition.roc(curves, 1 / part.impostors.max(), protocol, width)
 
 
+def drawn_of(measures: Iterable[str]) -> list[str]:
+    """Those of the measures that have a figure; SettingError where none has."""
+    measures = list(measures)
+    drawn = [measure for measure in measures if measure in DRAWN]
+    if not drawn:
+        raise SettingError(f"there is no figure of {' and '.join(measures)}: measure one of {', '.join(DRAWN)} as well")
+    return drawn
+
+
 def save(score: Score, path: str | Path) -> list[Path]:
     """Draw each measure that has a figure into `path`; of several, a file each: out-rank1.png, out-roc.png.
 
@@ -67,10 +77,10 @@ def save(score: Score, path: str | Path) -> list[Path]:
     Raises
     ------
     SettingError
-        For an ending that is not of `FORMATS`.
+        For an ending that is not of `FORMATS`, and where no measure has a figure.
     """
     path = check_ending(path, FORMATS)
-    drawn = [measure for measure in score.measures if measure in DRAWN]
+    drawn = drawn_of(score.measures)
     files = []
     for measure in drawn:
         file = path if len(drawn) == 1 else path.with_name(f"{path.stem}-{measure}{path.suffix}")
