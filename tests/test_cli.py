@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 
 from rifr import cli, faces, landmarks, presets, splits
+from rifr.evaluation import score
 from rifr.faces import capture
+from rifr.landmarks import yunet
 from rifr.packs import FacePack
+from rifr.report import studies_record
 from rifr.training import runs, trainer
 from tests.helpers import easy_faces, onnx_file, person, photos
 
@@ -169,10 +172,11 @@ def test_fewer_pairs_than_folds_are_an_error_that_names_the_option_which_mends_i
     photo = [path.read_bytes() for path in sorted((my_folders / "probes").glob("*/*.png"))]
     few = [(0, 1), (0, 3), (3, 4), (3, 6), (6, 7), (0, 6)]  # three photos a person
     (my_folders / "few.bin").write_bytes(pickle.dumps(([photo[i] for pair in few for i in pair], [True, False] * 3)))
-    assert cli.main([*PAIRS_ALONE.split(), "few.bin"]) == 1
+    line = PAIRS_ALONE.replace("--images probes ", "").split()
+    assert cli.main([*line, "few.bin"]) == 1
     said = capsys.readouterr().err
     assert "pairs, 6, not 10" in said and "--folds" in said and not Path("found.json").exists()
-    assert cli.main([*PAIRS_ALONE.split(), "few.bin", "--folds", "3"]) == 0
+    assert cli.main([*line, "few.bin", "--folds", "3"]) == 0
     assert pairs_found()["pairs"] == 6 and pairs_found()["folds"] == 3
 
 
@@ -216,6 +220,18 @@ def test_what_does_not_fit_is_said_without_a_traceback(my_folders, capsys, more,
     assert message in said and "rifr evaluate: " in said and "Traceback" not in said
 
 
+@pytest.fixture
+def no_work(monkeypatch):
+    """Whatever takes long is an AssertionError."""
+
+    def begun(*_, **__):
+        raise AssertionError("the work was begun")
+
+    long = (splits, "face_splits"), (trainer, "fit_all"), (score, "score"), (studies_record, "make")
+    for module, name in (*long, (landmarks, "fit"), (yunet, "Yunet")):
+        monkeypatch.setattr(module, name, begun)
+
+
 @pytest.mark.parametrize(
     "more, message",
     [
@@ -232,17 +248,61 @@ def test_what_does_not_fit_is_said_without_a_traceback(my_folders, capsys, more,
         ("--embedder flat.onnx", "wanted one input"),
     ],
 )
-def test_nothing_is_rendered_or_trained_for_an_option_that_does_not_fit(my_folders, monkeypatch, capsys, more, message):
-    def begun(*_, **__):
-        raise AssertionError("faces were rendered or networks trained")
-
-    for module, name in ((splits, "face_splits"), (trainer, "fit_all")):
-        monkeypatch.setattr(module, name, begun)
+def test_nothing_is_rendered_or_trained_for_an_option_that_does_not_fit(my_folders, no_work, capsys, more, message):
     onnx_file(my_folders / "flat.onnx", ["n", 37632])
     assert cli.main(["evaluate", "--recipe", "hr-only", "--preset", "smoke", *more.split()]) == 1
     assert message in capsys.readouterr().err
-    with pytest.raises(AssertionError, match="rendered"):
+    with pytest.raises(AssertionError, match="begun"):
         cli.main(["evaluate", "--recipe", "hr-only", "--preset", "smoke"])
+
+
+OWN = "evaluate --embedder one.onnx --layout NHWC --preset smoke"
+FACES = "--probes probes --distractors crowd"
+
+
+@pytest.mark.parametrize(
+    "line, unused",
+    [
+        (f"{OWN} {FACES} --faces train probes crowd", "--faces"),
+        (f"{OWN} {FACES} --seed 0", "--seed"),
+        (f"{OWN} {FACES} --images probes --folds 5 --on-missing refuse", "--images and --folds and --on-missing"),
+        (f"{OWN} {FACES} --ranks 20", "--ranks"),
+        (f"{OWN} {FACES} --measure cmc --fpr 0.1", "--fpr"),
+        (f"{OWN} {FACES} --measure roc --fpir 0.5", "--fpir"),
+        (f"{OWN} {FACES} --set epochs=99 resamples=50", "--set epochs"),
+        (f"{OWN} {FACES} --set probe_people=3", "--set probe_people"),
+        (f"{OWN} --set epochs=99 probe_people=3", "--set epochs"),
+        (f"{OWN} --pairs pairs.bin --images probes", "--images"),
+        (f"{OWN} --pairs pairs.txt --images probes --seed 1", "--seed"),
+        ("evaluate --recipe hr-only --preset smoke --channels RGB --mean 0", "--channels and --mean"),
+        ("align probes out --detector landmarks --model nowhere.onnx --score 0", "--model and --score"),
+        ("align probes out --model one.onnx --preset no-such --seed 0 --set epochs=1", "--preset and --seed and --set"),
+        ("train --preset smoke --all --recipe proposed", "--recipe"),
+        ("record --study teacher --pairs pairs.txt --methods", "--methods and --pairs"),
+    ],
+)
+def test_an_option_that_nothing_would_use_is_refused(my_folders, no_work, capsys, line, unused):
+    assert cli.main(line.split()) == 1
+    assert f": leave out {unused}." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{OWN} {FACES} --widths 16 --set resamples=50 mirror=false",
+        f"{OWN} --set probe_people=3 --seed 1",
+        f"{OWN} --pairs pairs.txt --images probes --folds 5 --on-missing leave-out",
+        f"{OWN} {FACES} --measure cmc roc open-set --ranks 7 --fpr 0.5 --fpir 0.5",
+        "evaluate --recipe hr-only --preset smoke --set epochs=1 --seed 1",
+        "align probes out --detector landmarks --preset smoke --set landmarks_epochs=1",
+        "align probes out --model one.onnx --score 0.5",
+        "train --preset smoke --all --seed 1 --set epochs=1",
+        "record --study teacher --seeds 1 --set epochs=1",
+    ],
+)
+def test_an_option_that_is_used_is_not_refused(my_folders, no_work, line):
+    with pytest.raises(AssertionError, match="begun"):
+        cli.main(line.split())
 
 
 @pytest.mark.parametrize(

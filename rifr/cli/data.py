@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from rifr.cli.options import changes, count, pack_folder, preset_of, seed
+from rifr.cli.options import changes, count, pack_folder, preset_of, refuse_unused, seed
 from rifr.errors import SettingError
 
 
@@ -59,9 +59,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "pictures that are one face each, however small",
     )
     aligned.add_argument("--model", type=Path, metavar="FILE", help="YuNet's ONNX file")
-    aligned.add_argument("--score", type=float, default=0.6, help="the least score of a face (default 0.6)")
+    aligned.add_argument("--score", type=float, help="the least score of a face (default 0.6)")
     aligned.add_argument("--preset", help="of the landmark network (default $RIFR_PRESET, else mini)")
-    aligned.add_argument("--seed", type=seed, default=0, help="of the landmark network (default 0)")
+    aligned.add_argument("--seed", type=seed, help="of the landmark network (default 0)")
     changes(aligned, "landmarks_epochs=20 landmarks_people=1000")
     aligned.add_argument(
         "--on-missing",
@@ -126,10 +126,12 @@ def _align(options: argparse.Namespace) -> None:
 
     find: align_folder.Find
     if options.detector == "landmarks":
-        run = landmarks.fit(preset=preset_of(options), seed=options.seed)
+        refuse_unused(options, "--detector landmarks is this library's own network", ["model", "score"])
+        run = landmarks.fit(preset=preset_of(options), seed=options.seed or 0)
         find, key = run.finder(), run.key
     elif options.model:
-        detector = yunet.Yunet(options.model, options.score)
+        refuse_unused(options, "only --detector landmarks trains a network", ["preset", "seed", "changes"])
+        detector = yunet.Yunet(options.model, 0.6 if options.score is None else options.score)
         find, key = detector.main_landmarks, detector.key
     else:
         raise SettingError(

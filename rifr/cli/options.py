@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from rifr.presets import Preset
 
 
+NETWORK_FILE = ("layout", "channels", "mean", "scale", "size")
+"""The options of `network_file`."""
+NO_FACES = (None, None, None)
+
+
 class Parser(Protocol):
     """A parser, or a group of its options."""
 
@@ -22,16 +28,15 @@ class Parser(Protocol):
 
 def network_file(parser: Parser) -> None:
     """Add the options that say how a network in an ONNX file wants its pixels."""
-    parser.add_argument("--layout", default="auto", help="of the files' input: auto (default), NCHW or NHWC")
-    parser.add_argument("--channels", default="RGB", help="RGB (default) or BGR")
+    parser.add_argument("--layout", help="of the files' input: auto (default), NCHW or NHWC")
+    parser.add_argument("--channels", help="RGB (default) or BGR")
     parser.add_argument(
         "--mean",
         type=float,
         nargs="+",
-        default=[127.5],
         help="a file is given (grey level - mean) / scale: one number or three (RGB); default 127.5",
     )
-    parser.add_argument("--scale", type=float, nargs="+", default=[127.5], help="one number or three; default 127.5")
+    parser.add_argument("--scale", type=float, nargs="+", help="one number or three; default 127.5")
     parser.add_argument("--size", type=count, help="side of a file's input in pixels (default: what it says, else 112)")
 
 
@@ -39,18 +44,20 @@ def onnx_of(path: Path, options: argparse.Namespace) -> Onnx:
     """The network in a file with what the options say of it."""
     from rifr.evaluation import embed
 
-    mean, scale = (values[0] if len(values) == 1 else tuple(values) for values in (options.mean, options.scale))
-    return embed.Onnx(path, options.layout, options.channels, mean, scale, options.size)
+    given = {name: value for name in NETWORK_FILE if (value := getattr(options, name)) is not None}
+    for name in given.keys() & {"mean", "scale"}:
+        given[name] = given[name][0] if len(given[name]) == 1 else tuple(given[name])
+    return embed.Onnx(path, **given)
 
 
 def experiment(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what is trained: preset, seed, faces, widths, changes."""
     parser.add_argument("--preset", help="smoke, mini, laptop, rendered or paper (default $RIFR_PRESET, else mini)")
-    parser.add_argument("--seed", type=seed, default=0)
+    parser.add_argument("--seed", type=seed, help="of faces and training (default 0)")
     parser.add_argument(
         "--faces",
         nargs=3,
-        default=(None, None, None),
+        default=NO_FACES,
         metavar=("TRAIN", "PROBES", "DISTRACTORS"),
         help="folders of real faces instead of rendered ones",
     )
@@ -98,6 +105,28 @@ def pack_folder(out: Path) -> Path:
             f"--out {out} is the folder that you are in: name one for the pack, such as --out {out}/pack"
         )
     return folder
+
+
+def refuse_unused(options: argparse.Namespace, when: str, names: Iterable[str]) -> None:
+    """Refuse options that were given and that nothing would use: those that are not None, empty or false.
+
+    Parameters
+    ----------
+    when
+        Why nothing uses them, as the error says it.
+    names
+        Of the options, as attributes.
+
+    Raises
+    ------
+    SettingError
+        With the options.
+    """
+    values = {name: getattr(options, name) for name in names}
+    given = [name for name, value in values.items() if value not in (None, "", [], NO_FACES) and value is not False]
+    if given:
+        words = ["--" + {"changes": "set"}.get(name, name).replace("_", "-") for name in given]
+        raise SettingError(f"{when}: leave out {' and '.join(words)}.")
 
 
 def count(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rifr.cli.options import changes, count, experiment, preset_of, seed
+from rifr.cli.options import changes, count, experiment, preset_of, refuse_unused, seed
 from rifr.errors import SettingError
 from rifr.report import studies
 
@@ -16,8 +16,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--recipe",
         nargs="+",
-        default=["proposed"],
-        help="hr-only lr-only hr+lr kl-only shared-only proposed, or another method of `rifr.methods`",
+        help="hr-only lr-only hr+lr kl-only shared-only proposed (default), or another method of `rifr.methods`",
     )
     train.add_argument("--all", action="store_true", help="all six, and the features that the chapters need")
     train.add_argument(
@@ -78,8 +77,10 @@ def _train(options: argparse.Namespace) -> None:
     from rifr.evaluation import evaluate, small_faces
     from rifr.training import dry_run, parallel, process_group, trainer
 
-    preset = preset_of(options)
-    names = list(recipes.RECIPES) if options.all else [recipes.get(name).name for name in options.recipe]
+    preset, options.seed = preset_of(options), options.seed or 0
+    if options.all:
+        refuse_unused(options, "--all trains all six", ["recipe"])
+    names = [*recipes.RECIPES] if options.all else [recipes.get(name).name for name in options.recipe or ["proposed"]]
     if options.dry_run:
         report = dry_run.rehearse(preset, names, options.faces)
         if not process_group.is_rank_zero():  # torchrun's other processes have measured, and say nothing
@@ -119,9 +120,8 @@ def _record(options: argparse.Namespace) -> None:
     from rifr.report import methods, records, studies_record, study
 
     if options.study:
-        unused = [name for name in ("preset", "recipe", "methods", "pairs", "images") if getattr(options, name)]
-        if unused:
-            raise SettingError(f"a study has its own faces and networks: leave out --{' and --'.join(unused)}.")
+        of_its_own = ["preset", "recipe", "methods", "pairs", "images"]
+        refuse_unused(options, "a study has its own faces and networks", of_its_own)
         out = studies_record.make(options.study, options.seeds, options.changes, options.out)
     else:
         options.preset = options.preset or "laptop"
