@@ -8,7 +8,7 @@ given as a list (`exclude`).
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,23 @@ from rifr.presets import Preset
 from rifr.readers import folder as folder_reader
 from rifr.storage.rows import Rows
 
-__all__ = ["FaceSplits", "LeftOut", "ProbeSplits", "face_splits", "probe_splits", "rendered_pack"]
+__all__ = [
+    "CountedSplit",
+    "FaceSplits",
+    "LeftOut",
+    "ProbeSplits",
+    "counted_splits",
+    "face_splits",
+    "probe_splits",
+    "rendered_pack",
+]
 
 MIN_IMAGES_TO_TRAIN = 5
 """Images that a person in a folder or pack must have to be trained on."""
 MIN_IMAGES_OF_PROBE = 2
 """Each photo of a probe person is searched for in a gallery that holds another one."""
+LIMITS = {"probes": (MIN_IMAGES_OF_PROBE, None), "train": (MIN_IMAGES_TO_TRAIN, None), "distractors": (1, 1)}
+"""The least images of a person whom a split takes, and the most of them that it takes."""
 TEST_SEED = 0
 """Of the rendered people who are probes and distractors: the same ones, whichever people a network was trained on."""
 
@@ -59,6 +70,16 @@ class LeftOut:
         shown = ", ".join(self.names[:10]) + (f" and {len(self.names) - 10} more" if len(self.names) > 10 else "")
         what = "names" if self.reason == NO_IMAGES else "images"
         return f"{self.split}: {self.images:,} {what} left out ({self.reason}): {shown}"
+
+
+@dataclass(frozen=True)
+class CountedSplit:
+    """What a split takes: images and people, with `left_out` as in `FaceSplits`; `wrong`: why nobody is left."""
+
+    images: int
+    people: int
+    left_out: tuple[LeftOut, ...] = ()
+    wrong: str = ""
 
 
 class _Splits:
@@ -180,9 +201,9 @@ def probe_splits(
         People, or a file that lists them, who are left out of the distractors.
     """
     listed = _listed(exclude)
-    probe_pack, left_out = _select("probes", probes, {}, MIN_IMAGES_OF_PROBE, None, progress)
+    probe_pack, left_out = _select("probes", probes, {}, progress)
     leave = {PROBES: probe_pack.people, LISTED: listed}
-    others, left_out_of_others = _select("distractors", distractors, leave, 1, 1, progress)
+    others, left_out_of_others = _select("distractors", distractors, leave, progress)
     _require_listed(listed, left_out_of_others)
     return ProbeSplits(probe_pack, others, (*left_out, *left_out_of_others))
 
@@ -202,43 +223,45 @@ def _given_splits(
     train: Path, probes: Path, distractors: Path, exclude: str | Path | Iterable[str], progress: bool
 ) -> FaceSplits:
     listed = _listed(exclude)
-    probe_pack, left_out = _select("probes", probes, {}, MIN_IMAGES_OF_PROBE, None, progress)
+    probe_pack, left_out = _select("probes", probes, {}, progress)
     leave = {PROBES: probe_pack.people, LISTED: listed}
-    train_pack, left_out_of_train = _select("train", train, leave, MIN_IMAGES_TO_TRAIN, None, progress)
+    train_pack, left_out_of_train = _select("train", train, leave, progress)
     leave = {TRAINED: train_pack.people, **leave}
-    others, left_out_of_others = _select("distractors", distractors, leave, 1, 1, progress)
+    others, left_out_of_others = _select("distractors", distractors, leave, progress)
     left_out += left_out_of_train + left_out_of_others
     _require_listed(listed, left_out)
     return FaceSplits(_on_disk(train_pack), probe_pack, others, tuple(left_out))
 
 
+def counted_splits(
+    train: Mapping[str, int], probes: Mapping[str, int], distractors: Mapping[str, int]
+) -> dict[str, CountedSplit]:
+    """What `face_splits` takes of three folders or packs, from the number of images of each person alone."""
+    counted, taken = dict[str, CountedSplit](), dict[str, list[str]]()
+    for split, images in (("probes", probes), ("train", train), ("distractors", distractors)):
+        people, count = np.array(list(images)), np.array(list(images.values()), np.int64)
+        leave = {reason: taken[other] for reason, other in ((TRAINED, "train"), (PROBES, "probes")) if other in taken}
+        keep, left_out = _take_people(split, people, count, leave)
+        taken[split] = people[keep].tolist()
+        number = int(np.minimum(count[keep], LIMITS[split][1] or count.max(initial=0)).sum())
+        wrong = "" if taken[split] else _nobody(split, len(people), left_out)
+        counted[split] = CountedSplit(number, len(taken[split]), tuple(left_out), wrong)
+    return counted
+
+
 def _select(
-    split: str,
-    given: str | Path | FacePack,
-    leave: dict[str, list[str]],
-    min_images: int,
-    max_images: int | None,
-    progress: bool,
+    split: str, given: str | Path | FacePack, leave: dict[str, list[str]], progress: bool
 ) -> tuple[FacePack, list[LeftOut]]:
     """The part of a folder or pack that a split takes, and what it does not take.
 
     `leave` has the names of people to leave out, by the reason for it (the last reason counts). Of the other people,
-    those with at least `min_images` images are taken, with their first `max_images`.
+    those with as many images as `LIMITS` has at least are taken, with as many as it has at most.
     """
     pack = given if isinstance(given, FacePack) else _opened(Path(given), progress)
     people, person, count = np.unique(pack.identities, return_inverse=True, return_counts=True)
-    keys = [packs.name_key(name) for name in people.tolist()]
-    few = f"people with fewer than {min_images} images"
-    reasons = np.where(count < min_images, few, "").astype(object)
-    for reason, names in leave.items():
-        excluded = {packs.name_key(name) for name in names}
-        reasons[[key in excluded for key in keys]] = reason
-    left_out = [
-        LeftOut(split, reason, tuple(people[reasons == reason].tolist()), int(count[reasons == reason].sum()))
-        for reason in (*leave, few)
-        if (reasons == reason).any()
-    ]
-    keep = reasons[person] == ""
+    taken, left_out = _take_people(split, people, count, leave)
+    keep = taken[person]
+    max_images = LIMITS[split][1]
     if max_images is not None:
         order = np.argsort(person, kind="stable")
         place = np.empty(len(person), np.int64)  # of each image among those of its person
@@ -253,13 +276,36 @@ def _select(
         if spec.get(kind):
             left_out.append(LeftOut(split, reason, tuple(spec.get(f"{kind}_files", ())), spec[kind]))
     if not keep.any():
-        reasons_given = "".join(f"\n  {entry}" for entry in left_out)
-        raise DataError(
-            f"nobody is left of the {len(people)} people in {split}. People to train on have at least "
-            f"{MIN_IMAGES_TO_TRAIN} images, probe people at least {MIN_IMAGES_OF_PROBE}, distractors one, and nobody "
-            f"is in two of them.{reasons_given}"
-        )
+        raise DataError(_nobody(split, len(people), left_out))
     return (pack if keep.all() else pack.take(keep)), left_out
+
+
+def _take_people(
+    split: str, people: np.ndarray, count: np.ndarray, leave: dict[str, list[str]]
+) -> tuple[np.ndarray, list[LeftOut]]:
+    """(N,) which of N people, with `count` images each, a split takes by the rules of `_select`; and whom it leaves."""
+    min_images = LIMITS[split][0]
+    keys = [packs.name_key(name) for name in people.tolist()]
+    few = f"people with fewer than {min_images} images"
+    reasons = np.where(count < min_images, few, "").astype(object)
+    for reason, names in leave.items():
+        excluded = {packs.name_key(name) for name in names}
+        reasons[[key in excluded for key in keys]] = reason
+    left_out = [
+        LeftOut(split, reason, tuple(people[reasons == reason].tolist()), int(count[reasons == reason].sum()))
+        for reason in (*leave, few)
+        if (reasons == reason).any()
+    ]
+    return reasons == "", left_out
+
+
+def _nobody(split: str, people: int, left_out: Iterable[LeftOut]) -> str:
+    reasons_given = "".join(f"\n  {entry}" for entry in left_out)
+    return (
+        f"nobody is left of the {people} people in {split}. People to train on have at least {MIN_IMAGES_TO_TRAIN} "
+        f"images, probe people at least {MIN_IMAGES_OF_PROBE}, distractors one, and nobody is in two of "
+        f"them.{reasons_given}"
+    )
 
 
 def _opened(path: Path, progress: bool) -> FacePack:

@@ -10,19 +10,19 @@ import pytest
 import torch
 from PIL import Image
 
-from rifr import cli, devices, presets, recipes
-from rifr.errors import SettingError
+from rifr import cli, devices, presets, recipes, splits
+from rifr.errors import DataError, SettingError
 from rifr.training import dry_run, loop, student
 from tests.helpers import easy_faces
 
 SMOKE = presets.get("smoke")
 
 
-def folder(path, people, images):
+def folder(path, people, images, name="person"):
     for person in range(people):
-        (path / f"person-{person}").mkdir(parents=True)
+        (path / f"{name}-{person}").mkdir(parents=True)
         for image in range(images):
-            Image.fromarray(np.zeros((112, 112, 3), np.uint8)).save(path / f"person-{person}" / f"{image}.png")
+            Image.fromarray(np.zeros((112, 112, 3), np.uint8)).save(path / f"{name}-{person}" / f"{image}.png")
     return str(path)
 
 
@@ -61,6 +61,69 @@ def test_roots_are_counted_and_costs_follow_from_the_counts(tmp_path, store_fold
     assert "12 steps" in str(dry_run.rehearse(presets.get(longer, softmax_start="teacher"), ["hr+lr"], roots))
 
 
+@pytest.fixture
+def no_costs(monkeypatch):
+    monkeypatch.setattr(dry_run, "measured_step", lambda *_: dry_run.Step(1.0, 0, 1, 8))
+
+
+def test_faces_are_counted_by_the_rules_that_the_training_takes_them_by(tmp_path, store_folder, no_costs):
+    roots = [tmp_path / name for name in ("train", "probes", "others")]
+    for root, people, images in zip(roots, (6, 4, 9), (8, 3, 2), strict=True):
+        folder(root, people, images, root.name)
+    for person, name in (
+        ("train/train-0", "PROBES_1"),
+        ("others/others-0", "Train 2"),
+        ("others/others-1", "probes-3"),
+    ):
+        (tmp_path / person).rename((tmp_path / person).with_name(name))  # in another set, too, spelled otherwise
+    for few, left in ((roots[0] / "train-5", 4), (roots[1] / "probes-0", 1)):
+        for file in sorted(few.iterdir())[left:]:
+            file.unlink()
+    for root in roots:  # what a Mac leaves, what is no image, and a person without one
+        for name in (".DS_Store", "._1.png", "Thumbs.db", "notes.txt"):
+            (next(root.iterdir()) / name).write_bytes(b"x")
+        (root / "nobody").mkdir()
+    report = dry_run.rehearse(SMOKE, ["hr-only"], [str(root) for root in roots])
+    assert not report.wrong and not store_folder.exists()
+    found = splits.face_splits(SMOKE, 0, *roots, progress=False)
+    for name in ("train", "probes", "distractors"):
+        pack = getattr(found, name)
+        line = f"  {name:12} {len(pack):>9,} images of {len(pack.people):>6,} people"
+        assert line in str(report), (line, str(report))
+    assert (len(found.train), len(found.probes), len(found.distractors)) == (32, 9, 7)
+    by_name = [entry for entry in found.left_out if "people" in entry.reason]
+    assert len(by_name) == 5 and all(str(entry) in str(report) for entry in by_name)
+
+
+@pytest.mark.parametrize("images, probes", [(12, "train"), (4, "probes")])
+def test_faces_that_cannot_be_trained_on_are_not_ready_for_the_reason_that_the_training_gives(
+    tmp_path, store_folder, no_costs, images, probes
+):
+    train, others = folder(tmp_path / "train", 3, images), folder(tmp_path / "probes", 4, 2, "other")
+    roots = [train, train if probes == "train" else others, train]  # all of them are probes, or nobody has five images
+    report = dry_run.rehearse(SMOKE, ["hr-only"], roots)
+    with pytest.raises(DataError, match="nobody is left of the 3 people in train") as error:
+        splits.face_splits(SMOKE, 0, *roots, progress=False)
+    assert f"train: {error.value}" in report.wrong and "NOT READY" in str(report)
+
+
+@pytest.mark.parametrize("spoilt", ["loose", "twice", "no images"])
+def test_a_folder_that_the_training_would_not_read_is_not_ready(tmp_path, store_folder, no_costs, spoilt):
+    roots = [folder(tmp_path / name, 6, 8) for name in ("train", "probes", "others")]
+    if spoilt == "loose":
+        shutil.copy(tmp_path / "train" / "person-0" / "0.png", tmp_path / "train" / "9.png")
+    elif spoilt == "twice":
+        shutil.copytree(tmp_path / "train" / "person-0", tmp_path / "train" / "Person-0")
+    else:
+        for file in (tmp_path / "train").glob("*/*.png"):
+            file.rename(file.with_suffix(".heic"))
+    said = {"loose": "lie in", "twice": "under one name", "no images": "holds no images in folders per person"}
+    report = dry_run.rehearse(SMOKE, ["hr-only"], roots)
+    assert len(report.wrong) == 1 and said[spoilt] in report.wrong[0]
+    with pytest.raises(DataError):
+        splits.face_splits(SMOKE, 0, *roots, progress=False)
+
+
 def test_a_rehearsal_on_a_cpu_waits_for_no_compiler(monkeypatch):
     def compiled(*arguments):
         raise AssertionError("the network was compiled")
@@ -85,7 +148,7 @@ def test_what_is_in_the_way_is_said(tmp_path, store_folder, monkeypatch, capsys)
         cli.main(["train", "--preset", "smoke", "--dry-run", "--faces", str(tmp_path / "none"), str(empty), "x"]) == 1
     )
     told = capsys.readouterr()
-    assert "none is no folder" in told.out and "holds no images" in told.out and "would not work" in told.err
+    assert "none does not exist" in told.out and "empty holds no folder" in told.out and "would not work" in told.err
     assert any(
         "the paper's faces are not given" in text
         for text in dry_run.rehearse(replace(presets.get("paper"), training=SMOKE.training), ["hr-only"]).wrong

@@ -9,7 +9,8 @@ machine's device, on noise. Nothing is trained, rendered or written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -17,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rifr import devices, machine, networks, recipes, storage
+from rifr import devices, machine, networks, recipes, splits, storage
 from rifr.align import FACE_SIZE
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.readers import archive
-from rifr.readers.images import ENDINGS
+from rifr.readers.folder import require_people
 from rifr.recipes import Recipe
 from rifr.training import process_group, trainer
 from rifr.training.batches import RankBatch
@@ -46,11 +47,15 @@ class Faces:
     Attributes
     ----------
     images, people
-        How many.
+        How many; of a reader's faces those that the rules of `splits.face_splits` take.
     new
         Whether a pack of it is still to be written.
     wrong
         Why it cannot be used; empty where it can.
+    counts
+        The images that lie there, by person; empty for what would be rendered.
+    left_out
+        Who and what of them is not taken.
     """
 
     name: str
@@ -59,6 +64,13 @@ class Faces:
     people: int
     new: bool = False
     wrong: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict, repr=False)
+    left_out: tuple[splits.LeftOut, ...] = ()
+
+    @property
+    def stored(self) -> int:
+        """The images of a pack of it, which holds those that are left out of a split, too."""
+        return sum(self.counts.values()) or self.images
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,8 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str | None] =
     planned = [(recipes.get(name), of) for name, of in trainer.trainings([(name, preset) for name in names])]
     training, report = preset.training, Report()
     given = [faces_at(name, root) for name, root in zip(("train", "probes", "distractors"), roots, strict=True)]
+    if not any(one.wrong for one in given):
+        given = _taken(given)
     expected = _rendered(preset)
     faces = given if any(roots) else expected
     report.lines.append(
@@ -132,6 +146,8 @@ def rehearse(preset: Preset, names: Sequence[str], roots: Sequence[str | None] =
         )
         if one.wrong:
             report.wrong.append(f"{one.name}: {one.wrong}")
+        else:
+            report.lines += [f"    {entry}" for entry in one.left_out]
     if not any(one.wrong for one in faces):
         if faces[0].images < training.batch_size:
             report.wrong.append(f"{faces[0].images:,} images cannot fill a batch of {training.batch_size}")
@@ -236,7 +252,7 @@ def _costs(report: Report, preset: Preset, planned: Sequence[tuple[Recipe, Prese
         taken[kind] = taken.get(kind) or measured_step(recipe, of, people)
     weights = [_weights(recipe, of.training, people) for recipe, of in planned]
     writes = {
-        "packs": sum(one.images * FACE_BYTES for one in faces if one.new),
+        "packs": sum(one.stored * FACE_BYTES for one in faces if one.new),
         "runs, and one that is under way": sum(weights) + 2 * max(weights),
         "features": (faces[1].images + faces[2].images) * len(preset.widths) * len(chosen) * training.embedding * 4,
     }
@@ -301,21 +317,20 @@ def faces_at(name: str, root: str | None) -> Faces:
             pack = FacePack.open(path)
         except (OSError, ValueError) as error:
             return Faces(name, root, 0, 0, wrong=str(error))
-        return Faces(name, root, len(pack), len(pack.people))
-    if not path.is_dir():
-        return Faces(
-            name, root, 0, 0, wrong=f"{root} is no folder: give a pack, or a folder that holds a folder per person"
-        )
-    people = [person for person in path.iterdir() if person.is_dir() and not person.name.startswith(".")]
-    images = sum(file.suffix.lower() in ENDINGS for person in people for file in person.iterdir())
-    return Faces(
-        name,
-        root,
-        images,
-        len(people),
-        new=True,
-        wrong="" if images else f"{root} holds no images in folders per person",
-    )
+        return Faces(name, root, len(pack), len(pack.people), counts=Counter(pack.identities.tolist()))
+    try:
+        people = require_people(path).people
+    except (OSError, ValueError) as error:
+        return Faces(name, root, 0, 0, wrong=str(error))
+    counts = {person: len(files) for person, files in people.items() if files}
+    wrong = "" if counts else f"{root} holds no images in folders per person"
+    return Faces(name, root, sum(counts.values()), len(counts), new=True, wrong=wrong, counts=counts)
+
+
+def _taken(given: Sequence[Faces]) -> list[Faces]:
+    """What the splits take of the three sets of faces."""
+    counted = splits.counted_splits(**{one.name: one.counts for one in given})
+    return [replace(one, **vars(counted[one.name])) for one in given]
 
 
 def _rendered(preset: Preset) -> list[Faces]:
