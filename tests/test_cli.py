@@ -12,7 +12,7 @@ from rifr.evaluation import score
 from rifr.faces import capture
 from rifr.landmarks import yunet
 from rifr.packs import FacePack
-from rifr.report import studies_record
+from rifr.report import studies_record, study
 from rifr.training import runs, trainer
 from tests.helpers import easy_faces, onnx_file, person, photos
 
@@ -284,6 +284,13 @@ FACES = "--probes probes --distractors crowd"
 def test_an_option_that_nothing_would_use_is_refused(my_folders, no_work, capsys, line, unused):
     assert cli.main(line.split()) == 1
     assert f": leave out {unused}." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", ["--out .", "--out record", "--study teacher --out ."])
+def test_a_record_is_a_file_of_json_before_it_is_made(my_folders, no_work, monkeypatch, capsys, more):
+    monkeypatch.setattr(study, "make", None)
+    assert cli.main(["record", *more.split()]) == 1
+    assert "the ending names the format, one of .json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

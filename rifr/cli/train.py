@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     record.add_argument(
         "--images", default="", metavar="DIR", help="the folder per person that the list names, aligned"
     )
-    record.add_argument("--out", type=Path, help="default: the book's record")
+    record.add_argument("--out", type=Path, metavar="FILE.json", help="default: the book's record")
     record.set_defaults(run=_record)
 
     batch = commands.add_parser("batch", help="a chapter over a grid of parameters, on all cores or on a cluster")
@@ -117,8 +117,11 @@ def _train(options: argparse.Namespace) -> None:
 
 def _record(options: argparse.Namespace) -> None:
     from rifr import recipes
+    from rifr.evaluation import scorecard
     from rifr.report import methods, records, studies_record, study
 
+    if options.out:
+        scorecard.check_ending(options.out, [".json"])
     if options.study:
         of_its_own = ["preset", "recipe", "methods", "pairs", "images"]
         refuse_unused(options, "a study has its own faces and networks", of_its_own)
