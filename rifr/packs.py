@@ -9,6 +9,8 @@ A pack is a folder:
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import platform
 import re
@@ -79,10 +81,18 @@ class FacePack:
         """(N,) int64: the place of each image's identity in `people`."""
         return np.unique(self.identities, return_inverse=True)[1].astype(np.int64)
 
-    @property
+    @functools.cached_property
     def checksum(self) -> str:
-        """A digest of the images and identities: two packs with one checksum hold the same faces."""
-        return self.manifest["checksum"]
+        """A digest of the images and identities: two packs with one checksum hold the same faces.
+
+        Of a pack in memory whose manifest has none, it is computed at the first use.
+        """
+        if known := self.manifest.get("checksum"):
+            return known
+        pixels = hashlib.sha256()
+        for start in range(0, len(self.images), PART):
+            pixels.update(np.ascontiguousarray(self.images[start : start + PART]).data)
+        return storage.digest(pixels.hexdigest(), self.identities.tolist())
 
     @classmethod
     def open(cls, path: Path | str) -> FacePack:
@@ -213,7 +223,7 @@ class FacePack:
             {name: values[which] for name, values in self.attributes.items()},
             {
                 **self.manifest,
-                "checksum": storage.digest(self.manifest.get("checksum"), which.tolist()),
+                "checksum": storage.digest(self.checksum, which.tolist()),
                 "images": len(which),
                 "people": len(set(identities.tolist())),
             },

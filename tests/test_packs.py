@@ -1,13 +1,15 @@
 """Face packs: what is written is what is read, and bad input is refused by name."""
 
+import hashlib
 import json
 import os
 
 import numpy as np
 import pytest
 
-from rifr import packs
+from rifr import packs, storage
 from rifr.errors import DataError
+from rifr.evaluation.score import score
 from rifr.packs import FacePack, name_key, naming, require_disjoint
 from rifr.storage.rows import Rows
 from tests.helpers import easy_faces
@@ -85,6 +87,34 @@ def test_a_part_keeps_what_belongs_to_its_images(tmp_path):
     part = pack.take(np.array([True, False, True]))
     assert part.people == ["a", "c"] and part.attributes["age"].tolist() == [0, 2]
     assert part.checksum != pack.checksum and part.checksum == pack.take(np.array([0, 2])).checksum
+
+
+def test_packs_in_memory_without_a_manifest_are_told_apart_by_what_they_hold():
+    images, people = some_faces(4), np.array(list("aabb"))
+    pack = FacePack(images, people)
+    others = (
+        FacePack(some_faces(4, seed=1), people),
+        FacePack(images, np.array(list("aabc"))),
+        FacePack(images[::-1], people),
+    )
+    for other in others:
+        assert other.checksum != pack.checksum
+        assert other.take(np.arange(3)).checksum != pack.take(np.arange(3)).checksum
+    pixels = hashlib.sha256(images.tobytes()).hexdigest()
+    assert FacePack(images.copy(), people).checksum == pack.checksum == storage.digest(pixels, list("aabb"))
+
+
+def test_the_part_of_a_pack_with_a_manifest_is_keyed_by_its_checksum_and_its_rows():
+    pack = FacePack(some_faces(3), np.array(list("abc")), manifest={"checksum": "5" * 64})
+    key = hashlib.sha256(f'["{"5" * 64}",[2,0]]'.encode()).hexdigest()  # stored features are found by it
+    assert pack.checksum == "5" * 64 and pack.take(np.array([2, 0])).checksum == key
+
+
+def test_packs_in_memory_can_be_scored(store_folder):
+    probes = FacePack(some_faces(4), np.array(list("aabb")))
+    others = FacePack(some_faces(3, seed=1), np.array(list("cde")))
+    result = score(lambda images: images[:, ::16, ::16].reshape(len(images), -1), probes, others, progress=False)
+    assert result.provenance["probes"]["checksum"] == probes.checksum
 
 
 def test_people_in_two_packs_are_named(tmp_path):

@@ -9,7 +9,6 @@ Aligned and then shrunk, or shrunk and then aligned: `rifr.evaluation.step_order
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rifr import align, landmarks, presets, storage
+from rifr import align, landmarks, presets
 from rifr.align import FACE_SIZE, TEMPLATE
 from rifr.errors import SettingError
 from rifr.evaluation import evaluate, metrics
@@ -265,10 +264,8 @@ def aligned_pack(pictures: Sequence[np.ndarray] | np.ndarray, points: np.ndarray
             faces.append(align.face(np.asarray(picture), five))
         except ValueError:
             faces.append(align.resized(np.asarray(picture)))
-    images = np.stack(faces)
-    checksum = storage.digest(hashlib.sha256(images.data).hexdigest(), np.asarray(identities).tolist())
-    landmarks_now = np.broadcast_to(TEMPLATE, (len(images), 5, 2))
-    return FacePack(images, np.asarray(identities), landmarks_now, manifest={"checksum": checksum, "source": "aligned"})
+    landmarks_now = np.broadcast_to(TEMPLATE, (len(faces), 5, 2))
+    return FacePack(np.stack(faces), np.asarray(identities), landmarks_now, manifest={"source": "aligned"})
 
 
 def identified(
