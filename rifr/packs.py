@@ -98,19 +98,24 @@ class FacePack:
     def open(cls, path: Path | str) -> FacePack:
         """Open a pack; the images stay on disk until they are used.
 
-        Raises FileNotFoundError where there is no pack and ValueError where its files contradict one another.
+        Raises FileNotFoundError where there is no pack, and DataError where a file of it is damaged or missing, or its
+        files contradict one another.
         """
         path = Path(path)
-        try:
-            manifest = json.loads((path / "manifest.json").read_text())
-        except FileNotFoundError:
+        file = path / "manifest.json"
+        if not file.is_file():
             raise FileNotFoundError(
                 f"{path} is no face pack: it has no manifest.json. Make one with "
                 f"`python -m rifr render` or `python -m rifr prepare`."
-            ) from None
+            )
         try:
-            images = np.load(path / "images.npy", mmap_mode="r")
-            with np.load(path / "people.npz", allow_pickle=False) as people:
+            manifest = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(manifest, dict) or not isinstance(manifest.get("spec", {}), dict):
+                raise ValueError("it does not hold what `FacePack.write` writes")
+            file = path / "images.npy"
+            images = np.load(file, mmap_mode="r")
+            file = path / "people.npz"
+            with open(file, "rb") as content, np.load(content, allow_pickle=False) as people:
                 identities = people["identities"]
                 landmarks = people.get("landmarks")
                 attributes = {
@@ -118,8 +123,10 @@ class FacePack:
                     for name in people.files
                     if name.startswith("attribute.")
                 }
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise DataError(f"{path} is damaged ({error}): delete it and make it again.") from error
+        except PermissionError:
+            raise
+        except Exception as error:  # what damaged files raise is not specified
+            raise DataError(f"{file} is damaged ({error}): delete {path} and make it again.") from error
         pack = cls(images, identities, landmarks, attributes, manifest)
         pack._check(str(path))
         return pack
@@ -255,7 +262,8 @@ def found(path: Path, made_by: dict[str, Any]) -> FacePack | None:
         pack = FacePack.open(path)
     except (FileNotFoundError, ValueError):
         return None
-    return pack if pack.manifest.get("spec", {}) | made_by == pack.manifest["spec"] else None
+    spec = pack.manifest.get("spec", {})
+    return pack if spec | made_by == spec else None
 
 
 def name_key(name: str) -> str:

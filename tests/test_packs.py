@@ -12,7 +12,7 @@ from rifr.errors import DataError
 from rifr.evaluation.score import score
 from rifr.packs import FacePack, name_key, naming, require_disjoint
 from rifr.storage.rows import Rows
-from tests.helpers import easy_faces
+from tests.helpers import easy_faces, not_to_be_unpacked
 
 TERMS = {"source": "made by a test", "licence": "CC0"}
 
@@ -80,6 +80,48 @@ def test_damage_is_named(tmp_path):
         FacePack.open(tmp_path / "p")
     with pytest.raises(FileNotFoundError, match="no face pack"):
         FacePack.open(tmp_path / "nothing")
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    "file, damage",
+    [
+        ("people.npz", cut),
+        ("people.npz", not_to_be_unpacked),
+        ("people.npz", lambda content: b""),
+        ("people.npz", None),
+        ("images.npy", lambda content: content[:100]),
+        ("images.npy", None),
+        ("manifest.json", cut),
+        ("manifest.json", lambda content: b"\xff" + content),
+        ("manifest.json", lambda content: b"[]"),
+        ("manifest.json", lambda content: b'{"spec": []}'),
+    ],
+)
+def test_a_damaged_file_of_a_pack_is_named_and_the_pack_is_not_found(tmp_path, file, damage):
+    spec = {"reader": "test"}
+    FacePack.write(tmp_path / "p", some_faces(2), ["a", "b"], spec=spec, **TERMS)
+    assert packs.found(tmp_path / "p", spec) is not None
+    path = tmp_path / "p" / file
+    if damage:
+        path.write_bytes(damage(path.read_bytes()))
+    else:
+        path.unlink()
+    with pytest.raises(DataError, match=rf"{file} is damaged .*delete .*p and make it again"):
+        FacePack.open(tmp_path / "p")
+    assert packs.found(tmp_path / "p", spec) is None
+
+
+def test_a_manifest_without_a_spec_is_not_taken_for_what_was_asked_for(tmp_path):
+    FacePack.write(tmp_path / "p", some_faces(1), ["a"], **TERMS)
+    (tmp_path / "p" / "manifest.json").write_text("{}")
+    assert packs.found(tmp_path / "p", {"reader": "test"}) is None
+    (tmp_path / "file.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"file\.txt is no face pack"):
+        FacePack.open(tmp_path / "file.txt")
 
 
 def test_a_part_keeps_what_belongs_to_its_images(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 
 from rifr import storage
 from rifr.errors import DataError, StorageError
+from tests.helpers import not_to_be_unpacked
 
 pytestmark = pytest.mark.usefixtures("store_folder")
 
@@ -54,6 +55,27 @@ def test_a_result_that_cannot_be_opened_is_named_with_what_to_do():
         with pytest.raises(DataError, match="delete") as error:
             made()
         assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "save, damage",
+    [(np.savez_compressed, not_to_be_unpacked), (np.save, lambda array: array.replace(b"(9,)", b"(9,("))],
+    ids=["zlib.error", "TokenError"],
+)
+def test_a_damaged_array_is_named_with_what_to_do(save, damage):
+    def make(path: Path) -> None:
+        storage.atomic_write(path, lambda file: save(file, np.arange(9)))
+
+    def read(path: Path) -> list:
+        with open(path, "rb") as file:
+            array = np.load(file)
+            return (array if save is np.save else array["arr_0"]).tolist()
+
+    assert storage.found_or_made("arrays", "one", "e" * 64, make, read) == list(range(9))
+    path = storage.place("arrays", "one", "e" * 64)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=rf"{path} is damaged .*delete"):
+        storage.found_or_made("arrays", "one", "e" * 64, make, read)
 
 
 def test_a_maker_that_was_stopped_goes_on_from_its_checkpoint_which_then_goes():

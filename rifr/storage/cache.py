@@ -14,7 +14,9 @@ import inspect
 import json
 import os
 import threading
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -114,7 +116,7 @@ def found_or_made(
         return open(path)
     except RifrError:
         raise
-    except (ValueError, OSError, LookupError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, LookupError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError) as error:
         raise DataError(f"{path} is damaged ({error}): delete it, and it is made again.") from error
 
 
