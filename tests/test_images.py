@@ -1,13 +1,15 @@
 """One decoder: whatever a camera, a phone, a scanner or a failed download left behind."""
 
+import errno
 import io
+import os
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from rifr.errors import DataError, SettingError
+from rifr.errors import DataError, SettingError, StorageError
 from rifr.readers import images, writing
 
 RNG = np.random.default_rng(8)
@@ -193,3 +195,23 @@ def test_spooled_images_come_back_in_order_and_in_parts(tmp_path, monkeypatch):
 def test_the_first_few_names_are_said_and_the_rest_is_counted():
     assert images.first_few(["a", "b"]) == "a, b"
     assert images.first_few([str(i) for i in range(1200)], few=2) == "0, 1, ... (1,200 in all)"
+
+
+def test_a_disk_that_takes_no_spool_is_named(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writing.tempfile, "TemporaryFile", full)
+    with pytest.raises(StorageError, match=r"new can take no more"), writing.Spool(tmp_path / "new"):
+        pass
+    monkeypatch.undo()
+    with pytest.raises(KeyboardInterrupt), writing.Spool(tmp_path / "new") as spool:
+        raise KeyboardInterrupt
+    assert spool._file.closed
+
+
+@pytest.mark.parametrize("limits", [(1, 0), (3, 2), (0, None), (1, None, 0)])
+def test_limits_that_nobody_is_within_are_refused(limits):
+    with pytest.raises(SettingError, match="at least"):
+        writing.Limits(*limits)
+    assert writing.Limits(2, 2, 1) and writing.Limits(2)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -33,20 +34,21 @@ class Spool:
     """
 
     def __init__(self, folder: Path):
-        folder.mkdir(parents=True, exist_ok=True)
-        self._explained = storage.explain_os_error(folder, reads_elsewhere=True)
         self._folder = folder
         self._shape: tuple[int, ...] = ()
         self.count = 0
 
     def __enter__(self) -> Spool:
-        self._explained.__enter__()
-        self._file = tempfile.TemporaryFile(dir=self._folder)
+        with contextlib.ExitStack() as held:
+            held.enter_context(storage.explain_os_error(self._folder, reads_elsewhere=True))
+            with storage.explain_os_error(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = held.enter_context(tempfile.TemporaryFile(dir=self._folder))
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
-        self._file.close()
-        return self._explained.__exit__(kind, error, trace)
+        return self._held.__exit__(kind, error, trace)
 
     def add(self, image: np.ndarray) -> None:
         """Append a uint8 image; all have one shape."""
@@ -161,7 +163,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         most, people = self.max_images, self.max_people
-        if self.min_images < 1 or (most or self.min_images) < self.min_images or (people is not None and people < 1):
+        too_few = (most is not None and most < self.min_images) or (people is not None and people < 1)
+        if self.min_images < 1 or too_few:
             raise SettingError(
                 "min_images and max_people are at least 1, max_images at least min_images: not "
                 f"{self.min_images}, {people} and {most}"
