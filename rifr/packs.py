@@ -26,7 +26,7 @@ import numpy as np
 import rifr
 from rifr import storage
 from rifr.align import FACE_SIZE
-from rifr.errors import DataError
+from rifr.errors import DataError, SettingError
 from rifr.storage.rows import Rows
 
 PART = 1024
@@ -218,9 +218,16 @@ class FacePack:
     def take(self, which: np.ndarray) -> FacePack:
         """The images of an index array or a boolean mask, with their identities, landmarks, attributes.
 
-        They are in memory, but for more than `IN_MEMORY` bytes of a pack on disk, which stay there (`Rows`).
+        They are in memory, but for more than `IN_MEMORY` bytes of a pack on disk, which stay there (`Rows`). A mask of
+        another length than the pack's is a SettingError.
         """
-        which = np.flatnonzero(which) if np.asarray(which).dtype == bool else np.asarray(which)
+        which = np.asarray(which)
+        if which.dtype == bool:
+            if which.shape != (len(self),):
+                raise SettingError(f"a mask says of each of {len(self)} images whether it is taken: not {which.shape}")
+            which = np.flatnonzero(which)
+        elif not which.size:  # NumPy makes floats of an empty list
+            which = which.astype(np.int64)
         large = isinstance(self.images, (np.memmap, Rows)) and len(which) * self.images[:1].nbytes > IN_MEMORY
         identities = self.identities[which]
         return FacePack(
@@ -336,7 +343,7 @@ def _stream_images(path: Path, images: np.ndarray | Iterable[np.ndarray], shape:
     Written, not mapped: on a full disk a write is an error, and a page of a map that finds no room kills the process.
     """
     count, side = shape
-    parts = [images] if isinstance(images, np.ndarray) else images
+    parts = [images] if isinstance(images, (np.ndarray, Rows)) else images
     filled = 0
     with open(path, "wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (count, side, side, 3)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rifr import packs, storage
-from rifr.errors import DataError
+from rifr.errors import DataError, SettingError
 from rifr.evaluation.score import score
 from rifr.packs import FacePack, name_key, naming, require_disjoint
 from rifr.storage.rows import Rows
@@ -157,6 +157,28 @@ def test_packs_in_memory_can_be_scored(store_folder):
     others = FacePack(some_faces(3, seed=1), np.array(list("cde")))
     result = score(lambda images: images[:, ::16, ::16].reshape(len(images), -1), probes, others, progress=False)
     assert result.provenance["probes"]["checksum"] == probes.checksum
+
+
+def test_nothing_may_be_taken_and_a_mask_is_as_long_as_the_pack():
+    pack = FacePack(some_faces(3), np.array(list("abc")), attributes={"age": np.arange(3)})
+    nothing = pack.take([])
+    assert len(nothing) == 0 and nothing.images.shape == (0, 112, 112, 3) and len(nothing.attributes["age"]) == 0
+    assert nothing.checksum == pack.take(np.zeros(3, bool)).checksum
+    for mask in ([True, False], [True, False, False, False], [[True, False, True]]):
+        with pytest.raises(SettingError, match="each of 3 images"):
+            pack.take(np.array(mask))
+
+
+def test_a_large_part_of_a_pack_is_written_from_the_disk(tmp_path, monkeypatch):
+    images = some_faces(5)
+    pack = FacePack.write(tmp_path / "whole", images, list("abcde"), **TERMS)
+    monkeypatch.setattr(packs, "IN_MEMORY", 0)
+    monkeypatch.setattr(packs, "PART", 2)
+    part = pack.take(np.array([4, 0, 2]))
+    assert isinstance(part.images, Rows)
+    written = FacePack.write(tmp_path / "part", part.images, part.identities, **TERMS)
+    np.testing.assert_array_equal(written.images, images[[4, 0, 2]])
+    assert written.people == ["a", "c", "e"]
 
 
 def test_people_in_two_packs_are_named(tmp_path):

@@ -242,10 +242,11 @@ def _pack(
     key = storage.digest(spec, by, on_bad, licence, part.names, file_states(part.paths), part.identities)
     if out.exists():
         pack = FacePack.open(out)
-        if pack.manifest["spec"].get("key") != key:
+        earlier = pack.manifest.get("spec", {})
+        if earlier.get("key") != key:
             raise DataError(
                 f"{out} holds a pack that was made from other photos, by another on_bad or licence, or by another "
-                f"aligner ({pack.manifest['spec'].get('aligner')}, now {by}): delete it, or give another folder"
+                f"aligner ({earlier.get('aligner')}, now {by}): delete it, or give another folder"
             )
         return pack
     spec |= {"aligner": by, "key": key}
