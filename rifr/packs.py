@@ -13,7 +13,6 @@ import functools
 import hashlib
 import json
 import platform
-import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -33,6 +32,8 @@ PART = 1024
 """Images written at a time."""
 IN_MEMORY = 2**30
 """Bytes of images that `FacePack.take` copies into memory: a part of a large pack stays on disk."""
+ACCENTED = ("LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW")
+"""How Unicode's names of the letters begin that people write with and without their marks."""
 
 
 @dataclass(frozen=True)
@@ -275,12 +276,22 @@ def found(path: Path, made_by: dict[str, Any]) -> FacePack | None:
 
 def name_key(name: str) -> str:
     """A person's name as it is compared: "Alec Baldwin", "alec_baldwin" and "ALEC-BALDWIN" are one, and so are "José"
-    and "Jose", 007 and 7."""
+    and "Jose", 007 and 7.
+
+    Accents and points are left out where people leave them out (`ACCENTED`); elsewhere marks are vowels or make other
+    consonants, as in Thai, Devanagari and kana.
+    """
     if name.isdecimal():
         return str(int(name))
-    letters = (sign for sign in unicodedata.normalize("NFKD", name) if not unicodedata.combining(sign))
-    words = re.sub(r"[\W_]+", " ", "".join(letters).casefold()).strip()
-    return words or name
+    kept, marked = [], False
+    for sign in unicodedata.normalize("NFKD", name):
+        if not unicodedata.category(sign).startswith("M"):
+            marked = sign.isalnum() and not unicodedata.name(sign, "").startswith(ACCENTED)
+            kept.append(sign if sign.isalnum() else " ")
+        elif marked:
+            kept.append(sign)
+    words = " ".join("".join(kept).casefold().split())
+    return unicodedata.normalize("NFC", words) or name
 
 
 def naming(identities: Iterable[str]) -> str:
