@@ -12,7 +12,9 @@ error and keeps its traceback.
 
 from __future__ import annotations
 
-__all__ = ["DataError", "RifrError", "SettingError", "StorageError", "TrainingError"]
+from collections.abc import Sequence
+
+__all__ = ["DataError", "RifrError", "SettingError", "StorageError", "TrainingError", "first_few"]
 
 
 class RifrError(Exception):
@@ -33,3 +35,12 @@ class TrainingError(RifrError, FloatingPointError):
 
 class StorageError(RifrError, OSError):
     """A disk that takes no more, or a folder that may not be written to."""
+
+
+def first_few(names: Sequence[str], few: int = 10) -> str:
+    """The first few of many names, and how many there are.
+
+    >>> first_few(["a", "b", "c"], few=2)
+    'a, b, ... (3 in all)'
+    """
+    return ", ".join(names[:few]) + (f", ... ({len(names):,} in all)" if len(names) > few else "")

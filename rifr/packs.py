@@ -25,7 +25,7 @@ import numpy as np
 import rifr
 from rifr import storage
 from rifr.align import FACE_SIZE
-from rifr.errors import DataError, SettingError
+from rifr.errors import DataError, SettingError, first_few
 from rifr.storage.rows import Rows
 
 PART = 1024
@@ -331,9 +331,9 @@ def require_disjoint(**packs: FacePack) -> str:
         both = sorted(people[first].keys() & people[second].keys())
         if both:
             names = [people[second][key] for key in both]
-            shown = ", ".join(names[:10]) + (f" and {len(both) - 10} more" if len(both) > 10 else "")
             raise DataError(
-                f"{len(both)} people are in {first} and in {second}: {shown}. Exclude them from one of the two."
+                f"{len(both)} people are in {first} and in {second}: {first_few(names)}. Exclude them from one of the "
+                "two."
             )
         kind = {"names": "name", "label numbers": "label number"}.get(kinds[first], "identity")
         compared.append(f"No {kind} is in both {first} and {second}.")

@@ -7,8 +7,9 @@ words          what `rifr doctor` prints
 traps          what evaluation itself makes of a number: interpolation, folds, ties, the probe's own photo
 """
 
-from rifr.doctor.examination import Examination, Remedy, examine, open_pack
+from rifr.doctor.examination import Examination, Remedy, examine
 from rifr.doctor.pairs import FacePairs, draw
 from rifr.doctor.settings import PixelRun, Setting
+from rifr.readers.folder import open_pack
 
 __all__ = ["Examination", "FacePairs", "PixelRun", "Remedy", "Setting", "draw", "examine", "open_pack"]

@@ -30,9 +30,9 @@ from rifr.evaluation.metrics import Interval, percentile_interval
 from rifr.evaluation.onnx import Onnx
 from rifr.evaluation.scorecard import described, made_now
 from rifr.packs import FacePack
-from rifr.readers import folder as folder_reader
+from rifr.readers.folder import open_pack
 
-__all__ = ["Examination", "Remedy", "examine", "open_pack"]
+__all__ = ["Examination", "Remedy", "examine"]
 
 EASY = 0.99
 """An accuracy above which pairs leave no room to tell settings apart."""
@@ -113,28 +113,6 @@ class Examination:
         ]
         content = {"provenance": self.provenance, "mistakes": remedies, "results": rows}
         storage.atomic_write(Path(path), storage.readable_json(content))
-
-
-def open_pack(images: str | Path, progress: bool = True) -> FacePack:
-    """The pack at a path, or that of a folder that holds a folder per person of aligned 112x112 photos.
-
-    Parameters
-    ----------
-    images
-        The folder.
-    progress
-        Show a progress bar.
-
-    Raises
-    ------
-    DataError, FileNotFoundError
-        As `rifr.readers.folder.read`.
-    """
-    path = Path(images)
-    if (path / "manifest.json").exists():
-        return FacePack.open(path)
-    name = f"folder-{path.resolve().name}-{storage.digest(str(path.resolve()))[:12]}"
-    return folder_reader.read(path, storage.root() / "packs" / name, progress=progress)
 
 
 def examine(

@@ -15,7 +15,7 @@ import pandas as pd
 
 import rifr
 from rifr import storage
-from rifr.errors import SettingError
+from rifr.errors import SettingError, first_few
 from rifr.packs import FacePack
 from rifr.splits import LeftOut
 
@@ -97,8 +97,7 @@ class Score:
                 folds = "folds that divide each kind of pair by itself, for else some would hold one kind alone"
             said.append(f"{made['pairs']['pairs']:,} pairs of {made['pairs']['images']:,} photos in {folds}")
             if left_out := made["pairs"]["left out"]:
-                more = f" and {len(left_out) - 10} more" if len(left_out) > 10 else ""
-                said.append(f"{len(left_out)} pairs left out: {'; '.join(left_out[:10])}{more}")
+                said.append(f"{len(left_out)} pairs left out: {first_few(left_out)}")
         return "; ".join(said)
 
     def save(self, path: str | Path) -> None:

@@ -29,7 +29,7 @@ from rifr.readers.images import (
 )
 from rifr.readers.writing import Limits, Origin, write_people
 
-__all__ = ["read", "require_people"]
+__all__ = ["open_pack", "read", "require_people"]
 
 
 LICENCE = "as the owner of the images states"
@@ -128,6 +128,28 @@ def read(
             bad,
             Origin(f"images in the folder {folder.resolve().name}", licence, spec, nobody),
         )
+
+
+def open_pack(path: str | Path, progress: bool = True) -> FacePack:
+    """The pack at a path, or that of a folder that holds a folder per person of aligned 112x112 images.
+
+    Parameters
+    ----------
+    path
+        The pack or the folder; a folder's pack is kept in the store.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError, DataError
+        As `read` and `FacePack.open`.
+    """
+    path = Path(path)
+    if (path / "manifest.json").exists():
+        return FacePack.open(path)
+    name = f"folder-{path.resolve().name}-{storage.digest(str(path.resolve()))[:12]}"
+    return read(path, storage.root() / "packs" / name, progress=progress)
 
 
 def _name(file: Path) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from rifr.errors import DataError, SettingError
+from rifr.errors import DataError, SettingError, first_few
 
 __all__ = [
     "ENDINGS",
@@ -58,15 +58,6 @@ def is_image(name: str | Path) -> bool:
 def file_states(files: Iterable[Path]) -> list[tuple[str, int, int]]:
     """The name, size and time of change of each file, by which packs are found again without reading them."""
     return [(file.name, (state := file.stat()).st_size, state.st_mtime_ns) for file in files]
-
-
-def first_few(names: Sequence[str], few: int = 10) -> str:
-    """The first few of many names, and how many there are.
-
-    >>> first_few(["a", "b", "c"], few=2)
-    'a, b, ... (3 in all)'
-    """
-    return ", ".join(names[:few]) + (f", ... ({len(names):,} in all)" if len(names) > few else "")
 
 
 def progress_bar(items: Iterable[T], description: str, unit: str, progress: bool) -> Iterable[T]:

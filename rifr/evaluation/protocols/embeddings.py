@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rifr.errors import DataError, SettingError
+from rifr.errors import DataError, SettingError, first_few
 
 __all__ = [
     "as_embeddings",
@@ -99,7 +99,7 @@ def refuse_wrong_rows(name: str, wrong: np.ndarray, what: str, first: int = 0, r
     """DataError that names the rows where `wrong` (rows,) is true."""
     rows = np.flatnonzero(wrong) + first
     if len(rows):
-        listed = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
+        listed = first_few([str(row) for row in rows])
         raise DataError(f"{len(rows)} embeddings in {name} are {what}: rows {listed}; look at these images or {remedy}")
 
 
@@ -122,9 +122,9 @@ def refuse_unmatched(probe_ids: np.ndarray, gallery_ids: np.ndarray) -> None:
         raise DataError(f"there are {len(probe_ids)} probes and {len(gallery_ids)} gallery photos: nothing to rank")
     unmatched = np.flatnonzero(~np.isin(probe_ids, gallery_ids))
     if len(unmatched):
-        listed = ", ".join(f"{row} (id {probe_ids[row]})" for row in unmatched[:10])
+        listed = first_few([f"{row} (id {probe_ids[row]})" for row in unmatched])
         raise DataError(
-            f"{len(unmatched)} probes have no mate in the gallery: probes {listed}{', ...' * (len(unmatched) > 10)}; "
+            f"{len(unmatched)} probes have no mate in the gallery: probes {listed}; "
             "leave them out, and see that the ids of both lists mean the same people"
         )
 
