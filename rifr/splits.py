@@ -17,7 +17,7 @@ import numpy as np
 
 from rifr import faces as rendered
 from rifr import packs, presets, storage
-from rifr.errors import DataError, SettingError
+from rifr.errors import DataError, SettingError, first_few
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.readers import folder as folder_reader
@@ -47,6 +47,7 @@ PROBES, TRAINED = "people who are probes", "people who are trained on"
 LISTED = "people on the list to leave out"
 UNUSABLE = "files that cannot be used"
 NO_IMAGES = "other files and folders, which are no images"
+UNKNOWN = "names that nobody here has"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class LeftOut:
     split, reason
         Which split, and why.
     names, images
-        Whom, or which files; and how many images (of `NO_IMAGES`: names).
+        Whom, or which files; and how many images (of `NO_IMAGES` and `UNKNOWN`: names).
     """
 
     split: str
@@ -67,9 +68,8 @@ class LeftOut:
     images: int
 
     def __str__(self) -> str:
-        shown = ", ".join(self.names[:10]) + (f" and {len(self.names) - 10} more" if len(self.names) > 10 else "")
-        what = "names" if self.reason == NO_IMAGES else "images"
-        return f"{self.split}: {self.images:,} {what} left out ({self.reason}): {shown}"
+        what = {NO_IMAGES: "names left out", UNKNOWN: "names passed over"}.get(self.reason, "images left out")
+        return f"{self.split}: {self.images:,} {what} ({self.reason}): {first_few(self.names)}"
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def face_splits(
     probe_faces: str | Path | None = None,
     distractor_faces: str | Path | None = None,
     progress: bool = True,
-    exclude: str | Path | Iterable[str] = (),
+    exclude: str | Path | Iterable[str | int] = (),
 ) -> FaceSplits:
     """The three packs of an experiment, found in the store or made.
 
@@ -151,7 +151,7 @@ def face_splits(
         on of the distractors.
     progress : bool
         Show progress bars.
-    exclude : file or iterable of str
+    exclude : file or iterable of str or int
         People to leave out of training and distractors besides, because they are probes under another name: a list, or
         a text file with a name or label number a line.
 
@@ -160,7 +160,8 @@ def face_splits(
     SettingError
         When only some of the three are given.
     DataError
-        When nobody is left in a split, or nobody on the list of `exclude` is there.
+        When nobody is left in a split, when a split has one person under two spellings of a name, or when nobody on the
+        list of `exclude` is there.
     """
     preset = presets.get(preset)
     given = {"train_faces": train_faces, "probe_faces": probe_faces, "distractor_faces": distractor_faces}
@@ -189,7 +190,7 @@ def probe_splits(
     probes: str | Path | FacePack,
     distractors: str | Path | FacePack,
     progress: bool = True,
-    exclude: str | Path | Iterable[str] = (),
+    exclude: str | Path | Iterable[str | int] = (),
 ) -> ProbeSplits:
     """Probes and distractors, by the rules of `face_splits`, for an embedder trained already.
 
@@ -204,8 +205,8 @@ def probe_splits(
     probe_pack, left_out = _select("probes", probes, {}, progress)
     leave = {PROBES: probe_pack.people, LISTED: listed}
     others, left_out_of_others = _select("distractors", distractors, leave, progress)
-    _require_listed(listed, left_out_of_others)
-    return ProbeSplits(probe_pack, others, (*left_out, *left_out_of_others))
+    left_out += left_out_of_others
+    return ProbeSplits(probe_pack, others, (*left_out, *_not_there(listed, left_out)))
 
 
 def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
@@ -220,7 +221,7 @@ def rendered_pack(spec: rendered.RenderSpec, progress: bool = True) -> FacePack:
 
 
 def _given_splits(
-    train: Path, probes: Path, distractors: Path, exclude: str | Path | Iterable[str], progress: bool
+    train: Path, probes: Path, distractors: Path, exclude: str | Path | Iterable[str | int], progress: bool
 ) -> FaceSplits:
     listed = _listed(exclude)
     probe_pack, left_out = _select("probes", probes, {}, progress)
@@ -229,8 +230,8 @@ def _given_splits(
     leave = {TRAINED: train_pack.people, **leave}
     others, left_out_of_others = _select("distractors", distractors, leave, progress)
     left_out += left_out_of_train + left_out_of_others
-    _require_listed(listed, left_out)
-    return FaceSplits(_on_disk(train_pack), probe_pack, others, tuple(left_out))
+    unknown = _not_there(listed, left_out)
+    return FaceSplits(_on_disk(train_pack), probe_pack, others, (*left_out, *unknown))
 
 
 def counted_splits(
@@ -241,7 +242,11 @@ def counted_splits(
     for split, images in (("probes", probes), ("train", train), ("distractors", distractors)):
         people, count = np.array(list(images)), np.array(list(images.values()), np.int64)
         leave = {reason: taken[other] for reason, other in ((TRAINED, "train"), (PROBES, "probes")) if other in taken}
-        keep, left_out = _take_people(split, people, count, leave)
+        try:
+            keep, left_out = _take_people(split, people, count, leave)
+        except DataError as error:
+            taken[split], counted[split] = [], CountedSplit(0, 0, wrong=str(error))
+            continue
         taken[split] = people[keep].tolist()
         number = int(np.minimum(count[keep], LIMITS[split][1] or count.max(initial=0)).sum())
         wrong = "" if taken[split] else _nobody(split, len(people), left_out)
@@ -257,7 +262,7 @@ def _select(
     `leave` has the names of people to leave out, by the reason for it (the last reason counts). Of the other people,
     those with as many images as `LIMITS` has at least are taken, with as many as it has at most.
     """
-    pack = given if isinstance(given, FacePack) else _opened(Path(given), progress)
+    pack = given if isinstance(given, FacePack) else folder_reader.open_pack(given, progress)
     people, person, count = np.unique(pack.identities, return_inverse=True, return_counts=True)
     taken, left_out = _take_people(split, people, count, leave)
     keep = taken[person]
@@ -291,6 +296,7 @@ def _take_people(
     for reason, names in leave.items():
         excluded = {packs.name_key(name) for name in names}
         reasons[[key in excluded for key in keys]] = reason
+    _require_one_spelling(split, [(key, name) for key, name, out in zip(keys, people.tolist(), reasons) if not out])
     left_out = [
         LeftOut(split, reason, tuple(people[reasons == reason].tolist()), int(count[reasons == reason].sum()))
         for reason in (*leave, few)
@@ -308,12 +314,17 @@ def _nobody(split: str, people: int, left_out: Iterable[LeftOut]) -> str:
     )
 
 
-def _opened(path: Path, progress: bool) -> FacePack:
-    """The pack at `path`, or that of a folder per person."""
-    if (path / "manifest.json").exists():
-        return FacePack.open(path)
-    name = f"folder-{path.resolve().name}-{storage.digest(str(path.resolve()))[:12]}"
-    return folder_reader.read(path, storage.root() / "packs" / name, progress=progress)
+def _require_one_spelling(split: str, people: list[tuple[str, str]]) -> None:
+    """DataError where two people of a split, each a key and a name, have one key: they would count as impostors."""
+    spelled: dict[str, list[str]] = {}
+    for key, name in people:
+        spelled.setdefault(key, []).append(name)
+    several = [" and ".join(names) for names in spelled.values() if len(names) > 1]
+    if several:
+        raise DataError(
+            f"{split} hold one person under two names, or two under one: {first_few(several)}. Give a person's images "
+            "one name, and two people names that differ in more than capitals, accents and signs between words"
+        )
 
 
 def _on_disk(pack: FacePack) -> FacePack:
@@ -328,10 +339,10 @@ def _on_disk(pack: FacePack) -> FacePack:
         return FacePack.write(path, pack.images, pack.identities, pack.landmarks, pack.attributes, **about)
 
 
-def _listed(exclude: str | Path | Iterable[str]) -> list[str]:
+def _listed(exclude: str | Path | Iterable[str | int]) -> list[str]:
     """The names of a list or of the lines of a text file; what follows a # is a remark."""
     if not isinstance(exclude, (str, Path)):
-        return list(exclude)
+        return [str(name) for name in exclude]
     if not str(exclude):
         return []
     path = Path(exclude)
@@ -342,12 +353,16 @@ def _listed(exclude: str | Path | Iterable[str]) -> list[str]:
     return [name for line in lines if (name := line.partition("#")[0].strip())]
 
 
-def _require_listed(listed: list[str], left_out: list[LeftOut]) -> None:
-    if listed and not any(entry.reason == LISTED for entry in left_out):
+def _not_there(listed: list[str], left_out: list[LeftOut]) -> list[LeftOut]:
+    """The names on the list to leave out that nobody has who was left out; DataError where these are all of them."""
+    there = {packs.name_key(name) for entry in left_out if entry.reason == LISTED for name in entry.names}
+    unknown = [name for name in listed if packs.name_key(name) not in there]
+    if listed and len(unknown) == len(listed):
         raise DataError(
-            f"nobody of the {len(listed)} people on the list to leave out is in these faces ({listed[0]}, ...): "
+            f"nobody of the {len(listed)} people on the list to leave out is in these faces ({first_few(listed)}): "
             "write the names as the folders or packs have them"
         )
+    return [LeftOut("the list to leave out", UNKNOWN, tuple(unknown), len(unknown))] if unknown else []
 
 
 def _in_another_split(left_out: Iterable[LeftOut]) -> tuple[str, ...]:

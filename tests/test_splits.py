@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rifr import presets, splits
+from rifr import packs, presets, splits
 from rifr.errors import DataError, SettingError
+from rifr.evaluation.protocols import embeddings
+from rifr.packs import FacePack
 from rifr.readers import folder
 from rifr.report.text import recognition
 from tests.helpers import person
@@ -80,6 +82,38 @@ def test_label_numbers_and_names_are_not_claimed_to_be_other_people_and_a_list_s
             splits.face_splits("smoke", 0, train, probes, crowd, progress=False, exclude=wrong)
 
 
+def test_names_on_the_list_that_nobody_has_are_named_beside_those_that_are_left_out(given):
+    probes, crowd = given("probes", {"Bob": 2}), given("crowd", {"Ada Lo": 1, "Cyd": 1, "000007": 1})
+    found = splits.probe_splits(probes, crowd, progress=False, exclude=["ada_lo", "Typo", 7, "Cid"])
+    assert found.distractors.people == ["Cyd"] and found.excluded == ("000007", "Ada Lo")
+    *_, last = found.left_out
+    assert (last.names, last.images) == (("Typo", "Cid"), 2) and "7" not in str(last)
+    assert str(last) == "the list to leave out: 2 names passed over (names that nobody here has): Typo, Cid"
+    train = given("train", {"Ada Lo": 5, "Eve": 5})
+    found = splits.face_splits("smoke", 0, train, probes, crowd, progress=False, exclude=["Ada_Lo", "Typo"])
+    assert found.train.people == ["Eve"] and found.left_out[-1].names == ("Typo",)
+    assert "Typo" in recognition.excluded(found)
+    with pytest.raises(DataError, match=r"nobody of the 2 people .*Typo, 8"):
+        splits.probe_splits(probes, crowd, progress=False, exclude=["Typo", 8])
+
+
+@pytest.mark.parametrize("split", ["train", "probes", "distractors"])
+def test_one_person_under_two_spellings_within_a_split_is_refused_by_name(given, split):
+    people = {"train": {"Ann": 5}, "probes": {"Bob": 2}, "distractors": {"Cyd": 1}}
+    people[split] |= {"Alec Baldwin": 5, "Zoé": 5, "alec_baldwin": 5, "Zoe": 5}
+    folders = [given(name, whom) for name, whom in people.items()]
+    with pytest.raises(DataError, match=rf"{split} hold one person .*Alec Baldwin and alec_baldwin, Zoe and Zoé\."):
+        splits.face_splits("smoke", 0, *folders, progress=False)
+
+
+def test_two_spellings_of_a_person_who_is_left_out_are_no_matter(given):
+    probes, crowd = (
+        given("probes", {"alec-baldwin": 2}),
+        given("crowd", {"Alec Baldwin": 1, "alec_baldwin": 1, "Cy": 1}),
+    )
+    assert splits.probe_splits(probes, crowd, progress=False).excluded == ("Alec Baldwin", "alec_baldwin")
+
+
 def test_nobody_left_says_why_and_what_a_person_must_have(given):
     probes, crowd = given("probes", {"Bob": 2, "Cyd": 2}), given("crowd", {"Bob": 1, "Cyd": 1})
     with pytest.raises(DataError, match=r"(?s)2 people in distractors.*distractors one.*probes.*Bob, Cyd"):
@@ -116,3 +150,16 @@ def test_rendered_groups_are_disjoint_and_found_again(store_folder):
     again = splits.face_splits(plan, 0, progress=False)
     assert sorted(store_folder.rglob("manifest.json")) == before and again.train.checksum == first.train.checksum
     assert first.comparison == "No name is in two of train, probes and distractors." and not first.left_out
+
+
+def test_of_many_names_ten_are_printed_and_all_are_counted():
+    names = tuple(f"person-{n}" for n in range(13))
+    said = str(splits.LeftOut("train", splits.PROBES, names, 40))
+    assert said == (f"train: 40 images left out (people who are probes): {', '.join(names[:10])}, ... (13 in all)")
+    pack = FacePack(np.zeros((13, 112, 112, 3), np.uint8), np.array(names))
+    with pytest.raises(DataError, match=r"13 people are in train and in probes: .*person-12, .*, \.\.\. \(13 in all\)"):
+        packs.require_disjoint(train=pack, probes=pack)
+    with pytest.raises(DataError, match=r"rows 0, 1, .*, 9, \.\.\. \(13 in all\)"):
+        embeddings.refuse_wrong_rows("probes", np.ones(13, bool), "zero")
+    with pytest.raises(DataError, match=r"probes 0 \(id 1\), .*, \.\.\. \(13 in all\)"):
+        embeddings.refuse_unmatched(np.ones(13, int), np.zeros(2, int))
