@@ -183,3 +183,41 @@ def test_the_number_of_folds_is_that_of_the_list_and_ten_where_none_is_said(tmp_
     assert pairs.read(path, tmp_path).folds == 2
     (tmp_path / "x.bin").write_bytes(pickle.dumps(([cv2.imencode(".png", PHOTOS[0])[1].tobytes()] * 2, [True])))
     assert pairs.read(tmp_path / "x.bin").folds == 10
+
+
+def many_folds(root, folds=5, half=4):
+    """A list whose folds each have people of their own, two photos each, and the fold of each person."""
+    lines, whose = [f"{folds}\t{half}"], {}
+    for fold in range(folds):
+        names = [f"P{fold}x{n}" for n in range(half)]
+        whose |= dict.fromkeys(names, fold)
+        lines += [f"{name}\t1\t2" for name in names]
+        lines += [f"{name}\t1\t{other}\t2" for name, other in zip(names, [*names[1:], names[0]])]
+    for name in whose:
+        (root / name).mkdir(parents=True)
+        for number in (1, 2):
+            (root / name / f"{name}_{number:04d}.jpg").touch()
+    (root / "pairs.txt").write_text("\n".join(lines) + "\n")
+    return root / "pairs.txt", whose
+
+
+def test_what_is_left_out_moves_no_pair_into_another_fold(tmp_path):
+    path, whose = many_folds(tmp_path)
+    whole = pairs.read_list(path, tmp_path)
+    assert whole.fold.tolist() == [whose[file.parent.name] for file in whole.first]
+    for name in ("P0x0", "P0x1", "P0x2", "P2x3"):
+        (tmp_path / name / f"{name}_0002.jpg").unlink()
+    listed = pairs.read_list(path, tmp_path, on_missing="leave out")
+    assert len(listed.first) == len(listed.fold) == 40 - 8
+    for file, other, fold in zip(listed.first, listed.second, listed.fold):
+        assert whose[file.parent.name] == whose[other.parent.name] == fold
+    before = {(one, other): fold for one, other, fold in zip(whole.first, whole.second, whole.fold.tolist())}
+    assert [before[pair] for pair in zip(listed.first, listed.second)] == listed.fold.tolist()
+
+
+def test_a_list_of_one_fold_or_of_folds_of_one_kind_does_not_say_which_fold_a_pair_is_in(tmp_path):
+    assert pairs.read(lfw_tree(tmp_path), tmp_path).fold is None
+    text = (tmp_path / "pairs.txt").read_text()
+    (tmp_path / "pairs.txt").write_text(text.replace("1\t2\n", "2\t1\n", 1))  # both pairs of one person come first
+    listed = pairs.read(tmp_path / "pairs.txt", tmp_path)
+    assert listed.folds == 2 and listed.fold is None

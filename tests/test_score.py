@@ -246,6 +246,22 @@ def test_pairs_whose_photo_is_missing_are_left_out_and_named_when_asked(listed):
         assert ("divide each kind of pair by itself" in score.faces()) is balanced
 
 
+def test_pairs_that_remain_keep_the_folds_of_their_list(listed):
+    given = {"pairs": listed / "pairs.txt", "images": listed / "probes", "widths": (112,), "preset": PLAN}
+    for number in (1, 2):  # of the first fold two pairs of six are left, one of each kind
+        (listed / "probes" / "probe0" / f"probe0_{number:04d}.png").unlink()
+    score = scoring.score(mine, **given, on_missing="leave out", progress=False)
+    read = pair_list.read(listed / "pairs.txt", listed / "probes", "leave out")
+    features = by_hand(read.photos, 112)
+    expected = pairs.evaluate(features[read.first], features[read.second], read.same, np.array([0, 0, *[1] * 6]))
+    assert set(score.table.trials) == {8} and score.provenance["pairs"]["folds"] == 2
+    assert set(score.table.value) == {100 * expected.accuracy} and set(score.table["std"]) == {100 * expected.std}
+    for number in (3, 4):
+        (listed / "probes" / "probe0" / f"probe0_{number:04d}.png").unlink()
+    with pytest.raises(SettingError, match="at least two folds"):
+        scoring.score(mine, **given, on_missing="leave out", progress=False)
+
+
 def test_figures_are_written_one_a_measure(folders):
     score = scoring.score(
         mine,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rifr import presets, splits
@@ -70,7 +71,7 @@ def score(
     images : str or Path, optional
         The photos of a list of pairs.
     folds : int, optional
-        Into how many parts the pairs are divided; by default what the list's first line says.
+        Into how many parts the pairs are divided; by default those of the list, also where pairs of it are left out.
     on_missing : {"refuse", "leave out"}
         What to do with pairs of which a photo is missing; those left out are named.
     protocols : iterable of {"P1", "P2"}
@@ -136,16 +137,17 @@ def score(
             tables.append(table[table.protocol.isin(asked.protocols)])
             curves |= {key: curve for key, curve in drawn.items() if key[0] in asked.protocols}
     if listed:
+        divided = _division(folds, listed)
         provenance["pairs"] = {
             "source": listed.photos.manifest["source"],
             "checksum": listed.photos.checksum,
             "images": len(listed.photos),
             "pairs": len(listed.same),
             "same": int(listed.same.sum()),
-            "folds": folds or listed.folds,
+            "folds": len(np.unique(divided)) if isinstance(divided, np.ndarray) else divided,
             "left out": list(listed.left_out),
         }
-        table = _over_pairs(networks, listed, folds or listed.folds, asked.protocols, preset, progress)
+        table = _over_pairs(networks, listed, divided, asked.protocols, preset, progress)
         provenance["pairs"]["balanced"] = bool(table.balanced.all())
         tables.append(table)
     return Score(pd.concat(tables, ignore_index=True).reindex(columns=COLUMNS), provenance, curves)
@@ -187,7 +189,7 @@ def check(
             embedder.embedder()  # a file that does not fit is said now, not when all faces are read
     listed = pair_list.read(pairs, images, on_missing) if pairs else None
     if listed:
-        pairs_protocol.divided(folds or listed.folds, listed.same)
+        pairs_protocol.divided(_division(folds, listed), listed.same)
     return Asked(*asked, listed)
 
 
@@ -223,6 +225,11 @@ def _chosen(kind: str, asked: Iterable[str], allowed: tuple[str, ...]) -> list[s
         problem = f"no {kind} is called {wrong[0]!r}" if wrong else f"no {kind} was chosen"
         raise SettingError(f"{problem}: choose of {', '.join(allowed)}")
     return list(dict.fromkeys(known[name.lower()] for name in asked))
+
+
+def _division(folds: int, listed: pair_list.PairList) -> int | np.ndarray:
+    """What divides a list of pairs: the number that was asked for, else the folds of the list itself."""
+    return folds or (listed.folds if listed.fold is None else listed.fold)
 
 
 def _check_rates(name: str, asked: Sequence[float]) -> None:
@@ -266,7 +273,7 @@ def _measured(
 def _over_pairs(
     embedders: dict[str, Embedder],
     listed: pair_list.PairList,
-    folds: int,
+    folds: int | np.ndarray,
     protocols: list[str],
     preset: Preset,
     progress: bool,

@@ -55,6 +55,9 @@ class PairList:
         Into how many consecutive parts the list is divided, as its first line says.
     left_out
         A line on each pair that was left out because a photo of it is missing.
+    fold
+        (N,) from 0, the fold that the whole list has each pair in; None where it does not say: for a file of
+        InsightFace's, a list of one fold, and one with a part that holds one kind of pair alone.
     """
 
     photos: FacePack
@@ -63,6 +66,7 @@ class PairList:
     same: np.ndarray
     folds: int = FOLDS
     left_out: tuple[str, ...] = ()
+    fold: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class FilePairs:
         As the list's first line has it.
     left_out
         A line on each pair of which a photo is missing.
+    fold
+        As in `PairList`.
     """
 
     first: list[Path]
@@ -86,6 +92,7 @@ class FilePairs:
     same: np.ndarray
     folds: int
     left_out: tuple[str, ...] = ()
+    fold: np.ndarray | None = None
 
 
 def read(path: str | Path, images: str | Path | None = None, on_missing: str = "refuse") -> PairList:
@@ -127,7 +134,7 @@ def read(path: str | Path, images: str | Path | None = None, on_missing: str = "
     except DataError as error:
         raise DataError(f"{error}: mend it, align it, or take its pairs off the list") from error
     first, second = (np.array([rows[file] for file in side]) for side in (listed.first, listed.second))
-    return PairList(_pack(stack, path), first, second, listed.same, listed.folds, listed.left_out)
+    return PairList(_pack(stack, path), first, second, listed.same, listed.folds, listed.left_out, listed.fold)
 
 
 def read_list(path: str | Path, root: str | Path, on_missing: str = "refuse") -> FilePairs:
@@ -164,16 +171,27 @@ def read_list(path: str | Path, root: str | Path, on_missing: str = "refuse") ->
             'ending of an image). Is it the folder that holds a folder for each person? on_missing="leave out" leaves '
             "out their pairs"
         )
-    kept = [pair for pair in listed if files[pair[0]] and files[pair[1]]]
-    if not kept:
+    there = np.array([all(files[photo] for photo in pair) for pair in listed])
+    if not there.any():
         raise DataError(f"no pair of {path} is left: all of them show one of the {len(missing)} missing photos")
     left_out = tuple(
         f"{_stem(pair[0])} and {_stem(pair[1])}: no photo {' and '.join(absent)}"
         for pair in listed
         if (absent := [_stem(photo) for photo in pair if files[photo] is None])
     )
+    kept = [pair for pair, whole in zip(listed, there) if whole]
     first, second = ([file for pair in kept if (file := files[pair[side]])] for side in (0, 1))
-    return FilePairs(first, second, np.array([one[0] == other[0] for one, other in kept]), folds, left_out)
+    same = np.array([one[0] == other[0] for one, other in listed])
+    fold = _fold(folds, same)
+    return FilePairs(first, second, same[there], folds, left_out, None if fold is None else fold[there])
+
+
+def _fold(folds: int, same: np.ndarray) -> np.ndarray | None:
+    """(N,) the fold of each pair of a whole list; None for one fold, and for a fold of one kind of pair alone."""
+    kinds = same.reshape(folds, -1)
+    if folds == 1 or (kinds == kinds[:, :1]).all(axis=1).any():
+        return None
+    return np.repeat(np.arange(folds), kinds.shape[1])
 
 
 def _listed(path: Path) -> tuple[int, list[tuple[Photo, Photo]]]:

@@ -154,7 +154,10 @@ def divided(folds: int | np.ndarray, same: np.ndarray) -> tuple[np.ndarray, bool
     if np.ndim(folds):
         fold = np.asarray(folds)
         if fold.shape != same.shape or fold.dtype.kind not in "iu" or len(np.unique(fold)) < 2:
-            raise SettingError(f"folds has a whole number for each of {len(same)} pairs, and at least two folds")
+            raise SettingError(
+                f"folds has a whole number for each of {len(same)} pairs, and at least two folds: give pairs of more "
+                "folds, or say how many to divide these into (--folds)"
+            )
         return fold, False
     one_fold = not isinstance(folds, bool) and folds == 1
     if one_fold:
