@@ -10,11 +10,13 @@ import cv2
 import nbformat
 import numpy as np
 import onnx
+import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from rifr import presets
+from rifr import presets, storage
 from rifr.packs import FacePack
+from rifr.storage import cache
 from rifr.training.runs import Run
 
 TINY = replace(
@@ -116,6 +118,16 @@ def people_of_their_own(path: Path, name: str) -> None:
     pack = FacePack.open(path)
     people = [f"{name} {one}" for one in pack.identities]
     FacePack.write(path, np.array(pack.images), people, source="patterns", licence="CC0")
+
+
+def other_code(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """From now on the library's source file of this name, such as "readers/images.py", counts as another one."""
+    code = cache._code_digest
+    file = storage.PACKAGE / name
+    assert file.is_file()
+    monkeypatch.setattr(
+        cache, "_code_digest", lambda one, changed: "other" if one.resolve() == file else code(one, changed)
+    )
 
 
 def not_to_be_unpacked(archive: bytes) -> bytes:

@@ -13,6 +13,7 @@ from rifr.align import TEMPLATE
 from rifr.errors import DataError, SettingError
 from rifr.landmarks.align_folder import align_folder
 from rifr.readers import folder
+from tests.helpers import other_code
 
 
 def picture_folder(root, **people):
@@ -118,6 +119,17 @@ def test_a_replaced_photo_and_another_detector_are_aligned_again(tmp_path):
     report = align_folder(source, out, lambda picture: TEMPLATE, "yunet 0.9", progress=False)
     assert (report.aligned, report.kept) == (2, 0)
     assert np.array_equal(pixels(out / "Ada" / "1.png"), align.face(pixels(source / "Ada" / "1.jpg"), TEMPLATE))
+
+
+@pytest.mark.parametrize(
+    "file", ["readers/images.py", "align.py", "similarity.py", "landmarks/align_folder.py", "landmarks/cnn6.py"]
+)
+def test_faces_are_made_again_after_the_code_that_decodes_or_aligns_them_has_changed(tmp_path, monkeypatch, file):
+    source = picture_folder(tmp_path / "in", Ada=2)
+    align_folder(source, tmp_path / "out", at_template, "yunet", progress=False)
+    other_code(monkeypatch, file)
+    report = align_folder(source, tmp_path / "out", at_template, "yunet", progress=False)
+    assert (report.aligned, report.kept) == ((0, 2) if file == "landmarks/cnn6.py" else (2, 0))
 
 
 def test_a_face_whose_photo_has_none_any_more_is_removed_and_one_without_a_photo_is_named(tmp_path):

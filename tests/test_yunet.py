@@ -11,6 +11,7 @@ from rifr import align, cli
 from rifr.evaluation import embed
 from rifr.landmarks.yunet import Detection, Yunet, main_face
 from rifr.readers.images import decode
+from tests.helpers import other_code
 
 
 def detection(x, y, width, height, score=0.9):
@@ -116,3 +117,10 @@ def test_boxes_and_landmarks_are_in_the_pixels_of_the_picture_that_was_given(rea
 def test_the_key_of_a_detector_follows_its_threshold_and_its_file(real_data, yunet):
     model = real_data / "models" / "yunet_n_dynamic.onnx"
     assert Yunet(model).key == yunet.key != Yunet(model, 0.7).key
+
+
+def test_the_key_of_a_detector_follows_the_code_that_searches_and_chooses_the_main_face(real_data, monkeypatch):
+    model = real_data / "models" / "yunet_n_dynamic.onnx"
+    before = Yunet(model).key
+    other_code(monkeypatch, "landmarks/yunet.py")
+    assert Yunet(model).key != before

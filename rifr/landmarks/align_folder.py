@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from tqdm import tqdm
 
 from rifr import align, similarity, storage
 from rifr.errors import DataError, SettingError
+from rifr.readers import images
 from rifr.readers.images import ENDINGS, Listing, decode, first_few, list_people
 
 __all__ = ["ON_MISSING", "Report", "Unaligned", "align_folder"]
@@ -133,7 +135,7 @@ def align_folder(
         raise SettingError(f"{out} and {folder} lie within each other: align into a folder of its own")
     listing = list_people(folder)
     targets = _targets(folder, out, listing)
-    key = storage.digest(key, storage.sources_digest(align, similarity))
+    key = storage.digest(key, storage.sources_digest(align, similarity, images, sys.modules[__name__]))
     report = Report()
     for target, file in tqdm(
         targets.items(), desc=f"aligning {folder.name}", unit="picture", disable=None if progress else True

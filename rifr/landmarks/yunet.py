@@ -6,6 +6,7 @@ YuNet's model is a file of its own (`face_detection_yunet_*.onnx` in OpenCV's zo
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,9 +83,9 @@ class Yunet:
 
     @property
     def key(self) -> str:
-        """What decides its landmarks: the file's content, the threshold and the sizes that it searches."""
-        sizes = SEARCH_SIDE, SEARCH_STEP
-        return storage.digest("yunet", storage.file_digest(self.model), float(self.score_threshold), sizes)
+        """What decides its landmarks: the file's content, the threshold and the code that searches."""
+        code = storage.sources_digest(sys.modules[__name__])
+        return storage.digest("yunet", storage.file_digest(self.model), float(self.score_threshold), code)
 
     def __call__(self, picture: np.ndarray) -> list[Detection]:
         """Find the faces in a picture.
