@@ -13,6 +13,7 @@ from rifr import align, landmarks, presets
 from rifr.align import TEMPLATE
 from rifr.errors import DataError, SettingError, TrainingError
 from rifr.packs import FacePack
+from tests.helpers import other_code
 
 
 def smoke(**changes):
@@ -242,6 +243,37 @@ def test_wider_face_is_learnt_from_and_a_tenth_of_its_photos_held_out(tmp_path, 
     assert landmarks.boxes_of(learnt.landmarks)[:, 2] == pytest.approx(112 * 64 / 220, rel=0.01)
     run = landmarks.fit("wing+lr", smoke(epochs=1, channels=4), 0, faces=learnt, progress=False)
     assert run.record["faces"]["checksum"] == learnt.checksum
+
+    name = learnt.identities[0].partition("#")[0]
+    Image.fromarray(np.full((200, 200, 3), 200, np.uint8)).save(root / "train" / "images" / name)
+    replaced = landmarks.pictures(smoke(test_scene=64), 0, root, progress=False)[0]
+    assert learnt.images[0].max() < 70 and replaced.images[0].max() > 190
+    label = root / "train" / "label.txt"
+    label.write_text(label.read_text().replace(f"# {name}\n50 50 100 100", f"# {name}\n60 60 100 100"))
+    moved = landmarks.pictures(smoke(test_scene=64), 0, root, progress=False)[0]
+    shift = np.subtract(replaced.landmarks[0], moved.landmarks[0])  # the scene's side is 220 pixels of the photo
+    assert shift == pytest.approx(np.full((5, 2), 10 * 64 / 220), abs=1e-3)
+    assert np.array_equal(landmarks.pictures(smoke(test_scene=64), 0, root, progress=False)[0].images, moved.images)
+
+
+def test_another_annotation_of_the_same_pictures_is_another_network(tmp_path, store_folder):
+    pack, plan = drawn_scenes(tmp_path / "pack", 16), smoke(epochs=1, channels=4, batch_size=16)
+    corrected = replace(pack, landmarks=pack.landmarks.copy())
+    corrected.landmarks[:, 2] += 5
+    assert corrected.checksum == pack.checksum
+    first, second = (landmarks.fit("wing+lr", plan, 0, faces, progress=False) for faces in (pack, corrected))
+    assert first.path != second.path
+    assert any(not torch.equal(value, second.weights()[part]) for part, value in first.weights().items())
+    again = replace(pack, landmarks=np.asfortranarray(pack.landmarks))
+    assert landmarks.fit("wing+lr", plan, 0, again, progress=False).path == first.path
+
+
+@pytest.mark.parametrize("file", ["landmarks/cnn6.py", "align.py", "similarity.py", "readers/images.py"])
+def test_a_landmark_network_is_found_by_the_code_that_cuts_its_faces_out(tmp_path, monkeypatch, file):
+    pack = drawn_scenes(tmp_path / "pack", 4)
+    before = landmarks.training._name_and_key("wing+lr", smoke(), 0, pack)
+    other_code(monkeypatch, file)
+    assert (landmarks.training._name_and_key("wing+lr", smoke(), 0, pack) == before) == (file == "readers/images.py")
 
 
 def test_what_only_faces_or_tests_use_does_not_retrain_a_network(tmp_path, store_folder):

@@ -289,7 +289,7 @@ def test_the_browser_ranks_the_gallery_and_finds_landmarks_as_the_library_does(
     )
     found, points = found
     (box,) = landmarks.boxes_of(rough[None])
-    square, matrix = landmarks.cut(picture, box[:2], living.CROP_SCALE * box[2])
+    square, matrix = landmarks.cut(picture, box[:2], landmarks.CROP_SCALE * box[2])
     with torch.inference_mode():
         inside = a_finder().network()(networks.to_input(torch.from_numpy(square[None])))[0].numpy()
     expected = np.linalg.solve(matrix[:, :2], (inside - matrix[:, 2]).T).T

@@ -108,7 +108,7 @@ def test_a_pack_on_disk_is_opened_by_other_processes(tmp_path, noted):
     assert [faces for *_, faces in elsewhere] == [4, 4]
 
 
-@pytest.mark.parametrize("part", ["in memory", "a slice", "reversed", "other people"])
+@pytest.mark.parametrize("part", ["in memory", "a slice", "reversed", "other people", "other landmarks"])
 def test_faces_that_are_not_the_whole_pack_stay_in_this_process(tmp_path, noted, part):
     pack = easy_faces(tmp_path / "pack", people=2, images=2)
     faces = {
@@ -116,6 +116,7 @@ def test_faces_that_are_not_the_whole_pack_stay_in_this_process(tmp_path, noted,
         "a slice": replace(pack, images=pack.images[:3], identities=pack.identities[:3]),
         "reversed": replace(pack, images=pack.images[::-1]),
         "other people": replace(pack, identities=pack.identities[::-1]),
+        "other landmarks": replace(pack, landmarks=np.zeros((4, 5, 2), np.float32)),
     }[part]
     assert isinstance(faces.images, np.memmap) == (part != "in memory")
     elsewhere, here = noted(faces)

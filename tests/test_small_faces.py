@@ -20,10 +20,9 @@ from rifr.readers import scface as scface_reader
 from rifr.readers.scface import ScfaceSets
 from rifr.report import figures, text
 from rifr.splits import FaceSplits
-from rifr.storage import cache
 from rifr.training import trainer
 from tests import set_trees
-from tests.helpers import easy_faces
+from tests.helpers import easy_faces, other_code
 
 matplotlib.use("Agg")
 
@@ -151,9 +150,10 @@ def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     assert said.count("\n") == 9 and "**both together:** not decided (+0.0" in said
 
 
-def test_packs_are_other_ones_where_pictures_are_decoded_otherwise(tmp_path, monkeypatch):
-    before, code = small_faces._key(tmp_path, "a"), cache._code_digest
-    monkeypatch.setattr(cache, "_code_digest", lambda file, at: code(file, at) + "x" * (file.name == "images.py"))
+@pytest.mark.parametrize("file", ["readers/images.py", "readers/tinyface.py", "align.py", "similarity.py"])
+def test_packs_are_other_ones_where_pictures_are_decoded_or_aligned_otherwise(tmp_path, monkeypatch, file):
+    before = small_faces._key(tmp_path, "a")
+    other_code(monkeypatch, file)
     assert small_faces._key(tmp_path, "a") != before
 
 

@@ -20,7 +20,7 @@ from rifr import presets, storage
 from rifr.recipes import RECIPES
 from rifr.storage import cache
 from rifr.training import trainer
-from tests.helpers import TINY, easy_faces
+from tests.helpers import TINY, easy_faces, other_code
 
 pytestmark = pytest.mark.usefixtures("store_folder")
 
@@ -155,6 +155,9 @@ def test_a_measurement_is_made_anew_for_other_pictures_and_another_list(tmp_path
     (tmp_path / "pairs.txt").write_text("two")
     measured("a")
     assert len(made_of) == 4
+    other_code(monkeypatch, "similarity.py")
+    measured("a")
+    assert len(made_of) == 5
 
 
 class FakeSplits:

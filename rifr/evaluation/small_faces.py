@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from rifr import align, camera, presets, readers, storage
+from rifr import align, camera, presets, readers, similarity, storage
 from rifr.align import FACE_SIZE, Aligner
 from rifr.errors import SettingError
 from rifr.evaluation import evaluate
@@ -336,7 +336,7 @@ def identify_by_camera(
 
 def _key(root: Path, aligner_key: str) -> str:
     """What the packs of the set at `root` are found by: its files, its aligner and the code that reads and decodes."""
-    sources = storage.sources_digest(readers, align)
+    sources = storage.sources_digest(readers, align, similarity)
     return storage.digest(str(root.resolve()), storage.folder_digest(root), aligner_key, sources)
 
 

@@ -12,6 +12,8 @@ from rifr.align import FACE_SIZE, TEMPLATE
 
 INPUT = 64  # pixels: the side of what the network sees
 CENTRE = (FACE_SIZE - 1) / 2
+CROP_SCALE = 1.4
+"""The side of the square in which landmarks are found, in face widths."""
 
 
 def wing_loss(points: Tensor, target: Tensor, w: float = 10.0, epsilon: float = 2.0) -> Tensor:
@@ -56,7 +58,7 @@ class Cnn6(nn.Module):
         self.points = nn.Linear(32 * channels, 10)
         # It starts with the template's points in the middle of the square, and learns how each face differs.
         with torch.no_grad():
-            start = (torch.from_numpy(TEMPLATE) - CENTRE) * INPUT / (1.4 * FACE_SIZE) + (INPUT - 1) / 2
+            start = (torch.from_numpy(TEMPLATE) - CENTRE) * INPUT / (CROP_SCALE * FACE_SIZE) + (INPUT - 1) / 2
             self.points.bias.copy_(start.flatten())
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from rifr import faces as rendered
 from rifr import presets, splits, storage
 from rifr.packs import FacePack
 from rifr.presets import Preset
-from rifr.readers import wider_face
+from rifr.readers import images, text, wider_face
 
 
 def to_learn(preset: Preset, seed: int, progress: bool) -> FacePack:
@@ -52,7 +52,9 @@ def pictures(
     if not wider_root:
         return to_learn(preset, seed, progress), held_out_scenes(preset, seed, progress)
     side = preset.landmarks.test_scene
-    key = storage.digest(str(Path(wider_root).resolve()), side, storage.sources_digest(wider_face))
+    root = Path(wider_root)
+    sources = storage.sources_digest(wider_face, images, text)
+    key = storage.digest(str(root.resolve()), storage.folder_digest(root / "train"), side, sources)
 
     def pack(part: Literal["most", "held out"]) -> FacePack:
         def make(path: Path) -> None:

@@ -12,6 +12,7 @@ of these as a camera does it (`rifr.camera`), for the paper's WIDER FACE holds s
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,10 +25,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from rifr import align, camera, devices, networks, presets, storage
+from rifr import align, camera, devices, networks, presets, similarity, storage
 from rifr.errors import DataError, SettingError, TrainingError
 from rifr.landmarks import cnn6, crops, datasets
-from rifr.landmarks.cnn6 import Cnn6, wing_loss
+from rifr.landmarks.cnn6 import CROP_SCALE, Cnn6, wing_loss
 from rifr.landmarks.crops import View, boxes_of, cut, in_pictures
 from rifr.packs import FacePack
 from rifr.presets import LandmarkTraining, Preset
@@ -94,7 +95,7 @@ class LandmarkRun(StoredRun):
         network.load_state_dict(self.weights())
         return network.eval()
 
-    def predict(self, pictures: Sequence[np.ndarray], boxes: np.ndarray, crop_scale: float = 1.4) -> np.ndarray:
+    def predict(self, pictures: Sequence[np.ndarray], boxes: np.ndarray, crop_scale: float = CROP_SCALE) -> np.ndarray:
         """The landmarks of one face in each picture, on a GPU where there is one.
 
         Parameters
@@ -253,8 +254,9 @@ def _name_and_key(recipe: str, preset: Preset, seed: int, faces: FacePack) -> tu
     training = {
         name: value for name, value in asdict(_training(recipe, preset)).items() if name not in of_faces_and_tests
     }
-    sources = storage.sources_digest(this, cnn6, crops, align, camera, networks)
-    key = storage.digest(recipe, training, seed, faces.checksum, torch.__version__, sources)
+    sources = storage.sources_digest(this, cnn6, crops, align, similarity, camera, networks)
+    points = hashlib.sha256(np.ascontiguousarray(faces.points).data).hexdigest()  # the checksum leaves them out
+    key = storage.digest(recipe, training, seed, faces.checksum, points, torch.__version__, sources)
     return f"{recipe}-{preset.name}-s{seed}", key
 
 

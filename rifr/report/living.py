@@ -33,7 +33,7 @@ from rifr.errors import DataError, RifrError, StorageError
 from rifr.evaluation.protocols.embeddings import unit_rows
 from rifr.faces import tarballs
 from rifr.faces.tarballs import Package
-from rifr.landmarks import INPUT, LandmarkRun
+from rifr.landmarks import CROP_SCALE, INPUT, LandmarkRun
 from rifr.report.style import label
 from rifr.splits import FaceSplits
 from rifr.training.runs import Run
@@ -66,9 +66,6 @@ SINGLE = np.dtype("<f4")
 
 WIDTHS = (8, 10, 12, 16, 20, 25, 30, 40, 60, FACE_SIZE)
 """The steps of the slider, in pixels."""
-
-CROP_SCALE = 1.4
-"""The side of the square in which landmarks are found, in face widths."""
 
 PEOPLE, OTHERS = 20, 60
 """Whose photos are searched for, and how many others stand in the gallery beside theirs."""

@@ -37,7 +37,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rifr import align, camera, degrade, evaluation, faces, landmarks, packs, presets, readers, recipes, splits, storage
+from rifr import (
+    align,
+    camera,
+    degrade,
+    evaluation,
+    faces,
+    landmarks,
+    packs,
+    presets,
+    readers,
+    recipes,
+    similarity,
+    splits,
+    storage,
+)
 from rifr.errors import SettingError
 from rifr.evaluation import evaluate, hard_galleries, one_probe, score, small_faces
 from rifr.evaluation.outcome import Outcome
@@ -67,7 +81,7 @@ COMPARED = (
 COMPARED_WITH_OTHERS = ("proposed", "shared-only")
 """Of these two, each other method's difference is kept."""
 
-DECIDED_BY = (align, camera, degrade, evaluation, faces, landmarks, packs, readers, runs, splits)
+DECIDED_BY = (align, camera, degrade, evaluation, faces, landmarks, packs, readers, runs, similarity, splits)
 """The code that decides what is measured, beside that which each network is found by; no text and no figure."""
 
 ROC_WIDTHS, FPRS = (112, 25, 16), (1e-3, 1e-4)
