@@ -1,5 +1,6 @@
 """The trainer: the same seed, killed or not, gives the same weights; and the losses of the six recipes."""
 
+import hashlib
 import math
 import os
 import signal
@@ -14,6 +15,7 @@ import torch
 
 from rifr import devices, presets, storage
 from rifr.errors import DataError, TrainingError
+from rifr.packs import FacePack
 from rifr.recipes import RECIPES
 from rifr.training import batches, process_group, runs, trainer
 from rifr.training.student import rate_factor, recipe_loss
@@ -341,3 +343,48 @@ def test_half_written_runs_are_not_listed(tmp_path, store_folder):
     half.mkdir()
     (half / "record.json").write_text((run.path / "record.json").read_text())
     assert runs.stored() == [run]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: b"", lambda content: content[:-300], lambda content: b"x" + content[1:]]
+)
+def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path, damage):
+    reached = runs.Progress(tmp_path / "run", {"layer": torch.nn.Linear(2, 2)})
+    assert reached.read() is None
+    reached.write()
+    assert set(reached.read()) == {"layer", "epoch", "seconds", "history"}
+    reached.file.write_bytes(damage(reached.file.read_bytes()))
+    with pytest.raises(DataError, match=rf"{reached.file} is damaged: delete it"):
+        reached.read()
+
+
+def test_faces_in_memory_are_trained_on_and_the_record_says_which(tmp_path, store_folder):
+    pack = easy_faces(tmp_path / "faces", people=2, images=8)
+    faces = FacePack(np.array(pack.images), pack.identities)
+    run = trainer.fit("hr-only", presets.get(TINY, epochs=1), 0, faces, progress=False)
+    pixels = hashlib.sha256(faces.images.tobytes()).hexdigest()
+    assert run.record["faces"] == {
+        "source": None,
+        "licence": None,
+        "spec": None,
+        "images": 16,
+        "people": 2,
+        "checksum": storage.digest(pixels, pack.identities.tolist()),
+    }
+    of_pack = trainer.fit("hr-only", presets.get(TINY, epochs=1), 0, pack, progress=False)
+    assert of_pack.record["faces"] == {
+        name: pack.manifest[name] for name in ("source", "licence", "spec", "images", "people", "checksum")
+    }
+
+
+def test_a_record_is_read_as_it_was_written_whatever_the_locale(tmp_path):
+    storage.atomic_write(tmp_path / "record.json", storage.readable_json({"recipe": "Müller"}))
+    code = "import sys; from rifr.training.runs import StoredRun; print(ascii(StoredRun.open(sys.argv[1]).name))"
+    old = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # ASCII, as some servers have it
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=os.environ | old, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == ascii("Müller"), done.stderr
+    (tmp_path / "record.json").write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"record\.json is damaged"):
+        runs.StoredRun.open(tmp_path)

@@ -51,10 +51,10 @@ class StoredRun:
         """Open a stored run; FileNotFoundError where there is none, DataError where its record cannot be read."""
         path = Path(path)
         try:
-            return cls(path, json.loads((path / "record.json").read_text()))
+            return cls(path, json.loads((path / "record.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise FileNotFoundError(f"{path} holds no finished run: train it first.") from None
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # no JSON, or no text
             raise DataError(
                 f"{path / 'record.json'} is damaged ({error}): delete the folder and train again."
             ) from error
@@ -141,8 +141,16 @@ class Progress:
         self.epoch, self.seconds, self.history = 0, 0.0, list[dict[str, float]]()
 
     def read(self) -> dict[str, Any] | None:
-        """What the last finished epoch left, on the CPU; None where none has been finished."""
-        return torch.load(self.file, map_location="cpu", weights_only=True) if self.file.exists() else None
+        """What the last finished epoch left, on the CPU; None where none has been finished, DataError where it is
+        damaged."""
+        if not self.file.exists():
+            return None
+        try:
+            return torch.load(self.file, map_location="cpu", weights_only=True)
+        except PermissionError:
+            raise
+        except Exception as error:  # what damaged files raise is not specified
+            raise DataError(f"{self.file} is damaged: delete it, and training starts anew.") from error
 
     def resume(self, saved: dict[str, Any] | None) -> None:
         """Go on from what `read` gave."""
@@ -171,9 +179,9 @@ class Progress:
 
     def write_run(self, path: Path, weights: Mapping[str, Tensor], faces: FacePack, record: dict[str, Any]) -> None:
         """Write the finished run: its weights, and its record with what is the same for every kind of network."""
-        manifest = ("source", "licence", "spec", "images", "people", "checksum")
+        about = {name: faces.manifest.get(name) for name in ("source", "licence", "spec")}
         record = record | {
-            "faces": {name: faces.manifest[name] for name in manifest},
+            "faces": about | {"images": len(faces), "people": len(faces.people), "checksum": faces.checksum},
             "history": self.history,
             "seconds": round(self.seconds, 1),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
