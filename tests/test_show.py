@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +14,9 @@ from PIL import Image
 from rifr.report.made_by import dotted_name
 from rifr.report.show import html_table, markdown, show
 from rifr.report.style import DPI, INK, NETWORKS, network_style, style
+from tests.test_living import in_browser, needs_browser
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def line(values, title=""):
@@ -99,5 +103,40 @@ def test_a_table_has_the_class_that_the_theme_styles_and_no_index():
     assert 'class="dataframe wrapped"' in html_table(pd.DataFrame({"why": ["words"]}), wrap=True).data
 
 
+def test_words_and_numbers_are_told_apart_by_column_and_an_interval_is_never_cut():
+    columns = {"network": ["HR-only", "3-D"], "rank-1": ["51.1 (48.9–53.4)", "about 40"], "mAP": ["–", "-0.5 (95 %)"]}
+    page = html_table(pd.DataFrame(columns | {"n": [12, 1234], "why": ["1 (one of few)", "two"]})).data
+    assert page.count('<th class="words">') == 2 and page.count('<td class="words">') == 4
+    assert '<th class="words">network</th>' in page and '<td class="words">3-D</td>' in page
+    assert '<td><span class="unbroken">51.1</span> <span class="unbroken">(48.9–53.4)</span></td>' in page
+    assert "<td>1,234</td>" in page and "<td>about 40</td>" in page
+    assert '<td class="words">1 (one of few)</td>' in page  # words in brackets are none
+    assert '<td class="words"><code>a</code></td>' in html_table(pd.DataFrame({"a": ["<code>a</code>"]}), True).data
+    html_table(pd.DataFrame({"a": []}))  # nothing to lay out
+
+
 def test_no_text_shows_nothing():
     assert markdown("") is None and markdown("\n\n") is None and markdown("*Text.*").data == "*Text.*"
+
+
+@needs_browser
+def test_what_is_cut_at_the_side_fades_there_and_the_keyboard_reaches_it(tmp_path):
+    style = (ROOT / "book" / "_static" / "figures.css").read_text()
+    wide = '<div class="rifr-scrolls" id="{}" style="width:100px"><div style="width:{}px">.</div></div>'
+    found = in_browser(
+        tmp_path,
+        (),
+        """const frame = () => new Promise((done) => setTimeout(done, 200)), states = [];
+        const wide = document.getElementById("wide"), fits = document.getElementById("fits");
+        const look = () => states.push([wide.tabIndex, getComputedStyle(wide).maskImage.split(",")[0], fits.tabIndex]);
+        await frame();
+        look();
+        wide.scrollLeft = 1000;
+        wide.dispatchEvent(new Event("scroll"));
+        await frame();
+        look();
+        return states;""",
+        body=f"<style>{style}</style>{wide.format('wide', 300)}{wide.format('fits', 50)}"
+        '<script src="_static/scrolls.js"></script>',
+    )
+    assert found == [[0, "linear-gradient(to left", -1], [0, "linear-gradient(to right", -1]]

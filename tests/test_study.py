@@ -211,8 +211,9 @@ def test_what_a_record_has_of_one_seed_among_several_has_no_interval_beside_thos
     assert (small.difference, small.seeds) == (2.0, 1) and text.verdicts.sign(small) == 0
     assert text.verdicts.span(small) == "+2.0 points"
     rates = cut.assign(measure="rank1", value=50.0)
-    shown = text.recognition.rank1_table(replace(record, rows=rates).rank1(), "P1").loc["proposed"]
-    assert shown.tolist() == ["50.0 (50.0–50.0)", "50.0"]
+    shown = text.recognition.rank1_table(replace(record, rows=rates).rank1(), "P1")
+    assert shown.columns.tolist() == ["face width", "proposed"]  # a row for each width: small ones are seen on a phone
+    assert shown.to_numpy().tolist() == [["112 px", "50.0 (50.0–50.0)"], ["16 px", "50.0"]]
 
 
 def test_a_rates_interval_stays_between_nothing_and_all():

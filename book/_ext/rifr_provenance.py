@@ -90,7 +90,7 @@ def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
     def to(name: str, number: int = 0) -> str:
         fragment = f"#made-by-{number}" if number else ""
-        return _link(app.builder.get_relative_uri(PAGE, name) + fragment, str(number or titles[name]))
+        return _link(app.builder.get_relative_uri(PAGE, name) + fragment, str(number or _short(titles[name])))
 
     tables = {
         "runs": runs(pages, to),
@@ -110,7 +110,7 @@ def runs(pages: dict[str, list[dict]], to) -> str:
         [_named(run["name"]), _code(run["faces"][:12]), str(run["finished"] or "")[:16].replace("T", " "), used]
         for run, used in _entries(pages, "networks", to)
     ]
-    return _table(["Run", "Training faces' checksum", "Trained until (UTC)", "Shown on"], rows, "no stored run")
+    return _table(["Run", "Training faces' checksum", "Trained until (UTC)", "Shown in"], rows, "no stored run")
 
 
 def faces(pages: dict[str, list[dict]], to) -> str:
@@ -125,7 +125,7 @@ def faces(pages: dict[str, list[dict]], to) -> str:
         ]
         for pack, used in _entries(pages, "faces", to)
     ]
-    return _table(["Pack", "Images", "Seed", "Checksum", "Shown on"], rows, "no face pack")
+    return _table(["Pack", "Images", "Seed", "Checksum", "Shown in"], rows, "no face pack")
 
 
 def kept(pages: dict[str, list[dict]], to) -> str:
@@ -134,7 +134,7 @@ def kept(pages: dict[str, list[dict]], to) -> str:
         [_code(f"book/records/{record['name']}.json"), record["date"], _code(record["commit"]), used]
         for record, used in _entries(pages, "records", to)
     ]
-    return _table(["Record", "Measured on", "Commit", "Shown on"], rows, "no record")
+    return _table(["Record", "Measured on", "Commit", "Shown in"], rows, "no record")
 
 
 def all_of(pages: dict[str, list[dict]], titles: dict[str, str], to) -> str:
@@ -155,6 +155,12 @@ def all_of(pages: dict[str, list[dict]], titles: dict[str, str], to) -> str:
         summary = f"{titles[page]}: {len(shown)} shown"
         parts.append(f'<details class="rifr-shown"><summary>{summary}</summary>{table}</details>')
     return "".join(parts)
+
+
+def _short(title: str) -> str:
+    """A chapter by its number alone, "7" for "7 Identification"; another page by its title."""
+    number, _, rest = title.partition(" ")
+    return number if number.isdigit() and rest else title
 
 
 def _entries(pages: dict[str, list[dict]], kind: str, to) -> Iterable[tuple[dict, str]]:
@@ -185,7 +191,8 @@ def _table(heads: list[str], rows: list[list[str]], none: str) -> str:
         return f"<p>This build used {none}.</p>"
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<table class="dataframe wrapped provenance"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    table = f'<table class="dataframe wrapped provenance"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="rifr-scrolls">{table}</div>'
 
 
 def _code(text: str) -> str:

@@ -175,18 +175,19 @@ def _installed(package: str) -> str:
 
 
 def speed_table(record: Record) -> pd.DataFrame:
-    """A line for each row of the record `speed`, for reading: times, ratio and aim, peak memory, answers, outcome."""
+    """A line for each row of the record `speed`, for reading: times, ratio and aim, peak memory, answers, outcome.
+
+    Sizes and what memory aims at are in `speed_notes`: the table has to fit its page.
+    """
     lines = []
     for row in record["rows"]:
         lines.append(
             {
                 "What": row["what"],
-                "Size": row["size"],
                 "Rival": row["rival"].replace("`", ""),
-                "Ours": _seconds(row["ours_seconds"]),
-                "Rival's": _seconds(row["rival_seconds"]),
+                "Time": f"{_seconds(row['ours_seconds'])} / {_seconds(row['rival_seconds'])}",
                 "Times as fast": f"{row['ratio']:.3g} (aim {row['reach']:.2g})",
-                "Memory, MiB": _memory(row),
+                "MiB": _memory(row),
                 "Same answer": {True: "yes", False: "no", None: "–"}[row["agree"]],
                 "Aim": "missed" if row["shortfalls"] else "reached",
             }
@@ -204,8 +205,9 @@ def speed_caption(record: Record) -> str:
         + (f" (commit {about['commit']})" if about["commit"] else "")
         + f", {about['cores']} cores of {about['processor']}, threads: {about['threads']}"
         + ("" if load is None else f", load {load:.1f} before the first row")
-        + f"; Python {about['python']}, {versions}. Memory is the peak of the whole process, libraries and inputs "
-        "included: ours / the rival's." + (" **Small cases: the times say nothing.**" if record.get("small") else "")
+        + f"; Python {about['python']}, {versions}. Time and memory are ours / the rival's; memory is the peak "
+        "of the whole process, libraries and inputs included."
+        + (" **Small cases: the times say nothing.**" if record.get("small") else "")
     )
 
 
@@ -227,12 +229,12 @@ def speed_sentence(record: Record | None) -> str:
 
 
 def speed_notes(record: Record | None) -> str:
-    """What has to be known to read a row, as a list."""
-    return "\n".join(
-        f"- **{row['what']}**, beside {row['rival']}: {row['note']}"
-        for row in (record or {"rows": []})["rows"]
-        if row["note"]
-    )
+    """The size of each row, what its memory aims at, and what has to be known to read it, as a list."""
+    lines = []
+    for row in (record or {"rows": []})["rows"]:
+        aim = f" Memory aims at {row['memory_aim']}." if row["memory_aim"] else ""
+        lines.append(f"- **{row['what']}**, beside {row['rival']}: {row['size']}. {row['note']}{aim}".rstrip())
+    return "\n".join(lines)
 
 
 def gpu_table(record: Record) -> pd.DataFrame:
@@ -280,7 +282,7 @@ def rates_table(record: Record) -> pd.DataFrame:
 
 def _memory(row: Record) -> str:
     peaks = [f"{peak:,.0f}" for peak in (row["peak_ours_mib"], row["peak_rival_mib"]) if peak is not None]
-    return " / ".join(peaks) + (f" (aim {row['memory_aim']})" if row["memory_aim"] else "")
+    return " / ".join(peaks)
 
 
 def _seconds(seconds: float) -> str:

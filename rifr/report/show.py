@@ -29,6 +29,9 @@ from rifr.report.made_by import MadeBy, dotted_name, made_by
 from rifr.report.style import CSS_PIXELS, DPI, INK, style
 
 TITLE = 80  # characters of a text that lists name it by
+ROW, CELL = re.compile(r"<tr[^>]*>.*?</tr>", re.S), re.compile(r"<td>(.*?)</td>", re.S)
+NUMERIC = re.compile(r"(about )?[-+−±<]?\d|–?$")  # how the cell of a number begins; or there is none
+INTERVAL = re.compile(r"(<td[^>]*>)([^<>()]{0,13}\d[^<>()]{0,4}) (\([^<>()]*\d[^<>()]*\))")
 RECORDED = "rifr.record"  # in an output's metadata: numbers kept for programs
 
 
@@ -177,12 +180,13 @@ def html_table(frame: pd.DataFrame, markup: bool = False, wrap: bool = False) ->
     """A data frame without its index, in the book's own style of tables (a pandas Styler stays light on dark pages).
 
     Integers get thousands separators. `markup`: whether cells are HTML already. `wrap`: whether cells may take several
-    lines, for tables of words; others scroll sideways where the page is narrow.
+    lines, for tables of words; others break between a number and its interval alone, and scroll sideways where the page
+    is narrower still.
     """
     whole = dict.fromkeys(frame.select_dtypes("integer").columns, "{:,}".format)
     classes = "wrapped" if wrap else None
     page = frame.to_html(index=False, border=0, escape=not markup, formatters=whole, classes=classes)
-    return Table(page, made_by(frame))
+    return Table(_laid_out(page), made_by(frame))
 
 
 def tabs(contents: dict[str, Any]) -> Table:
@@ -240,6 +244,19 @@ def _draw(draw: Callable[[], Figure], page: str) -> tuple[bytes, int]:
         figure.savefig(file, format="png", dpi=DPI, transparent=True, metadata={"Software": None})
         plt.close(figure)  # or the inline backend shows it a third time
     return file.getvalue(), round(figure.get_figwidth() * CSS_PIXELS)
+
+
+def _laid_out(page: str) -> str:
+    """A table whose columns of words are marked as such, and in whose cells numbers and intervals stay in one piece."""
+    columns = zip(*(CELL.findall(row) for row in ROW.findall(page.partition("<tbody>")[2])), strict=True)
+    words = [not all(NUMERIC.match(re.sub("<[^>]*>", "", cell)) for cell in column) for column in columns]
+
+    def mark(row: re.Match) -> str:
+        of = iter(words)
+        return re.sub(r"<(t[hd])>", lambda cell: f'<{cell[1]} class="words">' if next(of, False) else cell[0], row[0])
+
+    unbroken = r'\1<span class="unbroken">\2</span> <span class="unbroken">\3</span>'
+    return INTERVAL.sub(unbroken, ROW.sub(mark, page))
 
 
 def _first_words(text: str) -> str:

@@ -204,11 +204,12 @@ def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.
 
 
 def rank1_table(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """One row per network, one column per width: rank-1 in per cent with its interval, for reading."""
+    """One row per width, one column per network: rank-1 in per cent with its interval, for reading."""
     rows: dict[str, dict[str, str]] = {}
     for row in table[table.protocol == protocol].sort_values("width", ascending=False, kind="stable").itertuples():
-        rows.setdefault(label(row.network), {})[f"{row.width} px"] = f"{row.rank1:.1f}{ends(row.low, row.high, to='–')}"
-    return pd.DataFrame(rows).T
+        cells = rows.setdefault(f"{row.width} px", {"face width": f"{row.width} px"})
+        cells[label(row.network)] = f"{row.rank1:.1f}{ends(row.low, row.high, to='–')}"
+    return pd.DataFrame(list(rows.values())).fillna("–")
 
 
 def source(pack: FacePack) -> str:
