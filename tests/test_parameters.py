@@ -55,7 +55,13 @@ def test_every_chapter_ends_with_a_line_that_papermill_takes_and_explains_all_it
     (cell,) = (cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     values: dict = {}
     exec(cell, {}, values)
+    for parameter in extension.parameters(cell):
+        if parameter.words.startswith(extension.UNUSED):
+            values = {name: value for name, value in values.items() if name not in parameter.names}
     read = ended(extension, path)
+    if not values:
+        assert len(read.cells) == len(notebook.cells)
+        return
     assert len(read.cells) == len(notebook.cells) + 1
     nbformat.validate(read)
     text = read.cells[-1].source
@@ -69,6 +75,15 @@ def test_every_chapter_ends_with_a_line_that_papermill_takes_and_explains_all_it
         assert row[1].strip(), f"{path.name}: {option} is not explained"
         assert all(row[2].strip("` |") == str(values[name]) for name in given(option))
         assert all(value != values[name] for name, value in given(option).items())
+
+
+def test_where_no_parameter_changes_anything_nothing_is_offered(extension):
+    unused = "preset = None  # unused here; every chapter takes it\n"
+    assert extension.section("book/a.ipynb", unused + "seed = 0  # unused here\n") == ""
+    text = extension.section("book/a.ipynb", unused + "seed = 0  # of the random logits\n")
+    assert "out.ipynb -p seed 1\n" in text and "preset" not in text and "rifr batch" not in text  # it trains nothing
+    silent = [path.stem for path in NOTEBOOKS if "Run this with" not in str(ended(extension, path).cells[-1:])]
+    assert silent == ["faces_credits", "library", "speed"]
 
 
 def test_comments_examples_and_what_belongs_together(extension):

@@ -2,6 +2,8 @@
 
 1. A page whose notebook has a cell tagged `parameters` ends with the line for papermill and a table of what can be
    given, in the words of the cell's comments. A parameter without a comment, unset like the one before, belongs to it.
+   What a page takes for uniformity alone, its comment beginning with "unused here", is left out; a page that has
+   nothing else ends without the section.
 2. Where `_config.yml` has the repository's address (`repository: url`), pages have buttons that open them on Binder
    and, for a repository on GitHub, on Colab. Where it has none, no page has one.
 """
@@ -22,6 +24,7 @@ import rifr
 
 BOOK = Path(__file__).resolve().parent.parent
 SEED = "of the faces and of training: another seed, another run"
+UNUSED = "unused here"
 BINDER, COLAB = "https://mybinder.org", "https://colab.research.google.com"
 MARKS = re.compile(r"([\\`*_{}\[\]<>$|#])")
 EXAMPLE = re.compile(r'such as (\[[^\]]*\]|"[^"]*"|[^\s,;]+)')
@@ -78,8 +81,13 @@ def parameters(source: str) -> list[Parameter]:
 
 
 def section(path: str, source: str, repository: str = "") -> str:
-    """The section in Markdown, of the notebook at `path` (from the repository's root) with this cell of parameters."""
-    rows = parameters(source)
+    """The section in Markdown, of the notebook at `path` (from the repository's root) with this cell of parameters.
+
+    "" where no parameter changes anything.
+    """
+    rows = [row for row in parameters(source) if not row.words.startswith(UNUSED)]
+    if not rows:
+        return ""
     names = {name for row in rows for name in row.names}
     tried = " ".join(row.options for row in rows if {"preset", "seed"} & set(row.names))
     lines = [
@@ -96,7 +104,7 @@ def section(path: str, source: str, repository: str = "") -> str:
         "|---|---|---|",
         *(f"| `{row.options}` | {row.text} | `{row.default}` |" for row in rows),
     ]
-    if "seed" in names:
+    if {"preset", "seed"} <= names:  # else nothing is trained
         name = Path(path).stem
         lines += [
             "",
@@ -125,8 +133,9 @@ def add_section(app: Sphinx, page: str, content: list[str]) -> None:
             source = "".join(cell["source"])
             where = path.resolve().relative_to(BOOK.parent).as_posix()
             text = section(where, source, app.config.html_theme_options.get("repository_url", ""))
-            notebook["cells"].append({"cell_type": "markdown", "id": "run-this", "metadata": {}, "source": text})
-            content[0] = json.dumps(notebook)
+            if text:
+                notebook["cells"].append({"cell_type": "markdown", "id": "run-this", "metadata": {}, "source": text})
+                content[0] = json.dumps(notebook)
             return
 
 
