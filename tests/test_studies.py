@@ -22,6 +22,7 @@ from rifr.report import claims, figures, records, studies, studies_record, studi
 from rifr.report.studies_plan import TEACHER, Difference, Study, Variant
 from rifr.report.studies_record import LOW
 from rifr.report.studies_tables import Recorded
+from rifr.report.style import NETWORKS
 from rifr.training import trainer
 
 STUDY = Study(
@@ -278,7 +279,7 @@ def test_the_tables_and_the_figure_show_each_network_of_each_variant():
     record = recorded(VALUES)
     table = studies_tables.networks(record)
     assert table.variant.tolist() == ["plain", "long", "long"]
-    assert table.network.tolist() == ["HR+LR", "teacher", "proposed"]
+    assert table.network.tolist() == ["HR+LR", "HR-only (teacher)", "proposed"]
     assert table["rank-1 (%), 112 px"].iloc[2].startswith("72.0 (")
     assert table["training photos right (%)"].tolist() == ["91.0"] * 3
     assert "81.0 % and 0.50 nats (long)" in studies_tables.teachers(record)
@@ -294,7 +295,10 @@ def test_the_tables_and_the_figure_show_each_network_of_each_variant():
     marks = {bars.get_label(): bars.lines[0].get_xydata() for bars in large.containers}
     assert marks["proposed"][0, 0] == 72.0 and round(marks["proposed"][0, 1]) == 1
     assert marks["HR+LR"][0, 0] == 52.0 and round(marks["HR+LR"][0, 1]) == 0
-    assert marks["teacher"][0, 1] < marks["proposed"][0, 1], "two networks of a variant stand beside each other"
+    teacher = "HR-only (teacher)"
+    assert marks[teacher][0, 1] < marks["proposed"][0, 1], "two networks of a variant stand beside each other"
+    (line,) = (bars.lines[0] for bars in large.containers if bars.get_label() == teacher)
+    assert line.get_color() == NETWORKS["hr-only"]["color"] != line.get_markerfacecolor()
     plt.close("all")
 
 

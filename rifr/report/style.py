@@ -30,6 +30,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "proposed": {"color": "#d55e00", "marker": "P", "linestyle": (0, (7, 1.5))},
 }
 
+ROLES = {"teacher": "hr-only"}
+"""What records of studies call one of the networks for its part."""
 
 # For a reader's own embedders, in the order in which a figure draws them.
 OTHERS: list[dict[str, Any]] = [
@@ -50,6 +52,8 @@ def network_style(name: str) -> dict[str, Any]:
 def label(name: str) -> str:
     """What a figure calls a network: the paper's name for its own, a method's for others, else the given name."""
     known = recipes.RECIPES | recipes.OTHERS
+    if name in ROLES:
+        return f"{known[ROLES[name]].label} ({name})"
     return known[name].label if name in known else name
 
 
@@ -61,7 +65,8 @@ def ends(low: float, high: float, sign: str = "", to: str = " to ") -> str:
 def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The styles of all curves of one figure: the paper's networks have their own, others take turns."""
     others = itertools.cycle(OTHERS)
-    return {name: network_style(name) if name in NETWORKS else dict(next(others)) for name in names}
+    known = {name: ROLES.get(name, name) for name in names}
+    return {name: network_style(own) if own in NETWORKS else dict(next(others)) for name, own in known.items()}
 
 
 def style(page: str = "light") -> dict[Any, Any]:

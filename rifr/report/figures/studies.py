@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rifr.report.figures.axes import bars, grid, legend_below, offsets
-from rifr.report.style import label, styles
+from rifr.report.style import ROLES, label, page_color, styles
 
 
 def by_variant(table: pd.DataFrame) -> Figure:
@@ -26,6 +26,7 @@ def by_variant(table: pd.DataFrame) -> Figure:
             rows = table[(table.place == place) & (table.network == network)]
             lines = [variants.index(variant) + offset for variant in rows.variant]
             options = {"color": look["color"], "fmt": look["marker"], "capsize": 2, "label": label(network)}
+            options |= {"markerfacecolor": page_color()} if network in ROLES else {}  # told from the network itself
             axes.errorbar(rows.value, lines, xerr=bars(rows, "value"), **options)
         axes.set(xlabel="rank-1 (%)", title=place)
         axes.grid(axis="y", visible=False)
