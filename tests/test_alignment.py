@@ -60,6 +60,23 @@ def test_a_width_that_is_the_pictures_own_is_refused(scenes):
         alignment.landmark_errors({"a": Finder(0)}, scenes, "smoke", (30, whole), progress=False)
 
 
+def test_examples_are_the_best_the_median_and_the_worst_of_all_pictures(scenes):
+    class Guess:
+        """The same corner of each picture for a point."""
+
+        def predict(self, pictures, boxes):
+            return np.zeros((len(pictures), 5, 2)) + np.arange(5)[:, None]
+
+    widths = (40, 30)
+    three = alignment.examples(Guess(), scenes, widths)
+    assert [one.name for one in three] == ["best", "median", "worst"]
+    own = [np.mean(alignment.errors(np.stack(one.points), np.stack(one.truth))) for one in three]
+    truths = [alignment.small_pictures(scenes, width)[1] for width in widths]
+    everybody = np.mean([alignment.errors(Guess().predict(truth, None), truth) for truth in truths], axis=0)
+    assert own == pytest.approx([everybody.min(), np.sort(everybody)[len(everybody) // 2], everybody.max()])
+    assert all(len(one.pictures) == 2 and one.pictures[0].shape > one.pictures[1].shape for one in three)
+
+
 def test_all_networks_are_given_the_same_boxes_at_every_width(scenes):
     first, second = Finder(0), Finder(0.1)
     alignment.landmark_errors({"a": first, "b": second}, scenes, "smoke", (30,), progress=False)
@@ -341,7 +358,10 @@ def test_the_figures_show_what_the_tables_hold():
     assert len(figures.alignment.orders_by_width(orders).axes[0].get_lines()) == 3
     picture = np.zeros((40, 40, 3), np.uint8)
     points = TEMPLATE / 3
-    sheet = figures.alignment.points_on_faces([[picture] * 2], [[points] * 2], [[points + 1] * 2], [40, 20])
+    sheet = figures.alignment.points_on_faces([[picture] * 2], [[points] * 2], [[points + 1] * 2], [40, 20], ["best"])
+    error = 100 * np.sqrt(2) / landmarks.boxes_of(points[None] + 1)[0, 2]
+    assert [axes.get_xlabel() for axes in sheet.axes] == [f"{error:.1f} %"] * 2
+    assert sheet.axes[0].get_ylabel() == "best" and not sheet.axes[1].get_ylabel()
     crosses = sheet.axes[0].collections[0].get_offsets()
     assert np.asarray(crosses) == pytest.approx(points + 1, abs=1e-4)
     assert len(figures.alignment.wing().axes) == 2

@@ -30,9 +30,11 @@ from rifr.training.runs import Run
 
 __all__ = [
     "Errors",
+    "Example",
     "aligned_pack",
     "cost_of_errors",
     "detected",
+    "examples",
     "identified",
     "landmark_errors",
     "loose_boxes",
@@ -235,6 +237,41 @@ def small_pictures(pack: FacePack, width: int) -> tuple[list[np.ndarray], np.nda
         landmarks.small_picture(np.asarray(picture), points, width) for picture, points in zip(pack.images, pack.points)
     ]
     return [picture for picture, _ in small], np.stack([points for _, points in small])
+
+
+@dataclass(frozen=True)
+class Example:
+    """A face at several widths, with the landmarks that a network found.
+
+    Attributes
+    ----------
+    name
+        "best", "median" or "worst".
+    pictures, points, truth
+        One for each width: (h, w, 3), and (5, 2) in its pixels.
+    """
+
+    name: str
+    pictures: list[np.ndarray]
+    points: list[np.ndarray]
+    truth: list[np.ndarray]
+
+
+def examples(run: LandmarkRun, pack: FacePack, widths: Sequence[int], seed: int = 0) -> list[Example]:
+    """The faces of a pack of scenes on which a network's mean error over these widths is least, median and largest."""
+    shown = [small_pictures(pack, width) for width in widths]
+    found = [run.predict(small, loose_boxes(truth, seed)) for small, truth in shown]
+    means = np.mean([errors(points, truth) for points, (_, truth) in zip(found, shown, strict=True)], axis=0)
+    order = np.argsort(means, kind="stable")
+    return [
+        Example(
+            name,
+            [small[row] for small, _ in shown],
+            [points[row] for points in found],
+            [truth[row] for _, truth in shown],
+        )
+        for name, row in {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}.items()
+    ]
 
 
 def loose_boxes(points: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rifr.evaluation.alignment import errors
 from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.evaluation.step_order import ORDERS
 from rifr.landmarks import boxes_of
@@ -28,8 +29,11 @@ def points_on_faces(
     points: Sequence[np.ndarray],
     truth: Sequence[np.ndarray],
     widths: Sequence[int],
+    names: Sequence[str] = (),
 ) -> Figure:
     """One row per face, one column per face width: the points that a network found (discs) and the true ones (crosses).
+
+    Below each picture stands its error, the mean distance of the five points.
 
     Parameters
     ----------
@@ -37,9 +41,11 @@ def points_on_faces(
         (h, w, 3) each, by row and column.
     points, truth
         (5, 2) each in the picture's pixels, by row and column.
+    names
+        Of the rows.
     """
-    size = 9.0, 9.0 * len(pictures) / len(widths) + 0.3
-    figure, lines = sheet(pictures, size, columns=[f"{width} px" for width in widths])
+    size = 7.0, (7.0 / len(widths) + 0.25) * len(pictures) + 0.3
+    figure, lines = sheet(pictures, size, names, [f"{width} px" for width in widths])
     for line, shown, found_points, true_points in zip(lines, pictures, points, truth, strict=True):
         for axes, picture, found, true in zip(line, shown, found_points, true_points, strict=True):
             axes.scatter(true[:, 0], true[:, 1], marker="x", s=26, color="#ffffff", linewidths=1.2)
@@ -49,6 +55,7 @@ def points_on_faces(
             reach = min(0.8 * face, height / 2, width / 2)  # the rest of the picture makes points small
             x, y = np.clip((x, y), reach - 0.5, np.array([width, height]) - reach - 0.5)
             axes.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
+            axes.set_xlabel(f"{100 * errors(found[None], true[None])[0]:.1f} %", fontsize=8, labelpad=2)
     return figure
 
 
