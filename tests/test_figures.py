@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from rifr.report import figures
+from rifr.report.style import text_color
 from tests.test_text_recognition import DILEMMA, outcome
 
 
@@ -153,3 +154,18 @@ def test_the_window_around_a_face_at_the_edge_stays_within_the_picture():
         assert left >= -0.5 and right <= 79.5 and top >= -0.5 and bottom <= 99.5
         assert right - left == bottom - top
     assert sheet.axes[1].get_xlim()[0] < 30 and sheet.axes[1].get_xlim()[1] > 44
+
+
+def test_the_legend_of_kinds_that_all_networks_share_is_in_no_networks_colour():
+    kinds = ("same photo", "same person", "other people")
+    rows = [
+        (name, width, kind, 30.0, 29.0, 31.0)
+        for name in ("hr-only", "lr-only")
+        for kind in kinds
+        for width in (112, 16)
+    ]
+    table = pd.DataFrame(rows, columns=["network", "width", "kind", "angle", "low", "high"])
+    figure = figures.recognition.angles_by_width(table, ["hr-only", "lr-only"])
+    lines = figure.legends[0].get_lines()
+    assert legend(figure) == list(kinds) and [line.get_linestyle() for line in lines] == ["-", "--", ":"]
+    assert {line.get_color() for line in lines} == {text_color()} and {line.get_marker() for line in lines} == {"None"}

@@ -9,6 +9,7 @@ import pytest
 from rifr import degrade
 from rifr.report import figures, states, two_dim
 from rifr.report.frames import frames
+from rifr.report.style import NETWORKS
 from rifr.splits import FaceSplits
 from tests.helpers import easy_faces
 from tests.test_living import in_browser, needs_browser
@@ -85,7 +86,9 @@ def test_the_figures_of_the_frames_are_drawn(faces):
     at = found.at_fpr(0.1)
     above, below = figures.moving.threshold(found, at, "proposed").axes
     tpr, fpr = found.tpr(at).percent(), found.rates(at)[1]
-    assert above.get_title() == f"proposed: accepted is what lies right of {at:.2f}"
+    assert above.get_title() == f"proposed: pairs right of {at:.2f} are accepted"
+    colors = [line.get_color() for line in above.lines if line.get_label().endswith("pairs")]
+    assert len(colors) == 2 and not {look["color"] for look in NETWORKS.values()} & set(colors)
     assert below.get_title() == f"TPR {tpr.estimate:.1f} % ({tpr.low:.1f} to {tpr.high:.1f}) at an FPR of {fpr:.2g}"
     seen = states.planes({"hr-only": means, "proposed": means}, faces, (16,), mirror=False)
     panels = figures.moving.features_by_width(seen[16], 0.9).axes

@@ -82,7 +82,9 @@ def test_figures_stand_at_the_tables_values():
     outcome, identities = simulated(turned_away(attributes, 0.3, 0.1))
     cuts = {name: cut for name, cut in subgroups.bands(attributes).items() if name in ("yaw", "age")}
     rates, table = (make(outcome, identities, cuts) for make in (subgroups.rates, subgroups.effects))
-    panel = figures.subgroups.rates_by_width(rates, "proposed", "P2").axes[0]
+    figure = figures.subgroups.rates_by_width(rates, "proposed", "P2")
+    assert figure.get_figwidth() <= 7  # wider ones are shrunk until their letters are too small
+    panel = figure.axes[0]
     rows = rates[(rates.network == "proposed") & (rates.attribute == "yaw") & (rates.band == "from 30°")]
     (curve,) = (line for line in panel.lines if line.get_label() == "from 30°")
     np.testing.assert_allclose(curve.get_ydata(), rows.sort_values("width").rank1)

@@ -8,23 +8,27 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from rifr.report.figures.axes import LINES, legend_below
+from rifr.report.figures.axes import legend_below
 from rifr.report.states import Plane, Scores
 from rifr.report.style import ends, label, network_style, text_color
+
+IMPOSTOR = "#8c6bb1"
+"""No network's colour, as far from the text's on a light page as on a dark one."""
 
 
 def threshold(of: Scores, at: float, network: str) -> Figure:
     """Above, how genuine and impostor pairs score, and a threshold; below, the point that it is on the ROC."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(5.6, 6.4))
     bins = np.linspace(min(of.genuine[0], of.impostor[0]), 1, 80)
-    for pairs, name, look in ((of.impostor, "impostor pairs", LINES[1]), (of.genuine, "genuine pairs", LINES[0])):
-        above.hist(pairs, bins, density=True, histtype="step", color=look["color"], linestyle=look["linestyle"])
+    kinds = (of.impostor, "impostor pairs", IMPOSTOR, "--"), (of.genuine, "genuine pairs", text_color(), "-")
+    for pairs, name, color, dash in kinds:
+        above.hist(pairs, bins, density=True, histtype="step", color=color, linestyle=dash)
         part = pairs[pairs >= at]
         share = np.full(len(part), 1 / len(pairs) / (bins[1] - bins[0]))  # on the scale of the density of all
-        above.hist(part, bins, weights=share, color=look["color"], alpha=0.35)
-        above.plot([], [], color=look["color"], linestyle=look["linestyle"], label=name)
-    above.axvline(at, color=text_color())
-    above.set(xlabel="cosine", ylabel="density", title=f"{label(network)}: accepted is what lies right of {at:.2f}")
+        above.hist(part, bins, weights=share, color=color, alpha=0.35)
+        above.plot([], [], color=color, linestyle=dash, label=name)
+    above.axvline(at, color=text_color(), linewidth=1)
+    above.set(xlabel="cosine", ylabel="density", title=f"{label(network)}: pairs right of {at:.2f} are accepted")
     above.grid(visible=False)
     edges = np.unique(np.concatenate([of.impostor[:: max(1, len(of.impostor) // 2000)], of.impostor[-2000:]]))
     tpr, fpr = np.array([of.rates(float(edge)) for edge in edges]).T

@@ -93,14 +93,17 @@ def angles_by_width(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
         A row per network, width and kind of pair ("same photo", "same person", "other people") with `angle`, `low`,
         `high` in degrees.
     """
+    dashes = {"same photo": "-", "same person": "--", "other people": ":"}
     figure, axes_of = panels(networks, 3.1 * len(networks), 3.7)
     for network, axes in axes_of.items():
-        for kind, dash in {"same photo": "-", "same person": "--", "other people": ":"}.items():
+        for kind, dash in dashes.items():
             rows = table[(table.network == network) & (table.kind == kind)]
-            curve(axes, rows, "width", "angle", kind, network_style(network) | {"linestyle": dash})
+            curve(axes, rows, "width", "angle", "", network_style(network) | {"linestyle": dash})
         axes.set(title=label(network), ylabel="angle (degrees)", ylim=(0, None))
         width_axis(axes, table.width, "width of the second photo (pixels)")
         axes.label_outer()
+    for kind, dash in dashes.items():  # of all panels, so in no network's colour
+        axes.plot([], [], color=text_color(), linestyle=dash, label=kind)
     legend_below(figure, axes)
     return figure
 

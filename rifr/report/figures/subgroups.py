@@ -21,7 +21,7 @@ def rates_by_width(table: pd.DataFrame, network: str, protocol: str) -> Figure:
     """
     table = table[table.network == network]
     attributes = list(table.attribute.unique())
-    figure, all_axes, shown = grid(len(attributes), 4, 2.7, 3.4, sharex=True, sharey=True)
+    figure, all_axes, shown = grid(len(attributes), 2, 3.5, 3.1, sharex=True, sharey=True)  # as wide as a page
     for axes, attribute in zip(shown, attributes, strict=True):
         part = table[table.attribute == attribute]
         bands = list(part.band.unique())
