@@ -224,7 +224,7 @@ def test_the_table_has_a_line_for_each_row():
     other = row(what="drawing", agree=None, peak_rival_mib=None, reach=9, memory_aim="1 GiB", ours_seconds=0.0123)
     table = records.speed_table(a_record(row(), other))
     assert table["What"].tolist() == ["counting", "drawing"]
-    assert table["Same answer"].tolist() == ["yes", "–"] and table["Time"][1].startswith("12.3 ms / ")
+    assert table["Same answer"].tolist() == ["yes", "–"] and table["Time"][1].startswith("12.3\u00a0ms / ")
     assert table["MiB"].tolist() == ["100 / 2,000", "100"] and len(table.columns) == 7
     assert table["Aim"].tolist() == ["reached", "reached"] and table["Rival"][0] == "by hand"
 

@@ -3,7 +3,7 @@
 
 window.addEventListener("DOMContentLoaded", () => {
   const places = ".rifr-pictures, .rifr-scrolls, .sd-tab-content, .pst-scrollable-table-container, " +
-    ".cell_output .output.text_html, mjx-container[display]";
+    ".cell_output .output.text_html, div.math";
   const look = (place) => {
     const more = place.scrollWidth - place.clientWidth;
     const scrolls = more > 2 && getComputedStyle(place).overflowX !== "visible";

@@ -186,7 +186,7 @@ def speed_table(record: Record) -> pd.DataFrame:
                 "What": row["what"],
                 "Rival": row["rival"].replace("`", ""),
                 "Time": f"{_seconds(row['ours_seconds'])} / {_seconds(row['rival_seconds'])}",
-                "Times as fast": f"{row['ratio']:.3g} (aim {row['reach']:.2g})",
+                "Times as fast": f"{row['ratio']:.3g} (aim\u00a0{row['reach']:.2g})",
                 "MiB": _memory(row),
                 "Same answer": {True: "yes", False: "no", None: "–"}[row["agree"]],
                 "Aim": "missed" if row["shortfalls"] else "reached",
@@ -286,4 +286,4 @@ def _memory(row: Record) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
+    return f"{seconds:.3g}\u00a0s" if seconds >= 1 else f"{1000 * seconds:.3g}\u00a0ms"
