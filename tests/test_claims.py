@@ -256,4 +256,4 @@ def test_the_table_has_each_difference_in_a_row_beside_its_claim():
 
 def test_a_difference_of_none_is_a_dash():
     assert text.claims.span(None) == "–" and text.claims.span(Interval(np.nan, 1.0, np.nan)) == "+1.0"
-    assert text.claims.span(replace(Interval(-0.01, 0.0, 1.0))) == "+0.0 (+0.0 to +1.0)"
+    assert text.claims.span(replace(Interval(-0.01, 0.0, 1.0))) == "0.0 (-0.01 to +1.0)"

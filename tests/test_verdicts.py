@@ -27,6 +27,27 @@ def test_who_is_ahead_is_said_with_the_size_and_its_ends_in_order():
 
 
 @pytest.mark.parametrize(
+    "low, difference, high, words",
+    [
+        (0.04, 1.1, 2.2, "+1.1 (+0.04 to +2.2)"),
+        (-0.04, 1.1, 2.2, "+1.1 (-0.04 to +2.2)"),
+        (-0.2, -0.04, 0.004, "0.0 (-0.2 to +0.004)"),
+        (0.0, 1.1, 2.2, "+1.1 (0.0 to +2.2)"),
+        (-1e-9, 0.0, 1e-9, "0.0 (0.0 to 0.0)"),
+        (np.nan, -1.0, np.nan, "-1.0"),
+    ],
+)
+def test_rounding_hides_neither_the_verdict_nor_prints_a_sign_before_zero(low, difference, high, words):
+    assert verdicts.bracketed(difference, low, high) == words
+    assert verdicts.span(row(difference, low, high), "") == words.replace(" (", ", ").rstrip(")")
+
+
+def test_who_is_ahead_keeps_the_decimal_that_decides():
+    assert "by 1.0 points (0.03 to 2.0)" in verdicts.compared(row(1, 0.03, 2), "A", "B")
+    assert "by 1.0 points (0.03 to 2.0)" in verdicts.compared(row(-1, -2, -0.03), "A", "B")
+
+
+@pytest.mark.parametrize(
     "decisions, words",
     [
         ([1, 1], "agrees with the paper."),

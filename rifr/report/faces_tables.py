@@ -8,6 +8,7 @@ import pandas as pd
 
 from rifr.report import records
 from rifr.report.style import label
+from rifr.report.text import verdicts
 
 YARDSTICKS, INGREDIENTS, WORLDS, LFW = "yardsticks", "ingredients", "worlds", "lfw"
 """The records, by the benchmark of that name in `tests/benchmarks` that writes each (`lfw`: yardsticks)."""
@@ -58,7 +59,7 @@ def ingredients(record: records.Record) -> pd.DataFrame:
 
 
 def _points(figures: list[float] | None) -> str:
-    return f"{100 * figures[1]:+.1f} ({100 * figures[0]:+.1f} to {100 * figures[2]:+.1f})" if figures else ""
+    return verdicts.bracketed(100 * figures[1], 100 * figures[0], 100 * figures[2]) if figures else ""
 
 
 def worlds(record: records.Record) -> pd.DataFrame:

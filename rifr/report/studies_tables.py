@@ -110,7 +110,7 @@ def decisions(record: Recorded) -> pd.DataFrame:
         cells = {"expected": claim}
         for row in part.itertuples():
             answer = {1: "yes", -1: "no", 0: "open"}[verdict.sign(row)]
-            cells[place_name(row.at)] = f"{answer}: {row.difference:+.1f}{ends(row.low, row.high, '+')}"
+            cells[place_name(row.at)] = f"{answer}: {verdict.bracketed(row.difference, row.low, row.high)}"
         rows.append(cells)
     return pd.DataFrame(rows)
 

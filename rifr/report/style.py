@@ -57,9 +57,9 @@ def label(name: str) -> str:
     return known[name].label if name in known else name
 
 
-def ends(low: float, high: float, sign: str = "", to: str = " to ") -> str:
+def ends(low: float, high: float, to: str = " to ") -> str:
     """ " (48.7 to 53.7)": an interval after its number; "" where it is not known (NaN)."""
-    return f" ({low:{sign}.1f}{to}{high:{sign}.1f})" if math.isfinite(low) and math.isfinite(high) else ""
+    return f" ({low:.1f}{to}{high:.1f})" if math.isfinite(low) and math.isfinite(high) else ""
 
 
 def styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -141,13 +141,14 @@ def cost_table(table: pd.DataFrame, errors: Errors, finder: str = "wing+lr") -> 
     for (network, width), part in table.groupby(["network", "width"], sort=False):
         rates = part.set_index("pixels").rank1.sort_index()
         off = _own_error(errors, finder, width)
+        own = float(np.interp(off, rates.index, rates))
         rows.append(
             {
                 "network": label(network),
                 "face width": f"{width} px",
                 "rank-1 (%), exact": f"{rates[0]:.1f}",
-                **{f"{size:g} px off": f"{rates[size] - rates[0]:+.1f}" for size in rates.index if size},
-                "the network's own error": f"{np.interp(off, rates.index, rates) - rates[0]:+.1f} ({off:.1f} px)",
+                **{f"{size:g} px off": verdicts.signed(rates[size] - rates[0]) for size in rates.index if size},
+                "the network's own error": f"{verdicts.signed(own - rates[0])} ({off:.1f} px)",
             }
         )
     return pd.DataFrame(rows)
@@ -253,8 +254,8 @@ def optimism(table: pd.DataFrame, network: str) -> str:
     most = sure.loc[sure.optimism.abs().idxmax()]
     share = (
         f"Aligned by the landmarks that were found on the large face, the small face of {most.width:.0f} px differs by "
-        f"{most.landmarks:+.1f} points ({most.landmarks_low:+.1f} to {most.landmarks_high:+.1f}) from the one aligned "
-        f"by its own"
+        f"{verdicts.bracketed(most.landmarks, most.landmarks_low, most.landmarks_high, ' points')} from the one "
+        f"aligned by its own"
         + ("." if most.landmarks_low <= 0 <= most.landmarks_high else ": that part is the landmarks' doing.")
     )
     return f"**{label(network)}**: rank-1 of faces aligned before they were shrunk is {' and '.join(parts)}. {share}"

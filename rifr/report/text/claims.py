@@ -11,6 +11,7 @@ from rifr.evaluation.metrics import Interval
 from rifr.report.claims import Judged
 from rifr.report.made_by import made_by
 from rifr.report.show import Table
+from rifr.report.text import verdicts
 
 MARKS = {"reproduced": "✓", "contradicted": "✗", "undecided": "○", "not tested": "–"}
 FEW = 3
@@ -27,8 +28,7 @@ def span(interval: Interval | None) -> str:
     """ "-2.1 (-3.7 to -0.5)", in percentage points."""
     if interval is None:
         return "–"
-    low, middle, high = (f"{round(end, 1) + 0.0:+.1f}" for end in (interval.low, interval.estimate, interval.high))
-    return middle if "nan" in low else f"{middle} ({low} to {high})"
+    return verdicts.bracketed(interval.estimate, interval.low, interval.high)
 
 
 def sentences(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:

@@ -65,11 +65,12 @@ def table(galleries: Galleries, gaps: pd.DataFrame) -> pd.DataFrame:
         row = {
             "minus": f"{label(network)} minus {label(other)}",
             "where": place,
-            f"{size} most alike": f"{kinds['random'].hard:+.1f}",
+            f"{size} most alike": verdicts.signed(kinds["random"].hard),
         }
         for kind, of in kinds.items():
             number = size if kind == "random" else galleries.larger_size
-            row |= {f"{number} at random": f"{of.easy:+.1f}", f"alike minus {number} at random": _span(of)}
+            change = verdicts.bracketed(of.difference, of.low, of.high)
+            row |= {f"{number} at random": verdicts.signed(of.easy), f"alike minus {number} at random": change}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -86,14 +87,14 @@ def moved(galleries: Galleries, gaps: pd.DataFrame) -> str:
             continue
         more = kinds["random"]
         line = (
-            f"- **{label(network)} minus {label(other)}, {place}**: {more.easy:+.1f} points among {size} at random, "
-            f"{more.hard:+.1f} among the {size} most alike, a change of {_change(more)}."
+            f"- **{label(network)} minus {label(other)}, {place}**: {verdicts.signed(more.easy)} points among {size} "
+            f"at random, {verdicts.signed(more.hard)} among the {size} most alike, a change of {_change(more)}."
         )
         if "larger" in kinds:
             as_hard = kinds["larger"]
             line += (
-                f" Among {galleries.larger_size} at random, which are as hard, it is {as_hard.easy:+.1f}: likeness "
-                f"itself makes a difference of {_change(as_hard)}. {_CONCLUSIONS[verdicts.sign(as_hard)]}"
+                f" Among {galleries.larger_size} at random, which are as hard, it is {verdicts.signed(as_hard.easy)}: "
+                f"likeness itself makes a difference of {_change(as_hard)}. {_CONCLUSIONS[verdicts.sign(as_hard)]}"
             )
         lines.append(line)
     return "\n".join(lines)
@@ -149,7 +150,3 @@ def _largest(outcome: Outcome) -> pd.Series:
     return pd.Series(
         {name: run.rank1 for (of, name, width), run in outcome.results.items() if (of, width) == (protocol, at)}
     )
-
-
-def _span(row: pd.Series) -> str:
-    return f"{row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})"

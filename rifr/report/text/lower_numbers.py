@@ -44,7 +44,9 @@ def costs(found: Mapping[int, Examination], of: str) -> str:
         parts = [f"{_cost(table.loc[name])} at {width} px" for width, table in tables.items()]
         lines.append(f"- **{name}**: {'; '.join(parts)}.")
     declared = [f"{_rate(one.table.iloc[0])} at {width} px" for width, one in found.items()]
-    return "\n".join([f"As declared, of the pairs are right: {', '.join(declared)}. Against that:", "", *lines])
+    return "\n".join(
+        [f"The share of pairs that are right as declared is {', '.join(declared)}. Against that:", "", *lines]
+    )
 
 
 def table(found: Examination) -> pd.DataFrame:
@@ -106,7 +108,7 @@ def ties(table: pd.DataFrame) -> str:
     for bits, part in table.groupby("bits"):
         miss, hit = (part[part.ties == rule].iloc[0] for rule in ("miss", "hit"))
         name = f"{bits} {'bit' if bits == 1 else 'bits'}" if bits else "one feature for all photos"
-        gap = f"{miss.difference:+.1f} points ({miss.difference_low:+.1f} to {miss.difference_high:+.1f})"
+        gap = _cost(miss)
         lines.append(
             f"- **{name}**: rank-1 {miss.rank1:.1f} % with equal scores as misses, {hit.rank1:.1f} % as hits, {gap}."
         )
@@ -169,7 +171,7 @@ def summary(
     least, searches = change[change.width == change.width.min()], f"{own.probes.iloc[0]:,} probes"
     for row in least.itertuples():
         where = f"rank-1, {row.protocol}, {row.width} px, {label(row.network)}"
-        add("area for bicubic", where, f"{row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})", searches)
+        add("area instead of bicubic", where, verdicts.bracketed(row.difference, row.low, row.high), searches)
     n = f"{divided.pairs.mean():,.0f} pairs"
     add("best fold for the mean", "pairs", _range(divided.best - divided["mean"], "+.1f"), n)
     add("threshold fitted to the pairs", "pairs", _range(divided.fitted - divided["mean"], "+.2f"), n)
@@ -200,7 +202,7 @@ def _cost(row: object, unit: str = " points") -> str:
     of = _interval(row)
     if not np.isfinite(of.estimate):
         return "could not be run"
-    return f"{of.estimate:+.1f}{unit} ({of.low:+.1f} to {of.high:+.1f})"
+    return verdicts.bracketed(of.estimate, of.low, of.high, unit)
 
 
 def _rate(row: pd.Series) -> str:

@@ -44,8 +44,8 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     rows: dict[str, dict[str, str]] = {}
     for row in found.itertuples():
         name = f"{label(row.network)} minus {label(row.other)}"
-        rows.setdefault(name, {})[f"both photos at {row.width} px"] = (
-            f"{row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})"
+        rows.setdefault(name, {})[f"both photos at {row.width} px"] = verdicts.bracketed(
+            row.difference, row.low, row.high
         )
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("accuracy, points").reset_index()
 

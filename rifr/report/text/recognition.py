@@ -71,10 +71,9 @@ def _clause(rows: pd.DataFrame, sign: int) -> str:
     row = rows.iloc[0]
     if not sign:
         return f"undecided {where}" + (f" ({verdicts.span(row)})" if len(rows) == 1 else "")
-    low, high = sorted((abs(row.low), abs(row.high)))
     by = f"{sizes.min():.1f} to {sizes.max():.1f} points" if len(rows) > 1 else f"{row.difference * sign:.1f} points"
     return f"{'ahead' if sign > 0 else 'behind'} {where} by {by}" + (
-        f" ({low:.1f} to {high:.1f})" if len(rows) == 1 else ""
+        f" ({verdicts.sizes(row.low, row.high)})" if len(rows) == 1 else ""
     )
 
 
@@ -175,8 +174,8 @@ def averages(outcome: Outcome) -> str:
         return text + "Here everybody has the same number of photos, so both are the same."
     most = apart.loc[apart.abs().idxmax()]
     return text + (
-        f"Over identities the rates of this run are {apart.mean():+.1f} points apart on average, "
-        f'{most:+.1f} at most (`outcome.table(average="macro")`).'
+        f"Over identities the rates of this run are {verdicts.signed(apart.mean())} points apart on average, "
+        f'{verdicts.signed(most)} at most (`outcome.table(average="macro")`).'
     )
 
 

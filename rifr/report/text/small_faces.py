@@ -99,7 +99,7 @@ def of_fewer_people(all_of_them: pd.DataFrame, fewer: pd.DataFrame) -> str:
     """
     keys = ["network", "distance"]
     gain = (fewer.set_index(keys).rank1 - all_of_them.set_index(keys).rank1).groupby("distance").mean()
-    parts = [f"{value:+.1f} points at d{distance}" for distance, value in gain.items()]
+    parts = [f"{verdicts.signed(value)} points at d{distance}" for distance, value in gain.items()]
     return (
         f"With {fewer.people.max()} instead of {all_of_them.people.max()} people rank-1 changes by {', '.join(parts)}, "
         f"on average over {fewer.network.nunique()} networks: so much of a difference between two rows of the "
@@ -192,7 +192,7 @@ def lost(change: pd.DataFrame, network: str) -> str:
 def won_back(gain: pd.DataFrame, network: str, other: str) -> str:
     """What training with camera-like faces gives on camera-like faces; gain: `network` minus `other` there."""
     parts = [
-        f"{row.protocol} at {row.width} px {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})"
+        f"{row.protocol} at {row.width} px {verdicts.bracketed(row.difference, row.low, row.high)}"
         for row in gain.sort_values(["protocol", "width"]).itertuples()
     ]
     tally = verdicts.tally(verdicts.signs(gain))
@@ -266,4 +266,4 @@ def _fits(row: ReportedScface) -> str:
 
 
 def _at(row: Any) -> str:
-    return f"{row.difference:+.1f} at {row.width} px ({row.low:+.1f} to {row.high:+.1f})"
+    return verdicts.bracketed(row.difference, row.low, row.high, f" at {row.width} px")

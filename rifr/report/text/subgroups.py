@@ -9,6 +9,7 @@ import pandas as pd
 
 from rifr import recipes
 from rifr.evaluation.subgroups import MIN_PEOPLE, OF_THE_PERSON, Bands
+from rifr.report.text import verdicts
 
 WORDS = {
     "change": ("loses more than the reference", "loses less than the reference"),
@@ -103,7 +104,7 @@ def unseen(effects: pd.DataFrame) -> str:
 
 
 def _points(row: Any) -> str:
-    return f"{row.estimate:+.1f} points, {row.low:+.1f} to {row.high:+.1f}"
+    return verdicts.span(row, column="estimate")
 
 
 def _sign(row: Any, words: tuple[str, str], nothing: float) -> str:
@@ -126,10 +127,10 @@ def _grouped(rows: pd.DataFrame, outcomes: list[str], sizes: list[str]) -> str:
     What is not decided comes last and without its sizes, an attribute at a time where none of its groups is decided.
     """
     names = (rows.attribute + " " + rows.band).tolist()
-    verdicts, sentences = np.array(outcomes, object), []
+    found, sentences = np.array(outcomes, object), []
     for verdict in dict.fromkeys(outcomes):
         if verdict != UNDECIDED:
-            texts = [f"{names[i]} ({sizes[i]})" for i in np.flatnonzero(verdicts == verdict)]
+            texts = [f"{names[i]} ({sizes[i]})" for i in np.flatnonzero(found == verdict)]
             sentences.append(f"{verdict[0].upper()}{verdict[1:]}: {', '.join(texts)}.")
     texts = []
     for attribute in dict.fromkeys(rows.attribute):

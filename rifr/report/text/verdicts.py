@@ -25,10 +25,37 @@ def signs(table: pd.DataFrame) -> pd.Series:
     return pd.Series([sign(row) for row in table.itertuples()], index=table.index, dtype=int)
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A difference: "+3.0", "-0.4"; "0.0" without a sign where it rounds to zero."""
+    return f"{value:+.{digits}f}" if round(value, digits) else f"{0:.{digits}f}"
+
+
+def bound(value: float, digits: int = 1) -> str:
+    """An end of an interval, as `signed`; with up to two more decimals where zero would hide on which side it lies."""
+    more = next((places for places in (digits, digits + 1, digits + 2) if round(value, places)), digits)
+    return signed(value, more)
+
+
+def ends(low: float, high: float, digits: int = 1) -> str:
+    """The interval of a difference: "+1.0 to +5.0"."""
+    return f"{bound(low, digits)} to {bound(high, digits)}"
+
+
+def sizes(low: float, high: float) -> str:
+    """The same for who is ahead, without signs and the smaller end first: "1.0 to 5.0"."""
+    smaller, larger = sorted((abs(low), abs(high)))
+    return ends(smaller, larger).replace("+", "")
+
+
 def span(row: Any, unit: str = " points", digits: int = 1, column: str = "difference") -> str:
     """The difference with its interval, where that is known: "+3.0 points, +1.0 to +5.0"."""
-    ends = f", {row.low:+.{digits}f} to {row.high:+.{digits}f}" if pd.notna(row.low) else ""
-    return f"{getattr(row, column):+.{digits}f}{unit}{ends}"
+    after = f", {ends(row.low, row.high, digits)}" if pd.notna(row.low) else ""
+    return f"{signed(getattr(row, column), digits)}{unit}{after}"
+
+
+def bracketed(estimate: float, low: float, high: float, unit: str = "") -> str:
+    """The same with its interval in brackets: "+3.0 (+1.0 to +5.0)"."""
+    return f"{signed(estimate)}{unit}" + (f" ({ends(low, high)})" if pd.notna(low) and pd.notna(high) else "")
 
 
 def compared(row: Any, first: str, second: str) -> str:
@@ -37,17 +64,16 @@ def compared(row: Any, first: str, second: str) -> str:
     if not direction:
         return f"the run does not decide between {first} and {second} ({span(row)})"
     ahead, behind = (first, second) if direction > 0 else (second, first)
-    low, high = sorted((abs(row.low), abs(row.high)))
-    return f"{ahead} is ahead of {behind} by {abs(row.difference):.1f} points ({low:.1f} to {high:.1f})"
+    return f"{ahead} is ahead of {behind} by {abs(row.difference):.1f} points ({sizes(row.low, row.high)})"
 
 
 def over_networks(table: pd.DataFrame) -> str:
     """The mean difference over networks, its range, and for how many it is decided; one row per network."""
     most, least, decided = table.loc[table.difference.idxmax()], table.loc[table.difference.idxmin()], signs(table)
     return (
-        f"{table.difference.mean():+.1f} points of rank-1 on average over {len(table)} networks, from "
-        f"{least.difference:+.1f} ({label(least.network)}) to {most.difference:+.1f} ({label(most.network)}); decided "
-        f"as a gain for {(decided > 0).sum()} of them, as a loss for {(decided < 0).sum()}"
+        f"{signed(table.difference.mean())} points of rank-1 on average over {len(table)} networks, from "
+        f"{signed(least.difference)} ({label(least.network)}) to {signed(most.difference)} ({label(most.network)}); "
+        f"decided as a gain for {(decided > 0).sum()} of them, as a loss for {(decided < 0).sum()}"
     )
 
 
