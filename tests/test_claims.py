@@ -1,5 +1,6 @@
 """The paper's claims: figures as the paper has them, differences as build and record have them, verdicts by rule."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -228,6 +229,46 @@ def test_a_sentence_names_its_claim_and_stays_short():
     assert text.claims.counts([*build, judged((-2, -1))]) == "2 reproduced, 1 contradicted, 1 not tested"
 
 
+def test_a_contradicted_claim_names_the_differences_that_fail():
+    most, all_of_them = judged((1, 2), (-2, -1), (-1, 2)), judged((-2, -1), (-3, -2))
+    (line,) = text.claims.failing([most]).splitlines()
+    assert line.startswith("- **C0**, this build: 1 of 3 differences lies against the paper (")
+    assert line.endswith("-1.5 (-2.0 to -1.0)); 1 of the others is decided for it.") and line.count(";") == 1
+    (line,) = text.claims.failing([judged((1, 2))], [all_of_them]).splitlines()
+    assert "the record: all 2 differences lie against the paper (" in line and line.endswith(").")
+    assert "none of the others is" in text.claims.failing([judged((-2, -1), (-1, 2))])
+    assert text.claims.failing([judged((-2, -1)), judged((-1, 2), (1, 2)), judged()]) == ""
+    (ninth,) = [claim for claim in CLAIMS if claim.id == "C9"]
+    assert len(ninth.differences) == 6  # the page of the claims says so
+
+
+def test_the_record_of_the_papers_network_speaks_to_the_claim_that_it_can_test():
+    rates = {"hr-only": (92.0, 91.0, 93.0), "hr+lr": (89.0, 88.0, 90.0)}
+    rows = [
+        {"seed": 0, "measure": "rank1", "protocol": protocol, "network": name, "at": at, "n": 9}
+        | dict(zip(("value", "low", "high"), ends, strict=True))
+        for protocol in ("P1", "P2")
+        for at in (112, 20)
+        for name, ends in rates.items()
+    ]
+    about = {"seeds": [0], "networks": [*rates], "faces": {"probe_people": 9}}
+    larger = Study(about, pd.DataFrame(rows))
+    build = claims.judge(evidence.of_record(None), ["C2", "C3", "C6"])
+    second, third, sixth = text.claims.sentences(build, larger=larger).splitlines()
+    assert "ResNet" not in second + sixth and "[chapter 3](baselines.ipynb)" in third
+    assert third.endswith("one seed, [chapter 3](baselines.ipynb)): -3.0 points, -5.0 to -1.0, as in the paper.")
+    wide = larger.rows.assign(low=larger.rows.value - 4, high=larger.rows.value + 4)
+    said = text.claims.sentences(build, larger=replace(larger, rows=wide))
+    assert said.splitlines()[1].endswith("-3.0 points, -11.0 to +5.0, undecided.")
+
+
+def test_the_numbers_of_chapters_are_those_of_their_titles():
+    assert set(claims.CHAPTERS) == {claim.chapter for claim in CLAIMS}
+    for name, number in claims.CHAPTERS.items():
+        first = json.loads((BOOK / f"{name}.ipynb").read_text())["cells"][0]["source"]
+        assert "".join(first).startswith(f"# {number} ")
+
+
 def test_an_undecided_claim_says_how_large_its_open_differences_would_have_to_be():
     one, decided = judged((-1, 3), (1, 2), (-3, 0.5), (np.nan, np.nan)), judged((1, 2))
     said = text.claims.unseen([one], [judged((-0.5, 0.5))])
@@ -245,7 +286,7 @@ def test_the_table_has_each_difference_in_a_row_beside_its_claim():
         assert len(bodies) == len(CLAIMS)
         for claim, body in zip(CLAIMS, bodies, strict=True):
             rows = [re.findall(r"<td.*?</td>", row) for row in re.findall(r"<tr.*?</tr>", body)]
-            assert f"<strong>{claim.id}. " in rows[0][0] and f'href="{claim.chapter}.html"' in rows[0][0]
+            assert f"<strong>{claim.id}. " in rows[0][0] and f'href="{claim.chapter}.html">chapter ' in rows[0][0]
             wide = [sum(int((re.search(r'colspan="(\d)"', cell) or [0, 1])[1]) for cell in row) for row in rows]
             assert wide == [3 + bool(record)] * (1 + max(1, len(claim.differences)))
             assert [row[1] for row in rows[1:] if len(row) > 1] == [f"<td>{d.paper}</td>" for d in claim.differences]

@@ -61,6 +61,17 @@ def test_widths_that_come_out_alike_share_a_clause():
     assert "ahead at 112 px by 4.5 points (1.0 to 5.0); behind at 20 px by 2.0 points (0.5 to 3.5)." in alone
 
 
+def test_who_leads_is_said_by_width_and_where_the_lead_is_decided():
+    (line,) = [line for line in text.recognition.leaders(outcome(DILEMMA)).splitlines() if line.startswith("- ")]
+    assert line == (
+        "- **P1: LR-LR**: HR-only at 112 px; LR-only at 20 px. The lead over the second is decided at 112 px."
+    )
+    ahead = {key: share + 0.3 * (key[0] == "hr+lr") for key, share in DILEMMA.items() if key[0] != "hr-only"}
+    said = text.recognition.leaders(outcome(ahead))
+    assert "HR+LR at every width. The lead over the second is decided at each of them." in said
+    assert "decided at none." in text.recognition.leaders(outcome(dict.fromkeys(DILEMMA, 0.5)))
+
+
 def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
     rates = outcome(DILEMMA).table()
     table = text.recognition.beside_the_paper(rates)

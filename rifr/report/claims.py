@@ -30,6 +30,9 @@ VERIFIED_AT, FPR = 25, 1e-4
 AT_FPR = f"{VERIFIED_AT} px, {FPR:g}"
 """What the record calls the place where Figs. 7 and 8 are read."""
 
+CHAPTERS = {"baselines": 3, "identification": 7, "verification": 8, "ablation": 9, "tinyface": 10, "scface": 11}
+"""The numbers of the book's chapters that show claims."""
+
 Key = tuple[str, str, str, Any]
 """Measure, protocol, network and place, as the rows of the record are called."""
 

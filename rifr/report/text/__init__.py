@@ -3,6 +3,7 @@
 from rifr.report.text import (
     alignment,
     claims,
+    findings,
     galleries,
     geometry,
     lower_numbers,
@@ -18,6 +19,7 @@ from rifr.report.text import (
 __all__ = [
     "alignment",
     "claims",
+    "findings",
     "galleries",
     "geometry",
     "lower_numbers",

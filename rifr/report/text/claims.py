@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rifr.evaluation.metrics import Interval
-from rifr.report.claims import Judged
+from rifr.report.claims import CHAPTERS, Claim, Judged, minus
 from rifr.report.made_by import made_by
 from rifr.report.show import Table
 from rifr.report.text import verdicts
+
+if TYPE_CHECKING:
+    from rifr.report.study_tables import Study
 
 MARKS = {"reproduced": "✓", "contradicted": "✗", "undecided": "○", "not tested": "–"}
 FEW = 3
@@ -31,14 +35,56 @@ def span(interval: Interval | None) -> str:
     return verdicts.bracketed(interval.estimate, interval.low, interval.high)
 
 
-def sentences(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
-    """A line for each claim: what it says, the verdict of the build and, where there is one, of the record."""
+def sentences(build: Sequence[Judged], record: Sequence[Judged] = (), larger: Study | None = None) -> str:
+    """A line for each claim: what it says, the verdict of the build and, where there is one, of the record.
+
+    larger: the record of the paper's own network, whose difference is added to the claims that it can speak to.
+    """
     over_seeds = {judged.claim.id: judged.verdict for judged in record}
     lines = []
     for judged in build:
         claim = judged.claim
         later = f" Over the record's seeds: {over_seeds[claim.id]}." if claim.id in over_seeds else ""
-        lines.append(f"- **{claim.id}. {claim.says}: {judged.verdict}.** {_measured(judged)}{later}")
+        lines.append(
+            f"- **{claim.id}. {claim.says}: {judged.verdict}.** {_measured(judged)}{later}{_of_larger(claim, larger)}"
+        )
+    return "\n".join(lines)
+
+
+def _of_larger(claim: Claim, larger: Study | None) -> str:
+    """What the record of the paper's network says of a claim that is one difference on large faces; "" of others."""
+    networks = [] if larger is None else larger.provenance["networks"]
+    for network, other in ((one, two) for one in networks for two in networks if one != two):
+        if larger is None or [one.terms for one in claim.differences] != [minus(network, other)]:
+            continue
+        (row,) = larger.apart(network, other).query("protocol == 'P1' and width == width.max()").itertuples()
+        agrees = {1: "as in the paper", -1: "against the paper", 0: "undecided"}
+        seeds = "one seed" if larger.seeds == 1 else f"{larger.seeds} seeds"
+        chapter = f"[chapter {CHAPTERS[claim.chapter]}]({claim.chapter}.ipynb)"
+        return (
+            f" With ResNet-34, the paper's network ({seeds}, {chapter}): "
+            f"{verdicts.span(row)}, {agrees[claim.differences[0].sign * verdicts.sign(row)]}."
+        )
+    return ""
+
+
+def failing(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
+    """Of each contradicted claim that has several differences, which of them lie against the paper; "" if none is."""
+    over_seeds = {judged.claim.id: judged for judged in record}
+    lines = []
+    for one in build:
+        sources = {"this build": one} | ({"the record": over_seeds[one.claim.id]} if one.claim.id in over_seeds else {})
+        for name, judged in sources.items():
+            count, agree, against = len(judged.signs), judged.signs.count(1), judged.signs.count(-1)
+            if judged.verdict != "contradicted" or count == 1:
+                continue
+            parts = zip(judged.claim.differences, judged.intervals, judged.signs, strict=True)
+            which = "; ".join(f"{part.name}: {span(interval)}" for part, interval, sign in parts if sign < 0)
+            others = f"{agree or 'none'} of the others {'are' if agree > 1 else 'is'} decided for it"
+            rest = f"; {others}." if against < count else "."
+            number = f"{against} of {count} differences" if against < count else f"all {count} differences"
+            verb = "lies" if against == 1 else "lie"
+            lines.append(f"- **{one.claim.id}**, {name}: {number} {verb} against the paper ({which}){rest}")
     return "\n".join(lines)
 
 
@@ -120,7 +166,7 @@ def _halves(judged: Judged) -> str:
 def _rows(sources: Sequence[Judged], links: bool) -> str:
     """A <tbody>: the claim with the verdict of each source, then a row for each of its differences."""
     claim = sources[0].claim
-    where = claim.where + (f'; <a href="{claim.chapter}.html">chapter</a>' if links else "")
+    where = claim.where + (f'; <a href="{claim.chapter}.html">chapter {CHAPTERS[claim.chapter]}</a>' if links else "")
     verdicts = "".join(f"<td>{MARKS[one.verdict]} {one.verdict}</td>" for one in sources)
     says = f"<strong>{claim.id}. {html.escape(claim.says)}.</strong> ({where})"
     head = f"<td>{says}</td><td>{claim.paper}</td>" if claim.paper else f'<td colspan="2">{says}</td>'

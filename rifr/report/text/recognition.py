@@ -10,6 +10,7 @@ import pandas as pd
 from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.evaluation.one_probe import OneProbe
 from rifr.evaluation.outcome import Outcome
+from rifr.evaluation.protocols.identification import Identification
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.report import claims, evidence, paper
@@ -46,6 +47,27 @@ def comparison(
     signs = verdicts.signs(rows)
     clauses = [_clause(part, signs[part.index[0]]) for _, part in rows.groupby((signs != signs.shift()).cumsum())]
     return f"**{PROTOCOLS[protocol]}.** {label(network)} against {label(other)}: {'; '.join(clauses)}."
+
+
+def leaders(outcome: Outcome[Identification]) -> str:
+    """Who finds most at each width, a line per protocol, and where the lead over the second is decided, paired."""
+    table, lines = outcome.table(), []
+    for protocol, part in table.groupby("protocol", sort=False):
+        first: dict[str, list[int]] = {}
+        decided = []
+        for width, rows in part.sort_values("width", ascending=False).groupby("width", sort=False):
+            best, second = rows.sort_values("rank1", ascending=False, kind="stable").network.iloc[:2]
+            lead = outcome.difference(best, second).set_index(["protocol", "width"]).loc[(protocol, width)]
+            first.setdefault(best, []).append(width)
+            decided += [width] if verdicts.sign(lead) else []
+        count = part.width.nunique()
+        who = "; ".join(
+            f"{label(name)} at {'every width' if len(widths) == count else ', '.join(map(str, widths)) + ' px'}"
+            for name, widths in first.items()
+        )
+        sure = {count: "at each of them", 0: "at none"}.get(len(decided), f"at {', '.join(map(str, decided))} px")
+        lines.append(f"- **{PROTOCOLS[protocol]}**: {who}. The lead over the second is decided {sure}.")
+    return "\n".join(["Who has the highest rank-1 of the six:", "", *lines])
 
 
 def of_intervals(study: Study | None, network: str, other: str, protocol: str = "P1") -> str:
