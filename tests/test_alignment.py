@@ -240,7 +240,7 @@ def test_wing_and_l2_are_explained_by_their_gradients_and_told_apart_by_the_inte
     assert f"below {(row.high - row.low) / 2:.2f} %" in sentence and "opposite" not in sentence
     share["l2+lr", 60] = np.full(40, 0.01)
     reversed_there = text.alignment.wing_against_l2(Errors(share, np.repeat(np.arange(20), 2), 300))
-    assert "On the largest faces that is the opposite of what the gradients let expect" in reversed_there
+    assert "On the largest faces that is the opposite of what the gradients suggest" in reversed_there
 
 
 def test_sentences_on_optimism_follow_the_sign_and_the_interval():
@@ -287,7 +287,19 @@ def test_sentences_on_both_orders_say_who_is_flattered_and_which_verdicts_change
     assert "2 have the same verdict" in text.alignment.comparisons_kept(first, last, [("proposed", "hr+lr")])
     level = outcome({"proposed": [0] * 10, "hr+lr": [0] * 10})
     changed = text.alignment.comparisons_kept(first, level, [("proposed", "hr+lr")])
-    assert "0 have the same verdict" in changed and "proposed minus HR+LR under P1 at 16 px" in changed
+    assert "Of 2 comparisons (proposed minus HR+LR; by protocol and width) 0 have the same verdict" in changed
+    assert (
+        "- **P1 at 16 px**: aligned first proposed is ahead of HR+LR by 100.0 points" in changed and "C6" not in changed
+    )
+    behind = outcome({"proposed": [0] * 10, "hr+lr": [1] * 10})
+    turned = text.alignment.comparisons_kept(level, behind, [("proposed", "hr+lr")])
+    assert (
+        "shrunk first HR+LR is ahead of proposed" in turned
+        and "behind HR+LR under P1 at 20 px and P1 at 16 px" in turned
+    )
+    assert "Claim C6" in turned and "Claim" not in text.alignment.comparisons_kept(
+        level, behind, [("hr+lr", "proposed")]
+    )
     table = text.alignment.both_orders_table(first, last)
     assert table.network.tolist() == ["proposed", "HR+LR"] and table["P1, 20 px"].tolist()[0] == "100.0 → 50.0"
     figure = figures.alignment.both_orders(first.table(), last.table())
@@ -297,10 +309,27 @@ def test_sentences_on_both_orders_say_who_is_flattered_and_which_verdicts_change
 def test_what_landmarks_cost_is_told_from_what_the_order_costs():
     cost = frame(network="proposed", width=[112, 16, 16], pixels=[0, 0, 4], rank1=[70.0, 60.0, 20.0])
     rates = frame(network="proposed", width=16, order=list(step_order.ORDERS), rank1=[45.0, 40.0, 41.0])
-    sentence = text.alignment.exact_or_found(cost, rates)
+    gaps = frame(network="proposed", width=[40, 16], optimism=[1.0, 5.0], low=[0.0, 3.0], high=[2.0, 7.0])
+    sentence = text.alignment.exact_or_found(cost, rates, gaps)
     assert "At 16 px proposed has 60.0 % with true landmarks, 45.0 % with found ones" in sentence
-    assert "the order costs 5.0 points," in sentence and "15.0: of" in sentence and "the landmarks' part" in sentence
-    assert "the order's part" in text.alignment.exact_or_found(cost, rates.assign(rank1=[58.0, 40.0, 41.0]))
+    assert (
+        "the order costs proposed +5.0 (+3.0 to +7.0) points;" in sentence and "known, cost proposed +15.0." in sentence
+    )
+    assert "the landmarks' part" in sentence
+    turned = rates.assign(rank1=[58.0, 40.0, 41.0]), gaps.assign(optimism=18.0)
+    assert "the order's part" in text.alignment.exact_or_found(cost, *turned)
+
+
+def test_the_two_prices_of_the_order_stand_side_by_side_with_what_differs_between_them():
+    def under_p2(outcome):
+        return Outcome({("P2", *key[1:]): result for key, result in outcome.results.items()}, outcome.resamples)
+
+    first = under_p2(outcome({"proposed": [1] * 10, "hr+lr": [0] * 10}))
+    last = under_p2(outcome({"proposed": [0] * 5 + [1] * 5, "hr+lr": [0] * 10}))
+    gaps = frame(network="proposed", width=[20, 16], optimism=[1.0, 2.0], low=[0.0, 1.0], high=[2.0, 3.0])
+    said = text.alignment.two_prices(gaps, 1000, first, last)
+    assert "at 16 px the order costs proposed +2.0 (+1.0 to +3.0) above and +50.0 (+" in said and "HR+LR" not in said
+    assert "holds 1,000 distractors" in said and "holds 5 strangers" in said
 
 
 def test_the_cost_of_errors_is_given_at_each_size_and_at_the_landmark_network_s_own():

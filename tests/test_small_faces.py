@@ -141,13 +141,29 @@ def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     row = outcome.difference("proposed", "proposed, camera").iloc[0]
     assert row.difference == pytest.approx(rate["proposed"] - rate["proposed, camera"])
     assert row.low <= row.difference <= row.high
-    effects = small_faces.effects(outcome, outcome).set_index("what")
-    assert effects.difference["camera-like training"] == pytest.approx(-row.difference)
-    assert effects.difference["tight crops, the paper's recipe"] == pytest.approx(-row.difference)
-    assert effects.difference["both together"] == effects.difference["alignment, for proposed"] == 0
-    assert effects.difference["wrong landmarks in training on top of both"] == pytest.approx(-row.difference)
-    said = text.small_faces.effects(effects.reset_index())
-    assert said.count("\n") == 9 and "**both together:** not decided (+0.0" in said
+    effects = small_faces.effects(outcome, outcome)
+    for measure, part in effects.groupby("measure"):
+        of = part.set_index("what").difference
+        first, second = (outcome.results[name,] for name in ("proposed, camera", "proposed"))
+        by_hand = {
+            "rank-1": first.rank1 - second.rank1,
+            "rank-20": first.rank(20) - second.rank(20),
+            "mAP": first.mean_ap - second.mean_ap,
+        }
+        for what in (
+            "camera-like training",
+            "tight crops, the paper's recipe",
+            "wrong landmarks in training on top of both",
+        ):
+            assert of[what] == pytest.approx(100 * by_hand[measure])
+        assert of["both together"] == of["alignment, for proposed"] == 0
+    assert set(effects.measure) == set(small_faces.MEASURES)
+    said = text.small_faces.effects(effects)
+    assert said.count("- **") == 10 and "**both together:** rank-1 not decided, 0.0 (0.0 to 0.0); rank-20 not" in said
+    early = text.small_faces.found_early(outcome, "proposed")
+    result = outcome.results["proposed",]
+    assert f"Of {result.n} probes" in early and f"has {(result.best_ranks == 1).sum()} at rank 1" in early
+    assert f"and {(result.best_ranks <= 20).sum()} by rank 20" in early
 
 
 @pytest.mark.parametrize("file", ["readers/images.py", "readers/tinyface.py", "align.py", "similarity.py"])

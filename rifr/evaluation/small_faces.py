@@ -22,7 +22,7 @@ import pandas as pd
 from rifr import align, camera, presets, readers, similarity, storage
 from rifr.align import FACE_SIZE, Aligner
 from rifr.errors import SettingError
-from rifr.evaluation import evaluate
+from rifr.evaluation import evaluate, metrics
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
 from rifr.evaluation.outcome import Outcome
@@ -260,8 +260,12 @@ def eighty_of(faces: ScfaceSets, seed: int = 0) -> list[str]:
     return [str(name) for name in faces.mugshots.people if str(name) in drawn]
 
 
+MEASURES = ("rank-1", "rank-20", "mAP")
+"""What `effects` compares: at rank 1 few probes count, at rank 20 more, and in mAP all of them."""
+
+
 def effects(aligned: Outcome[TinyFace], as_cropped: Outcome[TinyFace]) -> pd.DataFrame:
-    """What camera-like training, tight crops and alignment do to rank-1 on TinyFace, paired by person.
+    """What camera-like training, tight crops and alignment do to the figures of TinyFace, paired by person.
 
     Parameters
     ----------
@@ -271,7 +275,7 @@ def effects(aligned: Outcome[TinyFace], as_cropped: Outcome[TinyFace]) -> pd.Dat
     Returns
     -------
     DataFrame
-        A row each: what, difference, low, high in percentage points.
+        A row for each of them and each of `MEASURES`: what, measure, difference, low, high in percentage points.
     """
     tight, camera_like, both, three = VARIANTS
     pairs = {
@@ -282,14 +286,25 @@ def effects(aligned: Outcome[TinyFace], as_cropped: Outcome[TinyFace]) -> pd.Dat
         "wrong landmarks in training on top of both": (three, both),
         "all three together": (three, "proposed"),
     }
-    by_network = aligned.change(as_cropped).set_index("network")
-    rates = {what: aligned.difference(*pair).iloc[0] for what, pair in pairs.items()} | {
-        "alignment, for proposed": by_network.loc["proposed"],
-        "alignment, for proposed, tight": by_network.loc[tight],
-        "alignment, for both together": by_network.loc[both],
-        "alignment, for all three": by_network.loc[three],
+    new = aligned.results
+    compared = {what: (new[first,], new[second,]) for what, (first, second) in pairs.items()} | {
+        f"alignment, for {name}": (new[of,], as_cropped.results[of,])
+        for name, of in (("proposed", "proposed"), (tight, tight), ("both together", both), ("all three", three))
     }
-    return pd.DataFrame([{"what": what, **rate[["difference", "low", "high"]]} for what, rate in rates.items()])
+    return pd.DataFrame(
+        {"what": what, "measure": measure, **_changed(*results, measure, aligned.resamples).row("difference")}
+        for what, results in compared.items()
+        for measure in MEASURES
+    )
+
+
+def _changed(first: TinyFace, second: TinyFace, measure: str, resamples: int) -> metrics.Interval:
+    """One result minus another of the same probes, paired by person, in one of `MEASURES`."""
+    if measure != "mAP":
+        return first.difference(second, int(measure.removeprefix("rank-")), resamples=resamples)
+    _, person, probes = np.unique(first.probe_ids, return_inverse=True, return_counts=True)
+    sums, others = (np.bincount(person, result.average_precisions()) for result in (first, second))
+    return metrics.interval(sums, probes, others, resamples)
 
 
 def line_up(faces: ScfaceSets, people: int) -> np.ndarray:

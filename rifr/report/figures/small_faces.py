@@ -103,16 +103,18 @@ def bicubic_and_camera(bicubic: pd.DataFrame, camera: pd.DataFrame) -> Figure:
     return figure
 
 
-def differences(table: pd.DataFrame) -> Figure:
+def differences(table: pd.DataFrame, measure: str = "rank-1") -> Figure:
     """Paired differences with their intervals, one line each: what lies across zero is not decided.
 
     Parameters
     ----------
     table
         A row each with `what` (the line's label), `difference`, `low` and `high` in percentage points.
+    measure
+        Of what: the name of the axis.
     """
     looks = [{"marker": "o", "color": text_color()}] * len(table)
     figure, axes = one_line_each(table, "difference", table.what, looks)
     axes.axvline(0, color=text_color(), linewidth=1)
-    axes.set(xlabel="difference in rank-1 (points)")
+    axes.set(xlabel=f"difference in {measure} (points)")
     return figure

@@ -149,7 +149,7 @@ def reported_scface(rows: list[ReportedScface], people: int | None) -> pd.DataFr
     return table.dropna(axis="columns", how="all")
 
 
-EFFECTS = {1: "helps", 0: "not decided", -1: "harms"}
+EFFECTS = {1: "better by", 0: "not decided,", -1: "worse by"}
 
 
 def against(differences: list[pd.DataFrame], network: str) -> str:
@@ -200,14 +200,27 @@ def won_back(gain: pd.DataFrame, network: str, other: str) -> str:
 
 
 def effects(table: pd.DataFrame) -> str:
-    """What each change of training or input does, one line each: helps, harms, or is not decided.
+    """What each change of training or input does, one line each: by each measure helps, harms, or is not decided.
 
     `table` as `small_faces.effects` gives it.
     """
-    return "\n".join(
-        f"- **{row.what}:** {EFFECTS[verdicts.sign(row)]} ({row.difference:+.1f} points in rank-1, {row.low:+.1f} to "
-        f"{row.high:+.1f})."
-        for row in table.itertuples()
+    lines = []
+    for what, part in table.groupby("what", sort=False):
+        by_measure = [
+            f"{row.measure} {EFFECTS[verdicts.sign(row)]} {verdicts.bracketed(row.difference, row.low, row.high)}"
+            for row in part.itertuples()
+        ]
+        lines.append(f"- **{what}:** {'; '.join(by_measure)}.")
+    return "\n".join(["In points:", "", *lines])
+
+
+def found_early(outcome: Outcome[TinyFace], network: str) -> str:
+    """How many probes a network finds at ranks 1 and 20, and so how much either rank can decide."""
+    result = outcome.results[network,]
+    first, early = (round(result.n * result.rank(n)) for n in (1, 20))
+    return (
+        f"Of {result.n:,} probes {label(network)} has {first:,} at rank 1 and {early:,} by rank 20. The fewer are "
+        "found, the fewer can tell two trainings apart; mAP counts all of them."
     )
 
 
