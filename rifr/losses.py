@@ -73,7 +73,7 @@ def shared_softmax_loss(
     $$ l = -\sum_k q^{pre}_k \log p^t_k - \sum_k q^{pre}_k \log p^{pre}_k, \qquad
        p^t \propto \exp(w_k^\top z_t), \quad p^{pre} \propto \exp(w_k^\top z_{pre}) $$
 
-    Its gradient by the two sets of logits is eq. (4): (p_t - q_pre)/N and (p_pre - q_pre)/N.
+    Its gradient with respect to the two sets of logits is eq. (4): (p_t - q_pre)/N and (p_pre - q_pre)/N.
 
     Parameters
     ----------

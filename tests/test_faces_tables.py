@@ -70,8 +70,14 @@ def test_a_row_of_lfw_says_what_its_network_has_seen():
     row |= {"changes": "dropout=0.2", "seed": 1, "low": 78.1, "value": 79.25, "high": 80.3, "seconds": 90.0}
     (shown,) = faces_tables.lfw({"provenance": {}, "rows": [row]}).to_dict("records")
     assert shown["LFW, % of pairs"] == "79.2 (78.1 to 80.3)" and shown["minutes"] == "1.5"
-    assert (shown["people"], shown["changed anew"], shown["else"]) == ("4,000", "yes", "dropout 0.2")
+    assert (shown["people"], shown["changed anew"], shown["other settings"]) == ("4,000", "yes", "dropout 0.2")
     assert shown["network"] == "HR-only"
+    (shown,) = faces_tables.lfw({"rows": [row | {"changes": "batch_size=64 augment=1 learning_rate=0.05"}]}).to_dict(
+        "records"
+    )
+    assert shown["other settings"] == "batch size 64, learning rate 0.05"
+    (shown,) = faces_tables.lfw({"rows": [row | {"changes": ""}]}).to_dict("records")
+    assert shown["other settings"] == "–"
     same = {"people": 5, "views": 32000, "augment": 0.0, "recipe": "hr-only"}
     small = [same | {"seed": seed, "value": 70.0 + seed} for seed in (0, 1)]
     large = row | {"views": 320000}

@@ -216,6 +216,23 @@ def test_what_a_record_has_of_one_seed_among_several_has_no_interval_beside_thos
     assert shown.to_numpy().tolist() == [["112 px", "50.0 (50.0–50.0)"], ["16 px", "50.0"]]
 
 
+def test_tables_of_a_record_have_the_order_of_a_builds_whatever_its_own():
+    names = ["proposed", "arcface", "lr-only", "hr-only"]
+    row = {"seed": 0, "value": 50.0, "low": 49.0, "high": 51.0, "n": 5}
+    rows = [
+        row | {"network": name, "protocol": protocol} | of
+        for name in names
+        for protocol in ("P2", "P1")
+        for of in ({"measure": "rank1", "at": 16}, {"measure": "tpr", "at": "25 px, 0.001"})
+    ]
+    record = Study({"seeds": [0], "faces": {"probe_people": 3}}, pd.DataFrame(rows))
+    table = study_tables.tpr(record, 25)
+    assert table.protocol.tolist() == ["P1"] * 4 + ["P2"] * 4 and "TPR (%) at FPR 0.001" in table
+    assert table.network.tolist() == ["HR-only", "LR-only", "proposed", "ArcFace"] * 2
+    assert record.rank1().network.tolist() == ["hr-only", "lr-only", "proposed", "arcface"] * 2
+    assert record.rank1(["proposed", "hr-only"]).network.tolist() == ["proposed", "hr-only"] * 2
+
+
 def test_a_rates_interval_stays_between_nothing_and_all():
     rows = pd.DataFrame(
         [

@@ -8,6 +8,7 @@ from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols import verification
 from rifr.evaluation.protocols.identification import Identification
 from rifr.report import text
+from rifr.report.style import scientific
 
 
 def identified(hits: np.ndarray, trials: np.ndarray) -> Identification:
@@ -78,6 +79,7 @@ def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
     row = table[(table.network == "HR+LR") & (table["width (px)"] == 100)].iloc[0]
     (run,) = (name for name in table if name.startswith("this run"))
     assert run == f"this run (%), {rates.trials[0]:,} trials of {rates.people[0]} people"
+    assert "48.40" in set(table["paper (%)"])  # as printed
     assert row["paper (%)"] == "77.64" and row[run].endswith("at 112 px")
     assert table[(table.network == "HR-only") & (table["width (px)"] == 20)]["paper (%)"].item() == "about 25"
     assert table[(table.network == "HR-only") & (table["width (px)"] == 60)]["paper (%)"].item() == "about 90"
@@ -102,7 +104,8 @@ def test_each_pair_is_decided_or_not_and_near_widths_count_once():
     assert cells.loc["HR-only minus LR-only", "112 px"].startswith("<strong>+30.")
     gaps = of_all.difference("hr-only", "lr-only").set_index("width").difference[[20, 16]]
     assert cells.loc["HR-only minus LR-only", "25–16 px"].startswith(f"<strong>{gaps.mean():+.1f}<br>(")
-    assert not cells.loc["LR-only minus HR+LR", "25–16 px"].startswith("<strong>")
+    assert not cells.loc["HR+LR minus LR-only", "25–16 px"].startswith("<strong>")
+    assert "HR+LR minus HR-only" in cells.index  # as C2 to C4 have them
     assert "5 of 6 differences are decided" in sentence
 
 
@@ -140,7 +143,10 @@ def test_a_rate_that_the_pairs_cannot_resolve_is_left_out_and_named():
     table = outcome.table((1e-2, 1e-4, 1e-9))
     assert "say nothing about an FPR of 1e-09;" in text.recognition.resolvable(table)
     shown = text.recognition.tpr_table(table, 25)
-    assert "at FPR 0.01" in shown and "at FPR 1e-09" not in shown and set(shown["paper at FPR 0.0001"]) == {"50", "60"}
+    assert "TPR (%) at FPR 0.01" in shown and not any("1e-09" in name for name in shown)
+    assert set(shown["paper (%) at FPR 0.0001"]) == {"50", "60"}
+    row = table.iloc[0]
+    assert f"is an FPR of {scientific(1 / row.impostor)}." in text.recognition.resolvable(table)
     assert "left out" not in text.recognition.resolvable(outcome.table((1e-2,)))
 
 

@@ -30,7 +30,7 @@ def test_the_table_has_the_norm_of_each_term_of_their_sum_and_of_each_view(step)
     expected = [of_student, of_teacher, of_student + of_teacher, z[:3], z[3:]]
     norms = [np.sqrt((part**2).sum()) for part in expected]
     assert table.norm.astype(float).tolist() == pytest.approx(norms, rel=0.06)  # two figures
-    assert table["gradient by"].tolist() == ["w_shared"] * 3 + ["z_student, 112 px", "z_student, low"]
+    assert table["gradient with respect to"].tolist() == ["w_shared"] * 3 + ["z_student, 112 px", "z_student, low"]
 
 
 def said(*gradients) -> str:

@@ -157,8 +157,8 @@ def off_by(students: Mapping[str, Run], targets: SoftTargets, pack: FacePack, wi
         A row per student, width and photo: `divergence` and `half_variance` in nats; `likeliest` and `others`, the root
         mean square of the logits' error among the classes that the teacher finds likeliest and among all others, minus
         its mean under q; and what the likeliest classes have of q (`weight`), of the half variance (`heard`) and of the
-        gradient of the divergence by the logits, the sum of |p - q| (`pulled`); `own`, what the student gives to all
-        others.
+        gradient of the divergence with respect to the logits, the sum of |p - q| (`pulled`); `own`, what the student
+        gives to all others.
     """
     photos = pack.take(targets.which)
     q = targets.q

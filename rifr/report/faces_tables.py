@@ -115,13 +115,19 @@ def lfw(record: records.Record) -> pd.DataFrame:
                 "epochs": row["epochs"],
                 "camera": row["camera"],
                 "changed anew": "yes" if row["augment"] else "no",
-                "else": row["changes"].replace("=", " "),
+                "other settings": _in_words(row["changes"]),
                 "seed": row["seed"],
                 "LFW, % of pairs": "{:.1f} ({:.1f} to {:.1f})".format(row["value"], row["low"], row["high"]),
                 "minutes": f"{row['seconds'] / 60:.1f}",
             }
         )
     return pd.DataFrame(rows)
+
+
+def _in_words(changes: str) -> str:
+    """ "batch size 64, learning rate 0.05": the changed fields that have no column of their own."""
+    pairs = [change.partition("=") for change in changes.split()]
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, _, value in pairs if name != "augment") or "–"
 
 
 def most_on_lfw(record: records.Record) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rifr import recipes
 from rifr.evaluation.metrics import t_interval
 from rifr.faces import faceset
 from rifr.readers.scface import METRES
@@ -66,7 +67,7 @@ class Study:
         table = self.over_seeds("rank1").rename(columns={"at": "width", "value": "rank1", "n": "trials"})
         faces = self.provenance["faces"]  # a record says whether its seeds share their probes
         table["people"] = faces["probe_people"] if faces.get("one_test_set") else faces["probe_people"] * table.seeds
-        return table[table.network.isin(networks)] if networks else table
+        return in_order(table[table.network.isin(networks)] if networks else table, networks)
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
         """As `evaluate.Outcome.difference`, paired by seed: both networks saw the same faces."""
@@ -96,6 +97,14 @@ class Study:
     def _compared(self, network: str, other: str) -> pd.DataFrame:
         kept = (self.rows.measure == "rank1 difference") & (self.rows.network == network) & (self.rows.other == other)
         return self.rows[kept]
+
+
+def in_order(table: pd.DataFrame, networks: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows in the order in which a build's tables have them: by protocol, then as `networks`, or the library, lists."""
+    known = list(networks or recipes.RECIPES)
+    place = table.network.map(lambda name: known.index(name) if name in known else len(known))
+    table = table.iloc[place.argsort(kind="stable")]
+    return table.sort_values("protocol", kind="stable") if "protocol" in table else table
 
 
 def read(name: str = "large") -> Study | None:
@@ -172,7 +181,7 @@ def tpr(study: Study, width: int) -> pd.DataFrame:
     """TPR at a face width: one row per protocol and network, one column per FPR."""
     table = study.over_seeds("tpr")
     table = table[table["at"].str.startswith(f"{width} px, ")]
-    table["fpr"] = ["at FPR " + at.split(", ")[1] for at in table["at"]]
+    table["fpr"] = ["TPR (%) at FPR " + at.split(", ")[1] for at in table["at"]]
     return _wide(table, ["protocol", "network"], "fpr")
 
 
@@ -254,7 +263,7 @@ def synthetic_elsewhere() -> pd.DataFrame:
 def _wide(table: pd.DataFrame, keys: list[str], columns: str) -> pd.DataFrame:
     """One row per combination of keys, one column for each value of `columns`: "51.2 (48.7–53.7)"."""
     rows: dict[tuple, dict[str, str]] = {}
-    for row in table.to_dict("records"):
+    for row in in_order(table).to_dict("records"):
         cells = rows.setdefault(tuple(row[key] for key in keys), {key: row[key] for key in keys})
         cells[row[columns]] = f"{row['value']:.1f}{ends(row['low'], row['high'], to='–')}"
     wide = pd.DataFrame(list(rows.values()), columns=None if rows else keys)

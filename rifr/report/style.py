@@ -57,6 +57,15 @@ def label(name: str) -> str:
     return known[name].label if name in known else name
 
 
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def scientific(value: float, digits: int = 1) -> str:
+    """ "1.9 × 10⁻⁷"."""
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+
+
 def ends(low: float, high: float, to: str = " to ") -> str:
     """ " (48.7 to 53.7)": an interval after its number; "" where it is not known (NaN)."""
     return f" ({low:.1f}{to}{high:.1f})" if math.isfinite(low) and math.isfinite(high) else ""

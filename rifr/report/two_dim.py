@@ -116,7 +116,7 @@ def train(
 
 
 def gradients(z: Tensor, w: Tensor, q: Tensor, z_pre: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Of the loss summed over photos, by z (..., N, 2) and by w (..., K, 2): eq. (4) and the chain rule.
+    """Of the loss summed over photos, with respect to z (..., N, 2) and w (..., K, 2): eq. (4) and the chain rule.
 
     With `z_pre` the loss is eq. (3), without it the student's cross-entropy alone.
     """

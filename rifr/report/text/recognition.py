@@ -15,7 +15,7 @@ from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.report import claims, evidence, paper
 from rifr.report.study_tables import Study
-from rifr.report.style import ends, label
+from rifr.report.style import ends, label, scientific
 from rifr.report.text import claims as text_of_claims
 from rifr.report.text import verdicts
 from rifr.splits import FaceSplits
@@ -77,8 +77,8 @@ def of_intervals(study: Study | None, network: str, other: str, protocol: str = 
     known = study.provenance.get("training_accuracy", {})
     learnt = ", ".join(f"{label(name)} {100 * known[name]:.1f} %" for name in (network, other) if name in known)
     return (
-        f"{comparison(study.apart(network, other), protocol, network, other)} Both intervals are taken at their worst "
-        "ends, which is longer than a paired one."
+        f"{comparison(study.apart(network, other), protocol, network, other)} The difference combines the two separate "
+        "intervals at their extremes, which is more cautious than a paired interval."
         + (f" Right on the training photos of the last epoch: {learnt}." if learnt else "")
     )
 
@@ -116,7 +116,7 @@ def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
                 "protocol": reported.protocol,
                 "network": label(reported.network),
                 "width (px)": reported.width,
-                "paper (%)": f"{'about ' if reported.rounded else ''}{reported.rank1:g}",
+                "paper (%)": f"about {reported.rank1:.0f}" if reported.rounded else f"{reported.rank1:.2f}",
                 "this run (%)": percent(row).replace(" %", "") + ("" if width == reported.width else f" at {width} px"),
                 "people": row.people,
                 "trials": f"{row.trials:,}",
@@ -134,7 +134,7 @@ def resolvable(table: pd.DataFrame) -> str:
     row, missing = table.iloc[0], sorted(set(table[table.tpr.isna()].fpr), reverse=True)
     text = (
         f"There are {row.genuine:,} genuine and {row.impostor:,} impostor pairs: one accepted impostor is an FPR of "
-        f"{1 / row.impostor:.1e}."
+        f"{scientific(1 / row.impostor)}."
     )
     if missing:
         text += (
@@ -151,10 +151,12 @@ def tpr_table(table: pd.DataFrame, width: int) -> pd.DataFrame:
         ["protocol", "network"], sort=False
     ):
         row = {"protocol": protocol, "network": label(network)}
-        row |= {f"at FPR {one.fpr:g}": f"{one.tpr:.1f} ({one.low:.1f}–{one.high:.1f})" for one in part.itertuples()}
+        row |= {
+            f"TPR (%) at FPR {one.fpr:g}": f"{one.tpr:.1f} ({one.low:.1f}–{one.high:.1f})" for one in part.itertuples()
+        }
         for one in paper.TPR:
             if (one.protocol, one.network, one.width) == (protocol, network, width):
-                row[f"paper at FPR {one.fpr:g}"] = f"{'about ' if one.rounded else ''}{one.tpr:g}"
+                row[f"paper (%) at FPR {one.fpr:g}"] = f"{'about ' if one.rounded else ''}{one.tpr:g}"
         rows.append(row)
     return pd.DataFrame(rows).fillna("").sort_values("protocol", kind="stable")
 
@@ -172,16 +174,6 @@ def sides(tables: Mapping[str, pd.DataFrame], fpr: float) -> str:
     found = "no sign that the choice matters" if apart < half else "the choice may matter"
     lines += ["", f"They are {apart:.1f} points apart, half the first interval is {half:.1f} points long: {found}."]
     return "\n".join(lines)
-
-
-def tpr_bands(rates: pd.DataFrame) -> str:
-    """How long the intervals are at each FPR."""
-    rates = rates[rates.tpr.notna()]
-    parts = [
-        f"{(part.high - part.low).mean():.1f} points at an FPR of {fpr:g}"
-        for fpr, part in rates.groupby("fpr", sort=False)
-    ]
-    return f"From end to end the intervals of these figures are on average {' and '.join(parts)} long."
 
 
 def averages(outcome: Outcome) -> str:
@@ -204,11 +196,14 @@ def averages(outcome: Outcome) -> str:
 def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.DataFrame, str]:
     """For each pair of networks, whether the run decides which is ahead: a table in HTML, and a summary.
 
-    A cell is the paired difference in rank-1, first minus second, in points, with its 95 % interval; bold where the
-    interval excludes zero. Near widths count once, as in `rifr.report.claims`.
+    A cell is the paired difference in rank-1 in points, with its 95 % interval; bold where the interval excludes zero.
+    Of a pair the later in `networks` comes first, or the one that does in a claim. Near widths count once, as in
+    `rifr.report.claims`.
     """
     measure, rows, found = evidence.of_outcomes(outcome), {}, []
-    for first, second in itertools.combinations(networks, 2):
+    claimed = {tuple(term.network for term in one.terms) for claim in claims.CLAIMS for one in claim.differences}
+    for earlier, later in itertools.combinations(networks, 2):
+        first, second = (earlier, later) if (earlier, later) in claimed else (later, earlier)
         pair, cells = f"{label(first)} minus {label(second)}", {}
         for group, name in claims.GROUPS.items():
             interval = measure(claims.Difference(pair, 1, "", claims.minus(first, second, group, protocol)))

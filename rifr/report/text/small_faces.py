@@ -149,7 +149,7 @@ def reported_scface(rows: list[ReportedScface], people: int | None) -> pd.DataFr
     return table.dropna(axis="columns", how="all")
 
 
-EFFECTS = {1: "better by", 0: "not decided,", -1: "worse by"}
+EFFECTS = {1: "better", 0: "not decided", -1: "worse"}
 
 
 def against(differences: list[pd.DataFrame], network: str) -> str:
@@ -207,7 +207,7 @@ def effects(table: pd.DataFrame) -> str:
     lines = []
     for what, part in table.groupby("what", sort=False):
         by_measure = [
-            f"{row.measure} {EFFECTS[verdicts.sign(row)]} {verdicts.bracketed(row.difference, row.low, row.high)}"
+            f"{row.measure} {EFFECTS[verdicts.sign(row)]}, {verdicts.bracketed(row.difference, row.low, row.high)}"
             for row in part.itertuples()
         ]
         lines.append(f"- **{what}:** {'; '.join(by_measure)}.")

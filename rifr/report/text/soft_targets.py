@@ -195,8 +195,8 @@ def in_short(targets: SoftTargets, new: Calibration | None, table: pd.DataFrame)
             f"temperature {new.temperature.estimate:.2f})."
         )
     heard = (
-        f"Of the gradient by the student's logits the {LIKELIEST} people whom the teacher finds likeliest have "
-        f"{100 * table.pulled.mean():.0f} %; they have {100 * table.weight.mean():.0f} % of its probability."
+        f"Of the gradient with respect to the student's logits the {LIKELIEST} people whom the teacher finds likeliest "
+        f"have {100 * table.pulled.mean():.0f} %; they have {100 * table.weight.mean():.0f} % of its probability."
     )
     share = float(_near(table).mean())
     second = (

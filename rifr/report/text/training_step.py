@@ -21,9 +21,9 @@ def gradient_table(of_student: Tensor, of_teacher: Tensor, z_gradient: Tensor, v
     Parameters
     ----------
     of_student, of_teacher
-        (K, D) the gradients of the two terms of eq. (3) by w_shared.
+        (K, D) the gradients of the two terms of eq. (3) with respect to w_shared.
     z_gradient
-        (V B, D) that of the loss by the student's features, one block of B rows per view.
+        (V B, D) that of the loss with respect to the student's features, one block of B rows per view.
     views
         What the V views are called.
     """
@@ -37,7 +37,10 @@ def gradient_table(of_student: Tensor, of_teacher: Tensor, z_gradient: Tensor, v
         ],
     ]
     return pd.DataFrame(
-        [{"gradient by": by, "of": term, "norm": f"{gradient.norm().item():.2g}"} for by, term, gradient in rows]
+        [
+            {"gradient with respect to": by, "of": term, "norm": f"{gradient.norm().item():.2g}"}
+            for by, term, gradient in rows
+        ]
     )
 
 
