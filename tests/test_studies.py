@@ -265,14 +265,34 @@ def test_differences_have_students_interval_over_seeds_and_of_one_seed_its_own()
 
 def test_each_claim_is_answered_as_its_interval_does_for_large_and_small_faces_apart():
     table = studies_tables.decisions(recorded(VALUES)).set_index("expected")
-    assert table["112 px"].str.partition(":")[0].tolist() == ["yes", "no", "open"]
-    assert table["mean of 25, 20 and 16 px"].str.partition(":")[0].tolist() == ["no", "yes", "open"]
+    assert table["112 px"].str.partition(":")[0].tolist() == ["yes", "no", "undecided"]
+    assert table["mean of 25, 20 and 16 px"].str.partition(":")[0].tolist() == ["no", "yes", "undecided"]
     assert table.loc["more helps", "112 px"].startswith("yes: +3.5 (+2.3 to +4.7)")
     said = studies_tables.sentence(recorded(VALUES))
     assert "Of 6 comparisons 4 are decided" in said and "0.3 of 6" in said
     half = np.ptp(stats.ttest_1samp([1, -1, 0.5], 0).confidence_interval(0.95)) / 2
-    assert f"an open one shows no equality: a difference below about {half:.1f} points could not be seen" in said
+    assert (
+        f"an undecided one does not show equality: a difference below about {half:.1f} points could not be seen" in said
+    )
     assert "Of 6 comparisons 0 are decided" in studies_tables.sentence(recorded(VALUES[:1]))
+
+
+def test_two_records_of_one_network_say_how_far_they_are_apart_where_other_commits_made_them():
+    def named(record, title, commit, changes, shift=0.0):
+        about = record.provenance
+        variants = [{"label": "plain", "recipes": ["hr+lr"], "changes": changes}]
+        provenance = about | {"commit": commit, "study": about["study"] | {"title": title, "variants": variants}}
+        return Recorded(provenance, record.rows.assign(value=record.rows.value + shift * (record.rows.seed == 1)))
+
+    first = named(recorded(VALUES), "One", "abc", {})
+    other = named(recorded(VALUES), "Two", "def", {"temperature": 4.0}, shift=2.5)  # of which HR+LR knows nothing
+    said = studies_tables.between_records([first, other])
+    assert "up to 2.5 points of rank-1 (HR+LR, 112 px, seed 1: *One* and *Two*)" in said
+    assert studies_tables.between_records([first, named(recorded(VALUES), "Two", "abc", {}, shift=2.5)]) == ""
+    assert (
+        studies_tables.between_records([first, named(recorded(VALUES), "Two", "def", {"epochs": 9}, shift=2.5)]) == ""
+    )
+    assert studies_tables.between_records([first, recorded(VALUES)]) == studies_tables.between_records([]) == ""
 
 
 def test_the_tables_and_the_figure_show_each_network_of_each_variant():

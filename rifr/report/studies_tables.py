@@ -8,18 +8,24 @@ shows every study of `studies.STUDIES` that has a record, in their order, and no
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from rifr import presets, recipes
+from rifr.presets import Preset
 from rifr.report import figures, records, studies, study_tables
 from rifr.report.made_by import of_record
 from rifr.report.show import html_table, markdown, show
+from rifr.report.studies_plan import TEACHER
 from rifr.report.studies_record import LOW, record_name
 from rifr.report.style import ends, label
 from rifr.report.text import verdicts as verdict
+from rifr.training import trainer
 
 RULE = "A difference is decided where its 95 % interval excludes zero, for large and for small faces apart."
 PROTOCOL = "P1"
@@ -109,7 +115,7 @@ def decisions(record: Recorded) -> pd.DataFrame:
     for claim, part in record.differences().groupby("claim", sort=False):
         cells = {"expected": claim}
         for row in part.itertuples():
-            answer = {1: "yes", -1: "no", 0: "open"}[verdict.sign(row)]
+            answer = {1: "yes", -1: "no", 0: "undecided"}[verdict.sign(row)]
             cells[place_name(row.at)] = f"{answer}: {verdict.bracketed(row.difference, row.low, row.high)}"
         rows.append(cells)
     return pd.DataFrame(rows)
@@ -123,7 +129,9 @@ def sentence(record: Recorded) -> str:
     summary = f"Of {count} comparisons {decided} {'is' if decided == 1 else 'are'} decided"
     half = ((open_ones.high - open_ones.low) / 2).mean()
     if len(open_ones) and math.isfinite(half):
-        summary += f"; an open one shows no equality: a difference below about {half:.1f} points could not be seen"
+        summary += (
+            f"; an undecided one does not show equality: a difference below about {half:.1f} points could not be seen"
+        )
     return f"{summary}. If nothing differed, {0.05 * count:.1f} of {count} would come out decided by chance."
 
 
@@ -176,9 +184,53 @@ def without_record() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def between_records(found: Sequence[Recorded]) -> str:
+    """By how much two records of one network, preset and seed differ at most, where other commits made them; else "".
+
+    A network is the same where recipe and effective preset are, whatever the variants are called.
+    """
+    rates: dict[tuple[Any, ...], list[tuple[float, Recorded]]] = {}
+    for record in found:
+        usual = records.preset(record.provenance["preset"])
+        changes = {one["label"]: one["changes"] for one in record.about.get("variants", ())}
+        rows = record.rows
+        rows = rows[(rows.measure == "rank1") & (rows.protocol == PROTOCOL) & rows["at"].isin(record.places)]
+        for row in rows[rows.variant.isin(list(changes))].itertuples():
+            training = _effective(presets.get(usual, changes[row.variant]), row.network)
+            rates.setdefault((row.network, training, row.seed, row.at), []).append((row.value, record))
+    pairs = [
+        (abs(one - two), key, (first, second))
+        for key, several in rates.items()
+        for (one, first), (two, second) in itertools.combinations(several, 2)
+        if first.provenance["commit"] != second.provenance["commit"]
+    ]
+    if not pairs:
+        return ""
+    most, (network, _, seed, at), both = max(pairs, key=lambda pair: pair[0])
+    names = " and ".join(f"*{record.about['title']}*" for record in both)
+    return (
+        f"**Compare within a study.** Two records of one network and seed differ by up to {most:.1f} points of rank-1 "
+        f"({label(network)}, {place_name(at)}, seed {seed}: {names}). Other commits made them, and a change that draws "
+        "dropout from other random numbers, or rounds a colour otherwise, makes another training of the same seed. "
+        "Within a study all networks come from the same code."
+    )
+
+
+def _effective(preset: Preset, network: str) -> Preset:
+    """What of a preset decides how a network is trained and tested: other networks' settings are at their defaults."""
+    if network == TEACHER:
+        return trainer.of_teacher(preset)
+    return replace(preset, training=recipes.get(network).relevant(preset.training))
+
+
 def display_all() -> None:
     """Show each study that has a record: question, criterion, figure, networks, differences, what is decided."""
-    for record in recorded():
+    from IPython.display import display
+
+    found = recorded()
+    if said := between_records(found):
+        display(markdown(said))
+    for record in found:
         display_study(record)
 
 
