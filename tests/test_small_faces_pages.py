@@ -98,10 +98,10 @@ def test_every_figure_of_the_tables_stands_in_the_papers_text(real_data):
 def test_a_page_says_at_once_whether_it_was_built_on_a_surrogate():
     for name, told in text.small_faces.SHORT.items():
         sentence = text.small_faces.notice(name, "")
-        assert "surrogate" in sentence and f"rendered-{name}" in sentence and f"-p {name}_root" in sentence
+        assert "stand-in" in sentence and f"rendered-{name}" in sentence and f"-p {name}_root" in sentence
         real = text.small_faces.notice(name, "/data")
-        assert "surrogate" not in real and told in real
-        assert "surrogate" in text.small_faces.faces_of(name, "") and text.small_faces.faces_of(name, "/data") == told
+        assert "stand-in" not in real and told in real
+        assert "stand-in" in text.small_faces.faces_of(name, "") and text.small_faces.faces_of(name, "/data") == told
         assert text.small_faces.comparable(name, "").startswith("No figure of this run may be compared")
     assert text.small_faces.comparable("scface", "/data", people=80).endswith("DCR-FT, FAN-FT.")
     assert text.small_faces.comparable("scface", "/data", people=130).endswith(": Proposed.")

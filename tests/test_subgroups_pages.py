@@ -54,6 +54,12 @@ def test_the_number_of_comparisons_and_what_went_unseen_are_those_of_the_table()
     half = ((table.high - table.low) / 2)[table.kind == "effect"]
     assert f"{half.median():.1f} points between groups of photos" in text.subgroups.unseen(table)
     assert "groups of people" not in text.subgroups.unseen(table)
+    gains = table[(table.kind == "gain") & (table.scale == "points")]
+    half = ((gains.high - gains.low) / 2).median()
+    rows = [{"width": width, "difference": 3.0, "low": 1.0, "high": 5.0} for width in (112, 16)]
+    overall = text.subgroups.over_all(pd.DataFrame(rows), table)
+    assert overall.startswith("Over all probes of 16 px proposed is ahead of HR-only by 3.0 points (1.0 to 5.0). Whether")
+    assert f"half an interval is {half:.1f} points between groups of photos (" in overall
 
 
 def test_without_ground_truth_or_people_the_sentences_say_so_and_nothing_more():
@@ -71,7 +77,7 @@ def test_without_ground_truth_or_people_the_sentences_say_so_and_nothing_more():
     ) in text.subgroups.known(cuts, rates)
     assert "nothing is compared" in text.subgroups.family(table)
     rest = [text.subgroups.real(table, 16), text.subgroups.differences(table, "gain"), text.subgroups.unseen(table)]
-    assert rest == ["", "", ""]
+    assert rest == ["", "", ""] and text.subgroups.over_all(pd.DataFrame(), table) == ""
 
 
 # Figures

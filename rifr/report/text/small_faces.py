@@ -24,23 +24,23 @@ SHORT = {"tinyface": "TinyFace", "scface": "SCface"}
 
 
 def faces_of(name: str, root: str) -> str:
-    """What the faces of a chapter are, as a caption begins: the set where a root is given, else its surrogate."""
-    return SHORT[name] if root else f"Rendered surrogate of {SHORT[name]} (`rendered-{name}`)"
+    """What the faces of a chapter are, as a caption begins: the set where a root is given, else its stand-in."""
+    return SHORT[name] if root else f"Rendered stand-in of {SHORT[name]} (`rendered-{name}`)"
 
 
 def notice(name: str, root: str) -> str:
-    """What a reader must know before any figure: whether this page was built on the set or on its surrogate."""
+    """What a reader must know before any figure: whether this page was built on the set or on its stand-in."""
     if root:
         return f"This page was built on {SHORT[name]} itself, from the root that was given as `{name}_root`."
     return (
-        f"**This page was built on a surrogate.** `rendered-{name}` are rendered people in {SHORT[name]}'s own folders "
+        f"**This page was built on a stand-in.** `rendered-{name}` are rendered people in {SHORT[name]}'s own folders "
         f"and lists, read by the reader of {SHORT[name]}. Nobody in it lives, and none of its figures is a figure on "
         f"{SHORT[name]}. With the set at hand: `papermill book/{name}.ipynb out.ipynb -p {name}_root FOLDER`."
     )
 
 
 def missing(faces: TinyFaceSets, root: str) -> str:
-    """What TinyFace at a root of the reader's lacks against the published set; nothing of a surrogate."""
+    """What TinyFace at a root of the reader's lacks against the published set; nothing of a stand-in."""
     return " ".join(counts(faces) or ["The set is whole: photos and ids are as many as published."]) if root else ""
 
 

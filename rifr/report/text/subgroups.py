@@ -47,7 +47,7 @@ def family(effects: pd.DataFrame) -> str:
     left = (
         (
             f" In {thin} of the comparisons one group has hits, or misses, of fewer than {MIN_PEOPLE} people: too few "
-            f"for an interval, so that these comparisons stay open."
+            f"for an interval, so that these comparisons stay undecided."
         )
         if thin
         else ""
@@ -89,9 +89,35 @@ def differences(effects: pd.DataFrame, kind: str) -> str:
     return "\n\n".join(paragraphs)
 
 
+def over_all(difference: pd.DataFrame, effects: pd.DataFrame) -> str:
+    """What the other network gains over all probes at the narrowest width, and what more or less could have been seen.
+
+    difference: rank-1 of that network minus the first under the protocol of `effects`, by `Outcome.difference`.
+    """
+    gains = effects[(effects.kind == "gain") & (effects.scale == "points")]
+    if gains.empty:
+        return ""
+    width, network, first = gains.width.min(), gains.network.iloc[0], effects.network.iloc[0]
+    (row,) = difference[difference.width == width].itertuples()
+    said = verdicts.compared(row, recipes.get(network).label, recipes.get(first).label)
+    sizes = _half_lengths(gains[gains.low.notna()])
+    return f"Over all probes of {width} px {said}." + (
+        f" Whether a group gains more or less than its reference is known less exactly: half an interval is {sizes}, "
+        "and most smaller differences go unseen."
+        if sizes
+        else ""
+    )
+
+
 def unseen(effects: pd.DataFrame) -> str:
     """How large an effect has to be for this run to see it: the half-lengths of the corrected intervals."""
-    rows, parts = effects[(effects.kind == "effect") & effects.low.notna()], []
+    sizes = _half_lengths(effects[(effects.kind == "effect") & effects.low.notna()])
+    return f"Half an interval is {sizes}; most smaller differences go unseen." if sizes else ""
+
+
+def _half_lengths(rows: pd.DataFrame) -> str:
+    """ "6.5 points between groups of photos (5.3 to 18.5)": the median and the range of half an interval."""
+    parts = []
     for kind, part in (
         ("groups of photos", rows[~rows.attribute.isin(OF_THE_PERSON)]),
         ("groups of people", rows[rows.attribute.isin(OF_THE_PERSON)]),
@@ -99,8 +125,7 @@ def unseen(effects: pd.DataFrame) -> str:
         if len(part):
             half = (part.high - part.low) / 2
             parts.append(f"{half.median():.1f} points between {kind} ({half.min():.1f} to {half.max():.1f})")
-    opening = "The intervals reach this far to each side, so that smaller effects go unseen: "
-    return f"{opening}{'; '.join(parts)}." if parts else ""
+    return "; ".join(parts)
 
 
 def _points(row: Any) -> str:
