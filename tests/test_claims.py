@@ -235,8 +235,11 @@ def test_a_contradicted_claim_names_the_differences_that_fail():
     assert line.startswith("- **C0**, this build: 1 of 3 differences lies against the paper (")
     assert line.endswith("-1.5 (-2.0 to -1.0)); 1 of the others is decided for it.") and line.count(";") == 1
     (line,) = text.claims.failing([judged((1, 2))], [all_of_them]).splitlines()
-    assert "the record: all 2 differences lie against the paper (" in line and line.endswith(").")
-    assert "none of the others is" in text.claims.failing([judged((-2, -1), (-1, 2))])
+    assert "the record: both differences lie against the paper (" in line and line.endswith(").")
+    assert text.claims.failing([judged((-2, -1), (-1, 2))]).endswith("; the other is undecided.")
+    assert text.claims.failing([judged((-2, -1), (1, 2))]).endswith("; the other is decided for it.")
+    assert "none of the others is" in text.claims.failing([judged((-2, -1), (-1, 2), (-1, 2))])
+    assert "all 3 differences lie" in text.claims.failing([judged((-2, -1), (-2, -1), (-2, -1))])
     assert text.claims.failing([judged((-2, -1)), judged((-1, 2), (1, 2)), judged()]) == ""
     (ninth,) = [claim for claim in CLAIMS if claim.id == "C9"]
     assert len(ninth.differences) == 6  # the page of the claims says so

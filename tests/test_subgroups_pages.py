@@ -58,7 +58,9 @@ def test_the_number_of_comparisons_and_what_went_unseen_are_those_of_the_table()
     half = ((gains.high - gains.low) / 2).median()
     rows = [{"width": width, "difference": 3.0, "low": 1.0, "high": 5.0} for width in (112, 16)]
     overall = text.subgroups.over_all(pd.DataFrame(rows), table)
-    assert overall.startswith("Over all probes of 16 px proposed is ahead of HR-only by 3.0 points (1.0 to 5.0). Whether")
+    assert overall.startswith(
+        "Over all probes of 16 px proposed is ahead of HR-only by 3.0 points (1.0 to 5.0). Whether"
+    )
     assert f"half an interval is {half:.1f} points between groups of photos (" in overall
 
 

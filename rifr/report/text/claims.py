@@ -81,8 +81,16 @@ def failing(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
             parts = zip(judged.claim.differences, judged.intervals, judged.signs, strict=True)
             which = "; ".join(f"{part.name}: {span(interval)}" for part, interval, sign in parts if sign < 0)
             others = f"{agree or 'none'} of the others {'are' if agree > 1 else 'is'} decided for it"
+            if count - against == 1:
+                others = f"the other is {'decided for it' if agree else 'undecided'}"
             rest = f"; {others}." if against < count else "."
-            number = f"{against} of {count} differences" if against < count else f"all {count} differences"
+            number = (
+                f"{against} of {count} differences"
+                if against < count
+                else "both differences"
+                if count == 2
+                else f"all {count} differences"
+            )
             verb = "lies" if against == 1 else "lie"
             lines.append(f"- **{one.claim.id}**, {name}: {number} {verb} against the paper ({which}){rest}")
     return "\n".join(lines)
