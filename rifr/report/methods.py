@@ -24,6 +24,7 @@ from rifr.presets import Preset, Training
 from rifr.report import records
 from rifr.report.claims import GROUPS, HR, LR, Difference, Measure, Term, minus
 from rifr.report.style import ends, label
+from rifr.report.text import verdicts
 from rifr.training import trainer
 from rifr.training.batches import Views
 from rifr.training.student import Student, recipe_loss
@@ -216,7 +217,7 @@ def difference_table(rows: pd.DataFrame, first: str) -> pd.DataFrame:
     for name, places in rows.groupby("network", sort=False):
         cells = {f"{label(first)} minus": label(str(name))}
         for row in places.itertuples():
-            cells[row.place] = f"{row.difference:+.1f}{ends(row.low, row.high, '+')}"
+            cells[row.place] = verdicts.bracketed(row.difference, row.low, row.high)
         table.append(cells)
     return pd.DataFrame(table)
 
