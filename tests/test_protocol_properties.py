@@ -1,11 +1,14 @@
 """What holds of every protocol whatever the embeddings: no order of rows and no length of an embedding matters."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rifr.doctor import pairs as face_pairs
 from rifr.errors import DataError
+from rifr.evaluation import calibration, geometry
 from rifr.evaluation.metrics import Interval
 from rifr.evaluation.protocols import identification, open_set, pairs, scface, tinyface, verification
 
@@ -175,3 +178,48 @@ def test_results_on_other_photos_are_not_compared(name):
     one, at = results(1)[name]
     with pytest.raises(DataError, match="same"):
         one.difference(fewer, *at)
+
+
+PROTOCOLS_OF_PHOTOS = {"identification": identification, "open set": open_set, "verification": verification}
+PROTOCOLS_OF_LISTS = {"TinyFace": tinyface, "SCface": scface}
+UNKNOWN_PEOPLE = {
+    "nan": np.array([1, 1, np.nan, np.nan]),
+    "None": [None, "a", "a", None],
+    "nan beside text": ["a", "a", np.nan, np.nan],
+    "no date": np.array(["2026-01-01", "2026-01-01", "NaT", "NaT"], "datetime64[D]"),
+}
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN_PEOPLE.values(), ids=UNKNOWN_PEOPLE)
+@pytest.mark.parametrize("name", [*PROTOCOLS_OF_PHOTOS, *PROTOCOLS_OF_LISTS])
+def test_an_unknown_identity_is_nobody_and_is_refused(name, unknown):
+    rows, others = np.random.default_rng(0).standard_normal((2, 4, 8))
+    protocol = (PROTOCOLS_OF_PHOTOS | PROTOCOLS_OF_LISTS)[name]
+    given = (rows, rows, unknown, others) if name in PROTOCOLS_OF_PHOTOS else (rows, unknown, rows, unknown)
+    with pytest.raises(DataError, match="whole numbers"):
+        protocol.evaluate(*given)
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN_PEOPLE.values(), ids=UNKNOWN_PEOPLE)
+def test_angles_calibration_and_drawn_pairs_refuse_an_unknown_identity_too(unknown):
+    rows = np.random.default_rng(0).standard_normal((4, 8))
+    for measure in (
+        lambda: geometry.same_person(rows, rows, unknown),
+        lambda: geometry.separation(rows, rows, unknown),
+        lambda: geometry.by_person(rows[:, 0], unknown),
+        lambda: calibration.calibrate(rows, np.arange(4), unknown),
+        lambda: face_pairs.draw(unknown),
+    ):
+        with pytest.raises(DataError, match="leave out the photos of unknown people"):
+            measure()
+
+
+def test_text_in_an_array_of_objects_is_text_as_a_column_of_a_table_has_it():
+    rows, others = np.random.default_rng(0).standard_normal((2, 4, 8))
+    text = np.array(["b", "a", "a", "b"])
+    for protocol in PROTOCOLS_OF_PHOTOS.values():
+        one, other = (protocol.evaluate(rows, rows, ids, others) for ids in (text, pd.Series(list(text), dtype=object)))
+        assert one.difference(other, 1) == Interval(0, 0, 0)
+    column = text.astype(object)
+    found = scface.evaluate(rows, column, rows[:2], column[:2])
+    assert np.array_equal(found.best_ranks, scface.evaluate(rows, text, rows[:2], text[:2]).best_ranks)

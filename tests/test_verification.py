@@ -213,7 +213,7 @@ def test_what_does_not_fit_is_refused():
         ((probes, gallery, identities[:-1], distractors), "an entry"),
         ((probes, gallery, identities, distractors[:, 1:]), "distractors"),
         ((probes, gallery, np.arange(13), distractors), "no genuine pair"),
-        ((probes, gallery, np.zeros(13), distractors[:0]), "no impostor pair"),
+        ((probes, gallery, np.zeros(13, int), distractors[:0]), "no impostor pair"),
         ((probes * np.nan, gallery, identities, distractors), "13 embeddings in probes"),
         ((probes, gallery, identities, distractors, "all"), "pairs"),
         ((probes, gallery, identities, distractors, "first", 2), "interval_fpr is an FPR"),
@@ -300,7 +300,7 @@ def test_runs_that_do_not_belong_together_make_no_difference():
         with pytest.raises(ValueError, match="same photos"):
             found.difference(other, 0.1)
     with pytest.raises(ValueError, match="at least two, not 1"):
-        evaluate(probes, gallery, np.zeros(13), distractors).interval(0.1)
+        evaluate(probes, gallery, np.zeros(13, int), distractors).interval(0.1)
     with pytest.raises(ValueError, match="level lies between"):
         found.interval(0.1, level=1)
 

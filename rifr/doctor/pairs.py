@@ -17,6 +17,7 @@ import numpy as np
 from rifr.errors import DataError, SettingError
 from rifr.evaluation.metrics import Interval, drawn_again, percentile_interval
 from rifr.evaluation.protocols import pairs as protocol
+from rifr.evaluation.protocols.embeddings import as_identities
 
 __all__ = ["FacePairs", "draw"]
 
@@ -141,7 +142,8 @@ def draw(identities: Sequence[str] | np.ndarray, people: int = 200, photos: int 
         raise SettingError(
             f"pairs are made of at least {FEWEST_PEOPLE} people with 2 photos, not of {people} with {photos}"
         )
-    names, person, counts = np.unique(np.asarray(identities), return_inverse=True, return_counts=True)
+    identities = as_identities("identities", identities)
+    names, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
     several = np.flatnonzero(counts > 1)
     left_out = tuple(names[counts == 1].tolist())
     if len(several) < FEWEST_PEOPLE:

@@ -18,6 +18,7 @@ from scipy.stats import entropy
 from rifr import machine, storage
 from rifr.errors import DataError
 from rifr.evaluation.metrics import Interval, drawn_again
+from rifr.evaluation.protocols.embeddings import as_identities
 from rifr.faces import assets, faceset, head
 from rifr.packs import FacePack
 
@@ -95,7 +96,7 @@ def calibrate(
     if len(logits) != len(labels) or len(labels) != len(people) or not len(labels):
         raise DataError(f"logits, labels and people have {len(logits)}, {len(labels)} and {len(people)} rows: give one "
                         "row of each per photo.")  # fmt: skip
-    names, person = np.unique(people, return_inverse=True)
+    names, person = np.unique(as_identities("people", people), return_inverse=True)
     least, most = np.log(RANGE)
     grid = np.linspace(least, most, STEPS)
     sums = np.stack([np.bincount(person, losses_of(logits, labels, np.exp(log))) for log in grid], axis=1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from rifr.errors import DataError
 from rifr.evaluation.metrics import Interval, drawn_again, percentile_interval
+from rifr.evaluation.protocols.embeddings import as_identities
 
 __all__ = ["Likeness", "by_person", "centred", "degrees", "likeness", "same_image", "same_person", "separation", "unit"]
 
@@ -54,7 +55,7 @@ def same_person(high: np.ndarray, low: np.ndarray, identities: np.ndarray) -> tu
         The mean angle, in degrees, between HR features of one photo and LR features of another of the same person, and
         of the HR features to the LR features of other people.
     """
-    angles, identities = degrees(unit(high) @ unit(low).T), np.asarray(identities)
+    angles, identities = degrees(unit(high) @ unit(low).T), as_identities("identities", identities)
     same = identities[:, None] == identities
     other_photo = same & ~np.eye(len(identities), dtype=bool)
     people, photos = np.unique(identities, return_counts=True)
@@ -67,7 +68,7 @@ def same_person(high: np.ndarray, low: np.ndarray, identities: np.ndarray) -> tu
 
 def by_person(values: np.ndarray, identities: np.ndarray) -> np.ndarray:
     """(P,) the mean of (N,) values over each person's photos, people sorted."""
-    _, place = np.unique(identities, return_inverse=True)
+    _, place = np.unique(as_identities("identities", identities), return_inverse=True)
     return np.bincount(place, values) / np.bincount(place)
 
 
@@ -89,7 +90,7 @@ def separation(
         The difference of the two mean angles in degrees; and d', this difference over the root of the mean of the two
         variances, with its 95 % interval.
     """
-    angles, identities = degrees(unit(high) @ unit(low).T), np.asarray(identities)
+    angles, identities = degrees(unit(high) @ unit(low).T), as_identities("identities", identities)
     same = identities[:, None] == identities
     own, others = same & ~np.eye(len(identities), dtype=bool), ~same
     sums = [np.where(kind, power, 0).sum(1) for kind in (own, others) for power in (1, angles, angles**2)]

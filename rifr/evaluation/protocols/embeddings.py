@@ -25,6 +25,7 @@ from rifr.errors import DataError, SettingError, first_few
 
 __all__ = [
     "as_embeddings",
+    "as_identities",
     "as_ids",
     "as_photos",
     "computing_dtype",
@@ -59,9 +60,29 @@ def as_embeddings(name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
+def as_identities(name: str, identities: np.ndarray | Sequence) -> np.ndarray:
+    """Whole numbers or text, as an array; DataError for another kind, which can hold an unknown: that is nobody."""
+    array = _numbers_or_text(identities)
+    if array.dtype.kind not in "iuSU" and array.size:
+        raise DataError(
+            f"{name} are whole numbers or text, not {array.dtype}: leave out the photos of unknown people (nan, None), "
+            "and convert the others with .astype(int) or .astype(str)"
+        )
+    return array
+
+
+def _numbers_or_text(identities: np.ndarray | Sequence) -> np.ndarray:
+    """As an array; of objects where not all of them are text."""
+    array = np.asarray(identities)
+    if array.dtype.kind == "O" or (array.dtype.kind == "U" and not isinstance(identities, np.ndarray)):
+        objects = np.asarray(identities, dtype=object)  # beside text, NumPy makes text of nan
+        array = objects.astype(str) if all(isinstance(one, str) for one in objects.flat) else objects
+    return array
+
+
 def as_ids(name: str, ids: np.ndarray | Sequence, rows: np.ndarray, text: bool = False) -> np.ndarray:
     """(rows,) int64, or text as it is where `text` may be; DataError for another shape or kind."""
-    ids = np.asarray(ids)
+    ids = _numbers_or_text(ids)
     if ids.shape != (len(rows),) or ids.dtype.kind not in ("iuU" if text else "iu"):
         kinds = "whole numbers or text" if text else "whole numbers"
         raise DataError(f"{name} are {kinds}, one for each of {len(rows)} embeddings, not {ids.dtype} {ids.shape}")
@@ -73,7 +94,7 @@ def as_photos(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Photos as probes and in the gallery, their identities, and the photos of other people, called `name`; checked."""
     probes, gallery = as_embeddings("probes", probes), as_embeddings("gallery", gallery)
-    others, identities = as_embeddings(name, others), np.asarray(identities)
+    others, identities = as_embeddings(name, others), as_identities("identities", identities)
     if identities.shape != (len(probes),) or probes.shape != gallery.shape:
         raise DataError(
             "probes and gallery hold a row, and identities an entry, for each photo: found shapes "

@@ -147,8 +147,8 @@ def evaluate(
     Raises
     ------
     DataError
-        Where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where no person has
-        two photos.
+        Where shapes or identities do not fit, for embeddings that are not finite or zero (with their rows), and where
+        no person has two photos.
     SettingError
         For other `ranks` or `ties`.
     """

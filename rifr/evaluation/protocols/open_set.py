@@ -170,8 +170,8 @@ def evaluate(
     Raises
     ------
     DataError
-        Where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where nobody can be
-        enrolled or nobody is unknown.
+        Where shapes or identities do not fit, for embeddings that are not finite or zero (with their rows), and where
+        nobody can be enrolled or nobody is unknown.
     SettingError
         For another `rank`.
     """

@@ -232,8 +232,8 @@ def evaluate(
     Raises
     ------
     DataError
-        Where shapes do not fit, for embeddings that are not finite or zero (with their rows), and where there is no
-        genuine or no impostor pair.
+        Where shapes or identities do not fit, for embeddings that are not finite or zero (with their rows), and where
+        there is no genuine or no impostor pair.
     SettingError
         For other `pairs` or `interval_fpr`.
     """
