@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from rifr.errors import DataError
 from rifr.evaluation import geometry
 
 
@@ -92,3 +93,15 @@ def test_likeness_is_the_correlation_of_cosines_over_pairs_and_blind_to_turns_an
     assert interval.low < expected < interval.high
     nearer = found.difference(("mixed", "one"), ("one", "two"))
     assert nearer.estimate == pytest.approx(expected - found.value["one", "two"]) and nearer.sign == 1
+
+
+def test_photos_of_one_person_and_single_photos_are_refused_and_of_one_pair_there_is_no_interval(features):
+    high, low, _ = features
+    for measure in (geometry.same_person, geometry.separation):
+        with pytest.raises(DataError, match="of 1 people"):
+            measure(high, low, np.full(7, "a"))
+    with pytest.raises(DataError, match="none of 7 people has two photos"):
+        geometry.separation(high, low, np.array(list("abcdefg")))
+    gap, d = geometry.separation(high, low, np.array(list("aabcdef")))
+    own, others = geometry.same_person(high, low, np.array(list("aabcdef")))
+    assert gap == pytest.approx(others[0] - own[0]) and np.isnan([d.low, d.high]).all() and d.estimate * gap > 0

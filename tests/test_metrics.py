@@ -205,3 +205,13 @@ def test_the_cmc_is_the_share_of_probes_at_each_rank_or_before():
 def test_of_one_person_there_is_a_rate_and_no_interval():
     found = metrics.interval([1], [2])
     assert found.estimate == 0.5 and np.isnan([found.low, found.high]).all() and found.sign == 0
+
+
+def test_a_contrast_is_the_sum_of_rates_times_their_factors_and_refuses_factors_that_do_not_balance():
+    hits, trials, _ = people(np.random.default_rng(9))
+    other = trials - hits
+    found = metrics.contrast([(0.5, hits), (0.5, other), (-1, hits)], trials)
+    assert found.estimate == pytest.approx(0.5 * other.sum() / trials.sum() - 0.5 * hits.sum() / trials.sum())
+    for factors in ([-1], [1, -2], [1, -0.5], []):
+        with pytest.raises(SettingError, match="factors above zero"):
+            metrics.contrast([(factor, hits) for factor in factors], trials)

@@ -223,3 +223,24 @@ def test_text_in_an_array_of_objects_is_text_as_a_column_of_a_table_has_it():
     column = text.astype(object)
     found = scface.evaluate(rows, column, rows[:2], column[:2])
     assert np.array_equal(found.best_ranks, scface.evaluate(rows, text, rows[:2], text[:2]).best_ranks)
+
+
+def test_an_empty_list_of_others_is_nobody_in_the_probes_precision():
+    rows, identities = np.random.default_rng(0).standard_normal((6, 8)), np.array([0, 0, 1, 1, 2, 3])
+    for protocol in PROTOCOLS_OF_PHOTOS.values():
+        for precise in (rows, rows.astype(np.float32)):
+            one, other = (protocol.evaluate(precise, precise, identities, none) for none in ([], precise[:0]))
+            assert one.interval(1) == other.interval(1) and one.difference(other, 1) == Interval(0, 0, 0)
+    found = verification.evaluate(rows.astype(np.float32), rows.astype(np.float32), identities, [])
+    assert found.genuine_scores.dtype == np.float32
+
+
+def test_doubles_are_computed_in_double_precision_in_either_order_of_bytes():
+    rng, identities = np.random.default_rng(0), np.repeat(np.arange(5), 2)
+    rows, others = rng.standard_normal((10, 8)), rng.standard_normal((20, 8))
+    turned = [array.astype(">f8") for array in (rows, others)]
+    for protocol in PROTOCOLS_OF_PHOTOS.values():
+        one, other = (protocol.evaluate(a, a, identities, b) for a, b in ((rows, others), turned))
+        assert one.interval(1) == other.interval(1)
+    scores = [verification.evaluate(a, a, identities, b).genuine_scores for a, b in ((rows, others), turned)]
+    assert scores[1].dtype == np.float64 and np.array_equal(*scores)

@@ -54,16 +54,27 @@ def same_person(high: np.ndarray, low: np.ndarray, identities: np.ndarray) -> tu
     (P,), (P,)
         The mean angle, in degrees, between HR features of one photo and LR features of another of the same person, and
         of the HR features to the LR features of other people.
+
+    Raises
+    ------
+    DataError
+        For photos of fewer than two people.
     """
     angles, identities = degrees(unit(high) @ unit(low).T), as_identities("identities", identities)
     same = identities[:, None] == identities
     other_photo = same & ~np.eye(len(identities), dtype=bool)
     people, photos = np.unique(identities, return_counts=True)
+    _refuse_one_person(people)
     rows = [identities == person for person in people[photos > 1]]
     return (
         np.array([angles[own][other_photo[own]].mean() for own in rows]),
         np.array([angles[own][~same[own]].mean() for own in rows]),
     )
+
+
+def _refuse_one_person(people: np.ndarray) -> None:
+    if len(people) < 2:
+        raise DataError(f"the photos are of {len(people)} people, who are told from nobody: give photos of two or more")
 
 
 def by_person(values: np.ndarray, identities: np.ndarray) -> np.ndarray:
@@ -88,17 +99,27 @@ def separation(
     -------
     gap, d_prime
         The difference of the two mean angles in degrees; and d', this difference over the root of the mean of the two
-        variances, with its 95 % interval.
+        variances, with its 95 % interval. Where one person alone has two photos its ends are NaN.
+
+    Raises
+    ------
+    DataError
+        For photos of fewer than two people, and where nobody has two photos.
     """
     angles, identities = degrees(unit(high) @ unit(low).T), as_identities("identities", identities)
     same = identities[:, None] == identities
     own, others = same & ~np.eye(len(identities), dtype=bool), ~same
     sums = [np.where(kind, power, 0).sum(1) for kind in (own, others) for power in (1, angles, angles**2)]
-    person = np.unique(identities, return_inverse=True)[1]
+    people, person = np.unique(identities, return_inverse=True)
+    _refuse_one_person(people)
     by = np.stack([np.bincount(person, values) for values in sums], axis=1)  # (P, 6)
     by = by[by[:, 0] > 0]
-    drawn = np.concatenate([weights @ by for weights in drawn_again(len(by), resamples, seed)])
+    if not len(by):
+        raise DataError(f"none of {len(people)} people has two photos: give more photos")
     gap, estimate = _gap_and_d_prime(by.sum(0))
+    if len(by) == 1:
+        return float(gap), Interval(np.nan, float(estimate), np.nan)
+    drawn = np.concatenate([weights @ by for weights in drawn_again(len(by), resamples, seed)])
     return float(gap), percentile_interval(_gap_and_d_prime(drawn)[1], float(estimate))
 
 

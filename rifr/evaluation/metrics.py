@@ -161,8 +161,18 @@ def contrast(terms: Sequence[tuple[float, np.ndarray]], trials: np.ndarray, resa
         none below it.
     trials
         (P,) counts for each person, the same for all terms.
+
+    Raises
+    ------
+    SettingError
+        For other factors.
     """
-    weight = sum(factor for factor, _ in terms if factor > 0)
+    weight, less = (sum(factor * sign for factor, _ in terms if factor * sign > 0) for sign in (1, -1))
+    if not weight or not (less == 0 or np.isclose(less, weight)):
+        raise SettingError(
+            "the factors above zero add up to as much as those below it, or there are none below it; not "
+            f"{[factor for factor, _ in terms]}: turn their signs, or divide each side by its sum"
+        )
     above, below = ([(factor, hits) for factor, hits in terms if factor * sign > 0] for sign in (1, -1))
 
     def mean(side: list[tuple[float, np.ndarray]]) -> np.ndarray:

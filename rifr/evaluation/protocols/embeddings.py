@@ -48,8 +48,9 @@ def tie_margin(numbers: int, dtype: np.dtype) -> float:
 
 
 def computing_dtype(*arrays: np.ndarray) -> np.dtype:
-    """float64 if an array is, else float32."""
-    return np.dtype(np.float64 if any(array.dtype == np.float64 for array in arrays) else np.float32)
+    """float64 if an array is (in either order of bytes), else float32."""
+    double = any(array.dtype.kind == "f" and array.dtype.itemsize >= 8 for array in arrays)
+    return np.dtype(np.float64 if double else np.float32)
 
 
 def as_embeddings(name: str, array: np.ndarray) -> np.ndarray:
@@ -94,6 +95,9 @@ def as_photos(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Photos as probes and in the gallery, their identities, and the photos of other people, called `name`; checked."""
     probes, gallery = as_embeddings("probes", probes), as_embeddings("gallery", gallery)
+    others = np.asanyarray(others)
+    if others.shape == (0,):  # an empty list
+        others = others.reshape(0, 0).astype(probes.dtype)
     others, identities = as_embeddings(name, others), as_identities("identities", identities)
     if identities.shape != (len(probes),) or probes.shape != gallery.shape:
         raise DataError(
