@@ -12,7 +12,7 @@ from rifr import presets, splits, storage
 from rifr.errors import SettingError
 from rifr.evaluation import embed, evaluate
 from rifr.evaluation import score as scoring
-from rifr.evaluation.protocols import identification, open_set, pairs, verification
+from rifr.evaluation.protocols import _impostors, identification, open_set, pairs, verification
 from rifr.evaluation.scorecard import COLUMNS
 from rifr.readers import pairs as pair_list
 from rifr.report.figures import scores
@@ -45,6 +45,21 @@ def strangers(path):
 
 def by_hand(pack, width, network=mine):
     return embed.embed(network, pack.images, width)
+
+
+def test_the_table_says_why_a_rate_has_no_interval(tmp_path, store_folder, monkeypatch):
+    crowd = strangers(tmp_path / "d")
+    asked = {"measures": ["roc"], "widths": (112,), "fprs": (0.5,), "preset": PLAN, "progress": False}
+    alone = str(scoring.score(mine, easy_faces(tmp_path / "one", 1, 4), crowd, **asked))
+    assert "[one person: no interval]" in alone and "too few" not in alone
+    for module, name in (
+        (verification, "MIN_TOP_SCORES"),
+        (verification, "MAX_TOP_SCORES"),
+        (_impostors, "MAX_TOP_SCORES"),
+    ):
+        monkeypatch.setattr(module, name, 40)
+    five = str(scoring.score(mine, easy_faces(tmp_path / "five", 5, 4), crowd, **asked))
+    assert "[too few scores kept: no interval]" in five and "one person" not in five
 
 
 def test_each_measure_is_its_protocol(tmp_path, store_folder):

@@ -308,8 +308,21 @@ def test_runs_that_do_not_belong_together_make_no_difference():
 def test_an_interval_beyond_the_kept_tail_is_refused(monkeypatch):
     monkeypatch.setattr(verification, "MIN_TOP_SCORES", 10)
     found = evaluate(*faces(distractors=400), interval_fpr=0.005)
-    with pytest.raises(ValueError, match="interval_fpr"):
+    with pytest.raises(ValueError, match="evaluate with a higher interval_fpr"):
         found.interval(0.3)
+
+
+def test_an_interval_that_no_interval_fpr_would_reach_names_how_many_scores_are_kept_at_most(monkeypatch):
+    for module, name in (
+        (verification, "MIN_TOP_SCORES"),
+        (verification, "MAX_TOP_SCORES"),
+        (_impostors, "MAX_TOP_SCORES"),
+    ):
+        monkeypatch.setattr(module, name, 40)
+    found = evaluate(*faces(distractors=400), interval_fpr=1)
+    with pytest.raises(ValueError, match="no more than about 40 are ever kept: ask for an FPR well below") as refused:
+        found.interval(0.5)
+    assert f"below {40 / found.impostor:.2g}" in str(refused.value) and "interval_fpr" not in str(refused.value)
 
 
 def test_the_interval_covers_the_rate_of_a_larger_population():

@@ -58,7 +58,7 @@ class Outcome(Generic[Result]):
         DataFrame
             The rate is `rank1`, `tpr` or `fnir`: NaN where so few impostors do not resolve the operating point. The
             ends of the interval are NaN where there is one person only, and at an FPR for which too few impostor scores
-            were kept (`verify`'s `interval_fpr`).
+            were kept (`verify`'s `interval_fpr`; with very many pairs two million at most).
         """
         rows = []
         for key, result in self.results.items():

@@ -145,5 +145,5 @@ def _cell(row: Any) -> str:
     if not np.isfinite(row.value):
         return "too few pairs" if row.measure == "roc" else "too few searches"
     if not np.isfinite(row.low):
-        return f"{row.value:.2f} [one person: no interval]"
+        return f"{row.value:.2f} [{'one person' if row.people == 1 else 'too few scores kept'}: no interval]"
     return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"

@@ -68,6 +68,8 @@ class Verification(ThresholdResult):
         (T,) the highest, in no order.
     top_impostor_people
         (2, T) the pair of each: indices into the sorted identities, distractor d counting as P + d.
+    top_is_full
+        Whether no higher `interval_fpr` would have kept more of them.
     """
 
     genuine: int
@@ -82,6 +84,7 @@ class Verification(ThresholdResult):
     pairs: str
     top_impostor_scores: np.ndarray = field(repr=False)
     top_impostor_people: np.ndarray = field(repr=False)
+    top_is_full: bool = field(repr=False)
 
     @property
     def fpr(self) -> np.ndarray:
@@ -164,9 +167,13 @@ class Verification(ThresholdResult):
                 rates.append(np.stack(hits) / (people[usable] @ genuine))
         tprs = np.concatenate(rates, axis=1)
         if np.any(tprs < 0):
+            remedy = "evaluate with a higher interval_fpr, or ask for a lower FPR"
+            if self.top_is_full:
+                share = MAX_TOP_SCORES / self.impostor
+                remedy = f"no more than about {MAX_TOP_SCORES:,} are ever kept: ask for an FPR well below {share:.2g}"
             raise OutOfReach(
                 f"in a resample the {len(self.top_impostor_scores):,} impostor scores that were kept do not reach "
-                f"an FPR of {at:g}: evaluate with a higher interval_fpr, or ask for a lower FPR"
+                f"an FPR of {at:g}: {remedy}"
             )
         if not tprs.size:
             raise DataError(
@@ -273,6 +280,7 @@ def evaluate(
         pairs=pairs,
         top_impostor_scores=top_scores,
         top_impostor_people=top_people,
+        top_is_full=wanted == MAX_TOP_SCORES,
     )
 
 
