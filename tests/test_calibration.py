@@ -66,6 +66,8 @@ def test_rows_that_do_not_fit_are_refused():
     logits, labels = calibrated(10)
     with pytest.raises(DataError, match="rows"):
         calibration.calibrate(logits, labels[:9], labels)
+    with pytest.raises(DataError, match="show one person"):
+        calibration.calibrate(logits, labels, np.zeros(10, int))
 
 
 def test_new_photos_are_those_that_a_longer_rendering_would_have_added(store_folder):

@@ -15,6 +15,7 @@ from rifr import cli, doctor, networks
 from rifr.doctor import examination, pairs, settings, words
 from rifr.doctor.settings import Setting
 from rifr.errors import DataError, SettingError
+from rifr.evaluation.metrics import wilson_interval
 from rifr.evaluation.onnx import Onnx
 from rifr.packs import FacePack
 
@@ -230,6 +231,11 @@ def test_the_interval_is_that_of_a_loop_over_people_drawn_again():
             assert found[setting, resample] == pytest.approx(expected)
     whole = drawn.interval(right[0])
     assert whole.low < whole.estimate < whole.high and whole.estimate == drawn.accuracy(right[0])
+
+
+def test_an_accuracy_of_all_pairs_is_as_sure_as_the_people_are_many():
+    drawn = pairs.draw(PEOPLE[:30], seed=1)
+    assert drawn.interval(np.ones(len(drawn), bool)) == wilson_interval(drawn.persons, drawn.persons)
 
 
 def test_both_kinds_of_pair_count_equally():

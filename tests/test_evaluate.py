@@ -173,6 +173,8 @@ def test_angles_are_means_over_people(trained):
     expected = geometry.by_person(geometry.same_image(high, low), faces.probes.identities).mean()
     assert row.angle == pytest.approx(expected) and row.low <= row.angle <= row.high
     assert (table[(table.width == 112) & (table.kind == "same photo")].angle < 0.1).all()
+    same = evaluate._mean_angle(np.zeros(8), plan)  # one photo twice: an angle of 0, not a rate that nobody reached
+    assert (same["low"], same["angle"], same["high"]) == (0, 0, 0)
     one, two = runs.values()
     paired = evaluate.angle_difference(one, two, faces, 16, plan, progress=False)
     both = table[(table.width == 16) & (table.kind == "same photo")].angle

@@ -111,9 +111,11 @@ def test_students_interval_is_that_of_its_formula():
     half = stats.t.ppf(0.95, 3) * values.std(ddof=1) / 2
     sure = t_interval(values, level=0.9)
     assert [sure.low, sure.estimate, sure.high] == pytest.approx([2.375 - half, 2.375, 2.375 + half])
-    assert t_interval([3.0, 3.0]) == Interval(3, 3, 3)
-    alone = t_interval([3.0])
-    assert alone.estimate == 3 and np.isnan(alone.low) and np.isnan(alone.high) and not alone.decided
+    # Of one value, and of equal ones (the last, 4.8 three times, but for rounding), there is no spread to see.
+    for equal in ([3.0], [3.0, 3.0], [70.1 - 65.3, 60.1 - 55.3, 50.1 - 45.3]):
+        alone = t_interval(equal)
+        assert alone.estimate == pytest.approx(equal[0]) and np.isnan([alone.low, alone.high]).all()
+        assert not alone.decided and alone.format() == f"{100 * equal[0]:.1f}"
     with pytest.raises(DataError, match="values"):
         t_interval([])
 
@@ -215,3 +217,19 @@ def test_a_contrast_is_the_sum_of_rates_times_their_factors_and_refuses_factors_
     for factors in ([-1], [1, -2], [1, -0.5], []):
         with pytest.raises(SettingError, match="factors above zero"):
             metrics.contrast([(factor, hits) for factor in factors], trials)
+
+
+@pytest.mark.parametrize("average", ["micro", "macro"])
+@pytest.mark.parametrize("share", [0, 1])
+def test_where_nobody_or_everybody_always_hits_the_interval_is_wilsons_over_people(share, average):
+    trials, z2 = np.array([2, 6, 12, 20, 3]), stats.norm.ppf(0.975) ** 2
+    found = interval(share * trials, trials, average=average)
+    far = abs(share - z2 / (5 + z2))  # the other end: no hit among 5 people is seen 1 in 40 times at z2 / (5 + z2)
+    assert (found.low, found.high) == pytest.approx((0, far) if share == 0 else (far, 1)) and found.estimate == share
+    three = metrics.contrast([(1 / 3, share * trials)] * 3, trials)
+    assert (three.low, three.high) == pytest.approx((found.low, found.high))
+    one_miss = interval(share * trials + np.array([0, 0, 1 - 2 * share, 0, 0]), trials, average=average)
+    assert 0 < one_miss.high - one_miss.low < found.high - found.low  # it varies: the bootstrap's again
+    assert interval(share * trials, trials, trials - share * trials) == Interval(
+        2 * share - 1, 2 * share - 1, 2 * share - 1
+    )

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from rifr.doctor import pairs as face_pairs
 from rifr.errors import DataError
-from rifr.evaluation import calibration, geometry
+from rifr.evaluation import calibration, geometry, metrics
 from rifr.evaluation.metrics import Interval
+from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols import identification, open_set, pairs, scface, tinyface, verification
 
 seeds = st.integers(0, 2**32 - 1)
@@ -244,3 +245,28 @@ def test_doubles_are_computed_in_double_precision_in_either_order_of_bytes():
         assert one.interval(1) == other.interval(1)
     scores = [verification.evaluate(a, a, identities, b).genuine_scores for a, b in ((rows, others), turned)]
     assert scores[1].dtype == np.float64 and np.array_equal(*scores)
+
+
+def test_a_rate_of_nothing_or_all_is_as_sure_as_its_people_are_many_under_every_protocol():
+    identities = np.repeat(np.arange(6), 2)
+    rows = np.eye(16)[identities] + 0.01 * np.random.default_rng(0).standard_normal((12, 16))
+    others = np.eye(16)[8:]
+    wilson = metrics.wilson_interval(6, 6)
+    for found, at in [
+        (identification.evaluate(rows, rows, identities, others), 1),
+        (verification.evaluate(rows, rows, identities, others), 0.01),
+        (tinyface.evaluate(rows[::2], identities[::2], rows[1::2], identities[1::2]), 1),
+        (scface.evaluate(rows[::2], identities[::2], rows[1::2], identities[1::2]), 1),
+    ]:
+        assert found.interval(at) == wilson and found.difference(found, at) == Interval(0, 0, 0)
+    assert open_set.evaluate(rows, rows, identities, others).interval(0.2) == metrics.wilson_interval(0, 6)
+    assert verification.evaluate(rows, rows, identities, others).interval(1) == Interval(1, 1, 1)  # whoever they are
+
+
+def test_the_tpr_of_one_persons_pairs_has_no_interval_however_many_have_one_photo():
+    rows = np.random.default_rng(0).standard_normal((6, 8))
+    found = verification.evaluate(rows, rows, np.array([0, 0, 1, 2, 3, 4]), rows[:0])
+    with pytest.raises(DataError, match="two photos needs at least two, not 1"):
+        found.interval(0.5)
+    (row,) = Outcome({("P1", "a", 112): found}, 50).table([0.5]).itertuples()
+    assert row.people == 1 and row.tpr == 100 * found.tpr_at(0.5) and np.isnan([row.low, row.high]).all()

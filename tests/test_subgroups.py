@@ -94,6 +94,17 @@ def test_the_interval_of_a_band_that_everyone_is_in_is_that_of_the_metrics():
     )
 
 
+@pytest.mark.parametrize("share", [0, 1])
+def test_a_band_in_which_nobody_hits_or_everybody_is_as_sure_as_its_people_are_many(share):
+    outcome, identities = simulated(lambda network, width: float(share))
+    attributes = {"yaw": np.where(identities < 12, 0.0, np.where(identities < 15, 20.0, 40.0))}
+    table = subgroups.rates(outcome, identities, subgroups.bands(attributes)).drop_duplicates("band").set_index("band")
+    for band, people in (("under 15°", 12), ("from 30°", 25)):
+        wilson = metrics.wilson_interval(share * people, people).percent()
+        assert tuple(table.loc[band, ["low", "rank1", "high"]]) == (wilson.low, wilson.estimate, wilson.high)
+    assert table.loc["15° to 30°", ["low", "high"]].isna().all()  # three people
+
+
 def test_bands_that_are_empty_have_no_rate_and_are_not_compared():
     attributes = {"yaw": np.resize([0.0, 20.0], 240)}
     outcome, identities = simulated(lambda network, width: 0.5)

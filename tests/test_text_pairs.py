@@ -49,3 +49,14 @@ def test_the_sentence_names_who_is_ahead_and_what_could_not_be_seen():
 def test_of_one_seed_or_none_nothing_is_decided():
     assert text.pairs.sentence(text.pairs.differences(record(1))) == "No interval excludes zero."
     assert text.pairs.differences(None).empty and text.pairs.sentence(text.pairs.differences(None)) == ""
+
+
+def test_equal_seeds_have_no_interval_and_the_others_are_told():
+    found = text.pairs.differences(record())
+    found.loc[found.width == 112, ["low", "high"]] = np.nan
+    table = text.pairs.table(found).set_index("accuracy, points")
+    assert table.loc["proposed minus HR+LR", "both photos at 112 px"] == "+3.0"
+    row = found[found.width == 16].iloc[0]
+    half = f"{(row.high - row.low) / 2:.1f}"
+    said = text.pairs.sentence(found)
+    assert f"open (3 of 3); their intervals reach {half} to {half} points" in said and "nan" not in said

@@ -91,8 +91,8 @@ def _numbers(table: pd.DataFrame) -> list[str]:
         "The mean over the seeds and, in brackets, its 95 % t-interval across them. A seed draws the rendered "
         "people and starts training anew: the interval speaks of both; with your own faces, of training alone.",
     ]
-    if (table.seeds < 2).any():
-        parts.append("Numbers of one seed have no interval: one says nothing of others.")
+    if (table.low.isna() & table["mean"].notna()).any():
+        parts.append("Numbers of one seed, or the same for all seeds, have no interval: they say nothing of others.")
     settings = [name for name in table.columns[:last] if len(set(table[name].map(str))) > 1]
     for group, part in table.groupby([*settings, "measure"], sort=False, dropna=False):
         *outer, across, down = [""] * (2 - len(table.attrs["by"][group[-1]])) + table.attrs["by"][group[-1]]

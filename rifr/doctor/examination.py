@@ -236,7 +236,8 @@ class _Trial:
             row: dict[str, Any] = {"round": name, "setting": setting.said(declared), "channels": setting.channels}
             row |= {"scaling": setting.scaling, "placement": setting.placement, "mirror": setting.mirror}
             if setting in self.right:
-                row |= percentile_interval(self.drawn[setting], self.accuracy(setting)).row("accuracy")
+                drawn, people = self.drawn[setting], self.pairs.persons
+                row |= percentile_interval(drawn, self.accuracy(setting), people=people).row("accuracy")
                 gain = self.gain(setting, declared).percent()
                 row |= {"difference": gain.estimate, "difference_low": gain.low, "difference_high": gain.high}
             rows.append(row | {"failed": self.failed.get(setting, "")})

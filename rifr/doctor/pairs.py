@@ -116,7 +116,8 @@ class FacePairs:
 
     def interval(self, right: np.ndarray, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> Interval:
         """The accuracy of one setting, `right` (N,), with its interval over people."""
-        return percentile_interval(self.resampled(right[None], resamples, seed)[0], self.accuracy(right), level)
+        drawn = self.resampled(right[None], resamples, seed)[0]
+        return percentile_interval(drawn, self.accuracy(right), level, self.persons)
 
 
 def draw(identities: Sequence[str] | np.ndarray, people: int = 200, photos: int = 4, seed: int = 0) -> FacePairs:

@@ -104,7 +104,7 @@ class Errors:
     def _interval(self, *shares: np.ndarray) -> metrics.Interval:
         person = np.unique(self.identities, return_inverse=True)[1]
         sums = [np.bincount(person, np.minimum(share, 1)) for share in shares]  # farther off is not worse than lost
-        other = sums[1] if len(sums) > 1 else None
+        other = sums[1] if len(sums) > 1 else 0 * sums[0]  # a mean less nothing: not the rate of those who hit
         return metrics.interval(sums[0], np.bincount(person).astype(float), other, resamples=self.resamples)
 
 

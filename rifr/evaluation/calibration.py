@@ -91,12 +91,14 @@ def calibrate(
     Raises
     ------
     DataError
-        For arrays that do not fit one another.
+        For arrays that do not fit one another, and for photos of one person.
     """
     if len(logits) != len(labels) or len(labels) != len(people) or not len(labels):
         raise DataError(f"logits, labels and people have {len(logits)}, {len(labels)} and {len(people)} rows: give one "
                         "row of each per photo.")  # fmt: skip
     names, person = np.unique(as_identities("people", people), return_inverse=True)
+    if len(names) < 2:
+        raise DataError("the photos show one person, and a bootstrap over people needs two: give photos of more")
     least, most = np.log(RANGE)
     grid = np.linspace(least, most, STEPS)
     sums = np.stack([np.bincount(person, losses_of(logits, labels, np.exp(log))) for log in grid], axis=1)

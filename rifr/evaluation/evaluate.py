@@ -370,6 +370,6 @@ def _mean_angle(values: np.ndarray, preset: Preset) -> dict[str, float]:
 
 def _degrees(preset: Preset, values: np.ndarray, other: np.ndarray | None = None) -> Interval:
     """The mean over people of angles in degrees, or the paired difference of two means, with its bootstrap interval."""
-    others = None if other is None else other / 180
-    found = metrics.interval(values / 180, np.ones(len(values)), others, preset.resamples)
+    less = 0 * values if other is None else other / 180  # a mean less nothing: not the rate of those who hit
+    found = metrics.interval(values / 180, np.ones(len(values)), less, preset.resamples)
     return Interval(180 * found.low, 180 * found.estimate, 180 * found.high)

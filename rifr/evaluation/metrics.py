@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 MAX_WEIGHTS = 2**22  # drawn at a time: 32 MiB
+ROUNDING = 1e-12  # within which values that would be equal differ by their arithmetic
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,9 @@ def interval(
     average
         "micro", hits over trials; "macro", the mean of the people's rates.
 
-    Of a single person there is no interval: its ends are NaN.
+    Of a single person there is no interval: its ends are NaN. Where nobody hits, or everybody always, a bootstrap draws
+    no other rate, which would look certain: the ends are then Wilson's (see `percentile_interval`). A paired difference
+    that is the same for everybody stays without length: 0 [0, 0] for two networks that hit equally often.
 
     Raises
     ------
@@ -241,7 +244,7 @@ def interval(
     if people == 1:
         return Interval(np.nan, estimate, np.nan)
     sums = np.concatenate([weights @ counts for weights in drawn_again(people, resamples, seed)])  # (R, 2)
-    return percentile_interval(sums[:, 0] / sums[:, 1], estimate, level)
+    return percentile_interval(sums[:, 0] / sums[:, 1], estimate, level, people if len(sides) == 1 else 0)
 
 
 def drawn_again(people: int, resamples: int, seed: Any = 0, width: int = 0) -> Iterator[np.ndarray]:
@@ -265,8 +268,22 @@ def drawn_again(people: int, resamples: int, seed: Any = 0, width: int = 0) -> I
         yield rng.multinomial(people, np.full(people, 1 / people), min(step, resamples - start)).astype(np.float64)
 
 
-def percentile_interval(drawn: np.ndarray, estimate: float, level: float = 0.95) -> Interval:
-    """An estimate with the ends of the middle `level` of its resampled values (R,)."""
+def percentile_interval(drawn: np.ndarray, estimate: float, level: float = 0.95, people: int = 0) -> Interval:
+    """An estimate with the ends of the middle `level` of its resampled values.
+
+    Parameters
+    ----------
+    drawn, estimate
+        (R,), and the value in the data.
+    level
+        Of confidence, as a share.
+    people
+        Of how many people it is the rate; 0, where it is no rate. A rate of 0, or of 1, in all resamples says nothing
+        of how sure it is: its interval is then Wilson's, of so many people of whom none hits, or all.
+    """
+    whole = int(estimate > 0.5)
+    if people and np.allclose(np.append(drawn, estimate), whole, rtol=0, atol=ROUNDING):
+        return wilson_interval(whole * people, people, level)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), estimate, float(high))
 
@@ -277,7 +294,8 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> Interval:
     Parameters
     ----------
     values
-        (N,) in any unit. Of a single value there is no interval: its ends are NaN.
+        (N,) in any unit. Of a single value there is no interval, and of equal ones no spread to make it from: its ends
+        are NaN.
     level
         The chance that such an interval holds the mean.
     """
@@ -285,10 +303,8 @@ def t_interval(values: np.ndarray, level: float = 0.95) -> Interval:
     if values.ndim != 1 or not len(values):
         raise DataError(f"values are one or more numbers, (N,), not {values.shape}")
     mean = float(values.mean())
-    if len(values) == 1:
+    if np.allclose(values, values[0], rtol=1e-9, atol=ROUNDING):
         return Interval(np.nan, mean, np.nan)
-    if np.ptp(values) == 0:  # equal seeds: Student's interval has no width, and SciPy warns of it
-        return Interval(mean, mean, mean)
     ends = stats.ttest_1samp(values, 0).confidence_interval(level)
     return Interval(float(ends.low), mean, float(ends.high))
 

@@ -200,7 +200,7 @@ READINGS: dict[type, _Reading] = {
     Verification: _Reading(
         "tpr",
         (1e-3, 1e-4),
-        lambda result: {"people": len(result.genuine_ends), "genuine": result.genuine, "impostor": result.impostor},
+        lambda result: {"people": result.people, "genuine": result.genuine, "impostor": result.impostor},
         "fpr",
         lambda result: result.min_resolvable_fpr,
     ),

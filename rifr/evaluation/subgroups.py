@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from rifr.errors import DataError, SettingError
-from rifr.evaluation.metrics import drawn_again
+from rifr.evaluation.metrics import drawn_again, wilson_interval
 from rifr.evaluation.outcome import Outcome
 
 Contrast = list[tuple[int, int]]
@@ -135,8 +135,8 @@ def rates(
 ) -> pd.DataFrame:
     """Rank-1 in each band, a row per network, width, attribute and band: rank1, low, high in per cent.
 
-    The interval is at 95 %, not corrected, and empty in a band of fewer than `MIN_PEOPLE` people; `people`, `photos`
-    and `trials` count the band.
+    The interval is at 95 %, not corrected, and empty in a band of fewer than `MIN_PEOPLE` people; where nobody hits, or
+    everybody always, it is Wilson's of the people. `people`, `photos` and `trials` count the band.
 
     Parameters
     ----------
@@ -165,6 +165,10 @@ def rates(
         rank1 = cells.hits.sum(0) / cells.trials.sum(0)
         drawn = [hits / trials for hits, trials in _resampled(cells.hits, cells.trials, outcome.resamples, seed)]
     low, high = _quantiles(np.concatenate(drawn), 0.95)
+    for cell in np.flatnonzero((rank1 == 0) | (rank1 == 1)):  # drawn again, such a rate would look certain
+        people = int(cells.table.people[cell])
+        sure = wilson_interval(int(rank1[cell]) * people, people)
+        low[cell], high[cell] = sure.low, sure.high
     few = cells.table.people.to_numpy() < MIN_PEOPLE
     low, high = (np.where(few, np.nan, 100 * end) for end in (low, high))
     return cells.table.assign(rank1=100 * rank1, low=low, high=high)

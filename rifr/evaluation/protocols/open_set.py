@@ -115,6 +115,9 @@ class OpenSet(ThresholdResult):
     def rate_at(self, at: float) -> float:
         return float(self.fnir_at(at))
 
+    def people_at(self, at: float) -> int:
+        return self.enrolled
+
     def subjects(self) -> tuple[Any, ...]:
         return self.people, self.person, self.unknown
 

@@ -136,6 +136,10 @@ class ThresholdResult(ABC):
         """What two results must have in common, in the same order, to be compared in pairs."""
 
     @abstractmethod
+    def people_at(self, at: float) -> int:
+        """Of how many people the rate is; 0 where it is no matter of who they are."""
+
+    @abstractmethod
     def resampled(self, runs: Sequence[Self], at: float, resamples: int, seed: int) -> np.ndarray:
         """The rates of several results in resamples of the same people.
 
@@ -189,5 +193,5 @@ class ThresholdResult(ABC):
             raise SettingError(f"level lies between 0 and 1 and resamples is at least 1, not {level} and {resamples}")
         rates = self.resampled(runs, float(at), resamples, seed)
         if len(runs) == 2:
-            estimates, rates = [estimates[0] - estimates[1]], rates[:1] - rates[1:]
-        return percentile_interval(rates[0], estimates[0], level)
+            return percentile_interval(rates[0] - rates[1], estimates[0] - estimates[1], level)
+        return percentile_interval(rates[0], estimates[0], level, self.people_at(at))

@@ -97,6 +97,11 @@ class Verification(ThresholdResult):
         return self._corners()[1] / self.genuine
 
     @property
+    def people(self) -> int:
+        """How many people have two photos or more: the TPR is about them."""
+        return int(np.count_nonzero(np.diff(self.genuine_ends, prepend=0)))
+
+    @property
     def min_resolvable_fpr(self) -> float:
         """The least FPR that the impostor pairs resolve: one of them accepted."""
         return 1 / self.impostor
@@ -128,6 +133,9 @@ class Verification(ThresholdResult):
     def rate_at(self, at: float) -> float:
         return float(self.tpr_at(at))
 
+    def people_at(self, at: float) -> int:
+        return self.people if at < 1 else 0  # at an FPR of 1 all pairs are accepted
+
     def subjects(self) -> tuple[Any, ...]:
         return self.identities, self.distractors, self.pairs
 
@@ -139,11 +147,12 @@ class Verification(ThresholdResult):
         pair the weight of its person. Resamples without a genuine or without an impostor pair, possible with very few
         people, are left out.
 
-        Raises OutOfReach for an FPR that the kept impostor scores do not reach, DataError for fewer than two people.
+        Raises OutOfReach for an FPR that the kept impostor scores do not reach, DataError for fewer than two people
+        who have two photos.
         """
         photos = np.unique(self.identities, return_counts=True)[1]
-        if len(photos) < 2:
-            raise DataError(f"a bootstrap over people needs at least two, not {len(photos)}")
+        if self.people < 2:
+            raise DataError(f"a bootstrap over people with two photos needs at least two, not {self.people}")
         genuine = np.diff(self.genuine_ends, prepend=0)
         tops = []
         for run in runs:

@@ -8,7 +8,7 @@ import pandas as pd
 from rifr.report import evidence
 from rifr.report.claims import Difference, minus
 from rifr.report.study_tables import Study
-from rifr.report.style import label
+from rifr.report.style import ends, label
 from rifr.report.text import verdicts
 
 COMPARED = (("proposed", "hr+lr"), ("proposed", "shared-only"), ("kl-only", "hr+lr"))
@@ -63,7 +63,8 @@ def sentence(found: pd.DataFrame) -> str:
     ahead = f"{'; '.join(parts)}. " if parts else "No interval excludes zero. "
     text = f"Paired within a seed, {ahead}" if parts else ahead
     halves = ((still_open.high - still_open.low) / 2).to_numpy(float)
-    if len(halves) and np.isfinite(halves).all():
+    halves = halves[np.isfinite(halves)]
+    if len(halves):
         of = "The other comparisons stay" if parts else "The comparisons stay"
         text += (
             f"{of} open ({len(still_open)} of {len(found)}); their intervals reach {halves.min():.1f} to "
