@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from rifr.errors import SettingError
+from rifr.errors import DataError, SettingError
 from rifr.evaluation.protocols.pairs import THRESHOLDS, Pairs, evaluate
 
 
@@ -123,6 +123,19 @@ def test_a_list_with_all_same_person_pairs_first_is_divided_kind_by_kind(folds):
     number = np.empty(120, int)
     number[fold] = np.repeat(np.arange(10), sizes)
     assert sure.balanced and np.array_equal(sure.correct, evaluate(first, second, same, folds=number).correct)
+
+
+def test_a_list_without_folds_says_of_which_kind_it_has_too_few_pairs():
+    first, second, _ = pairs(6)
+    for same, said in [
+        ([1, 0, 0, 0, 0, 0], "holds 1 same-person pair of 6: an accuracy needs two of each kind"),
+        ([1, 1, 1, 1, 1, 0], "holds 1 different-person pair of 6"),
+        ([1] * 6, "holds 0 different-person pairs of 6"),
+        ([0] * 6, "holds 0 same-person pairs of 6"),
+    ]:
+        with pytest.raises(DataError, match=said):
+            evaluate(first, second, same, 1)
+    assert len(evaluate(first, second, [1, 0, 0, 0, 0, 1], 1).thresholds) == 2
 
 
 def test_a_list_whose_folds_are_mixed_keeps_them():

@@ -121,7 +121,7 @@ def evaluate(first: np.ndarray, second: np.ndarray, same: np.ndarray, folds: int
     ------
     DataError
         Where shapes do not fit, for embeddings that are not finite or zero (with their rows), and for `same` with
-        other values.
+        other values, and for a list without folds that has fewer than two pairs of a kind.
     SettingError
         For fewer pairs than folds or fewer than two folds.
     """
@@ -161,7 +161,13 @@ def divided(folds: int | np.ndarray, same: np.ndarray) -> tuple[np.ndarray, bool
         return fold, False
     one_fold = not isinstance(folds, bool) and folds == 1
     if one_fold:
-        folds = min(DEFAULT_FOLDS, same.sum(), (~same).sum())
+        fewest, kind = min((int(same.sum()), "same-person"), (int((~same).sum()), "different-person"))
+        if fewest < 2:
+            raise DataError(
+                f"the list holds {fewest} {kind} pair{'s' * (fewest != 1)} of {len(same)}: an accuracy needs two of "
+                "each kind, one of them to learn the threshold from"
+            )
+        folds = min(DEFAULT_FOLDS, fewest)
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or not 2 <= folds <= len(same):
         raise SettingError(
             f"folds is a whole number from 2 to the number of pairs, {len(same)}, not {folds!r}: "
@@ -172,8 +178,8 @@ def divided(folds: int | np.ndarray, same: np.ndarray) -> tuple[np.ndarray, bool
     one_kind = one_fold or any(len(np.unique(same[fold == number])) == 1 for number in range(folds))
     if not one_kind or min(kind.sum() for kind in kinds) < folds:
         return fold, False
-    for kind in kinds:
-        fold[kind] = _consecutive(int(kind.sum()), folds)
+    for those in kinds:
+        fold[those] = _consecutive(int(those.sum()), folds)
     return fold, True
 
 
