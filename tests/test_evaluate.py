@@ -3,6 +3,7 @@
 import weakref
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rifr import degrade, presets, splits
@@ -62,6 +63,18 @@ def test_the_cmc_is_the_protocols_own_and_begins_at_rank_1(trained):
     one = cmc[(cmc.protocol == "P1") & (cmc.network == "hr-only") & (cmc.width == 16)]
     np.testing.assert_allclose(one.rate, 100 * outcome.results["P1", "hr-only", 16].cmc([1, 2, 3]))
     assert (one.low <= one.rate).all() and (one.rate <= one.high).all()
+
+
+def test_the_column_rank1_holds_no_other_rank(trained):
+    faces, plan, runs = trained
+    outcome = evaluate.identify(runs, faces, plan, progress=False, ranks=5)
+    for at in ([5], [1, 5], (0.001,)):
+        with pytest.raises(SettingError, match="column rank1 holds rank 1"):
+            outcome.table(at=at)
+    pd.testing.assert_frame_equal(outcome.table(at=[1]), outcome.table())
+    one, other = (outcome.results["P1", name, 16] for name in runs)
+    row = outcome.difference(*runs, at=5).query("protocol == 'P1' and width == 16").iloc[0]
+    assert row.difference == pytest.approx(100 * (one.cmc(5) - other.cmc(5)))
 
 
 def test_verification_is_the_protocol_at_each_width_and_flags_what_the_pairs_cannot_resolve(trained):

@@ -49,7 +49,7 @@ class Outcome(Generic[Result]):
         ----------
         at : sequence of float, optional
             Where to read the curve: false positive rates (column `fpr`) or false positive identification rates
-            (`fpir`), as shares. Identification is read at rank 1 (`cmc` has the other ranks).
+            (`fpir`), as shares. Identification is read at rank 1 alone (`cmc` has the other ranks).
         average : {"micro", "macro"}
             Identification rates over trials, or the mean over people.
 
@@ -59,10 +59,20 @@ class Outcome(Generic[Result]):
             The rate is `rank1`, `tpr` or `fnir`: NaN where so few impostors do not resolve the operating point. The
             ends of the interval are NaN where there is one person only, and at an FPR for which too few impostor scores
             were kept (`verify`'s `interval_fpr`; with very many pairs two million at most).
+
+        Raises
+        ------
+        SettingError
+            For another rank.
         """
         rows = []
         for key, result in self.results.items():
             reading = READINGS[type(result)]
+            if isinstance(result, RankedResult) and at is not None and list(at) != [1]:
+                raise SettingError(
+                    f"the column rank1 holds rank 1, not {list(at)}: take `cmc()` of an identification, or "
+                    "`interval(rank)` of one of the `results`"
+                )
             for point in reading.at if at is None else at:
                 rate = self._rate(result, point, average)
                 rows.append(self._named(key) | reading.point(point) | rate.row(reading.rate) | reading.out_of(result))
@@ -76,7 +86,7 @@ class Outcome(Generic[Result]):
         network, other
             Names of two networks of the outcome.
         at, average
-            As for `table`; `at` is one operating point, None: the first that `table` reads.
+            As for `table`; `at` is one operating point, or a rank; None: the first that `table` reads.
 
         Returns
         -------
