@@ -91,6 +91,7 @@ def test_a_higher_level_is_a_wider_interval():
 def test_an_interval_reads_in_per_cent():
     assert str(Interval(0.1, 0.25, 0.5)) == "25.0 [10.0, 50.0]"
     assert f"{Interval(0.1, 0.25, 0.5):.2f}" == "25.00 [10.00, 50.00]"
+    assert f"{Interval(np.nan, 0.25, np.nan):.2f}" == "25.00"
 
 
 def test_an_interval_is_formatted_in_per_cent_and_says_to_which_side_of_zero_it_lies():

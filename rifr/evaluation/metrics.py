@@ -53,8 +53,10 @@ class Interval:
         return format(self, "")
 
     def __format__(self, spec: str) -> str:
-        """In per cent, `f"{interval:.2f}"` with two decimals (default: one)."""
+        """In per cent, `f"{interval:.2f}"` with two decimals (default: one); the estimate alone where ends are NaN."""
         low, estimate, high = (format(value, spec or ".1f") for value in astuple(self.percent()))
+        if np.isnan(self.low) or np.isnan(self.high):
+            return estimate
         return f"{estimate} [{low}, {high}]"
 
     def format(self, digits: int = 1) -> str:
