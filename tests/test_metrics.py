@@ -101,6 +101,8 @@ def test_an_interval_is_formatted_in_per_cent_and_says_to_which_side_of_zero_it_
     assert Interval(np.nan, 0.5, np.nan).format() == "50.0"
     assert Interval(0.25, 0.5, 0.75).percent() == Interval(25, 50, 75)
     assert Interval(0.25, 0.5, 0.75).row("rank1") == {"rank1": 50, "low": 25, "high": 75}
+    assert Interval(0.25, 0.5, 0.75).row("gain", "gain_") == {"gain": 50, "gain_low": 25, "gain_high": 75}
+    assert Interval(1, 2, 3).columns("angle") == {"angle": 2, "low": 1, "high": 3}
     signs = {(0.1, 0.2): 1, (-0.2, -0.1): -1, (-0.1, 0.1): 0, (0, 0.1): 0, (-0.1, 0): 0, (np.nan, np.nan): 0}
     for (low, high), sign in signs.items():
         assert Interval(low, (low + high) / 2, high).sign == sign

@@ -238,8 +238,7 @@ class _Trial:
             if setting in self.right:
                 drawn, people = self.drawn[setting], self.pairs.persons
                 row |= percentile_interval(drawn, self.accuracy(setting), people=people).row("accuracy")
-                gain = self.gain(setting, declared).percent()
-                row |= {"difference": gain.estimate, "difference_low": gain.low, "difference_high": gain.high}
+                row |= self.gain(setting, declared).row("difference", "difference_")
             rows.append(row | {"failed": self.failed.get(setting, "")})
         return pd.DataFrame(rows)
 

@@ -144,10 +144,9 @@ def ties(
         miss, hit = (
             identification.evaluate(own, own, identities, others, ranks=1, ties=rule) for rule in ("miss", "hit")
         )
-        gap = hit.difference(miss, resamples=resamples).percent()
+        gap = hit.difference(miss, resamples=resamples).row("difference", "difference_")
         for rule, found in (("miss", miss), ("hit", hit)):
-            row = {"bits": number, "ties": rule} | found.interval(resamples=resamples).row("rank1")
-            row |= {"difference": gap.estimate, "difference_low": gap.low, "difference_high": gap.high}
+            row = {"bits": number, "ties": rule} | found.interval(resamples=resamples).row("rank1") | gap
             rows.append(row | {"people": len(found.people), "trials": found.trials})
     return pd.DataFrame(rows)
 
@@ -204,8 +203,7 @@ def own_photo(
     trials = photos[several]
     row: dict[str, float] = {"people": len(trials), "probes": int(trials.sum())}
     for name, one, other in (("without", without, None), ("within", within, None), ("difference", within, without)):
-        rate = metrics.interval(one, trials, other, resamples=resamples).percent()
-        row |= {name: rate.estimate, f"{name}_low": rate.low, f"{name}_high": rate.high}
+        row |= metrics.interval(one, trials, other, resamples=resamples).row(name, f"{name}_")
     return row
 
 

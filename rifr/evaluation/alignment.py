@@ -71,18 +71,8 @@ class Errors:
         """A row per network and width: error, low, high in % of the face width; failed: % of faces 10 % or more off."""
         rows = []
         for (network, width), share in self.share.items():
-            found = self._interval(share)
-            rows.append(
-                {
-                    "network": network,
-                    "width": width,
-                    "error": 100 * found.estimate,
-                    "low": 100 * found.low,
-                    "high": 100 * found.high,
-                    "failed": 100 * (share >= FAILED).mean(),
-                    "faces": len(share),
-                }
-            )
+            row = {"network": network, "width": width} | self._interval(share).row("error")
+            rows.append(row | {"failed": 100 * (share >= FAILED).mean(), "faces": len(share)})
         return pd.DataFrame(rows)
 
     def difference(self, network: str, other: str) -> pd.DataFrame:
@@ -91,14 +81,7 @@ class Errors:
         for (name, width), share in self.share.items():
             if name == network:
                 found = self._interval(share, self.share[other, width])
-                rows.append(
-                    {
-                        "width": width,
-                        "difference": 100 * found.estimate,
-                        "low": 100 * found.low,
-                        "high": 100 * found.high,
-                    }
-                )
+                rows.append({"width": width} | found.row("difference"))
         return pd.DataFrame(rows)
 
     def _interval(self, *shares: np.ndarray) -> metrics.Interval:

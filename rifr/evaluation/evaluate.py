@@ -340,9 +340,7 @@ def separations(
         for width in widths:
             low = features(run, faces.probes, width, preset.mirror, progress)
             gap, d = geometry.separation(high, low, faces.probes.identities, preset.resamples)
-            rows.append(
-                {"network": name, "width": width, "gap": gap, "d_prime": d.estimate, "low": d.low, "high": d.high}
-            )
+            rows.append({"network": name, "width": width, "gap": gap, **d.columns("d_prime")})
     return pd.DataFrame(rows)
 
 
@@ -364,8 +362,7 @@ def teacher_entropy(teacher: Run, pack: FacePack, photos: int = 1000) -> dict[st
 
 def _mean_angle(values: np.ndarray, preset: Preset) -> dict[str, float]:
     """The mean over people of angles in degrees, with its bootstrap interval."""
-    found = _degrees(preset, values)
-    return {"angle": found.estimate, "low": found.low, "high": found.high, "people": len(values)}
+    return _degrees(preset, values).columns("angle") | {"people": len(values)}
 
 
 def _degrees(preset: Preset, values: np.ndarray, other: np.ndarray | None = None) -> Interval:

@@ -70,10 +70,13 @@ class Interval:
         """The same in per cent (a difference: in percentage points)."""
         return Interval(100 * self.low, 100 * self.estimate, 100 * self.high)
 
-    def row(self, name: str) -> dict[str, float]:
-        """Columns of a table, in per cent: the estimate under `name`, and the ends as low and high."""
-        percent = self.percent()
-        return {name: percent.estimate, "low": percent.low, "high": percent.high}
+    def columns(self, name: str, prefix: str = "") -> dict[str, float]:
+        """Columns of a table: the estimate under `name`, and the ends as low and high, both after the prefix."""
+        return {name: self.estimate, f"{prefix}low": self.low, f"{prefix}high": self.high}
+
+    def row(self, name: str, prefix: str = "") -> dict[str, float]:
+        """`columns` in per cent."""
+        return self.percent().columns(name, prefix)
 
     @property
     def sign(self) -> int:

@@ -81,8 +81,7 @@ def order_of_steps(
             row = {"network": name, "width": width}
             for column, (one, other) in {"optimism": (first, second), "landmarks": (third, second)}.items():
                 gap = metrics.interval(one.hits, one.trials_per_person, other.hits, resamples=preset.resamples)
-                prefix = "" if column == "optimism" else f"{column}_"
-                row |= {column: 100 * gap.estimate, f"{prefix}low": 100 * gap.low, f"{prefix}high": 100 * gap.high}
+                row |= gap.row(column, "" if column == "optimism" else f"{column}_")
             apart.append(row)
     return pd.DataFrame(rates), pd.DataFrame(apart)
 

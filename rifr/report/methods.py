@@ -76,8 +76,8 @@ def rates(measure: Measure, names: Sequence[str], protocols: Sequence[str] = ("P
             for protocol in protocols[:1] if place == HR else protocols:
                 rate = measure(Difference("", 1, "", (Term(1, name, place, protocol),)))
                 if rate is not None:
-                    values = {"value": rate.estimate, "low": rate.low, "high": rate.high}
-                    rows.append({"network": name, "protocol": protocol, "place": GROUPS[place], **values})
+                    of = {"network": name, "protocol": protocol, "place": GROUPS[place]}
+                    rows.append(of | rate.columns("value"))
     return pd.DataFrame(rows, columns=["network", "protocol", "place", "value", "low", "high"])
 
 
@@ -88,8 +88,7 @@ def differences(measure: Measure, first: str, others: Sequence[str], protocol: s
         for place in PLACES:
             found = measure(Difference("", 1, "", minus(first, other, place, protocol)))
             if found is not None:
-                values = {"difference": found.estimate, "low": found.low, "high": found.high}
-                rows.append({"network": other, "place": GROUPS[place], **values})
+                rows.append({"network": other, "place": GROUPS[place], **found.columns("difference")})
     return pd.DataFrame(rows, columns=["network", "place", "difference", "low", "high"])
 
 

@@ -246,8 +246,8 @@ def _exactly(value: float) -> Interval:
 
 def _row(measure: str, protocol: str, cell: Cell, at: Any, interval: Interval, n: int) -> dict[str, Any]:
     row = {"measure": measure, "protocol": protocol, "variant": cell[0], "network": cell[1], "at": at}
-    ends = {"value": interval.estimate, "low": interval.low, "high": interval.high}
-    return {**row, **{name: round(end, 3) if np.isfinite(end) else None for name, end in ends.items()}, "n": n}
+    numbers = interval.columns("value").items()
+    return {**row, **{name: round(number, 3) if np.isfinite(number) else None for name, number in numbers}, "n": n}
 
 
 def _record(

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rifr import recipes
-from rifr.evaluation.metrics import t_interval
+from rifr.evaluation.metrics import Interval, t_interval
 from rifr.faces import faceset
 from rifr.readers.scface import METRES
 from rifr.report import paper, records
@@ -54,11 +54,11 @@ class Study:
         """A row for each combination of `by`: mean over seeds (column `value`), low, high, n (of one seed), seeds."""
         rows = []
         for key, part in self.rows[self.rows.measure == measure].groupby(list(by), sort=False):
-            mean, low, high = interval(part, self.seeds)
+            mean = interval(part, self.seeds)
             if "difference" not in measure:  # a rate; t knows nothing of its ends
-                low, high = max(low, 0.0), min(high, 100.0)
-            numbers = {"value": mean, "low": low, "high": high, "n": int(part.n.iloc[0]), "seeds": len(part)}
-            rows.append(dict(zip(by, key, strict=True)) | numbers)
+                mean = Interval(max(mean.low, 0.0), mean.estimate, min(mean.high, 100.0))
+            counts = {"n": int(part.n.iloc[0]), "seeds": len(part)}
+            rows.append(dict(zip(by, key, strict=True)) | mean.columns("value") | counts)
         columns = [*by, "value", "low", "high", "n", "seeds"]
         return of_record(pd.DataFrame(rows, columns=columns), self.rows.attrs.get(OF_RECORD, ""))
 
@@ -115,21 +115,15 @@ def read(name: str = "large") -> Study | None:
     return Study(record["provenance"], of_record(pd.DataFrame(record["rows"]).astype({"value": float}), name))
 
 
-def interval(part: pd.DataFrame, seeds: int) -> tuple[float, float, float]:
-    """Mean, low and high at 95 %: Student's t over seeds; of a record of one seed, its own interval over people.
+def interval(part: pd.DataFrame, seeds: int) -> Interval:
+    """The mean at 95 %: Student's t over seeds; of a record of one seed, its own interval over people.
 
     A record that is not finished may have of several `seeds` only one: no interval then (NaN), for the others in the
     table are over seeds.
     """
     if seeds == 1:
-        value, low, high = part.iloc[0][["value", "low", "high"]].astype(float)
-        return float(value), float(low), float(high)
-    return _over_seeds(part.value.to_numpy(float))
-
-
-def _over_seeds(values: np.ndarray) -> tuple[float, float, float]:
-    mean = t_interval(values)
-    return mean.estimate, mean.low, mean.high
+        return Interval(*part.iloc[0][["low", "value", "high"]].astype(float).tolist())
+    return t_interval(part.value.to_numpy(float))
 
 
 def beside(build: Any, study: Study | None, draw: Callable[[Study], Any], networks: Sequence[str] = ()) -> Any:
