@@ -131,8 +131,8 @@ def mean_cosines(embeddings: np.ndarray, identities: np.ndarray, resamples: int 
 
 
 def _mean(cosines: np.ndarray, pairs: np.ndarray, resamples: int) -> Interval:
-    """The mean of cosines whose sum is known for each person, as that of a rate: (1 + cosine) / 2 is from 0 to 1."""
-    found = metrics.interval(np.clip((pairs + cosines) / 2, 0, pairs), pairs, resamples=resamples)
+    """The mean of cosines whose sum is known for each person: by (1 + cosine) / 2, from 0 to 1, less nothing."""
+    found = metrics.interval(np.clip((pairs + cosines) / 2, 0, pairs), pairs, 0 * pairs, resamples)
     return Interval(*(2 * share - 1 for share in astuple(found)))
 
 
