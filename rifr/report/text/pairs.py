@@ -8,7 +8,7 @@ import pandas as pd
 from rifr.report import evidence
 from rifr.report.claims import Difference, minus
 from rifr.report.study_tables import Study
-from rifr.report.style import ends, label
+from rifr.report.style import label
 from rifr.report.text import verdicts
 
 COMPARED = (("proposed", "hr+lr"), ("proposed", "shared-only"), ("kl-only", "hr+lr"))
