@@ -334,6 +334,7 @@ def test_studies_with_a_record_are_shown_and_of_others_nothing_is(tmp_path, monk
     studies_tables.display_all()
     assert len(shown) == 5 and "Is it?" in shown[0].data and "If so." in shown[0].data
     assert "Rank-1 of each network" in shown[1].caption and "Of 6 comparisons 4" in shown[4].data
+    assert shown[4].data.startswith("**What it decides.** *Yes,* at 112 px alone: more helps")
 
 
 @pytest.mark.parametrize("plan", studies.STUDIES.values(), ids=studies.STUDIES)

@@ -17,13 +17,15 @@ from typing import Any
 import pandas as pd
 
 from rifr import presets, recipes
+from rifr.evaluation.metrics import Interval, t_interval
 from rifr.presets import Preset
 from rifr.report import figures, records, studies, study_tables
 from rifr.report.made_by import of_record
 from rifr.report.show import html_table, markdown, show
-from rifr.report.studies_plan import TEACHER
+from rifr.report.studies_plan import TEACHER, Cell
 from rifr.report.studies_record import LOW, record_name
 from rifr.report.style import ends, label
+from rifr.report.text import studies as text
 from rifr.report.text import verdicts as verdict
 from rifr.training import trainer
 
@@ -66,6 +68,17 @@ class Recorded:
     def differences(self) -> pd.DataFrame:
         """One row per claim and place: claim, at, difference, low, high, n, seeds."""
         return self._over_seeds("difference", ("claim", "at")).rename(columns={"value": "difference"})
+
+    def minus(self, plus: Sequence[Cell], minus: Sequence[Cell]) -> dict[Any, Interval]:
+        """Rank-1 of some networks minus that of as many others at each place, Student's interval over seeds."""
+        rows = self.rows[(self.rows.protocol == PROTOCOL) & (self.rows.measure == "rank1")]
+        found = {}
+        for at in self.places:
+            kept = rows[rows["at"] == at]
+            by_seed = kept.pivot_table(index="seed", columns=["variant", "network"], values="value")
+            values = sum(by_seed[cell] for cell in plus) - sum(by_seed[cell] for cell in minus)
+            found[at] = t_interval(values.to_numpy(float))
+        return found
 
     def told(self, measure: str) -> pd.Series:
         """The mean over seeds of what was noted of training, by variant and network."""
@@ -254,4 +267,5 @@ def display_study(record: Recorded) -> None:
     display(shown)
     display(html_table(networks(record), wrap=True))
     display(html_table(decisions(record), wrap=True))
-    display(markdown("\n\n".join(filter(None, [sentence(record), teachers(record), provenance(record)]))))
+    said = [text.decided(record), sentence(record), teachers(record), provenance(record)]
+    display(markdown("\n\n".join(filter(None, said))))

@@ -12,6 +12,7 @@ from rifr.report.text import (
     recognition,
     small_faces,
     soft_targets,
+    studies,
     subgroups,
     training_step,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "recognition",
     "small_faces",
     "soft_targets",
+    "studies",
     "subgroups",
     "training_step",
 ]

@@ -1,0 +1,142 @@
+"""What chapter 9 says of its studies: which claims are decided, and a paragraph for each that follows its numbers."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from rifr.report import studies, studies_record, studies_tables, text
+from rifr.report.studies_record import LOW
+from rifr.report.studies_tables import Recorded
+
+NOISE = (0.3, -0.3, 0.0)
+"""What the three seeds add to a rate: less than a point, so that differences of two are decided, and none of zero."""
+
+
+def recorded(name: str, rates: dict[tuple[str, str], float], right: float = 86.3) -> Recorded:
+    """A record of a study whose networks have these rates, 50 where none is given, and 10 less on small faces."""
+    plan = studies.get(name)
+    rows: list[dict[str, Any]] = []
+    for seed, noise in enumerate(NOISE):
+        value = {}
+        for n, (variant, network) in enumerate(plan.cells):
+            cell = {"seed": seed, "variant": variant, "network": network, "n": 10}
+            for at in (112, LOW):
+                own = rates.get((variant, network), 50.0) + noise * (n % 3) - 10 * (at == LOW)
+                value[variant, network, at] = own
+                rows.append({**cell, "measure": "rank1", "protocol": "P1", "at": at, "value": own})
+                rows.append({**cell, "measure": "rank1", "protocol": "P2", "at": at, "value": 0.0})
+            rows.append({**cell, "measure": "accuracy", "protocol": "", "at": "", "value": 99.0})
+            rows += [
+                {**cell, "network": "teacher", "measure": measure, "protocol": "", "at": "", "value": number}
+                for measure, number in (("right", right), ("entropy", 0.5))
+            ]
+        for one in plan.differences:
+            for at in (112, LOW):
+                gap = sum(value[*cell, at] for cell in one.plus) - sum(value[*cell, at] for cell in one.minus)
+                row = {"seed": seed, "measure": "difference", "protocol": "P1", "at": at, "claim": one.claim, "n": 10}
+                rows.append({**row, "value": gap})
+    about = {"seeds": [0, 1, 2], "study": studies_record.about(plan), "faces": {"train": 3000, "train_people": 250}}
+    return Recorded(about, pd.DataFrame(rows).assign(low=float("nan"), high=float("nan")))
+
+
+def said(name: str, rates: dict[tuple[str, str], float], **kind: float) -> str:
+    return text.studies.what_they_say([recorded(name, rates, **kind)])
+
+
+def test_the_claims_of_a_study_stand_in_groups_by_answer_and_by_place():
+    record = recorded("batch", {("64 photos a batch", "hr+lr"): 40.0, ("32 photos a batch", "hr-only"): 55.0})
+    both = "at 112 px and on small faces:"
+    assert text.studies.decided(record) == (
+        f"**What it decides.** *Yes,* {both} with as many photos a step, HR-only is above HR+LR; with as many images a "
+        f"step (32), HR-only is above HR+LR. *No, the reverse,* {both} counting photos favours HR+LR (64 photos, not "
+        f"32). *Open* {both} with as many images a step (64), HR-only is above HR+LR; counting photos favours HR+LR "
+        "(32 photos, not 16)."
+    )
+    rows = record.rows.copy()
+    rows.loc[rows["at"] == LOW, "value"] = 0.0
+    answers = text.studies.decided(Recorded(record.provenance, rows))
+    assert "*Yes,* at 112 px alone: with as many photos a step" in answers
+
+
+def test_a_gap_says_where_it_is_decided():
+    rates = {("64 photos a batch", "hr+lr"): 40.0}
+    record = recorded("batch", rates)
+    wide, plain = [("64 photos a batch", "hr+lr")], [("32 photos a batch", "hr+lr")]
+    found = record.minus(wide, plain)
+    assert [one.estimate for one in found.values()] == pytest.approx([-10, -10]) and list(found) == [112, LOW]
+    assert text.studies.gap(found) == "-10.0 points at 112 px and -10.0 on small faces (both decided)"
+    assert text.studies.gap({112: found[112]}) == "-10.0 points at 112 px (decided)"
+    same = record.minus(plain, plain)
+    assert text.studies.gap(same) == "+0.0 points at 112 px and +0.0 on small faces (both open)"
+    assert text.studies.gap({112: found[112], LOW: same[LOW]}).endswith("(decided at 112 px alone)")
+
+
+def test_larger_batches_that_harm_say_that_steps_count_and_others_do_not():
+    harm, none = ({("64 photos a batch", "hr+lr"): rate} for rate in (40.0, 50.0))
+    assert "steps count for more here than images" in said("batch", harm)
+    assert "not told apart" in said("batch", none) and "under neither count" in said("batch", none)
+    assert "depends on the count" in said("batch", {("32 photos a batch", "hr-only"): 60.0})
+    assert text.studies.batch(None) == ""
+
+
+def test_the_gain_of_sharing_is_explained_by_the_change_beyond_which_it_brings_nothing_decided():
+    plain, _, start, _ = (variant.label for variant in studies.get("softmax").variants)
+    rates = {(plain, "shared-only"): 58.0, (start, "hr+lr"): 58.0}
+    words = said("softmax", rates)
+    assert "more than the faster layer and the teacher's frozen layer" in words
+    assert "beyond the teacher's start is open" in words and "looks like a beginning" in words
+    assert "no proof" not in words, "the start's own gain is decided here"
+    assert "explains" not in said("softmax", {(plain, "shared-only"): 58.0})
+    assert "to bring more" not in said("softmax", {}) and "+0.0" in said("softmax", {})
+
+
+def test_a_temperature_is_set_beside_how_sure_the_teacher_is():
+    hot = {("temperature 4", name): 45.0 for name in ("kl-only", "proposed")}
+    words = said("temperature", hot)
+    assert "of 8 comparisons 8 for a loss" in words
+    assert "This one is not" in words and "86.3 % on average" in words and "(student.ipynb)" in words
+    assert "This one is not" not in said("temperature", hot, right=99.0)
+
+
+def test_wrong_names_show_what_soft_targets_and_sharing_mend():
+    _, smooth, noisy = (variant.label for variant in studies.get("targets").variants)
+    wrong = {(noisy, "hr+lr"): 40.0, (noisy, "kl-only"): 45.0, (noisy, "shared-only"): 45.0, (noisy, "proposed"): 45.0}
+    words = said("targets", wrong)
+    assert "KL only gains +5.0 points" in words and "only where the softmax layer is the student's own" in words
+    assert "Sharing helps against them as well" in words and "is seen to help" in words
+    assert "So soft targets" not in said("targets", wrong | {(noisy, "kl-only"): 40.0})
+    assert "is seen to help" not in said("targets", {(smooth, "hr+lr"): 55.0})
+
+
+def test_learning_curves_tell_speed_from_more_and_where_the_premise_holds():
+    rates = {("2 epochs", "proposed"): 40.0, ("4 epochs", "hr-only"): 55.0, ("16 epochs", "shared-only"): 55.0}
+    words = said("length", rates | {("16 epochs", "proposed"): 55.0})
+    assert "more than speed, decided at 112 px and on small faces; that a part of it was speed is not shown" in words
+    assert "they need time" in words and "-10.0 (2 epochs)" in words
+    assert "250 people of 12 photos the paper's premise (C3) is decided after 4 epochs; after 16 epochs" in words
+    assert "more than speed" not in said("length", {}) and "after none of these" in said("length", {})
+    assert "a part of it was speed." in said("length", rates | {("2 epochs", "shared-only"): 70.0})
+
+
+@pytest.mark.parametrize("rate, verdict", [(55.0, "had not finished"), (45.0, "but more"), (50.0, "does not decide")])
+def test_a_longer_teacher_says_whether_soft_targets_cost_less(rate, verdict):
+    assert verdict in said("teacher", {("teacher of 16 epochs", "proposed"): rate})
+
+
+def test_every_study_has_a_paragraph_and_one_without_a_record_none():
+    assert set(text.studies.SAYS) == set(studies.STUDIES)
+    assert text.studies.what_they_say([]) == ""
+    both = text.studies.what_they_say([recorded("views", {}), recorded("teacher", {})])
+    assert both.count("\n\n") == 1 and both.startswith("**What the teacher is shown.** ")
+    assert "nan" not in both and "none of 6 comparisons" in both
+
+
+@pytest.mark.parametrize("record", studies_tables.recorded(), ids=lambda record: record.about["name"])
+def test_a_computed_difference_of_a_recorded_study_is_the_recorded_one(record):
+    table = record.differences().set_index(["claim", "at"])
+    for one in studies.get(record.about["name"]).differences:
+        for at, interval in record.minus(one.plus, one.minus).items():
+            row = table.loc[(one.claim, at)]
+            found = (interval.estimate, interval.low, interval.high)
+            assert found == pytest.approx((row.difference, row.low, row.high), abs=0.02)
