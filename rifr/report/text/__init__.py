@@ -15,6 +15,7 @@ from rifr.report.text import (
     studies,
     subgroups,
     training_step,
+    transfer,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "studies",
     "subgroups",
     "training_step",
+    "transfer",
 ]
