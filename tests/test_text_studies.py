@@ -119,6 +119,13 @@ def test_learning_curves_tell_speed_from_more_and_where_the_premise_holds():
     assert "a part of it was speed." in said("length", rates | {("2 epochs", "shared-only"): 70.0})
 
 
+def test_chapter_3_hears_of_its_premise_what_the_learning_curves_say():
+    record = recorded("length", {(f"{n} epochs", "hr-only"): 55.0 for n in (4, 16)})
+    assert text.studies.premise(record).endswith("(C3) is decided after 4 epochs and 16 epochs.")
+    assert text.studies.premise(record) in text.studies.what_they_say([record])
+    assert text.studies.premise(None) == ""
+
+
 @pytest.mark.parametrize("rate, verdict", [(55.0, "had not finished"), (45.0, "but more"), (50.0, "does not decide")])
 def test_a_longer_teacher_says_whether_soft_targets_cost_less(rate, verdict):
     assert verdict in said("teacher", {("teacher of 16 epochs", "proposed"): rate})

@@ -77,6 +77,23 @@ def batch(record: Recorded | None) -> str:
     return f"{text}Twice the photos a step are half the steps; which of the two counts for more is not told apart."
 
 
+def premise(record: Recorded | None) -> str:
+    """After which lengths of training HR+LR pays on large faces, the paper's premise; "" without a record."""
+    if record is None:
+        return ""
+    names, faces = _labels(record), record.provenance["faces"]
+    price = {name: record.minus([(name, "hr-only")], [(name, "hr+lr")]) for name in names}
+    paid = [name for name, one in price.items() if _first(one).sign > 0]
+    text = (
+        f"HR-only minus HR+LR at 112 px: {_series(price)} points. With {faces['train_people']} people of "
+        f"{faces['train'] // faces['train_people']} photos the paper's premise (C3) "
+    )
+    if not paid:
+        return f"{text}is decided after none of these."
+    rest = "" if names[-1] in paid else f"; after {names[-1]}, which the criterion asks for, it is not"
+    return f"{text}is decided after {_listed(paid)}{rest}."
+
+
 def gap(found: dict[object, Interval]) -> str:
     """ "+8.2 points at 112 px and +5.9 on small faces (both decided)"; `found` as `Recorded.minus` gives it."""
     numbers = [
@@ -189,17 +206,7 @@ def _lengths(record: Recorded) -> str:
     )
     if all(one.sign > 0 for one in caught.values()) and not any(one.decided for one in cost[long].values()):
         text += "Soft targets cost a short training most, and after the longest no cost is seen: they need time. "
-    price = {name: record.minus([(name, "hr-only")], [(name, "hr+lr")]) for name in names}
-    paid = [name for name, one in price.items() if _first(one).sign > 0]
-    faces = record.provenance["faces"]
-    text += (
-        f"HR-only minus HR+LR at 112 px: {_series(price)} points. With {faces['train_people']} people of "
-        f"{faces['train'] // faces['train_people']} photos the paper's premise (C3) "
-    )
-    if not paid:
-        return f"{text}is decided after none of these."
-    rest = "" if long in paid else f"; after {long}, which the criterion asks for, it is not"
-    return f"{text}is decided after {_listed(paid)}{rest}."
+    return text + premise(record)
 
 
 def _teachers(record: Recorded) -> str:
