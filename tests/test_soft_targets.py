@@ -158,6 +158,14 @@ def test_e_is_said_to_hold_only_where_most_photos_agree():
     assert text.soft_targets.listening_table(error_table(half=1.3))["within ×1.25"].tolist() == ["0 %"]
 
 
+def test_equation_e_answers_why_features_stop_only_where_it_holds():
+    good, bad = error_table(half=1.2), error_table(half=0.4).assign(network="kl-only")
+    assert "can be the answer" in text.soft_targets.why_features_stop(good)
+    assert "not for all of these" in text.soft_targets.why_features_stop(pd.concat([good, bad]))
+    assert "not everywhere" not in text.soft_targets.why_features_stop(bad)
+    assert "is not the answer to the question above: it" in text.soft_targets.why_features_stop(bad)
+
+
 def test_the_loss_is_said_to_listen_only_where_likely_classes_count_for_more_than_their_error():
     said = text.soft_targets.listens(error_table(), 500)
     assert "off 3.0 times as far, and are 30 % of the variance" in said and "make 70 % of the variance" in said

@@ -42,8 +42,12 @@ def test_sharing_is_said_to_bring_features_near_only_where_all_that_share_are_ne
     assert "Every student that shares the layer is nearer" in sentence and "proposed is 36° away" in sentence
     mixed = angles(hrlr=30, kl_only=90, shared_only=40, proposed=36)
     assert "not every student that shares the layer" in text.geometry.sharing_brings_near(mixed, 16)
+    assert "not reached the minimum" not in sentence, "by features of other people alone"
+    told = text.geometry.sharing_brings_near(near, 112, {"proposed": 41.4, "shared-only": 70.0})
+    assert "they are 41° from them. So it has not reached the minimum" in told
+    assert "not reached" not in text.geometry.sharing_brings_near(near, 112, {"proposed": 1.0})
     arrived = angles(112, hrlr=88, kl_only=90, shared_only=3, proposed=2)
-    assert "has not reached it" not in text.geometry.sharing_brings_near(arrived, 112)
+    assert "But even where" not in text.geometry.sharing_brings_near(arrived, 112)
 
 
 def test_invariance_is_compared_by_intervals_in_either_direction():

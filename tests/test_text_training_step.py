@@ -65,3 +65,18 @@ def test_the_features_gradient_is_called_smaller_only_where_it_is(step):
 def test_low_widths_are_named_in_the_order_of_the_photos():
     assert text.training_step.low_widths(np.array([16, 20, 20])) == "16, 20 and 20 px"
     assert text.training_step.low_widths(None) == "20 px and 16 px"
+
+
+def test_what_a_training_has_learnt_of_its_photos_is_told_by_first_and_last_epoch():
+    ends = {"hr-only": (0.2, 0.94), "hr+lr": (0.1, 0.9), "kl-only": (0.05, 0.8), "shared-only": (0.3, 0.91)}
+    histories = {name: [{"accuracy": a}, {"accuracy": 0.5}, {"accuracy": b}] for name, (a, b) in ends.items()}
+    part = text.training_step.learnt(histories)
+    assert "HR-only 20 and 94 %; HR+LR 10 and 90 %" in part and "Sharing" not in part
+    whole = text.training_step.learnt(histories | {"proposed": [{"accuracy": 0.1}, {"accuracy": 0.85}]})
+    assert (
+        "with hard and with soft targets: +20 and +5 points in the first epoch, +1 and +5 points in the last." in whole
+    )
+    assert (
+        "Soft targets, without and with sharing: -5 and -20 points in the first epoch, -10 and -6 points in the last."
+        in whole
+    )

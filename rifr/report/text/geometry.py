@@ -67,13 +67,20 @@ def nearness_table(
         for width in widths:
             one = at.loc[width]
             row[f"features, {width} px"] = f"{one.angle:.1f}° ({one.low:.1f} to {one.high:.1f})"
-        apart = geometry.same_image(geometry.centred(own), geometry.centred(teacher)).mean()
-        rows.append(row | {"softmax weights": f"{apart:.1f}°"})
+        rows.append(row | {"softmax weights": f"{weights_apart(own, teacher):.1f}°"})
     return pd.DataFrame(rows)
 
 
-def sharing_brings_near(toward: pd.DataFrame, width: int) -> str:
-    """Whether the students that share the softmax layer, and these alone, come near the teacher's features."""
+def weights_apart(own: np.ndarray, teacher: np.ndarray) -> float:
+    """Degrees between two networks' softmax weights, each minus their mean over the classes; the mean over classes."""
+    return float(geometry.same_image(geometry.centred(own), geometry.centred(teacher)).mean())
+
+
+def sharing_brings_near(toward: pd.DataFrame, width: int, weights: Mapping[str, float] | None = None) -> str:
+    """Whether the students that share the softmax layer, and these alone, come near the teacher's features.
+
+    weights: how far the students' softmax weights are from the teacher's, by `weights_apart`: what the proof is about.
+    """
     at = toward[toward.width == width].set_index("network")
     shared, alone = ([name for name in at.index if recipes.get(name).shared == kind] for kind in (True, False))
     if at.loc[shared].high.max() < at.loc[alone].low.min():
@@ -84,11 +91,18 @@ def sharing_brings_near(toward: pd.DataFrame, width: int) -> str:
     text = f"{verdict} ({width} px: {', '.join(parts)})."
     left = at.angle[[name for name in shared if recipes.get(name).targets == "soft"]]
     if width == FACE_SIZE and left.max() > FAR:
+        farthest = str(left.idxmax())
         text += (
-            f" But $z_t = z_{{pre}}$ is proved for soft targets at the minimum of the loss, and even here, where "
-            f"student and teacher see the same photo, {label(left.idxmax())} is {left.max():.0f}° away: it has not "
-            "reached it."
+            f" But even where student and teacher see the same photo, {label(farthest)} is {left.max():.0f}° away. "
+            "That $z_t = z_{pre}$ is proved for soft targets at the minimum of the loss, of photos that were trained "
+            "on; these are of other people, whom the loss never saw."
         )
+        own = (weights or {}).get(farthest, 0.0)
+        if own > FAR:
+            text += (
+                f" The softmax weights are what both have in common: at the minimum they are the teacher's but for a "
+                f"common vector, and they are {own:.0f}° from them. So it has not reached the minimum."
+            )
     return text
 
 

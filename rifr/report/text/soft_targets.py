@@ -97,6 +97,23 @@ def holds(table: pd.DataFrame) -> str:
     )
 
 
+def why_features_stop(table: pd.DataFrame) -> str:
+    """Whether equation (E) can be the reason why features stop where they do: only where it holds."""
+    share = [_near(part).mean() >= MOSTLY for _, part in table.groupby(["network", "width"], sort=False)]
+    if all(share):
+        return (
+            "So (E) can be the answer to the question above: the students are near enough to their teacher for it, and "
+            "what is left of their errors lies where the loss hardly hears it."
+        )
+    some = ", or not for all of these" if any(share) else ""
+    return (
+        f"So (E) is not the answer to the question above{some}: it is about students near the minimum, and "
+        "these stop before they come near it. What moves them till then is the exact gradient $p - q$. Why it does not "
+        "bring them further, the number of steps, the falling learning rate, weight decay or the network itself, this "
+        "chapter does not measure."
+    )
+
+
 def listens(table: pd.DataFrame, classes: int) -> str:
     """Whether the loss hears the likeliest classes more than the others, and who is off by more."""
     rest = classes - LIKELIEST

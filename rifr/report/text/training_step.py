@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rifr import recipes
+from rifr.report.style import label
 
 ALONG = 60.0
 """Degrees between two gradients below which they are said to pull the same way, and 180 minus which above, apart."""
@@ -75,6 +76,33 @@ def pulls(of_student: Tensor, of_teacher: Tensor, z_gradient: Tensor, lengths: t
         + ("smaller" if features < student else "no smaller")
         + " than what the same term sends to the layer."
     )
+
+
+def learnt(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Accuracy on the training photos in the first and in the last epoch, and what sharing and soft targets do to both.
+
+    histories: those of `Run.history` by recipe.
+    """
+    ends = {name: tuple(100 * history[n]["accuracy"] for n in (0, -1)) for name, history in histories.items()}
+    numbers = "; ".join(f"{label(name)} {first:.0f} and {last:.0f} %" for name, (first, last) in ends.items())
+    text = f"Right on the training photos in the first and in the last epoch: {numbers}."
+    changes = {
+        "Sharing the softmax layer, with hard and with soft targets": (
+            ("shared-only", "hr+lr"),
+            ("proposed", "kl-only"),
+        ),
+        "Soft targets, without and with sharing": (("kl-only", "hr+lr"), ("proposed", "shared-only")),
+    }
+    for change, pairs in changes.items():
+        if all(name in ends for pair in pairs for name in pair):
+            first, last = ([ends[one][n] - ends[other][n] for one, other in pairs] for n in (0, 1))
+            text += f" {change}: {_both(first)} in the first epoch, {_both(last)} in the last."
+    return f"{text} One training each; what is known of training photos need not help with new people."
+
+
+def _both(gaps: Sequence[float]) -> str:
+    """ "+3 and +12 points"; of the two networks that differ in one thing."""
+    return f"{' and '.join(f'{round(gap) + 0:+.0f}' for gap in gaps)} points"
 
 
 def low_widths(widths: np.ndarray | None) -> str:
