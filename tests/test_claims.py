@@ -211,6 +211,22 @@ def test_the_record_pairs_within_a_seed_with_students_interval():
     assert {one.verdict for one in claims.judge(evidence.of_record(None))} == {"not tested"}
 
 
+def test_open_differences_of_one_sign_name_the_seed_that_sticks_out():
+    rates = {
+        ("hr-only", 112): [63.0, 62.0, 63.5],
+        ("lr-only", 112): [62.0, 55.0, 56.0],
+        ("hr+lr", 112): [60.0, 62.0, 66.0],
+    }
+    of_record = study(rates)
+    judged_ = claims.judge(evidence.of_record(of_record), ["C2", "C3", "C4"])
+    values = evidence.by_seed(of_record)(BY_ID["C2"].differences[0])
+    assert values.tolist() == [1, 7, 7.5] and evidence.by_seed(of_record)(BY_ID["C2"].differences[1]) is None
+    said = text.claims.one_sided(judged_, evidence.by_seed(of_record))
+    assert said.startswith("Of 3 open differences of the record 1 have every seed on one side of zero (C2)")
+    assert "that of LR-only (112 px): seed 0 has 62.0 %, where the others have 55.0 and 56.0. It is in C2." in said
+    assert text.claims.one_sided([], evidence.by_seed(None)) == ""
+
+
 def test_an_unknown_claim_is_refused_with_those_there_are():
     with pytest.raises(SettingError, match="C17"):
         claims.judge(evidence.of_record(None), ["C18"])

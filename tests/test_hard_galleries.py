@@ -270,6 +270,21 @@ def test_sentences_say_what_moved_and_what_is_not_decided():
     assert "the opposite" in text.galleries.moved(turned, hard_galleries.gap_changes(turned, [PAIR]))
 
 
+def test_what_look_alikes_bring_is_set_beside_the_papers_difference():
+    def said(alike):
+        of = made(
+            {"hr-only": [7] * 10, "lr-only": [alike] * 10},
+            {"hr-only": [8] * 10, "lr-only": [7] * 10},
+            {"hr-only": [6] * 10, "lr-only": [5] * 10},
+        )
+        return text.galleries.worth(of, hard_galleries.gap_changes(of, [PAIR]))
+
+    assert "is about +22 points in the paper and +10.0 here at random; among look-alikes +10.0 of the 12.0" in said(5)
+    assert "is most of why" in said(5) and "is a part of why" not in said(6) and "a small part" in said(6)
+    of = made(*[{"mine": [7] * 10, "lr-only": [5] * 10}] * 3)
+    assert text.galleries.worth(of, hard_galleries.gap_changes(of, [("mine", "lr-only")])) == ""
+
+
 def test_where_no_larger_gallery_is_as_hard_it_is_not_spoken_of():
     level = replace(made(*[{"hr-only": [4, 6] * 5, "lr-only": [5] * 10}] * 3), larger_size=4)
     gaps = hard_galleries.gap_changes(level, [PAIR])

@@ -6,7 +6,7 @@ record = evidence.of_record(study_tables.read())           # intervals over seed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,16 +56,26 @@ def of_record(study: Study | None) -> Measure:
 
     A single seed has no such interval: then those over its people, of the comparisons that the record keeps.
     """
-    by_key: dict[Key, pd.Series] = {}
-    over_people: dict[tuple[str, ...], Interval] = {}
-    if study is not None:
-        for key, part in study.rows.groupby(["measure", "protocol", "network", "at"], sort=False):
-            by_key[key] = part.set_index("seed").value.astype(float)
-        if study.seeds == 1:
-            for row in study.rows[study.rows.measure == "rank1 group"].itertuples():
-                found = Interval(row.low, row.value, row.high)
-                over_people[row.protocol, row.at, row.network, *filter(None, [row.other])] = found
+    by_key, over_people = _rates(study), {}
+    if study is not None and study.seeds == 1:
+        for row in study.rows[study.rows.measure == "rank1 group"].itertuples():
+            found = Interval(row.low, row.value, row.high)
+            over_people[row.protocol, row.at, row.network, *filter(None, [row.other])] = found
     return lambda difference: over_people.get(_group(difference)) or _paired_by_seed(difference, by_key)
+
+
+def by_seed(study: Study | None) -> Callable[[Difference], pd.Series | None]:
+    """What each seed of the record gives for a difference, by seed; None where it was not measured."""
+    rates = _rates(study)
+    return lambda difference: _of_seeds(difference, rates)
+
+
+def _rates(study: Study | None) -> dict[Key, pd.Series]:
+    """The rates of the record by seed."""
+    if study is None:
+        return {}
+    parts = study.rows.groupby(["measure", "protocol", "network", "at"], sort=False)
+    return {key: part.set_index("seed").value.astype(float) for key, part in parts}
 
 
 def _group(difference: Difference) -> tuple[str, ...]:
@@ -104,11 +114,15 @@ def _paired_by_person(difference: Difference, results: Mapping[Key, Any], resamp
 
 
 def _paired_by_seed(difference: Difference, by_key: Mapping[Key, pd.Series]) -> Interval | None:
+    values = _of_seeds(difference, by_key)
+    return None if values is None or values.empty else metrics.t_interval(values.to_numpy())
+
+
+def _of_seeds(difference: Difference, by_key: Mapping[Key, pd.Series]) -> pd.Series | None:
     keys = [(term, term.keys(by_key)) for term in difference.terms]
     if not all(of_term for _, of_term in keys):
         return None
-    by_seed = sum(
+    terms = [
         term.factor * pd.concat([by_key[key] for key in of], axis=1).mean(axis=1, skipna=False) for term, of in keys
-    )
-    values = by_seed.dropna().to_numpy()
-    return metrics.t_interval(values) if len(values) else None
+    ]
+    return pd.concat(terms, axis=1).sum(axis=1, skipna=False).dropna()

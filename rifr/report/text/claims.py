@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from rifr.evaluation.metrics import Interval
-from rifr.report.claims import CHAPTERS, Claim, Judged, minus
+from rifr.report import claims
+from rifr.report.claims import CHAPTERS, Claim, Difference, Judged, minus
 from rifr.report.made_by import made_by
 from rifr.report.show import Table
+from rifr.report.style import label
 from rifr.report.text import verdicts
 
 if TYPE_CHECKING:
@@ -125,6 +129,40 @@ def unseen(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
         "includes zero says what could have been seen: a true difference of that size comes out decided in about half "
         "of such runs, a smaller one less often. In points, for the open differences of each undecided claim:\n\n"
         + "\n".join(lines)
+    )
+
+
+def one_sided(record: Sequence[Judged], by_seed: Callable[[Difference], pd.Series | None]) -> str:
+    """How many open differences of the record have every seed on one side of zero, and which seed sticks out most.
+
+    by_seed: `rifr.report.evidence.by_seed` of the record.
+    """
+    found: list[tuple[str, Difference]] = []
+    rates: dict[claims.Term, pd.Series] = {}
+    number = 0
+    for judged in record:
+        for difference, sign in zip(judged.claim.differences, judged.signs, strict=True):
+            values = by_seed(difference)
+            if sign or values is None or len(values) < 2:
+                continue
+            number += 1
+            if abs(np.sign(values).sum()) == len(values):
+                found.append((judged.claim.id, difference))
+                terms = [replace(term, factor=1) for term in difference.terms]
+                rates |= {term: of for term in terms if (of := by_seed(Difference("", 1, "", (term,)))) is not None}
+    if not found:
+        return ""
+    most = max(rates, key=lambda term: rates[term].std())
+    of_most = rates[most]
+    seed = of_most.index[(of_most - of_most.median()).abs().argmax()]
+    inside = [name for name, one in found if most in [replace(term, factor=1) for term in one.terms]]
+    others = " and ".join(f"{value:.1f}" for value in of_most.drop(seed))
+    place = claims.GROUPS.get(most.places) or ", ".join(str(place) for place in most.places)
+    return (
+        f"Of {number} open differences of the record {len(found)} have every seed on one side of zero "
+        f"({', '.join(dict.fromkeys(name for name, _ in found))}): it is the spread of so few seeds that leaves them "
+        f"open. The rate that varies most among these is that of {label(most.network)} ({place}): seed {seed} has "
+        f"{of_most[seed]:.1f} %, where the others have {others}. It is in {' and '.join(dict.fromkeys(inside))}."
     )
 
 

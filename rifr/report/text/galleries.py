@@ -9,6 +9,8 @@ import pandas as pd
 from rifr.align import FACE_SIZE
 from rifr.evaluation.hard_galleries import Galleries
 from rifr.evaluation.outcome import Outcome
+from rifr.report import paper
+from rifr.report.claims import HR, PAPERS_WIDTH
 from rifr.report.study_tables import Study, seeds_and_intervals
 from rifr.report.style import label
 from rifr.report.text import verdicts
@@ -98,6 +100,29 @@ def moved(galleries: Galleries, gaps: pd.DataFrame) -> str:
             )
         lines.append(line)
     return "\n".join(lines)
+
+
+def worth(galleries: Galleries, gaps: pd.DataFrame) -> str:
+    """How much of what lies between this run's differences and the paper's is won among look-alikes, on large faces."""
+    largest, shares, lines = next(iter(_places(galleries.hard).values())), [], []
+    for (network, other, place), kinds in _by_place(galleries, gaps):
+        stated = [paper.rank1("P1", name, PAPERS_WIDTH[HR]) for name in (network, other)]
+        if place != largest or None in stated:
+            continue
+        in_paper, more = stated[0].rank1 - stated[1].rank1, kinds["random"]  # type: ignore[union-attr]
+        missing, won = in_paper - more.easy, more.hard - more.easy
+        shares.append(won / missing)
+        lines.append(
+            f"{label(network)} minus {label(other)} is about {in_paper:+.0f} points in the paper and {more.easy:+.1f} "
+            f"here at random; among look-alikes {won:+.1f} of the {missing:.1f} between are won"
+        )
+    if not lines:
+        return ""
+    size = "a small part" if max(shares) < 0.25 else "a part" if max(shares) < 0.75 else "most"
+    return (
+        f"{'. '.join(lines)}. So who is in the gallery is {size} of why high resolution counts "
+        "for less here. The rest lies in the faces, the network or its training, which this does not tell apart."
+    )
 
 
 def over_seeds(study: Study | None) -> str:
