@@ -176,6 +176,35 @@ def test_two_intervals_decide_only_where_they_do_not_meet():
     assert text.recognition.of_intervals(None, "a", "b") == ""
 
 
+def test_two_networks_are_compared_beyond_rank_1_where_their_intervals_part():
+    study = recorded([[0.0, 0.0]])
+    rates = {
+        ("tpr", "P1", "112 px, 0.0001", "a"): (75, 73, 78),
+        ("tpr", "P1", "112 px, 0.0001", "b"): (83, 81, 85),
+        ("tpr", "P1", "112 px, 0.001", "a"): (90, 89, 91),
+        ("tpr", "P1", "112 px, 0.001", "b"): (91, 90, 92),
+        ("tpr", "P2", "112 px, 0.0001", "a"): (1, 0, 2),
+        ("tpr", "P2", "112 px, 0.0001", "b"): (1, 0, 2),
+        ("tinyface", "", "", "a"): (9.6, 6, 13),
+        ("tinyface", "", "", "b"): (3, 1, 7),
+        ("scface", "", 1, "a"): (45, 40, 51),
+        ("scface", "", 1, "b"): (21, 16, 26),
+        ("scface", "", 2, "a"): (70, 60, 80),
+    }
+    rows = [
+        {"seed": 0, "measure": measure, "protocol": protocol, "network": name, "other": "", "at": at, "n": 10}
+        | dict(zip(("value", "low", "high"), numbers, strict=True))
+        for (measure, protocol, at, name), numbers in rates.items()
+    ]
+    said = text.recognition.beyond_rank1(replace(study, rows=pd.DataFrame(rows)), "a", "b")
+    assert said.endswith(
+        "overlap: in verification (TPR at an FPR of 0.0001) behind at 112 px, 75.0 against 83.0 %. On TinyFace's "
+        "stand-in not told apart, 9.6 against 3.0 %. On SCface's ahead at d1, 45.0 against 21.0 %."
+    )
+    assert text.recognition.beyond_rank1(replace(study, rows=pd.DataFrame(rows[:1])), "a", "b") == ""
+    assert text.recognition.beyond_rank1(None, "a", "b") == ""
+
+
 def test_the_record_of_resnet_34_is_of_the_networks_that_the_chapter_compares():
     record = study_tables.read("resnet34")
     if record is None:

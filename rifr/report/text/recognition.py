@@ -83,6 +83,34 @@ def of_intervals(study: Study | None, network: str, other: str, protocol: str = 
     )
 
 
+def beyond_rank1(study: Study | None, network: str, other: str) -> str:
+    """Two networks of a record in verification under P1 and on both stand-ins: ahead or behind where intervals part."""
+    if study is None:
+        return ""
+    kinds = {
+        "tpr": f"in verification (TPR at an FPR of {claims.FPR:g})",
+        "tinyface": "on TinyFace's stand-in",
+        "scface": "on SCface's",
+    }
+    parts = []
+    for measure, kind in kinds.items():
+        rates, clauses = study.over_seeds(measure), []
+        for at, part in rates[rates.protocol.isin(["P1", ""])].groupby("at", sort=False):
+            rows, (place, _, fpr) = part.set_index("network"), str(at).partition(", ")
+            if {network, other} <= set(rows.index) and fpr in ("", f"{claims.FPR:g}"):
+                one, two = rows.loc[network], rows.loc[other]
+                word = "ahead" if one.low > two.high else "behind" if one.high < two.low else "not told apart"
+                where = f" at {'d' * (measure == 'scface')}{place}" if place else ""
+                clauses.append(f"{word}{where}, {one.value:.1f} against {two.value:.1f} %")
+        parts += [f"{kind} {'; '.join(clauses)}"] if clauses else []
+    if not parts:
+        return ""
+    return (
+        f"{label(network)} against {label(other)} beyond rank-1 under P1, ahead or behind where their intervals do not "
+        f"overlap: {'. '.join(part[0].upper() * (n > 0) + part[n > 0 :] for n, part in enumerate(parts))}."
+    )
+
+
 def _clause(rows: pd.DataFrame, sign: int) -> str:
     """ "ahead from 112 to 30 px by 2.9 to 4.5 points", "behind at 16 px by 2.0 points (0.5 to 3.5)"."""
     widths, sizes = rows.width.tolist(), rows.difference.abs()
