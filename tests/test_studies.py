@@ -19,8 +19,7 @@ from rifr.evaluation import evaluate
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
 from rifr.report import claims, figures, records, studies, studies_record, studies_tables
-from rifr.report.studies_plan import TEACHER, Difference, Study, Variant
-from rifr.report.studies_record import LOW
+from rifr.report.studies_plan import LOW, TEACHER, Difference, Study, Variant
 from rifr.report.studies_tables import Recorded
 from rifr.report.style import NETWORKS
 from rifr.training import trainer

@@ -1,16 +1,17 @@
 """What chapter 9 says of its studies: which claims are decided, and a paragraph for each that follows its numbers."""
 
+import math
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from rifr.report import studies, studies_record, studies_tables, text
-from rifr.report.studies_record import LOW
+from rifr.report.studies_plan import LOW
 from rifr.report.studies_tables import Recorded
 
 NOISE = (0.3, -0.3, 0.0)
-"""What the three seeds add to a rate: less than a point, so that differences of two are decided, and none of zero."""
+"""What the three seeds add to a rate, times a number of its network: differences of two are decided, and none of zero."""
 
 
 def recorded(name: str, rates: dict[tuple[str, str], float], right: float = 86.3) -> Recorded:
@@ -22,7 +23,7 @@ def recorded(name: str, rates: dict[tuple[str, str], float], right: float = 86.3
         for n, (variant, network) in enumerate(plan.cells):
             cell = {"seed": seed, "variant": variant, "network": network, "n": 10}
             for at in (112, LOW):
-                own = rates.get((variant, network), 50.0) + noise * (n % 3) - 10 * (at == LOW)
+                own = rates.get((variant, network), 50.0) + noise * math.sin(n + 1) - 10 * (at == LOW)
                 value[variant, network, at] = own
                 rows.append({**cell, "measure": "rank1", "protocol": "P1", "at": at, "value": own})
                 rows.append({**cell, "measure": "rank1", "protocol": "P2", "at": at, "value": 0.0})
@@ -68,7 +69,7 @@ def test_a_gap_says_where_it_is_decided():
     assert text.studies.gap(found) == "-10.0 points at 112 px and -10.0 on small faces (both decided)"
     assert text.studies.gap({112: found[112]}) == "-10.0 points at 112 px (decided)"
     same = record.minus(plain, plain)
-    assert text.studies.gap(same) == "+0.0 points at 112 px and +0.0 on small faces (both open)"
+    assert text.studies.gap(same) == "0.0 points at 112 px and 0.0 on small faces (both open)"
     assert text.studies.gap({112: found[112], LOW: same[LOW]}).endswith("(decided at 112 px alone)")
 
 

@@ -38,7 +38,7 @@ def test_the_table_has_a_row_for_each_pair_and_what_is_decided_in_bold():
         "<strong>+2.0<br>(+1.0 to +3.0)</strong>",
         "<strong>-2.0<br>(-3.0 to -1.0)</strong>",
     ]
-    assert shown.loc["proposed minus HR-only", "d1 (4.20 m)"] == "+0.0<br>(-1.0 to +1.0)"
+    assert shown.loc["proposed minus HR-only", "d1 (4.20 m)"] == "0.0<br>(-1.0 to +1.0)"
 
 
 def test_each_pair_is_ahead_behind_or_open_and_what_both_sources_decide_is_told_apart():

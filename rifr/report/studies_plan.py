@@ -19,6 +19,8 @@ TEACHER = "teacher"
 
 ALL_SIX = tuple(RECIPES)
 
+LOW = "25-16"
+
 
 @dataclass(frozen=True)
 class Variant:

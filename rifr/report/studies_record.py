@@ -34,12 +34,11 @@ from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
 from rifr.presets import Preset
 from rifr.report import claims, records, studies, study
-from rifr.report.studies_plan import TEACHER, Cell, Study
+from rifr.report.studies_plan import LOW, TEACHER, Cell, Study
 from rifr.splits import FaceSplits
 from rifr.training import parallel, trainer
 from rifr.training.runs import Run
 
-LOW = "25-16"
 LOW_WIDTHS = claims.LR
 """Of the widths of the preset, those whose mean stands for low resolution."""
 TPR_WIDTH, FPR = 25, 1e-3

@@ -22,8 +22,8 @@ from rifr.presets import Preset
 from rifr.report import figures, records, studies, study_tables
 from rifr.report.made_by import of_record
 from rifr.report.show import html_table, markdown, show
-from rifr.report.studies_plan import TEACHER, Cell
-from rifr.report.studies_record import LOW, record_name
+from rifr.report.studies_plan import LOW, TEACHER, Cell
+from rifr.report.studies_record import record_name
 from rifr.report.style import ends, label
 from rifr.report.text import studies as text
 from rifr.report.text import verdicts as verdict

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from rifr.report.studies_plan import TEACHER
-from rifr.report.studies_record import LOW
+from rifr.report.studies_plan import LOW, TEACHER
 from rifr.report.style import label
 from rifr.report.text import verdicts
 
@@ -97,7 +96,7 @@ def premise(record: Recorded | None) -> str:
 def gap(found: dict[object, Interval]) -> str:
     """ "+8.2 points at 112 px and +5.9 on small faces (both decided)"; `found` as `Recorded.minus` gives it."""
     numbers = [
-        f"{round(one.estimate, 1) + 0.0:+.1f}{'' if n else ' points'} {where(at)}"
+        f"{verdicts.signed(one.estimate)}{'' if n else ' points'} {where(at)}"
         for n, (at, one) in enumerate(found.items())
     ]
     kept = [where(at) for at, one in found.items() if one.decided]
@@ -270,7 +269,7 @@ def _first(found: dict[object, Interval]) -> Interval:
 
 def _series(found: dict[str, dict[object, Interval]]) -> str:
     """On the largest faces, variant by variant: "-6.5 (2 epochs), +0.0 (16 epochs)"."""
-    return ", ".join(f"{round(_first(one).estimate, 1) + 0.0:+.1f} ({name})" for name, one in found.items())
+    return ", ".join(f"{verdicts.signed(_first(one).estimate)} ({name})" for name, one in found.items())
 
 
 def _listed(names: list[str]) -> str:
