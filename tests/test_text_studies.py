@@ -11,7 +11,7 @@ from rifr.report.studies_plan import LOW
 from rifr.report.studies_tables import Recorded
 
 NOISE = (0.3, -0.3, 0.0)
-"""What the three seeds add to a rate, times a number of its network: differences of two are decided, and none of zero."""
+"""What the three seeds add to a rate, times a number of its network: differences of two are decided, none of zero."""
 
 
 def recorded(name: str, rates: dict[tuple[str, str], float], right: float = 86.3) -> Recorded:
@@ -89,7 +89,7 @@ def test_the_gain_of_sharing_is_explained_by_the_change_beyond_which_it_brings_n
     assert "beyond the teacher's start is open" in words and "looks like a beginning" in words
     assert "no proof" not in words, "the start's own gain is decided here"
     assert "explains" not in said("softmax", {(plain, "shared-only"): 58.0})
-    assert "to bring more" not in said("softmax", {}) and "+0.0" in said("softmax", {})
+    assert "to bring more" not in said("softmax", {}) and "0.0 points at 112 px" in said("softmax", {})
 
 
 def test_a_temperature_is_set_beside_how_sure_the_teacher_is():
