@@ -44,3 +44,15 @@ def test_sharing_alone_after_a_long_training_is_said_for_large_and_for_small_fac
     )
     assert text.findings.sharing(replace(record, rows=record.rows[record.rows.claim != text.findings.LONG])) == ""
     assert text.findings.sharing(None) == ""
+
+
+def test_the_whole_method_with_a_finished_teacher_is_said_for_large_and_for_small_faces():
+    record = studies_tables.read("teacher")
+    said = text.findings.teacher(record)
+    rows = record.rows[(record.rows.claim == text.findings.TAUGHT) & (record.rows.protocol == "P1")]
+    means = rows.groupby("at").value.mean()
+    assert (
+        f"proposed is ahead of HR+LR by {means[112]:.1f} points" in said and f"by {means['25-16']:.1f} points" in said
+    )
+    assert text.findings.teacher(replace(record, rows=record.rows[record.rows.claim != text.findings.TAUGHT])) == ""
+    assert text.findings.teacher(None) == ""

@@ -19,6 +19,8 @@ MARGINS = ("arcface", "arcface-ft", "adaface")
 """Methods whose loss asks for a margin between angles."""
 LONG = "trained long, shared softmax only is above HR+LR"
 """What the study of length asks of sharing alone."""
+TAUGHT = "with the longest teacher proposed is above HR+LR"
+"""What the study of teachers asks of the whole method."""
 
 
 def camera(difference: pd.DataFrame) -> str:
@@ -50,15 +52,24 @@ def margins(record: Study | None) -> str:
 
 def sharing(record: Recorded | None) -> str:
     """Whether sharing the softmax layer alone still helps after a long training; "" without the study of length."""
-    rows = [] if record is None else [row for row in record.differences().itertuples() if row.claim == LONG]
+    parts = _compared(record, LONG, "shared-only", "hr+lr")
+    return f"- **Half of the method, trained for longer**, {parts}" if parts else ""
+
+
+def teacher(record: Recorded | None) -> str:
+    """What the whole method brings with a teacher that has finished; "" without the study of teachers."""
+    parts = _compared(record, TAUGHT, "proposed", "hr+lr")
+    return f"- **The whole method, with a teacher trained to the end**, {parts}" if parts else ""
+
+
+def _compared(record: Recorded | None, claim: str, network: str, other: str) -> str:
+    """Which of two networks is ahead by a claim of a study, at both places; "" without it."""
+    rows = [] if record is None else [row for row in record.differences().itertuples() if row.claim == claim]
     if record is None or not rows:
         return ""
     parts = [
         f"{'at 112 px' if row.at == FACE_SIZE else 'over small faces'} "
-        f"{verdicts.compared(row, label('shared-only'), label('hr+lr'))}"
+        f"{verdicts.compared(row, label(network), label(other))}"
         for row in rows
     ]
-    return (
-        f"- **Half of the method, trained for longer**, in a study of {record.seeds} seeds "
-        f"([chapter 9](ablation.ipynb)): {'; '.join(parts)}."
-    )
+    return f"in a study of {record.seeds} seeds ([chapter 9](ablation.ipynb)): {'; '.join(parts)}."
