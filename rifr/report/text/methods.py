@@ -27,7 +27,7 @@ CONCESSIONS = {
     "fan-ft": "Small encoder and decoder for pictures of 28 px; no adversarial losses; no faces from cameras.",
     "ldms": "The network itself is the map, not a matrix; the terms are the letter's, their weights are all one.",
     "dcr-ft": "At test a gate guesses which branch a face belongs to, as the letter is told; its weights are another's "
-    "code's; fine-tuned on the training faces, not on SCface's.",
+    "code's; fine-tuned on the training faces, not on SCface's. The trunk rests after its own epochs, which are few.",
     "octuplet": "Features at length one; it goes on from HR-only, not from a margin softmax of millions of photos.",
     "c-t": "Chances of a width are weights of the two views; the learning rate is that of all rows.",
     "c-t-new": "As C-T, but not from the teacher's weights.",
