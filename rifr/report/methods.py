@@ -190,8 +190,8 @@ def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
             "network": label(row.network),
             "trained before": label(row.before) if row.before else "–",
             "images": f"{row.images:,}",
-            "multiplications per image (10⁶)": f"{row.multiplies / 1e6:.1f}",
-            "multiplications in all (10¹²)": f"{row.work:.2f}",
+            "per image (× 10⁶)": f"{row.multiplies / 1e6:.1f}",
+            "in all (× 10¹²)": f"{row.work:.2f}",
         }
         for row in cost.itertuples()
     ]
