@@ -320,6 +320,7 @@ def test_an_option_that_is_used_is_not_refused(my_folders, no_work, line):
             "no preset is called 'huge': choose one of smoke, mini, laptop, rendered, paper",
         ),
         (["train", "--recipe", "best", "--preset", "smoke"], "no recipe is called 'best'"),
+        (["record", "--recipe", "hr+lr", "--preset", "smoke"], "--out FILE"),
         (["train", "--preset", "smoke", "--set", "epochs"], "NAME=VALUE"),
         (["train", "--preset", "smoke", "--set", "epochs=0"], "epochs is 0"),
         (["train", "--preset", "smoke", "--set", "flip=perhaps"], "flip is 'perhaps'"),

@@ -127,6 +127,8 @@ def _record(options: argparse.Namespace) -> None:
         refuse_unused(options, "a study has its own faces and networks", of_its_own)
         out = studies_record.make(options.study, options.seeds, options.changes, options.out)
     else:
+        if options.recipe and not options.out:
+            raise SettingError("the book's record has all of its networks: name a file for these, --out FILE.json.")
         options.preset = options.preset or "laptop"
         seeds, names, out = options.seeds or range(5), options.recipe, options.out
         if options.methods:
