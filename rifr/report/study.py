@@ -146,7 +146,7 @@ def make(
             done.append(name)
             if not trained or name == names[-1]:
                 rows[seed] = measured(seed=seed, networks=done, **wanted)
-                made_by = command(preset.name, list(rows), names, changes, pairs, images)
+                made_by = command(preset.name, list(rows), names, changes, pairs, images, out)
                 records.write(out, _record(preset, names, rows, faces, pairs, made_by))
     return out
 
@@ -158,10 +158,14 @@ def command(
     changes: Sequence[str] = (),
     pairs: str | Path = "",
     images: str | Path = "",
+    out: str | Path = "record.json",
 ) -> str:
-    """The command that makes a record again; the list of pairs and its images by name, wherever they lie."""
+    """The command that makes a record again; the list of pairs, its images and the record by name, wherever they lie.
+
+    The six networks' own record needs no name.
+    """
     words = ["--preset", preset, "--seeds", *map(str, seeds)]
-    words += ["--recipe", *networks] if set(networks) != set(ORDER) else []
+    words += ["--recipe", *networks, "--out", Path(out).name] if set(networks) != set(ORDER) else []
     words += ["--set", *changes] if changes else []
     words += ["--pairs", Path(pairs).name, "--images", Path(images).name] if pairs else []
     return f"python -m rifr record {shlex.join(words)}"
