@@ -171,7 +171,14 @@ class FacePack:
         """
         path = Path(path)
         require_place(path)
-        identities = np.asarray(list(identities), dtype=np.str_)
+        identities = list(identities)
+        unknown = [row for row, one in enumerate(identities) if not isinstance(one, (str, int, np.integer))]
+        if unknown:
+            raise DataError(
+                f"{path} was not written: identities are names or whole numbers, and {len(unknown)} are neither (rows "
+                f"{first_few([str(row) for row in unknown])}): leave out the photos of unknown people"
+            )
+        identities = np.asarray(identities, dtype=np.str_)
         if not len(identities):
             raise DataError(f"{path} would hold no image: give at least one.")
         landmarks = None if landmarks is None else np.asarray(landmarks, np.float32)

@@ -60,6 +60,15 @@ def test_bad_input_is_refused_and_leaves_nothing(tmp_path, images, identities, m
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("unknown", [None, float("nan"), 1.0])
+def test_an_identity_that_is_not_known_is_no_person(tmp_path, unknown):
+    with pytest.raises(ValueError, match=r"1 are neither \(rows 1\)"):
+        FacePack.write(tmp_path / "p", some_faces(3), ["a", unknown, np.int64(7)], **TERMS)
+    assert not (tmp_path / "p").exists()
+    pack = FacePack.write(tmp_path / "p", some_faces(3), ["a", 7, np.int64(7)], **TERMS)
+    assert pack.identities.tolist() == ["a", "7", "7"]
+
+
 def test_a_failed_rewrite_leaves_the_old_pack(tmp_path):
     FacePack.write(tmp_path / "p", some_faces(1), ["a"], **TERMS)
     with pytest.raises(ValueError):
