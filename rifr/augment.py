@@ -50,9 +50,7 @@ def changed(image: np.ndarray, strength: float, draw: np.random.Generator) -> np
     """
     normal = np.clip(draw.normal(size=10), -MOST, MOST) * strength
     grey = draw.random() < GREY * strength
-    moved = cv2.warpAffine(
-        image, alignment(*normal[:4]), (FACE_SIZE, FACE_SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
+    moved = _moved(image, alignment(*normal[:4]))
     toned = cv2.LUT(moved, tones(*normal[4:9])[:, None])
     saturation = 0.0 if grey else max(0.3, 1 + SATURATION * normal[9])
     return cv2.transform(toned, saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1)))
@@ -75,11 +73,13 @@ def misaligned(image: np.ndarray, error: float, draw: np.random.Generator) -> np
     numpy.ndarray
         (112, 112, 3) uint8; what lies beyond the border is mirrored.
     """
-    points = TEMPLATE + draw.normal(0, error, TEMPLATE.shape)
+    return _moved(image, align.similarity(TEMPLATE + draw.normal(0, error, TEMPLATE.shape)))
+
+
+def _moved(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A photo (112, 112, 3) whose pixels are where the map (2, 3) takes them; beyond the border it is mirrored."""
     size = FACE_SIZE, FACE_SIZE
-    return cv2.warpAffine(
-        image, align.similarity(points), size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
+    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def alignment(size: float, turn: float, right: float, down: float) -> np.ndarray:

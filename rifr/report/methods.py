@@ -200,11 +200,12 @@ def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
 
 def below_their_start(measure: Measure, names: Sequence[str]) -> list[str]:
     """Those of `names` that are decided below the network they go on from, on large faces and on small ones."""
-    below = []
+    usual, below = presets.get("laptop").training, []
     for name in names:
         recipe = recipes.get(name)
-        start = recipe.start or (recipes.TEACHER if ("student_start", "teacher") in recipe.changes else "")
-        found = differences(measure, name, [start]) if start else pd.DataFrame()
+        if recipe.relevant(usual).student_start != "teacher":
+            continue
+        found = differences(measure, name, [recipe.earlier(usual)])
         if len(found) == len(PLACES) and bool((found.high < 0).all()):
             below.append(name)
     return below

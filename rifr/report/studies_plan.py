@@ -20,6 +20,7 @@ TEACHER = "teacher"
 ALL_SIX = tuple(RECIPES)
 
 LOW = "25-16"
+"""The place of a study that is the mean over the small widths."""
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ def won_back(gain: pd.DataFrame, network: str, other: str) -> str:
 
 
 def effects(table: pd.DataFrame) -> str:
-    """What each change of training or input does, one line each: by each measure helps, harms, or is not decided.
+    """What each change of training or input does, one line each: by each measure better, worse, or not decided.
 
     `table` as `small_faces.effects` gives it.
     """
