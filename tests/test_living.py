@@ -148,7 +148,7 @@ FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 def a_page(folder: Path, files: tuple[str, ...], code: str, body: str = "") -> Path:
     """A page in `folder` that holds `body` and says what `code` returns, the body of an async function of `rifrLiving`
-    and the started page; one that is served sends it to its server, too."""
+    and the started page, which may wait `until` something holds; one that is served sends it to its server, too."""
     place = living.Living(files)._repr_html_() if files else ""
     page = f"""<!doctype html><meta charset="utf-8">{place}{body}
         <script src="_static/living.js"></script><pre id="found"></pre><script>
@@ -158,6 +158,7 @@ def a_page(folder: Path, files: tuple[str, ...], code: str, body: str = "") -> P
         }};
         window.addEventListener("DOMContentLoaded", async () => {{
           const app = rifrLiving;
+          const until = async (holds) => {{ while (!holds()) await new Promise((done) => setTimeout(done, 20)); }};
           try {{ say(JSON.stringify(await (async (page) => {{ {code} }})(await app.started))); }}
           catch (error) {{ say(JSON.stringify({{error: String(error.stack)}})); }}
         }});</script>"""
@@ -182,9 +183,9 @@ def in_browser(folder: Path, files: tuple[str, ...], code: str, body: str = "") 
     return answered(json.loads(html.unescape(text[1])) if text and text[1] else {"error": done.stderr[-500:]})
 
 
-def served_to_browser(folder: Path, code: str, options: tuple[str, ...] = ()) -> Any:
-    """What `a_page` says that is served from this machine: as time goes, for a camera does not hurry."""
-    a_page(folder, (), code)
+def served_to_browser(folder: Path, code: str, body: str = "", options: tuple[str, ...] = ()) -> Any:
+    """What `a_page` says that is served from this machine: as time goes, for cameras and frames do not hurry."""
+    a_page(folder, (), code, body)
     found: queue.Queue[Any] = queue.Queue()
 
     class Server(http.server.SimpleHTTPRequestHandler):
@@ -314,7 +315,6 @@ def test_the_browser_ranks_the_gallery_and_finds_landmarks_as_the_library_does(
 CAMERA = """
     const said = document.createElement("p"), taken = [], canvas = document.createElement("canvas");
     const [button, video] = app.camera(async (source) => taken.push(await createImageBitmap(source)), said).children;
-    const until = async (holds) => { while (!holds()) await new Promise((done) => setTimeout(done, 20)); };
     button.click();
     await until(() => !button.disabled && (said.textContent || !video.hidden));
     if (said.textContent) return {said: said.textContent, label: button.textContent, hidden: video.hidden};
@@ -332,7 +332,7 @@ CAMERA = """
 
 @needs_browser
 def test_the_camera_shows_its_picture_gives_it_at_the_second_click_and_is_let_go(tmp_path):
-    found = served_to_browser(tmp_path, CAMERA, FAKE)
+    found = served_to_browser(tmp_path, CAMERA, options=FAKE)
     assert found["taken"] == 1 and min(found["width"], found["height"]) >= 240 and found["colours"] > 2
     assert (found["asked"], found["label"], found["track"]) == ("Take the picture", "Use the camera", "ended")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from rifr.report.made_by import dotted_name
 from rifr.report.show import html_table, markdown, show
 from rifr.report.style import DPI, INK, NETWORKS, network_style, style
-from tests.test_living import in_browser, needs_browser
+from tests.test_living import needs_browser, served_to_browser
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -123,20 +123,19 @@ def test_no_text_shows_nothing():
 def test_what_is_cut_at_the_side_fades_there_and_the_keyboard_reaches_it(tmp_path):
     style = (ROOT / "book" / "_static" / "figures.css").read_text()
     wide = '<div class="rifr-scrolls" id="{}" style="width:100px"><div style="width:{}px">.</div></div>'
-    found = in_browser(
+    found = served_to_browser(
         tmp_path,
-        (),
-        """const frame = () => new Promise((done) => setTimeout(done, 200)), states = [];
-        const wide = document.getElementById("wide"), fits = document.getElementById("fits");
-        const look = () => states.push([wide.tabIndex, getComputedStyle(wide).maskImage.split(",")[0], fits.tabIndex]);
-        await frame();
+        """const wide = document.getElementById("wide"), fits = document.getElementById("fits"), states = [];
+        const mask = () => getComputedStyle(wide).maskImage.split(",")[0];
+        const look = () => states.push([wide.tabIndex, mask(), fits.tabIndex]);
+        await until(() => mask() !== "none");
         look();
+        const before = mask();
         wide.scrollLeft = 1000;
-        wide.dispatchEvent(new Event("scroll"));
-        await frame();
+        await until(() => mask() !== before);
         look();
         return states;""",
-        body=f"<style>{style}</style>{wide.format('wide', 300)}{wide.format('fits', 50)}"
+        f"<style>{style}</style>{wide.format('wide', 300)}{wide.format('fits', 50)}"
         '<script src="_static/scrolls.js"></script>',
     )
     assert found == [[0, "linear-gradient(to left", -1], [0, "linear-gradient(to right", -1]]
