@@ -90,9 +90,11 @@ def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
     assert set(counted["HR+LR"]) == {3} and set(counted["HR-only"]) == {rates.people[0]}
 
 
-def test_a_figure_without_intervals_has_a_setting_without_them():
-    for whole in ("Faces: 4 probes; seed 0. Intervals: 95 % bootstrap over people.", "Faces: 4 probes; seed 0."):
-        assert text.recognition.without_intervals(whole) == "Faces: 4 probes; seed 0."
+def test_a_chapters_setting_is_said_once_of_the_build_and_of_the_record():
+    build, record = "4 probes; seed 0.", "9 probes; 3 seeds."
+    assert text.recognition.once(build).endswith(f"This build: {build}")
+    alone, beside = text.recognition.once(build, record).split("\n\n")
+    assert alone == text.recognition.once(build) and beside.endswith(record)
 
 
 def test_each_pair_is_decided_or_not_and_near_widths_count_once():

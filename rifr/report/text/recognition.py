@@ -263,7 +263,7 @@ def source(pack: FacePack) -> str:
 
 
 def setting(preset: Preset, seed: int, faces: FaceSplits) -> str:
-    """What a caption must say: faces, n, preset, seed, and what the bands are."""
+    """What a chapter says once of its figures: faces, n, preset, seed, and what the bands are."""
     return (
         f"{source(faces.probes)}: {len(faces.probes):,} probes of {len(faces.probes.people)} people among "
         f"{len(faces.distractors):,} distractors; trained on {len(faces.train):,} images of "
@@ -272,9 +272,10 @@ def setting(preset: Preset, seed: int, faces: FaceSplits) -> str:
     )
 
 
-def without_intervals(setting: str) -> str:
-    """The setting for the caption of a figure that shows none."""
-    return setting.partition(" Intervals:")[0]
+def once(build: str, record: str = "") -> str:
+    """The setting of a chapter's figures and tables, which no caption then repeats: this build's and the record's."""
+    sentences = [f"*Setting of all figures and tables here that name no other.* This build: {build}"]
+    return "\n\n".join([*sentences, *([f"In the tabs beside it: {record}"] if record else [])])
 
 
 def chosen(trial: OneProbe, network: str = "hr-only") -> str:
