@@ -1,5 +1,7 @@
 """The two-dimensional world against autograd, closed forms and the geometry it claims."""
 
+import matplotlib.pyplot as plt
+import matplotlib.quiver
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,6 +100,22 @@ def test_the_middle_of_the_seeds_is_their_quantiles_and_mean():
 def test_too_few_people_are_refused():
     with pytest.raises(ValueError, match="people is 2"):
         two_dim.teacher(people=2)
+
+
+def test_the_forces_are_the_gradients_of_the_two_terms(teacher):
+    student = two_dim.train("proposed", teacher, 1, steps=5)
+    photos = [int((teacher.labels == person).nonzero()[0]) for person in range(len(teacher.w))]
+    z, w, v = (part.clone().requires_grad_() for part in (student.z[0, photos], student.w[0], student.w[0]))
+    first = soft_cross_entropy(z @ w.T, teacher.q[photos])
+    second = soft_cross_entropy(teacher.z[photos] @ v.T, teacher.q[photos])
+    by_z, by_student, by_teacher = torch.autograd.grad(first + second, (z, w, v))
+    longest = torch.stack([by_student, by_teacher]).norm(dim=-1).max()
+    expected = [by_z / by_z.norm(dim=-1).max(), by_student / longest, by_teacher / longest]
+    figure = two_dim.plot_forces(teacher, student)
+    arrows = [one for one in figure.axes[0].collections if isinstance(one, matplotlib.quiver.Quiver)]
+    for one, slope, start in zip(arrows, expected, (z, w, w), strict=True):
+        assert np.allclose(np.stack([one.U, one.V], 1), -slope.numpy()) and np.allclose(one.XY, start.detach().numpy())
+    plt.close(figure)
 
 
 def test_the_figures_show_every_network_they_were_given(teacher):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,6 +26,7 @@ from rifr.recipes import Recipe
 from rifr.report.style import network_style, page_color, text_color
 
 COMPARED = ("hr+lr", "kl-only", "shared-only", "proposed")  # the recipes that differ in targets and sharing alone
+MARKS = "osD^vPX*<>"  # of people
 
 
 @dataclass(frozen=True)
@@ -239,12 +241,11 @@ def plot_features(of: Teacher, students: list[Students], seed: int = 0, reach: f
     The axes go to `reach`, or as far as the features do.
     """
     figure, axes = plt.subplots(len(students), 1, figsize=(4.6, 4.2 * len(students)))
-    marks = "osD^vPX*<>"
     for panel, group in zip(np.atleast_1d(axes), students, strict=True):
         colour = network_style(group.recipe)["color"]
         mine, theirs, w = group.z[seed].numpy(), of.z.numpy(), centred(group.w[seed]).numpy()
         for person in range(len(of.w)):
-            shots, mark = (of.labels == person).numpy(), marks[person % len(marks)]
+            shots, mark = (of.labels == person).numpy(), MARKS[person % len(MARKS)]
             x, y = np.stack([mine[shots], theirs[shots]], 1).transpose(2, 1, 0)
             panel.plot(x, y, color=colour, linewidth=0.6, alpha=0.7, zorder=1)
             panel.scatter(*mine[shots].T, marker=mark, color=colour, s=24, zorder=2)
@@ -260,6 +261,37 @@ def plot_features(of: Teacher, students: list[Students], seed: int = 0, reach: f
     panel.scatter([], [], marker="o", color=text_color(), s=24, label="student")
     panel.scatter([], [], marker="o", facecolor=page_color(), edgecolor=text_color(), s=46, label="teacher")
     figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def plot_forces(of: Teacher, students: Students, seed: int = 0) -> Figure:
+    """How (3) pulls on one photo per person: minus the gradients of a student's features, and of the rows by these
+    and by the teacher's features. The longest arrow of the features is one unit long, and of the rows.
+    """
+    photos = torch.stack([(of.labels == person).nonzero()[0, 0] for person in range(len(of.w))])
+    z, theirs, w = students.z[seed, photos], of.z[photos], students.w[seed]
+    by_z, by_student = gradients(z, w, of.q[photos])
+    by_teacher = gradients(z, w, of.q[photos], theirs)[1] - by_student
+    figure, axes = plt.subplots(figsize=(4.6, 4.9))
+    colour, ink = network_style(students.recipe)["color"], text_color()
+    axes.plot(*torch.stack([torch.zeros_like(w), w]).permute(2, 0, 1), color=ink, linewidth=1)
+    for person, mark in zip(range(len(w)), MARKS, strict=False):
+        axes.plot(*theirs[person], mark, color=ink, markerfacecolor="none", markersize=8)
+        axes.plot(*z[person], mark, color=colour, markersize=6)
+        axes.plot(*w[person], mark, color=ink, markersize=4)
+    longest = torch.stack([by_student, by_teacher]).norm(dim=-1).max()
+    options: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008, "zorder": 4}
+    for start, slope, shade in ((z, by_z / by_z.norm(dim=-1).max(), colour), (w, by_student / longest, colour)):
+        axes.quiver(*start.T, *-slope.T, color=shade, **options)
+    axes.quiver(*w.T, *-by_teacher.T / longest, color=ink, **options)
+    axes.plot([], [], "o", color=ink, markerfacecolor="none", markersize=8, label="teacher's feature: nothing moves it")
+    axes.plot([], [], "o", color=colour, markersize=6, label="student's feature")
+    axes.plot([], [], "o-", color=ink, markersize=4, linewidth=1, label="row of the shared layer")
+    said = "pull between student's features and rows", "pull of the teacher's features on the rows"
+    for shade, words in zip((colour, ink), said, strict=True):
+        axes.plot([], [], marker=r"$\rightarrow$", color=shade, linestyle="", markersize=14, label=words)
+    axes.set(aspect="equal", xlabel="first feature", ylabel="second feature")
+    figure.legend(loc="outside lower center")
     return figure
 
 
