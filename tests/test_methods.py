@@ -96,6 +96,26 @@ def test_the_centres_rest_in_evaluation():
     assert not loss.centres.any()
 
 
+@pytest.mark.parametrize(
+    ("name", "margin"), [("cosine", 0.0), ("cosface", 0.125)]
+)  # a quarter of the way half of CosFace's has come
+def test_a_cosine_softmax_has_no_margin_and_cosface_takes_its_own_from_the_cosine(name, margin):
+    step = a_step(progress=0.25)
+    expected = cross_entropy_of_angles(step, 16.0, lambda own, row: math.cos(own) - margin)
+    assert float(a_loss(name)(step)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("views", [1, 2, 3])
+@pytest.mark.parametrize(("name", "weight"), [("distance-tenth", 0.1), ("distance-one", 1.0), ("distance-ten", 10.0)])
+def test_a_distance_pulls_every_view_to_the_teacher_of_its_photo(name, weight, views):
+    step, losses = a_step(views), []
+    for row, z in enumerate(step.z):
+        softmax = -float((step.w @ z).log_softmax(0)[LABELS[row % B]])
+        away = sum((float(a) - float(b)) ** 2 for a, b in zip(z, step.z_teacher[row % B], strict=True)) / D
+        losses.append(softmax + weight * away)
+    assert float(a_loss(name)(step)) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
 @pytest.mark.parametrize("name", [name for name in methods.LOSSES if name != "rpcn-sr"])  # that teaches no recognition
 def test_a_loss_is_finite_with_a_slope_for_the_network_and_for_the_softmax_layer_where_it_uses_that(name):
     kind = "csri" if name == "csri" else "thin"
@@ -172,9 +192,24 @@ def test_a_readers_own_file_adds_a_row_that_trains_and_other_code_is_another_run
         folder = tmp_path / weight
         folder.mkdir()
         (folder / "mine.py").write_text(OWN_FILE.replace("{weight}", weight))
+        methods.LOSSES.pop("short", None)
         methods.load(folder / "mine.py")
         keys.append(trainer.fit("short", presets.get(TINY, epochs=1), 0, faces, progress=False).key)
     assert keys[0] != keys[1]
+
+
+def test_two_files_of_one_name_are_two_modules_and_a_file_is_run_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "OTHERS", dict(recipes.OTHERS))
+    files, sources = [], {}
+    for name, weight in (("first", "0.1"), ("second", "0.2")):
+        file = tmp_path / name / "mine.py"
+        file.parent.mkdir()
+        file.write_text(OWN_FILE.replace("{weight}", weight).replace('"short"', f'"{name}"'))
+        files.append(methods.load(file))
+        assert methods.load(file) is files[-1]
+        sources[name] = methods.sources(name)[0]
+        methods.LOSSES.pop(name)
+    assert list(sources.values()) == files and files[0].__file__ != files[1].__file__
 
 
 def test_what_is_no_file_and_names_that_are_taken_are_refused(tmp_path):
@@ -182,6 +217,8 @@ def test_what_is_no_file_and_names_that_are_taken_are_refused(tmp_path):
         methods.load(tmp_path / "missing.py")
     with pytest.raises(SettingError, match="arcface"):
         methods.loss("arcface")(type("Other", (methods.Loss,), {}))
+    with pytest.raises(SettingError, match=r"arcface.*rifr\.methods\.margins"):
+        methods.loss("arcface")(type("ArcFace", (methods.Loss,), {"__module__": "mine"}))
     with pytest.raises(SettingError, match="arcface"):
         recipes.add(recipes.Recipe("arcface", "mine", True, True, "hard", False))
     with pytest.raises(SettingError, match=r"choose one of.*arcface"):

@@ -179,9 +179,49 @@ def test_a_loss_that_differs_in_more_than_its_distance_is_named_apart_with_the_r
     said = text.methods.apart(rows(1), {"c-t": "has a margin softmax besides"})
     assert "- C-T has a margin softmax besides: 112 px +2.0 points, +1.0 to +3.0." in said
     assert text.methods.apart(rows(1)[:0], {}) == ""
-    assert "ArcFace minus C-T, the same loss without it: 112 px -2.0 points, -3.0 to -1.0, worse." in (
-        text.methods.of_the_distance(rows(0, -1)[1:], "arcface", "c-t")
+
+
+@pytest.mark.parametrize(
+    ("signs", "answer"),
+    [
+        ((1, 1, 1), "the shared layer does better, whatever the weight"),
+        ((1, -1, 0), "the distance does better (distance × 1)"),
+        ((1, 0, 0), "not decided; the shared layer is ahead of distance × 0.1 alone"),
+        ((0, 0, 0), "not decided."),
+    ],
+)
+def test_a_shared_layer_has_to_be_ahead_of_the_distance_at_each_weight(signs, answer):
+    table = pd.DataFrame(
+        [
+            {
+                "network": name,
+                "place": "112 px",
+                "difference": 2.0 * sign,
+                "low": 2.0 * sign - 1,
+                "high": 2.0 * sign + 1,
+            }
+            for name, sign in zip(methods.DISTANCES, signs, strict=True)
+        ]
     )
+    assert text.methods.mechanisms(table).startswith(f"- **112 px**: {answer}")
+
+
+def test_what_one_change_adds_is_a_row_where_both_networks_are_there():
+    known = {("hr+lr", HR): 58.0, ("cosine-both", HR): 60.0, ("arcface-both", HR): 63.0, ("arcface-both", LR): 1.0}
+    table = methods.additions(measure(known), ["hr+lr", "cosine-both", "arcface-both", "a-skd"])
+    assert table.difference.tolist() == [
+        "cosine softmax, HR+LR minus HR+LR",
+        "ArcFace, HR+LR minus cosine softmax, HR+LR",
+    ]
+    assert table["112 px"].tolist() == ["+2.0 (+1.0 to +3.0)", "+3.0 (+2.0 to +4.0)"]
+    for network, (other, _) in methods.CONTROLS.items():
+        one, two = recipes.get(network), recipes.get(other)
+        assert (one.uses_hr, one.uses_lr, one.start) == (two.uses_hr, two.uses_lr, two.start)
+    equal = {
+        (recipe.uses_hr, recipe.uses_lr, recipe.start, recipe.changes) for recipe in map(recipes.get, methods.DISTANCES)
+    }
+    ours = recipes.get("shared-only")
+    assert equal == {(ours.uses_hr, ours.uses_lr, ours.start, ours.changes)}
 
 
 def test_each_other_method_says_what_is_not_as_in_its_paper():

@@ -69,7 +69,9 @@ def load(file: str | Path) -> ModuleType:
     """
     path = Path(file).resolve()
     name = f"rifr_method_{path.stem}"
-    if name in sys.modules and sys.modules[name].__file__ == str(path):
+    while name in sys.modules and sys.modules[name].__file__ != str(path):
+        name += "_"  # another file of that name: each is a module of its own
+    if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():

@@ -108,9 +108,14 @@ def loss(name: str) -> Callable[[type[Loss]], type[Loss]]:
     """A decorator that makes a loss known by its name; SettingError where another one has it."""
 
     def add(kind: type[Loss]) -> type[Loss]:
-        if name in LOSSES and LOSSES[name].__qualname__ != kind.__qualname__:
-            raise SettingError(f"a loss is called {name!r} already: choose another name.")
+        if name in LOSSES and _origin(LOSSES[name]) != _origin(kind):
+            raise SettingError(f"a loss is called {name!r} already, in {LOSSES[name].__module__}: choose another name.")
         LOSSES[name] = kind
         return kind
 
     return add
+
+
+def _origin(kind: type[Loss]) -> tuple[str, str]:
+    """The same for a file that is run again."""
+    return kind.__module__, kind.__qualname__

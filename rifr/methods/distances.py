@@ -42,4 +42,38 @@ class CentreLoss(Loss):
         self.centres += self.rate * moves / (1 + count)
 
 
+@loss("distance-tenth")
+class Distance(Loss):
+    r"""Hard targets, and each feature near the teacher's of the same photo at 112 px: a distance and nothing else.
+
+    $$ L = L_{softmax} + \frac{\lambda}{N D} \sum_i \| z_i - z_{teacher,i} \|^2 $$
+
+    with $\lambda$ = 0.1, 1 and 10, a row each. No method of others: it is C-T without its curriculum and its start, so
+    that a shared softmax layer can be compared with a distance where start, images, steps and targets are the same.
+    """
+
+    weight = 0.1
+
+    def forward(self, step: Step) -> Tensor:
+        away = (step.z - step.of_teacher()).square().mean()
+        return F.cross_entropy(step.z @ step.w.T, step.rows) + self.weight * away
+
+
+@loss("distance-one")
+class DistanceOne(Distance):
+    r"""`Distance` with $\lambda$ = 1."""
+
+    weight = 1.0
+
+
+@loss("distance-ten")
+class DistanceTen(Distance):
+    r"""`Distance` with $\lambda$ = 10."""
+
+    weight = 10.0
+
+
 add(Recipe("centreface", "CentreFace", True, False, "hard", False, loss="centre"))
+add(Recipe("distance-tenth", "distance × 0.1", True, True, "hard", False, loss="distance-tenth", teacher=True))
+add(Recipe("distance-one", "distance × 1", True, True, "hard", False, loss="distance-one", teacher=True))
+add(Recipe("distance-ten", "distance × 10", True, True, "hard", False, loss="distance-ten", teacher=True))

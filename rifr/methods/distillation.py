@@ -1,7 +1,8 @@
 """Losses that learn from a frozen teacher: from its features, the maps of its layers, or its softmax layer.
 
-The teacher is the HR-only network. It sees each photo at 112 px, whichever view of it the student is shown. Where a
-value stands in the authors' code alone, it is taken from there.
+The teacher is the HR-only network, with a plain softmax layer; those of F-SKD, A-SKD and AdaDistill are trained with
+the margin of their students. It sees each photo at 112 px, whichever view of it the student is shown. Where a value
+stands in the authors' code alone, it is taken from there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from rifr.errors import SettingError
 from rifr.methods.base import Loss, Step, loss
-from rifr.methods.margins import SCALE, cosines, grown, with_margin
+from rifr.methods.margins import SCALE, ArcFace, CosFace, cosines, grown, with_margin
 from rifr.networks import FaceResNet
 from rifr.presets import Training
 from rifr.recipes import Recipe, add
@@ -31,11 +32,11 @@ class CrossResolution(Loss):
        \qquad s_i = 1 - \tfrac{4}{5} p \text{ (112 px)}, \quad s_i = \tfrac{4}{5} p \text{ (low)} $$
 
     with $\lambda$ = 0.1. There p is the chance that a photo is brought down to 8, 16, 32, 64 or 128 px, four of which
-    are below 112 px; it grows from 0.1 to 1 in steps of 0.1 each 35,000 photos. Here, because each step shows all views
-    as for HR+LR, the views weigh what they have as chances there. p grows evenly over the first half of training, as
-    35,000 photos are nearly all there are; the low widths are those of all rows. The learning rate is that of all rows,
-    not the smaller one of a fine-tuning. The student has had the teacher's steps besides its own; the row "C-T from new
-    weights" has not, and is compared with the paper's students at the same number of steps.
+    are below 112 px; it grows from 0.1 to 1 in steps of 0.1 each 35,000 photos of a data loader's process. Here,
+    because each step shows all views as for HR+LR, the views weigh what they have as chances there. That p grows evenly
+    over the first half of training is our choice; the low widths are those of all rows. The learning rate is that of
+    all rows, not the smaller one of a fine-tuning. The student has had the teacher's steps besides its own; the row
+    "C-T from new weights" has not, and is compared with the paper's students at the same number of steps.
     """
 
     weight, first, below = 0.1, 0.1, 0.8
@@ -109,16 +110,19 @@ class FeatureSimilarity(OfMaps):
 
     with the maps as long vectors, $\lambda$ = 20, and the margin softmax of CosFace, $f(\theta) = \cos\theta - m$ with
     m = 0.25 (for s see `margins.SCALE`), as in the authors' first code (github.com/gist-ailab/feature-similarity-KD,
-    commit 619cd08). Here the margin grows in the first half of training, as for ArcFace, and each
+    commit 460063b). Here the margin grows in the first half of training, as for ArcFace, and each
     photo comes at 112 px and at a low width in one step; there it comes at one of four widths.
     """
 
-    weight, scale, margin = 20.0, SCALE, 0.25
+    weight = 20.0
+
+    def __init__(self, training: Training, classes: int):
+        super().__init__(training, classes)
+        self.margin = CosFace(training, classes)
 
     def forward(self, step: Step) -> Tensor:
-        moved = with_margin(cosines(step), step.rows, 0.0, grown(self.margin, step.progress))
         distances = torch.stack([apart(ours, theirs) for ours, theirs in self.pairs(step)])
-        return F.cross_entropy(self.scale * moved, step.rows) + self.weight * distances.mean()
+        return self.margin(step) + self.weight * distances.mean()
 
 
 @loss("a-skd")
@@ -131,21 +135,26 @@ class AttentionSimilarity(OfMaps):
        \right) + \left( 1 - \cos(c^l_i, c^l_{teacher,i}) \right) \right] $$
 
     with $\lambda$ = 5, and m = 0.5 of ArcFace (for s see `margins.SCALE`), whose margin grows in the first half of
-    training. There s and c come from attention modules (CBAM) inside each block. Here, because all rows have the
-    paper's trunk, they are what attention transfer (Zagoruyko & Komodakis, ICLR 2017) takes for them: the mean square
-    of a layer's map over its channels, for each place, and over its places, for each channel.
+    training. There s and c come from attention modules (CBAM) inside each of a ResNet's blocks, before their sigmoid,
+    so that they may be negative and the sum has a term for every block; and the student sees low resolution alone.
+    Here, because all rows have the paper's trunk, they are what attention transfer (Zagoruyko & Komodakis, ICLR 2017)
+    takes for them: the mean square of the map of each of four layers over its channels, for each place, and over its
+    places, for each channel; and the student sees each photo at 112 px, too.
     """
 
-    weight, scale, margin = 5.0, SCALE, 0.5
+    weight = 5.0
+
+    def __init__(self, training: Training, classes: int):
+        super().__init__(training, classes)
+        self.margin = ArcFace(training, classes)
 
     def forward(self, step: Step) -> Tensor:
-        moved = with_margin(cosines(step), step.rows, grown(self.margin, step.progress))
         distances = []
         for ours, theirs in self.pairs(step):
             ours, theirs = ours.square(), theirs.square()
             distances.append(apart(ours.mean(dim=2), theirs.mean(dim=1)))  # places
             distances.append(apart(ours.mean(dim=(3, 4)), theirs.mean(dim=(2, 3))))  # channels
-        return F.cross_entropy(self.scale * moved, step.rows) + self.weight * torch.stack(distances).sum()
+        return self.margin(step) + self.weight * torch.stack(distances).sum()
 
 
 @loss("adadistill")

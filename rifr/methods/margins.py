@@ -70,6 +70,30 @@ class ArcFace(Loss):
         return F.cross_entropy(self.scale * moved, step.rows)
 
 
+@loss("cosine")
+class Cosine(ArcFace):
+    r"""No margin, $f(\theta) = \cos\theta$: what lengths that count for nothing, and the scale, do by themselves.
+
+    No method of others: it is what a margin is compared with.
+    """
+
+    margin = 0.0
+
+
+@loss("cosface")
+class CosFace(Loss):
+    r"""CosFace (Wang et al., CVPR 2018): $f(\theta) = \cos\theta - m$, with F-SKD's m = 0.25; for s see `SCALE`.
+
+    Here the margin grows (`WARM_UP`). The row CosFace, HR+LR is no method of others: it is F-SKD without its distance.
+    """
+
+    scale, margin = SCALE, 0.25
+
+    def forward(self, step: Step) -> Tensor:
+        moved = with_margin(cosines(step), step.rows, 0.0, grown(self.margin, step.progress))
+        return F.cross_entropy(self.scale * moved, step.rows)
+
+
 @loss("adaface")
 class AdaFace(Loss):
     r"""AdaFace (Kim et al., CVPR 2022): the margin follows the feature's norm, which stands for the picture's quality.
@@ -105,6 +129,8 @@ class AdaFace(Loss):
 
 
 add(Recipe("arcface", "ArcFace", True, False, "hard", False, loss="arcface"))
+add(Recipe("cosine-both", "cosine softmax, HR+LR", True, True, "hard", False, loss="cosine"))
+add(Recipe("cosface-both", "CosFace, HR+LR", True, True, "hard", False, loss="cosface"))
 add(Recipe("arcface-both", "ArcFace, HR+LR", True, True, "hard", False, loss="arcface"))
 add(Recipe("arcface-ft", "ArcFace-FT", False, True, "hard", False, loss="arcface", start="arcface"))
 add(Recipe("adaface", "AdaFace", True, True, "hard", False, loss="adaface"))

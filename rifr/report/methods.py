@@ -35,11 +35,23 @@ if TYPE_CHECKING:
 STAGES = ("rpcn-sr", "dcr-trunk", "fan")
 """Recipes that are only trained for others to go on from."""
 
-LIVE = ("c-t-new", "dcr-ft", "arcface")
-"""What chapter 12 trains where nothing else is asked for: both of the paper's pairwise losses, and a margin."""
+DISTANCES = ("distance-tenth", "distance-one", "distance-ten")
+"""A distance to the teacher's feature, by its weight; in all else they are as shared softmax only."""
+
+LIVE = (*DISTANCES, "arcface-both")
+"""What chapter 12 trains where nothing else is asked for: what answers its question, and a margin."""
 
 PAIRWISE = ("dcr-ft", "c-t", "c-t-new")
 """Methods that bring the two features of a photo together, beside a plain softmax: those the paper argues against."""
+
+CONTROLS = {
+    "cosine-both": ("hr+lr", "lengths that do not count, and a scale"),
+    "cosface-both": ("cosine-both", "a margin of the cosine"),
+    "arcface-both": ("cosine-both", "a margin of the angle"),
+    "f-skd": ("cosface-both", "a distance of maps"),
+    "a-skd": ("arcface-both", "a distance of attention"),
+}
+"""Networks that differ from another one in one thing: that other, and the thing."""
 
 OTHER_DISTANCES = {
     "f-skd": "has a margin softmax besides",
@@ -90,6 +102,18 @@ def differences(measure: Measure, first: str, others: Sequence[str], protocol: s
             if found is not None:
                 rows.append({"network": other, "place": GROUPS[place], **found.columns("difference")})
     return pd.DataFrame(rows, columns=["network", "place", "difference", "low", "high"])
+
+
+def additions(measure: Measure, names: Sequence[str]) -> pd.DataFrame:
+    """For reading: what one change adds, a row per network of `CONTROLS` whose other is among `names`, too."""
+    rows = []
+    for network, (other, change) in CONTROLS.items():
+        if {network, other} <= set(names):
+            found = differences(measure, network, [other])
+            cells = {row.place: verdicts.bracketed(row.difference, row.low, row.high) for row in found.itertuples()}
+            about = {"what is added": change, "difference": f"{label(network)} minus {label(other)}"}
+            rows += [about | cells] * bool(cells)
+    return pd.DataFrame(rows)
 
 
 def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:

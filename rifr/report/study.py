@@ -224,11 +224,16 @@ def _grouped(outcome: Outcome[Identification], names: list[str], people: int) ->
     if not others:
         return []
     measure = evidence.of_outcomes(outcome)
-    tables = [methods.rates(measure, names).assign(other="")]
-    for first in [name for name in COMPARED_WITH_OTHERS if name in names]:
-        table = methods.differences(measure, first, others).rename(columns={"network": "other", "difference": "value"})
-        tables.append(table.assign(network=first, protocol="P1"))
-    table = pd.concat(tables).assign(n=people)
+    rates = methods.rates(measure, names).assign(other="")
+    pairs = [(first, others) for first in COMPARED_WITH_OTHERS if first in names]
+    pairs += [(first, [other]) for first, (other, _) in methods.CONTROLS.items() if {first, other} <= set(names)]
+    minus = [
+        methods.differences(measure, first, those)
+        .rename(columns={"network": "other", "difference": "value"})
+        .assign(network=first, protocol="P1")
+        for first, those in pairs
+    ]
+    table = pd.concat([rates, *minus]).assign(n=people)
     rows = table_rows("rank1 group", table, "value", "place", "n")
     return [{**row, "other": other} for row, other in zip(rows, table.other, strict=True)]
 

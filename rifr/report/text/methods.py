@@ -9,33 +9,40 @@ import pandas as pd
 from rifr.report.style import label
 from rifr.report.text import verdicts
 
-ANSWERS = {1: "better", -1: "worse"}
-
 CONCESSIONS = {
-    "ricnn": "None of the loss: it is HR+LR.",
-    "centreface": "None of the loss.",
-    "vggface": "Eleven layers, 6 to 48 channels wide for 64 to 512, with batch normalisation; no triplet stage.",
+    "ricnn": "The trunk is that of all rows; as a loss it is HR+LR.",
+    "centreface": "The trunk is that of all rows.",
+    "distance-tenth": "No method of others: C-T's distance, without its curriculum and its start.",
+    "distance-one": "As distance × 0.1.",
+    "distance-ten": "As distance × 0.1.",
+    "vggface": "Eleven layers, 6 to 48 channels wide for 64 to 512, with batch normalisation; the preset's dropout; no "
+    "triplet stage.",
     "lightcnn": "A seventh as wide, with batch normalisation; colour; no cleaning of labels, which are right here.",
     "lightcnn-ft": "As LightCNN; fine-tuned on shrunk training faces, not on SCface's.",
     "arcface": "The scale is 16, and the margin grows over the first half of training.",
+    "cosine-both": "No method of others: what margins are compared with.",
+    "cosface-both": "No method of others: what the distance of F-SKD is compared with.",
     "arcface-both": "No method of others: what the distance of A-SKD is compared with.",
     "arcface-ft": "As ArcFace; fine-tuned on shrunk training faces, and again from no margin on.",
-    "adaface": "Scale and margin as for ArcFace.",
+    "adaface": "Scale and margin as for ArcFace; none of its changes of photos (crops, lower resolution, light).",
     "rpcn": "Enhancers of three layers at half the sides; sums over pixels are weighed means; the enhancer sees large "
     "photos, too, for no network here is told how large a face was.",
     "csri": "An enhancer of three layers for twenty; both parts learn together from the start; no native small faces.",
     "fan-ft": "Small encoder and decoder for pictures of 28 px; no adversarial losses; no faces from cameras.",
     "ldms": "The network itself is the map, not a matrix; the terms are the letter's, their weights are all one.",
-    "dcr-ft": "At test a gate guesses which branch a face belongs to, as the letter is told; its weights are another's "
-    "code's; fine-tuned on the training faces, not on SCface's. The trunk rests after its own epochs, which are few.",
+    "dcr-ft": "At test a gate guesses which branch a face belongs to, as the letter is told; its factors are another's "
+    "code's, before sums over the D numbers of a feature where that has means, so D/2 times as strong; fine-tuned on "
+    "the training faces, not on SCface's. The trunk rests after its own epochs, which are few.",
     "octuplet": "Features at length one; it goes on from HR-only, not from a margin softmax of millions of photos.",
     "c-t": "Chances of a width are weights of the two views; the learning rate is that of all rows.",
     "c-t-new": "As C-T, but not from the teacher's weights.",
-    "f-skd": "The scale is 16, and the margin grows; two resolutions of a photo in each step.",
-    "a-skd": "Attention is the mean square of a layer's maps, not modules within the blocks; scale and margin as for "
-    "ArcFace.",
+    "f-skd": "The scale is 16, and the margin grows; two resolutions of a photo in each step; its teacher has a plain "
+    "softmax layer, not the margin.",
+    "a-skd": "Attention is the mean square of four layers' maps, not modules within all blocks, whose terms are more; "
+    "large faces are shown beside small ones; scale, margin and teacher as for ArcFace and F-SKD.",
     "inherited": "A plain softmax layer: neither a margin nor CCFace's other terms.",
-    "adadistill": "Scale and margin as for ArcFace; several rows of a person in a batch move its centre to their mean.",
+    "adadistill": "Scale, margin and teacher as for ArcFace and F-SKD; several rows of a person in a batch move its "
+    "centre to their mean.",
 }
 """What each other method has here that is not its paper's, in a sentence or two; the whole stands with it in
 `rifr.methods`."""
@@ -86,13 +93,20 @@ def apart(shared: pd.DataFrame, reasons: Mapping[str, str]) -> str:
     return "\n".join([opening, "", *lines])
 
 
-def of_the_distance(rows: pd.DataFrame, network: str, control: str) -> str:
-    """What a method's distance adds to the same loss without it; `rows` is of `network` minus `control`, by place."""
-    places = "; ".join(
-        f"{row.place} {verdicts.span(row)}, {ANSWERS.get(int(sign), 'not decided')}"
-        for row, sign in zip(rows.itertuples(), verdicts.signs(rows), strict=True)
-    )
-    return f"What the distance adds is {label(network)} minus {label(control)}, the same loss without it: {places}."
+def mechanisms(shared: pd.DataFrame) -> str:
+    """Whether a shared layer or a distance, all else equal, does better; `shared` is its differences to each weight."""
+    lines = []
+    for place, rows in shared.groupby("place", sort=False):
+        signs = verdicts.signs(rows)
+        ahead, behind = _names(rows[signs > 0].network), _names(rows[signs < 0].network)
+        if behind:
+            answer = f"the distance does better ({behind})"
+        elif (signs > 0).all():
+            answer = "the shared layer does better, whatever the weight of the distance"
+        else:
+            answer = "not decided" + (f"; the shared layer is ahead of {ahead} alone" if ahead else "")
+        lines.append(f"- **{place}**: {answer}.")
+    return "\n".join(lines)
 
 
 def below_their_start(names: Sequence[str]) -> str:
