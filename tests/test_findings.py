@@ -1,7 +1,5 @@
 """What the front page says was found beside the claims is as measurement and records have it."""
 
-from dataclasses import replace
-
 import pandas as pd
 
 from rifr.report import studies_tables, study_tables, text
@@ -28,31 +26,18 @@ def test_margins_stand_against_the_proposed_network_as_the_record_has_them():
         "at 112 px ArcFace +8.0 (+6.0 to +9.0), AdaFace -3.0 (-5.0 to -2.0); at 25–16 px ArcFace +0.5 (-1.5 to" in said
     )
     assert "(methods.ipynb), one seed)" in said
-    assert said.endswith(": of 3 comparisons 1 for the proposed network and 1 for the margin.")
+    assert (
+        ": of 3 comparisons 1 for the proposed network and 1 for the margin. The proposed network has a plain" in said
+    )
     assert text.findings.margins(None) == ""
 
 
-def test_sharing_alone_after_a_long_training_is_said_for_large_and_for_small_faces():
+def test_a_longer_training_is_said_of_both_halves_and_of_the_whole_as_the_study_has_them():
     record = studies_tables.read("length")
-    said = text.findings.sharing(record)
-    of_claim = record.rows[record.rows.claim == text.findings.LONG]
-    means = of_claim[of_claim.protocol == "P1"].groupby("at").value.mean()
-    assert (
-        "(ablation.ipynb)): at 112 px " in said
-        and f"{means[112]:.1f} points" in said
-        and f"{means['25-16']:.1f}" in said
-    )
-    assert text.findings.sharing(replace(record, rows=record.rows[record.rows.claim != text.findings.LONG])) == ""
-    assert text.findings.sharing(None) == ""
-
-
-def test_the_whole_method_with_a_finished_teacher_is_said_for_large_and_for_small_faces():
-    record = studies_tables.read("teacher")
-    said = text.findings.teacher(record)
-    rows = record.rows[(record.rows.claim == text.findings.TAUGHT) & (record.rows.protocol == "P1")]
-    means = rows.groupby("at").value.mean()
-    assert (
-        f"proposed is ahead of HR+LR by {means[112]:.1f} points" in said and f"by {means['25-16']:.1f} points" in said
-    )
-    assert text.findings.teacher(replace(record, rows=record.rows[record.rows.claim != text.findings.TAUGHT])) == ""
-    assert text.findings.teacher(None) == ""
+    said = text.findings.longer(record)
+    assert "all six for 16 epochs of 3,000 photos" in said and "3 seeds" in said
+    rows = record.rows[(record.rows.protocol == "P1") & (record.rows.measure == "rank1") & (record.rows["at"] == 112)]
+    rates = rows[rows.variant == "16 epochs"].groupby("network").value.mean()
+    for name, called in (("shared-only", "shared softmax only is"), ("kl-only", "KL only"), ("proposed", "proposed")):
+        assert f"{called} {rates[name] - rates['hr+lr']:+.1f} points at 112 px (" in said
+    assert text.findings.longer(None) == ""

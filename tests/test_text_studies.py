@@ -37,7 +37,9 @@ def recorded(name: str, rates: dict[tuple[str, str], float], right: float = 86.3
                 gap = sum(value[*cell, at] for cell in one.plus) - sum(value[*cell, at] for cell in one.minus)
                 row = {"seed": seed, "measure": "difference", "protocol": "P1", "at": at, "claim": one.claim, "n": 10}
                 rows.append({**row, "value": gap})
-    about = {"seeds": [0, 1, 2], "study": studies_record.about(plan), "faces": {"train": 3000, "train_people": 250}}
+    about = {"seeds": [0, 1, 2], "study": studies_record.about(plan), "faces": {"train": 3000, "train_people": 250}} | {
+        "preset": {"training": {"epochs": 4}}
+    }
     return Recorded(about, pd.DataFrame(rows).assign(low=float("nan"), high=float("nan")))
 
 
@@ -66,19 +68,19 @@ def test_a_gap_says_where_it_is_decided():
     wide, plain = [("64 photos a batch", "hr+lr")], [("32 photos a batch", "hr+lr")]
     found = record.minus(wide, plain)
     assert [one.estimate for one in found.values()] == pytest.approx([-10, -10]) and list(found) == [112, LOW]
-    assert text.studies.gap(found) == "-10.0 points at 112 px and -10.0 on small faces (both decided)"
-    assert text.studies.gap({112: found[112]}) == "-10.0 points at 112 px (decided)"
+    one = found[112]
+    ends = f"({one.low:+.1f} to {one.high:+.1f})"
+    assert text.studies.gap(found) == f"-10.0 points at 112 px {ends} and -10.0 on small faces {ends}"
+    assert text.studies.gap({112: one}) == f"-10.0 points at 112 px {ends}"
     same = record.minus(plain, plain)
-    assert text.studies.gap(same) == "0.0 points at 112 px and 0.0 on small faces (both open)"
-    assert text.studies.gap({112: found[112], LOW: same[LOW]}).endswith("(decided at 112 px alone)")
+    assert text.studies.gap({112: same[112]}) == "0.0 points at 112 px (open)"
 
 
-def test_larger_batches_that_harm_say_that_steps_count_and_others_do_not():
-    harm, none = ({("64 photos a batch", "hr+lr"): rate} for rate in (40.0, 50.0))
-    assert "steps count for more here than images" in said("batch", harm)
-    assert "not told apart" in said("batch", none) and "under neither count" in said("batch", none)
-    assert "depends on the count" in said("batch", {("32 photos a batch", "hr-only"): 60.0})
-    assert text.studies.batch(None) == ""
+def test_a_price_is_decided_by_each_count_of_a_step_apart():
+    assert "decided with none of these counts" in said("batch", {}) and "not told apart" in said("batch", {})
+    pays = said("batch", {("32 photos a batch", "hr-only"): 60.0})
+    assert "decided with 32 photos each and 32 images each." in pays and "+10.0 (32 photos each: " in pays
+    assert "0.0 (64 images each: " in pays and text.studies.batch(None) == ""
 
 
 def test_the_gain_of_sharing_is_explained_by_the_change_beyond_which_it_brings_nothing_decided():
@@ -104,25 +106,27 @@ def test_wrong_names_show_what_soft_targets_and_sharing_mend():
     _, smooth, noisy = (variant.label for variant in studies.get("targets").variants)
     wrong = {(noisy, "hr+lr"): 40.0, (noisy, "kl-only"): 45.0, (noisy, "shared-only"): 45.0, (noisy, "proposed"): 45.0}
     words = said("targets", wrong)
-    assert "KL only gains +5.0 points" in words and "only where the softmax layer is the student's own" in words
-    assert "Sharing helps against them as well" in words and "is seen to help" in words
+    assert (
+        "KL only minus HR+LR rises by +5.0 points" in words and "where the softmax layer is the student's own" in words
+    )
+    assert "Sharing helps against them as well" in words and "softmax says beyond it is seen to help" in words
     assert "So soft targets" not in said("targets", wrong | {(noisy, "kl-only"): 40.0})
-    assert "is seen to help" not in said("targets", {(smooth, "hr+lr"): 55.0})
+    assert "softmax says beyond it is seen to help" not in said("targets", {(smooth, "hr+lr"): 55.0})
 
 
 def test_learning_curves_tell_speed_from_more_and_where_the_premise_holds():
     rates = {("2 epochs", "proposed"): 40.0, ("4 epochs", "hr-only"): 55.0, ("16 epochs", "shared-only"): 55.0}
     words = said("length", rates | {("16 epochs", "proposed"): 55.0})
-    assert "more than speed, decided at 112 px and on small faces; that a part of it was speed is not shown" in words
-    assert "they need time" in words and "-10.0 (2 epochs)" in words
-    assert "250 people of 12 photos the paper's premise (C3) is decided after 4 epochs; after 16 epochs" in words
+    assert "more than speed, decided at 112 px and on small faces; by this comparison it is open whether" in words
+    assert "after the longest no cost is seen" in words and "-10.0 (2 epochs: " in words
+    assert "250 people of 12 photos the paper's premise (C3) holds, decided, after 4 epochs; after 16 epochs" in words
     assert "more than speed" not in said("length", {}) and "after none of these" in said("length", {})
     assert "a part of it was speed." in said("length", rates | {("2 epochs", "shared-only"): 70.0})
 
 
 def test_chapter_3_hears_of_its_premise_what_the_learning_curves_say():
     record = recorded("length", {(f"{n} epochs", "hr-only"): 55.0 for n in (4, 16)})
-    assert text.studies.premise(record).endswith("(C3) is decided after 4 epochs and 16 epochs.")
+    assert text.studies.premise(record).endswith("(C3) holds, decided, after 4 epochs and 16 epochs.")
     assert text.studies.premise(record) in text.studies.what_they_say([record])
     assert text.studies.premise(None) == ""
 
@@ -132,11 +136,31 @@ def test_a_longer_teacher_says_whether_soft_targets_cost_less(rate, verdict):
     assert verdict in said("teacher", {("teacher of 16 epochs", "proposed"): rate})
 
 
+def test_claims_after_longer_trainings_are_those_of_the_last_variants():
+    short, long = "teacher of 2 epochs", "teacher of 16 epochs"
+    rates = {(long, "proposed"): 58.0, (long, "teacher"): 61.0, (short, "proposed"): 30.0}
+    teacher, length = recorded("teacher", rates), recorded("length", {("16 epochs", "proposed"): 53.0})
+    table = text.studies.after_longer_trainings([teacher, None, length])
+    at_112 = table[table.faces == "at 112 px"].set_index("claim")
+    assert at_112.loc["C6", long].startswith("+8.0 (") and at_112.loc["C6", "16 epochs"].startswith("+3.0 (")
+    assert at_112.loc["C7", long].startswith("-3.0 (") and at_112.loc["C3", long] == "–"
+    assert table.claim.tolist() == sorted(table.claim, key=lambda name: int(name[1:]))
+    assert not set(table[table.faces != "at 112 px"].claim) & {"C3", "C7"}
+    assert "-3.0 points at 112 px (" in text.studies.taught_longer(teacher, "C7")
+    assert text.studies.taught_longer(teacher, "C3") == text.studies.taught_longer(None, "C6") == ""
+
+
+def test_which_mechanism_does_the_work_needs_three_studies():
+    three = [recorded(name, {}) for name in ("length", "teacher", "targets")]
+    assert text.studies.in_short(three).count("\n") == 2 and text.studies.in_short(three[:2]) == ""
+    assert text.studies.in_short(studies_tables.recorded()).startswith("- **Sharing alone** brings HR+LR +4.2 points")
+
+
 def test_every_study_has_a_paragraph_and_one_without_a_record_none():
     assert set(text.studies.SAYS) == set(studies.STUDIES)
     assert text.studies.what_they_say([]) == ""
     both = text.studies.what_they_say([recorded("views", {}), recorded("teacher", {})])
-    assert both.count("\n\n") == 1 and both.startswith("**What the teacher is shown.** ")
+    assert both.count("**\n\n- ") == 2 and both.startswith("**What the teacher is shown**\n\n- ")
     assert "nan" not in both and "none of 6 comparisons" in both
 
 

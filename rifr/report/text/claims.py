@@ -16,9 +16,10 @@ from rifr.report.claims import CHAPTERS, Claim, Difference, Judged, minus
 from rifr.report.made_by import made_by
 from rifr.report.show import Table
 from rifr.report.style import label
-from rifr.report.text import verdicts
+from rifr.report.text import studies, verdicts
 
 if TYPE_CHECKING:
+    from rifr.report.studies_tables import Recorded
     from rifr.report.study_tables import Study
 
 MARKS = {"reproduced": "✓", "contradicted": "✗", "undecided": "○", "not tested": "–"}
@@ -39,19 +40,21 @@ def span(interval: Interval | None) -> str:
     return verdicts.bracketed(interval.estimate, interval.low, interval.high)
 
 
-def sentences(build: Sequence[Judged], record: Sequence[Judged] = (), larger: Study | None = None) -> str:
+def sentences(
+    build: Sequence[Judged], record: Sequence[Judged] = (), larger: Study | None = None, taught: Recorded | None = None
+) -> str:
     """A line for each claim: what it says, the verdict of the build and, where there is one, of the record.
 
-    larger: the record of the paper's own network, whose difference is added to the claims that it can speak to.
+    To the claims that they can speak to are added the differences of `larger`, the record of the paper's own network,
+    and of `taught`, the study of teachers.
     """
     over_seeds = {judged.claim.id: judged.verdict for judged in record}
     lines = []
     for judged in build:
         claim = judged.claim
-        later = f" Over the record's seeds: {over_seeds[claim.id]}." if claim.id in over_seeds else ""
-        lines.append(
-            f"- **{claim.id}. {claim.says}: {judged.verdict}.** {_measured(judged)}{later}{_of_larger(claim, larger)}"
-        )
+        later = f"Over the record's seeds: {over_seeds[claim.id]}." if claim.id in over_seeds else ""
+        said = (_measured(judged), later, _of_larger(claim, larger), studies.taught_longer(taught, claim.id))
+        lines.append(" ".join(filter(None, (f"- **{claim.id}. {claim.says}: {judged.verdict}.**", *said))))
     return "\n".join(lines)
 
 
@@ -62,13 +65,12 @@ def _of_larger(claim: Claim, larger: Study | None) -> str:
         if larger is None or [one.terms for one in claim.differences] != [minus(network, other)]:
             continue
         (row,) = larger.apart(network, other).query("protocol == 'P1' and width == width.max()").itertuples()
-        agrees = {1: "as in the paper", -1: "against the paper", 0: "undecided"}
+        side = claim.differences[0].sign * verdicts.sign(row)
+        paper = f" (which has {claim.differences[0].paper})" if claim.differences[0].paper else ""
+        agrees = {1: f"with the paper's sign{paper}", -1: "against the paper", 0: "undecided"}
         seeds = "one seed" if larger.seeds == 1 else f"{larger.seeds} seeds"
         chapter = f"[chapter {CHAPTERS[claim.chapter]}]({claim.chapter}.ipynb)"
-        return (
-            f" With ResNet-34, the paper's network ({seeds}, {chapter}): "
-            f"{verdicts.span(row)}, {agrees[claim.differences[0].sign * verdicts.sign(row)]}."
-        )
+        return f"With ResNet-34, the paper's network ({seeds}, {chapter}): {verdicts.span(row)}, {agrees[side]}."
     return ""
 
 
@@ -139,13 +141,14 @@ def one_sided(record: Sequence[Judged], by_seed: Callable[[Difference], pd.Serie
     """
     found: list[tuple[str, Difference]] = []
     rates: dict[claims.Term, pd.Series] = {}
-    number = 0
+    number, by_chance = 0, 0.0
     for judged in record:
         for difference, sign in zip(judged.claim.differences, judged.signs, strict=True):
             values = by_seed(difference)
             if sign or values is None or len(values) < 2:
                 continue
             number += 1
+            by_chance += 0.5 ** (len(values) - 1)
             if abs(np.sign(values).sum()) == len(values):
                 found.append((judged.claim.id, difference))
                 terms = [replace(term, factor=1) for term in difference.terms]
@@ -160,8 +163,8 @@ def one_sided(record: Sequence[Judged], by_seed: Callable[[Difference], pd.Serie
     place = claims.GROUPS.get(most.places) or ", ".join(str(place) for place in most.places)
     return (
         f"Of {number} open differences of the record {len(found)} have every seed on one side of zero "
-        f"({', '.join(dict.fromkeys(name for name, _ in found))}): it is the spread of so few seeds that leaves them "
-        f"open. The rate that varies most among these is that of {label(most.network)} ({place}): seed {seed} has "
+        f"({', '.join(dict.fromkeys(name for name, _ in found))}); were all equal, about {by_chance:.0f} would. "
+        f"The rate that varies most among these is that of {label(most.network)} ({place}): seed {seed} has "
         f"{of_most[seed]:.1f} %, where the others have {others}. It is in {' and '.join(dict.fromkeys(inside))}."
     )
 
