@@ -69,7 +69,7 @@ class Training(Checked):
         True,
         "Each photo is mirrored with probability one half, in all its resolutions at once. The "
         "paper names no augmentation; mirroring keeps the teacher's outputs a table of two "
-        "rows a photo.",
+        "rows per photo.",
     )
     augment: NonNegative = choice(
         0.0,

@@ -185,8 +185,8 @@ def test_a_loss_that_differs_in_more_than_its_distance_is_named_apart_with_the_r
     ("signs", "answer"),
     [
         ((1, 1, 1), "the shared layer does better, whatever the weight"),
-        ((1, -1, 0), "the distance does better (distance × 1)"),
-        ((1, 0, 0), "not decided; the shared layer is ahead of distance × 0.1 alone"),
+        ((1, -1, 0), "the distance does better (distance × 0.1)"),
+        ((1, 0, 0), "not decided; the shared layer is ahead of distance × 0.01 alone"),
         ((0, 0, 0), "not decided."),
     ],
 )

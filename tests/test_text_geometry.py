@@ -44,8 +44,8 @@ def test_sharing_is_said_to_bring_features_near_only_where_all_that_share_are_ne
     assert "not every student that shares the layer" in text.geometry.sharing_brings_near(mixed, 16)
     assert "not reached the minimum" not in sentence, "by features of other people alone"
     told = text.geometry.sharing_brings_near(near, 112, {"proposed": 41.4, "shared-only": 70.0})
-    assert "they are 41° from them. So it has not reached the minimum" in told
-    assert "not reached" not in text.geometry.sharing_brings_near(near, 112, {"proposed": 1.0})
+    assert "they are 41° from them. So not both are" in told
+    assert "So not both are" not in text.geometry.sharing_brings_near(near, 112, {"proposed": 1.0})
     arrived = angles(112, hrlr=88, kl_only=90, shared_only=3, proposed=2)
     assert "But even where" not in text.geometry.sharing_brings_near(arrived, 112)
 
@@ -72,7 +72,15 @@ def test_the_gap_and_d_prime_are_said_to_agree_only_where_they_order_the_network
     ).assign(low=1.9, high=2.4)
     assert "HR+LR has the largest gap, proposed the largest d" in text.geometry.gap_and_spread(table, 16)
     assert "proposed is first" in text.geometry.gap_and_spread(table.assign(gap=[40.0, 42.4]), 16)
-    assert text.geometry.separation_table(table).columns[0] == "network"
+    rank1 = table[["network", "width"]].assign(protocol="P2", rank1=[60.0, 70.0], low=50.0, high=80.0)
+    cells = text.geometry.separation_table(table, rank1)
+    assert cells.columns[0] == "network" and cells["rank-1 (%), 16 px"].tolist()[1] == "70.0 (50.0 to 80.0)"
+    said = text.geometry.recognised(table, rank1, 16)
+    assert (
+        "proposed 70.0 %, HR+LR 60.0 %" in said and "d\u2032 puts the networks in this order, the mean gap does" in said
+    )
+    assert "both d\u2032 and the mean gap put" in text.geometry.recognised(table.assign(gap=[1.0, 2.0]), rank1, 16)
+    assert "neither d\u2032 nor" in text.geometry.recognised(table.assign(d_prime=[3.0, 2.0]), rank1, 16)
 
 
 def test_the_table_of_nearness_compares_weights_without_their_common_vector():

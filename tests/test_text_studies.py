@@ -50,16 +50,16 @@ def said(name: str, rates: dict[tuple[str, str], float], **kind: float) -> str:
 def test_the_claims_of_a_study_stand_in_groups_by_answer_and_by_place():
     record = recorded("batch", {("64 photos a batch", "hr+lr"): 40.0, ("32 photos a batch", "hr-only"): 55.0})
     both = "at 112 px and on small faces:"
-    assert text.studies.decided(record) == (
-        f"**What it decides.** *Yes,* {both} with as many photos a step, HR-only is above HR+LR; with as many images a "
-        f"step (32), HR-only is above HR+LR. *No, the reverse,* {both} counting photos favours HR+LR (64 photos, not "
-        f"32). *Open* {both} with as many images a step (64), HR-only is above HR+LR; counting photos favours HR+LR "
-        "(32 photos, not 16)."
+    assert text.studies.decided(record) == (  # of a price on large faces, those alone
+        "**What it decides.** *Yes,* at 112 px: with as many photos a step, HR-only is above HR+LR; with as many "
+        f"images a step (32), HR-only is above HR+LR. *No, the reverse,* {both} counting photos favours HR+LR (64 "
+        "photos, not 32). *Open* at 112 px: with as many images a step (64), HR-only is above HR+LR. *Open* "
+        f"{both} counting photos favours HR+LR (32 photos, not 16)."
     )
     rows = record.rows.copy()
     rows.loc[rows["at"] == LOW, "value"] = 0.0
     answers = text.studies.decided(Recorded(record.provenance, rows))
-    assert "*Yes,* at 112 px alone: with as many photos a step" in answers
+    assert "*No, the reverse,* at 112 px alone: counting photos favours" in answers
 
 
 def test_a_gap_says_where_it_is_decided():
@@ -168,7 +168,7 @@ def test_every_study_has_a_paragraph_and_one_without_a_record_none():
 def test_a_computed_difference_of_a_recorded_study_is_the_recorded_one(record):
     table = record.differences().set_index(["claim", "at"])
     for one in studies.get(record.about["name"]).differences:
-        for at, interval in record.minus(one.plus, one.minus).items():
+        for at, interval in list(record.minus(one.plus, one.minus).items())[: 1 if one.on_large else None]:
             row = table.loc[(one.claim, at)]
             found = (interval.estimate, interval.low, interval.high)
             assert found == pytest.approx((row.difference, row.low, row.high), abs=0.02)

@@ -71,12 +71,13 @@ def test_what_a_training_has_learnt_of_its_photos_is_told_by_first_and_last_epoc
     ends = {"hr-only": (0.2, 0.94), "hr+lr": (0.1, 0.9), "kl-only": (0.05, 0.8), "shared-only": (0.3, 0.91)}
     histories = {name: [{"accuracy": a}, {"accuracy": 0.5}, {"accuracy": b}] for name, (a, b) in ends.items()}
     part = text.training_step.learnt(histories)
-    assert "HR-only 20 and 94 %; HR+LR 10 and 90 %" in part and "Sharing" not in part
+    assert "HR-only 20.0 and 94.0 %; HR+LR 10.0 and 90.0 %" in part and "Sharing" not in part
     whole = text.training_step.learnt(histories | {"proposed": [{"accuracy": 0.1}, {"accuracy": 0.85}]})
     assert (
-        "with hard and with soft targets: +20 and +5 points in the first epoch, +1 and +5 points in the last." in whole
+        "with hard and with soft targets: +20.0 and +5.0 points in the first epoch, +1.0 and +5.0 points in the last."
+        in whole
     )
     assert (
-        "Soft targets, without and with sharing: -5 and -20 points in the first epoch, -10 and -6 points in the last."
-        in whole
+        "Soft targets, without and with sharing: -5.0 and -20.0 points in the first epoch, -10.0 and -6.0 points in "
+        "the last." in whole
     )

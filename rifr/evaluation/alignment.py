@@ -184,7 +184,7 @@ def cost_of_errors(
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Rank-1 under P2 when the probe's landmarks are off by a normal error of so many pixels a coordinate.
+    """Rank-1 under P2 when the probe's landmarks are off by a normal error of so many pixels per coordinate.
 
     Parameters
     ----------

@@ -268,8 +268,8 @@ def _claims() -> Iterator[Claim]:
         "IV-B",
         "tinyface",
         paper=f"{on_tinyface['Proposed']:.1f} % on TinyFace, {synthetic.rank1:g} % under P1" if synthetic else "",
-        untested="The two are of other people in other galleries, with several mates a probe on TinyFace, and how much "
-        "our stand-in varies is our own choice.",
+        untested="The two are of other people in other galleries, with several mates per probe on TinyFace, and how "
+        "much our stand-in varies is our own choice.",
     )
 
 

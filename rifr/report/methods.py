@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 STAGES = ("rpcn-sr", "dcr-trunk", "fan")
 """Recipes that are only trained for others to go on from."""
 
-DISTANCES = ("distance-tenth", "distance-one", "distance-ten")
+DISTANCES = ("distance-hundredth", "distance-tenth", "distance-one")
 """A distance to the teacher's feature, by its weight; in all else they are as shared softmax only."""
 
 LIVE = (*DISTANCES, "arcface-both")

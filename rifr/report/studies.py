@@ -21,13 +21,13 @@ WIDTHS = {"widths": (112, 60, 25, 20, 16)}
 EPOCHS = (2, 4, 8, 16)
 
 
-def _minus(claim: str, plus: Cell, minus: Cell) -> Difference:
-    return Difference(claim, (plus,), (minus,))
+def _minus(claim: str, plus: Cell, minus: Cell, on_large: bool = False) -> Difference:
+    return Difference(claim, (plus,), (minus,), on_large)
 
 
-def _change(claim: str, later: str, earlier: str, recipe: str, other: str) -> Difference:
+def _change(claim: str, later: str, earlier: str, recipe: str, other: str, on_large: bool = False) -> Difference:
     """What `recipe` minus `other` gains from one variant to another."""
-    return Difference(claim, ((later, recipe), (earlier, other)), ((later, other), (earlier, recipe)))
+    return Difference(claim, ((later, recipe), (earlier, other)), ((later, other), (earlier, recipe)), on_large)
 
 
 def _teachers() -> Study:
@@ -86,8 +86,10 @@ def _lengths() -> Study:
             _minus("trained long, proposed is above HR+LR", (long, "proposed"), (long, "hr+lr")),
             _change("sharing brings more to a short training than to a long one", short, long, "shared-only", "hr+lr"),
             _change("proposed brings more to a short training than to a long one", short, long, "proposed", "hr+lr"),
-            _minus("trained long, HR-only is above HR+LR", (long, "hr-only"), (long, "hr+lr")),
-            _change("what HR+LR pays on large faces grows with training", long, short, "hr-only", "hr+lr"),
+            _minus("trained long, HR-only is above HR+LR", (long, "hr-only"), (long, "hr+lr"), on_large=True),
+            _change(
+                "what HR+LR pays on large faces grows with training", long, short, "hr-only", "hr+lr", on_large=True
+            ),
         ),
         minutes=65,
         changes=WIDTHS | {"train_people": 250, "train_images": 12},
@@ -217,7 +219,7 @@ def _views() -> Study:
                 (photo, "shared-only"),
             ),
             _minus("proposed is better when the teacher sees the view", (view, "proposed"), (photo, "proposed")),
-            _minus("HR-only is above HR+LR", ("no teacher", "hr-only"), ("no teacher", "hr+lr")),
+            _minus("HR-only is above HR+LR", ("no teacher", "hr-only"), ("no teacher", "hr+lr"), on_large=True),
             _minus("proposed is above HR+LR", (view, "proposed"), ("no teacher", "hr+lr")),
         ),
         minutes=50,
@@ -240,9 +242,24 @@ def _batches() -> Study:
             Variant(narrow, ("hr+lr",), {"batch_size": 16}),
         ),
         (
-            _minus("with as many photos a step, HR-only is above HR+LR", (plain, "hr-only"), (plain, "hr+lr")),
-            _minus("with as many images a step (32), HR-only is above HR+LR", (plain, "hr-only"), (narrow, "hr+lr")),
-            _minus("with as many images a step (64), HR-only is above HR+LR", (wide, "hr-only"), (plain, "hr+lr")),
+            _minus(
+                "with as many photos a step, HR-only is above HR+LR",
+                (plain, "hr-only"),
+                (plain, "hr+lr"),
+                on_large=True,
+            ),
+            _minus(
+                "with as many images a step (32), HR-only is above HR+LR",
+                (plain, "hr-only"),
+                (narrow, "hr+lr"),
+                on_large=True,
+            ),
+            _minus(
+                "with as many images a step (64), HR-only is above HR+LR",
+                (wide, "hr-only"),
+                (plain, "hr+lr"),
+                on_large=True,
+            ),
             _minus("counting photos favours HR+LR (32 photos, not 16)", (plain, "hr+lr"), (narrow, "hr+lr")),
             _minus("counting photos favours HR+LR (64 photos, not 32)", (wide, "hr+lr"), (plain, "hr+lr")),
         ),

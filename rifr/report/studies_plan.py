@@ -52,11 +52,14 @@ class Difference:
         What is expected, and holds if the difference is positive.
     plus, minus
         One network each; two each for a difference of differences.
+    on_large
+        Whether it is expected on large faces alone.
     """
 
     claim: str
     plus: tuple[Cell, ...]
     minus: tuple[Cell, ...]
+    on_large: bool = False
 
 
 @dataclass(frozen=True)

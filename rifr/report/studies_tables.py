@@ -66,8 +66,11 @@ class Recorded:
         return self._over_seeds("rank1", ("variant", "network", "at"))
 
     def differences(self) -> pd.DataFrame:
-        """One row per claim and place: claim, at, difference, low, high, n, seeds."""
-        return self._over_seeds("difference", ("claim", "at")).rename(columns={"value": "difference"})
+        """One row per claim and place that it is about: claim, at, difference, low, high, n, seeds."""
+        table = self._over_seeds("difference", ("claim", "at")).rename(columns={"value": "difference"})
+        plan = studies.STUDIES.get(self.about["name"])
+        on_large = {one.claim for one in plan.differences if one.on_large} if plan else set()
+        return table[~(table.claim.isin(on_large) & (table["at"] == LOW))].reset_index(drop=True)
 
     def minus(self, plus: Sequence[Cell], minus: Sequence[Cell]) -> dict[Any, Interval]:
         """Rank-1 of some networks minus that of as many others at each place, Student's interval over seeds."""
@@ -131,7 +134,7 @@ def decisions(record: Recorded) -> pd.DataFrame:
             answer = {1: "yes", -1: "no", 0: "undecided"}[verdict.sign(row)]
             cells[place_name(row.at)] = f"{answer}: {verdict.bracketed(row.difference, row.low, row.high)}"
         rows.append(cells)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna("–")  # a claim about large faces alone
 
 
 def sentence(record: Recorded) -> str:
@@ -143,7 +146,8 @@ def sentence(record: Recorded) -> str:
     half = ((open_ones.high - open_ones.low) / 2).mean()
     if len(open_ones) and math.isfinite(half):
         summary += (
-            f"; an undecided one does not show equality: a difference below about {half:.1f} points could not be seen"
+            f"; an undecided one does not show equality: half of its interval is {half:.1f} points on average, and a "
+            "true difference of that size comes out decided in about half of such studies"
         )
     return f"{summary}. If nothing differed, {0.05 * count:.1f} of {count} would come out decided by chance."
 
@@ -223,8 +227,9 @@ def between_records(found: Sequence[Recorded]) -> str:
     names = " and ".join(f"*{record.about['title']}*" for record in both)
     return (
         f"**Compare within a study.** Two records of one network and seed differ by up to {most:.1f} points of rank-1 "
-        f"({label(network)}, {place_name(at)}, seed {seed}: {names}). Other commits made them, and a change that draws "
-        "dropout from other random numbers, or rounds a colour otherwise, makes another training of the same seed. "
+        f"({label(network)}, {place_name(at)}, seed {seed}: {names}). Other commits made them: a change that draws "
+        "anything from other random numbers, or rounds a colour otherwise, makes another training of the same seed. "
+        "Which change it was is not traced. "
         "Within a study all networks come from the same code."
     )
 

@@ -12,7 +12,7 @@ from rifr.align import FACE_SIZE
 from rifr.evaluation import geometry
 from rifr.evaluation.geometry import Likeness
 from rifr.evaluation.metrics import Interval
-from rifr.report.style import label
+from rifr.report.style import ends, label
 from rifr.report.text import verdicts
 
 FAR = 5.0
@@ -100,8 +100,10 @@ def sharing_brings_near(toward: pd.DataFrame, width: int, weights: Mapping[str, 
         own = (weights or {}).get(farthest, 0.0)
         if own > FAR:
             text += (
-                f" The softmax weights are what both have in common: at the minimum they are the teacher's but for a "
-                f"common vector, and they are {own:.0f}° from them. So it has not reached the minimum."
+                f" The softmax weights are what both have in common: where both terms are at their minimum they are "
+                f"the teacher's but for a common vector, and they are {own:.0f}° from them. So not both are: the "
+                "training stopped before, or the small photos, for which a student should hedge (chapter 4), pull "
+                "elsewhere."
             )
     return text
 
@@ -122,14 +124,33 @@ def more_invariant(table: pd.DataFrame, difference: Interval, network: str, othe
     return f"{label(network)} is {how} resolution-invariant than {label(other)} {numbers}."
 
 
-def separation_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per network: d' with its interval and the mean gap, at each width."""
+def separation_table(table: pd.DataFrame, rank1: pd.DataFrame) -> pd.DataFrame:
+    """One row per network: d' with its interval, the mean gap, and rank-1 under P2, at each width."""
+    rates = rank1[rank1.protocol == "P2"].set_index(["network", "width"])
     rows: dict[str, dict[str, str]] = {}
     for row in table.itertuples():
         cells = rows.setdefault(row.network, {"network": label(row.network)})
+        rate = rates.loc[(row.network, row.width)]
         cells[f"d\u2032, {row.width} px"] = f"{row.d_prime:.2f} ({row.low:.2f} to {row.high:.2f})"
         cells[f"gap, {row.width} px"] = f"{row.gap:.1f}°"
+        cells[f"rank-1 (%), {row.width} px"] = f"{rate.rank1:.1f}{ends(rate.low, rate.high)}"
     return pd.DataFrame(rows.values())
+
+
+def recognised(table: pd.DataFrame, rank1: pd.DataFrame, width: int) -> str:
+    """Which of mean gap and d' has the networks in the order of rank-1 under P2 at a width."""
+    measured = table[table.width == width].set_index("network")
+    rates = rank1[(rank1.protocol == "P2") & (rank1.width == width)].set_index("network").rank1[measured.index]
+    order = list(rates.sort_values(ascending=False).index)
+    names = {"d\u2032": "d_prime", "the mean gap": "gap"}
+    agree = {name for name, by in names.items() if list(measured[by].sort_values(ascending=False).index) == order}
+    numbers = ", ".join(f"{label(name)} {rates[name]:.1f} %" for name in order)
+    if len(agree) == 1:
+        verdict = f"{' '.join(agree)} puts the networks in this order, {' '.join(names.keys() - agree)} does not"
+    else:
+        verdict = f"{'both' if agree else 'neither'} {' and '.join(names)} put{'' if agree else 's'} them in this order"
+        verdict = verdict if agree else verdict.replace(" and ", " nor ")
+    return f"Rank-1 under P2 at {width} px: {numbers}; {verdict}."
 
 
 def gap_and_spread(table: pd.DataFrame, width: int) -> str:
@@ -138,7 +159,7 @@ def gap_and_spread(table: pd.DataFrame, width: int) -> str:
     by_gap, by_d = (list(rows[column].sort_values(ascending=False).index) for column in ("gap", "d_prime"))
     if by_gap == by_d:
         return f"At {width} px the mean gap and d\u2032 put the networks in one order; {label(by_d[0])} is first."
-    return (
-        f"At {width} px the mean gap and d\u2032 put the networks in different orders: {label(by_gap[0])} has the "
-        f"largest gap, {label(by_d[0])} the largest d\u2032."
-    )
+    first = f"{label(by_gap[0])} has the largest gap, {label(by_d[0])} the largest d\u2032"
+    if by_gap[0] == by_d[0]:
+        first = f"{label(by_d[0])} is first by both"
+    return f"At {width} px the mean gap and d\u2032 put the networks in different orders: {first}."

@@ -12,9 +12,9 @@ from rifr.report.text import verdicts
 CONCESSIONS = {
     "ricnn": "The trunk is that of all rows; as a loss it is HR+LR.",
     "centreface": "The trunk is that of all rows.",
+    "distance-hundredth": "As distance × 0.1.",
     "distance-tenth": "No method of others: C-T's distance, without its curriculum and its start.",
     "distance-one": "As distance × 0.1.",
-    "distance-ten": "As distance × 0.1.",
     "vggface": "Eleven layers, 6 to 48 channels wide for 64 to 512, with batch normalisation; the preset's dropout; no "
     "triplet stage.",
     "lightcnn": "A seventh as wide, with batch normalisation; colour; no cleaning of labels, which are right here.",

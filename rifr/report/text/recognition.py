@@ -274,7 +274,7 @@ def setting(preset: Preset, seed: int, faces: FaceSplits) -> str:
 
 def once(build: str, record: str = "") -> str:
     """The setting of a chapter's figures and tables, which no caption then repeats: this build's and the record's."""
-    sentences = [f"*Setting of all figures and tables here that name no other.* This build: {build}"]
+    sentences = [f"*Setting, unless a caption says otherwise.* This build: {build}"]
     return "\n\n".join([*sentences, *([f"In the tabs beside it: {record}"] if record else [])])
 
 

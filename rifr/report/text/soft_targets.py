@@ -109,8 +109,8 @@ def why_features_stop(table: pd.DataFrame) -> str:
     return (
         f"So (E) is not the answer to the question above{some}: it is about students near the minimum, and "
         "these stop before they come near it. What moves them till then is the exact gradient $p - q$. Why it does not "
-        "bring them further, the number of steps, the falling learning rate, weight decay or the network itself, this "
-        "chapter does not measure."
+        "bring them further, the number of steps, the falling learning rate, weight decay, the small photos, for which "
+        "a student should hedge (chapter 4), or the network itself, this chapter does not measure."
     )
 
 

@@ -6,18 +6,23 @@ it needs from the rates of each seed: also differences that no criterion names, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from rifr import presets
+from rifr.evaluation.metrics import Interval
+from rifr.report import records
 from rifr.report.studies_plan import LOW, TEACHER, Cell
 from rifr.report.style import label
 from rifr.report.text import verdicts
 
 if TYPE_CHECKING:
-    from rifr.evaluation.metrics import Interval
+    from rifr.packs import FacePack
+    from rifr.presets import Preset
     from rifr.report.studies_tables import Recorded
+    from rifr.report.study_tables import Study
 
 SURE = 95.0
 """A teacher that gives the right class less than this, in per cent, is not sure of nearly all of its photos."""
@@ -151,6 +156,45 @@ def premise(record: Recorded | None) -> str:
     return f"{text}holds, decided, after {_listed(paid)}{rest}."
 
 
+def price_by_setting(
+    build: Interval,
+    preset: Preset,
+    faces: FacePack,
+    record: tuple[Study | None, Interval | None],
+    larger: Study | None,
+    studies: Iterable[Recorded | None],
+) -> pd.DataFrame:
+    """What HR+LR pays on large faces (C3), in this build and in each record: a row per photos, network and training.
+
+    Parameters
+    ----------
+    build
+        HR+LR minus HR-only at 112 px in points.
+    preset, faces
+        Under which it was trained, and on what.
+    record, larger
+        The record over seeds with the same difference, and the record of the paper's network.
+    studies
+        Those in which both networks are trained.
+    """
+    rows = [_price("this build", preset, len(faces.people), len(faces), build)]
+    study, over_seeds = record
+    if study and over_seeds:
+        rows.append(_recorded_price("the record", study.provenance, {}, over_seeds))
+    if larger:
+        (row,) = larger.apart("hr+lr", "hr-only").query("protocol == 'P1' and width == width.max()").itertuples()
+        interval = Interval(low=row.low, estimate=row.difference, high=row.high)
+        rows.append(_recorded_price("ResNet-34", larger.provenance, {}, interval))
+    for one in filter(None, studies):
+        for variant in one.about["variants"]:
+            if {"hr-only", "hr+lr"} <= set(variant["recipes"]):
+                price = one.minus([(variant["label"], "hr+lr")], [(variant["label"], "hr-only")])
+                rows.append(
+                    _recorded_price(f"*{one.about['title']}*", one.provenance, variant["changes"], _first(price))
+                )
+    return pd.DataFrame(rows)
+
+
 def gap(found: dict[object, Interval]) -> str:
     """ "+8.2 points at 112 px (+1.0 to +15.4) and +5.9 on small faces (-0.2 to +12.0, open)".
 
@@ -179,6 +223,9 @@ def _softmax(record: Recorded) -> list[str]:
             f"What it brings beyond {_listed([words[name] for name in same])} is open, so by the criterion the simpler "
             "change explains the gain."
         )
+    said.append(
+        "The frozen layer is the *inherited classifier* of [chapter 12](methods.ipynb), after another training."
+    )
     if start in same and frozen in more:
         reading = (
             "What sharing passes on then looks like a beginning: the teacher's classes, in a layer that is free to "
@@ -361,6 +408,26 @@ SAYS: dict[str, Callable[[Recorded], list[str]]] = {
 
 def _labels(record: Recorded) -> list[str]:
     return [variant["label"] for variant in record.about["variants"]]
+
+
+def _recorded_price(
+    title: str, about: Mapping[str, Any], changes: Mapping[str, Any], price: Interval
+) -> dict[str, str]:
+    faces, preset = about["faces"], presets.get(records.preset(about["preset"]), changes)
+    return _price(title, preset, faces["train_people"], faces["train"], price, len(about["seeds"]))
+
+
+def _price(title: str, preset: Preset, people: int, photos: int, price: Interval, seeds: int = 1) -> dict[str, str]:
+    training = preset.training
+    return {
+        "": title,
+        "network": training.network,
+        "people × photos": f"{people:,} × {photos / people:.0f}",
+        "photos a step": f"{training.batch_size}",
+        "epochs": f"{training.epochs}",
+        "seeds": f"{seeds}",
+        "HR+LR minus HR-only, 112 px": verdicts.bracketed(price.estimate, price.low, price.high),
+    }
 
 
 def _over(record: Recorded, names: Iterable[str], network: str, other: str) -> dict[str, dict[object, Interval]]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from rifr import recipes
 from rifr.report.style import label
+from rifr.report.text import verdicts
 
 ALONG = 60.0
 """Degrees between two gradients below which they are said to pull the same way, and 180 minus which above, apart."""
@@ -84,7 +85,7 @@ def learnt(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     histories: those of `Run.history` by recipe.
     """
     ends = {name: tuple(100 * history[n]["accuracy"] for n in (0, -1)) for name, history in histories.items()}
-    numbers = "; ".join(f"{label(name)} {first:.0f} and {last:.0f} %" for name, (first, last) in ends.items())
+    numbers = "; ".join(f"{label(name)} {first:.1f} and {last:.1f} %" for name, (first, last) in ends.items())
     text = f"Right on the training photos in the first and in the last epoch: {numbers}."
     changes = {
         "Sharing the softmax layer, with hard and with soft targets": (
@@ -101,8 +102,8 @@ def learnt(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 
 
 def _both(gaps: Sequence[float]) -> str:
-    """ "+3 and +12 points"; of the two networks that differ in one thing."""
-    return f"{' and '.join(f'{round(gap) + 0:+.0f}' for gap in gaps)} points"
+    """ "+3.1 and +12.0 points"; of the two networks that differ in one thing."""
+    return f"{' and '.join(f'{verdicts.signed(gap)}' for gap in gaps)} points"
 
 
 def low_widths(widths: np.ndarray | None) -> str:
