@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import TypeVar
 
@@ -152,16 +153,23 @@ def add(name: str) -> Callable[[Builder], Builder]:
     """A decorator that makes a network known by its name; SettingError where another one has it."""
 
     def named(builder: Builder) -> Builder:
-        if name in NETWORKS and NETWORKS[name].__qualname__ != builder.__qualname__:
-            raise SettingError(f"a network is called {name!r} already: choose another name.")
+        if name in NETWORKS and _origin(NETWORKS[name]) != _origin(builder):
+            raise SettingError(f"a network is called {name!r} already, in {NETWORKS[name].__module__}: choose another.")
         NETWORKS[name] = builder
         return builder
 
     return named
 
 
+def _origin(builder: Builder) -> tuple[str, str]:
+    """The same for a file that is run again."""
+    return builder.__module__, builder.__qualname__
+
+
 def check_name(network: str) -> str:
     """Return the name of a network; SettingError lists the names there are."""
+    if network not in NETWORKS:
+        import_module("rifr.methods")  # adds those of other methods
     if network not in NETWORKS:
         raise SettingError(f"no network is called {network!r}: choose one of {', '.join(map(repr, NETWORKS))}.")
     return network

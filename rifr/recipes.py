@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from rifr.errors import SettingError
@@ -49,6 +50,13 @@ class Recipe:
     start: str = ""
     changes: tuple[tuple[str, Any], ...] = ()
     together: int = 1
+
+    def __post_init__(self) -> None:
+        if self.start and self.start != TEACHER and self.needs_teacher:
+            raise SettingError(
+                f"the recipe {self.name!r} goes on from {self.start!r} and learns from {TEACHER!r}: one network is "
+                "trained before another, so leave out start or teacher."
+            )
 
     @property
     def needs_teacher(self) -> bool:
@@ -117,6 +125,8 @@ def add(recipe: Recipe) -> Recipe:
 
 def get(name: str) -> Recipe:
     """The recipe of that name; SettingError lists the names there are."""
+    if name not in RECIPES | OTHERS:
+        import_module("rifr.methods")  # adds those of other methods
     known = RECIPES | OTHERS
     if name not in known:
         raise SettingError(f"no recipe is called {name!r}: choose one of {', '.join(known)}.")

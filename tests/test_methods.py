@@ -1,6 +1,8 @@
 """Other methods: each loss as a loop over photos gives it, and each row trains as the six do."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -212,6 +214,23 @@ def test_two_files_of_one_name_are_two_modules_and_a_file_is_run_once(tmp_path, 
         sources[name] = methods.sources(name)[0]
         methods.LOSSES.pop(name)
     assert list(sources.values()) == files and files[0].__file__ != files[1].__file__
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from rifr import recipes; recipes.get('arcface')",
+        "from rifr import presets; presets.get('smoke', network='vgg')",
+    ],
+)
+def test_rows_and_networks_of_other_methods_are_found_whatever_was_imported_first(code):
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_a_row_goes_on_from_the_network_that_teaches_it_or_from_none():
+    with pytest.raises(SettingError, match=r"'mine' goes on from 'arcface' and learns from 'hr-only'"):
+        recipes.Recipe("mine", "mine", True, True, "hard", False, loss="distance-one", teacher=True, start="arcface")
+    recipes.Recipe("mine", "mine", True, True, "hard", False, loss="distance-one", teacher=True, start="hr-only")
 
 
 def test_what_is_no_file_and_names_that_are_taken_are_refused(tmp_path):

@@ -97,6 +97,7 @@ def test_a_readers_own_network_trains_and_other_code_of_it_is_another_run_of_it_
         folder = tmp_path / side
         folder.mkdir()
         (folder / "own.py").write_text(OWN_FILE.replace("{side}", side))
+        networks.NETWORKS.pop("colours", None)
         methods.load(folder / "own.py")
         run = trainer.fit("colours", plan, 0, faces, progress=False)
         others = [trainer.run_key(recipes.get(name), plan.training, 0, faces, None) for name in ("hr-only", "vggface")]
@@ -108,5 +109,8 @@ def test_a_readers_own_network_trains_and_other_code_of_it_is_another_run_of_it_
 def test_a_name_that_is_taken_and_one_that_there_is_not_are_refused():
     with pytest.raises(SettingError, match="vgg"):
         networks.add("vgg")(lambda embedding, dropout: nn.Identity())
+    other = type("thin", (), {"__module__": "mine", "__qualname__": "thin"})
+    with pytest.raises(SettingError, match=r"thin.*rifr\.networks"):
+        networks.add("thin")(other)
     with pytest.raises(SettingError, match=r"choose one of.*'thin'.*'vgg'"):
         presets.get("smoke", network="other")

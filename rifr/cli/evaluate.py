@@ -19,7 +19,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     evaluate = commands.add_parser("evaluate", help="score networks: rank-1, CMC, ROC, open set, pairs, with intervals")
     whom = evaluate.add_argument_group("networks, side by side")
-    whom.add_argument("--recipe", nargs="*", default=[], help="networks of the paper, trained if need be")
+    whom.add_argument(
+        "--recipe",
+        nargs="*",
+        default=[],
+        help="networks of the paper or of another method, trained if need be (a wrong name lists all)",
+    )
     whom.add_argument(
         "--embedder", nargs="*", default=[], type=Path, metavar="MODEL.onnx", help="your own, as ONNX files"
     )
