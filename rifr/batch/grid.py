@@ -25,6 +25,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from rifr import settings, storage
+from rifr.bars import progress_bar
 from rifr.batch.jobs import TRIES, Job, end_kernels, environment, execute, jobs, made_by
 from rifr.errors import SettingError, StorageError
 
@@ -89,7 +90,7 @@ def run(
         raise StorageError(f"{out} cannot be written: {error.strerror or error}.") from error
     errors = {job.name: "" for job in todo}
     missing = [job for job in todo if not job.done()]
-    bar = tqdm(total=len(todo), initial=len(todo) - len(missing), desc="runs", unit="run", disable=not progress or None)
+    bar = progress_bar(total=len(todo), initial=len(todo) - len(missing), desc="runs", unit="run", show=progress)
     with bar, _cluster(scheduler, workers, len(missing)) if missing else contextlib.nullcontext() as cluster:
         for job, problem in _results(cluster[0], missing, threads or cluster[1]) if cluster else ():
             errors[job.name] = problem

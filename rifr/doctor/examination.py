@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from rifr import storage
 from rifr.align import FACE_SIZE
+from rifr.bars import progress_bar
 from rifr.degrade import check_width
 from rifr.doctor import pairs as face_pairs
 from rifr.doctor.pairs import FacePairs
@@ -163,7 +164,7 @@ def examine(
     trial = _Trial(network, used, drawn, width, resamples, seed)
     first, second = pixel_settings(declared), placement_settings(declared)
     level = 1 - 0.05 / (len(first) + len(second))
-    with tqdm(total=1 + len(first) + len(second), desc="settings", disable=None if progress else True) as bar:
+    with progress_bar(total=1 + len(first) + len(second), desc="settings", show=progress) as bar:
         trial.run("declared", [declared], bar)
         trial.run("pixels", first, bar)
         better, alike = trial.best(declared, first, level, "pixels")

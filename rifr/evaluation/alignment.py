@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from rifr import align, landmarks, presets
 from rifr.align import FACE_SIZE, TEMPLATE
+from rifr.bars import progress_bar
 from rifr.errors import SettingError
 from rifr.evaluation import evaluate, metrics
 from rifr.evaluation.protocols import identification
@@ -126,9 +126,7 @@ def landmark_errors(
             f"{widths}, too: take {whole} out."
         )
     share = {}
-    for width in tqdm(
-        [WHOLE, *widths], desc="landmarks", unit="width", leave=False, disable=None if progress else True
-    ):
+    for width in progress_bar([WHOLE, *widths], desc="landmarks", unit="width", leave=False, show=progress):
         pictures, points = small_pictures(pack, width)
         boxes = loose_boxes(points, seed)
         label = whole if width == WHOLE else width
@@ -205,7 +203,7 @@ def cost_of_errors(
     noise = draw.normal(0, 1, pack.points.shape)  # the same directions for every size
     gallery = aligned_pack(pack.images, pack.points, pack.identities)
     unit = landmarks.boxes_of(pack.points)[:, 2, None, None] / FACE_SIZE
-    for size in tqdm(pixels, desc="landmarks off", unit="size", leave=False, disable=None if progress else True):
+    for size in progress_bar(pixels, desc="landmarks off", unit="size", leave=False, show=progress):
         probes = aligned_pack(pack.images, pack.points + size * unit * noise, pack.identities) if size else gallery
         for name, run in trained.items():
             for width in widths:

@@ -11,10 +11,10 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from rifr import machine
 from rifr.align import FACE_SIZE
+from rifr.bars import progress_bar
 from rifr.degrade import check_width, to_width
 from rifr.errors import DataError, SettingError
 from rifr.evaluation.onnx import Network, Onnx, from_onnx
@@ -83,13 +83,13 @@ def embed(
     network = _network(embedder)
     machine.keep_freed_memory()
     features = None
-    with tqdm(
+    with progress_bar(
         total=len(images),
         desc=f"embedding at {width} px",
         unit="image",
         leave=False,
         position=parallel.progress_bar_position(),
-        disable=None if progress else True,
+        show=progress,
     ) as bar:
         for start in range(0, len(images), batch):
             faces = to_width(np.asarray(images[start : start + batch]), width)

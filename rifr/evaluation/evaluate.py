@@ -13,10 +13,10 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from rifr import presets, splits
 from rifr.align import FACE_SIZE
+from rifr.bars import progress_bar
 from rifr.evaluation import geometry, metrics, soft_targets
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
@@ -245,7 +245,7 @@ def by_protocol(
     def embedded(name: str, packs: tuple[FacePack, FacePack], width: int) -> list[np.ndarray]:
         return [features(embedders[name], pack, width, preset.mirror, progress) for pack in packs]
 
-    for name in tqdm(embedders, desc="P1 and P2", unit="network", disable=None if progress else True):
+    for name in progress_bar(embedders, desc="P1 and P2", unit="network", show=progress):
         high = embedded(name, large, FACE_SIZE)
         for width in preset.widths:
             if small:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from rifr import presets
 from rifr.align import FACE_SIZE
+from rifr.bars import progress_bar
 from rifr.evaluation import alignment, evaluate, metrics
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.outcome import Outcome
@@ -59,7 +59,7 @@ def order_of_steps(
     large = finder.predict(list(pack.images), alignment.loose_boxes(pack.points, seed))
     gallery = alignment.aligned_pack(pack.images, large, pack.identities)
     rates, apart = [], []
-    for width in tqdm(widths, desc="order of steps", unit="width", leave=False, disable=None if progress else True):
+    for width in progress_bar(widths, desc="order of steps", unit="width", leave=False, show=progress):
         pictures, points = alignment.small_pictures(pack, width)
         own = finder.predict(pictures, alignment.loose_boxes(points, seed))
         ways = {

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import os
 import shutil
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from rifr import machine, packs, similarity, storage
 from rifr.align import FACE_SIZE, TEMPLATE
+from rifr.bars import progress_bar
 from rifr.errors import SettingError
 from rifr.faces import (
     anatomy,
@@ -162,13 +160,12 @@ def _render(
     files = {partial / f"{chunk.start:08d}.npz": chunk for chunk in chunks}
     waiting = {file: chunk for file, chunk in files.items() if not file.exists()}
     left = sum(len(chunk) for chunk in waiting.values())
-    bar = tqdm(
+    bar = progress_bar(
         total=spec.people * spec.images_per_person,
         initial=(spec.people - left) * spec.images_per_person,
         unit="image",
         desc=f"rendering {spec.split}",
-        disable=not progress or bool(os.environ.get("TQDM_DISABLE")),
-        file=sys.stderr,
+        show=progress,
     )
     with bar, _threads(workers) as pool:
         coming = iter(waiting.values())

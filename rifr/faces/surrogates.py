@@ -10,7 +10,6 @@ people of their own, whom no network was trained on.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +19,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from rifr import align, camera, faces, machine, presets, storage
+from rifr.bars import progress_bar
 from rifr.camera import Camera
 from rifr.faces import capture, faceset, head, identity
 from rifr.faces.capture import Capture
@@ -218,15 +217,13 @@ def _kept(name: str, made_by: tuple[int, ...], write: Callable[[Path], None], *s
 def _rendered(count: int, person: Callable[[Head, int], Any], name: str, progress: bool) -> Iterator[Any]:
     """What `person` makes of each of `count` people, in order, on a thread a core."""
     model = head.load(progress and sys.stderr.isatty())
-    hidden = not progress or not sys.stderr.isatty() or bool(os.environ.get("TQDM_DISABLE"))
     with ThreadPoolExecutor(machine.available_cores()) as pool:
-        yield from tqdm(
+        yield from progress_bar(
             pool.map(lambda n: person(model, n), range(count)),
             total=count,
             unit="person",
             desc=f"rendering a surrogate of {name}",
-            disable=hidden,
-            file=sys.stderr,
+            show=progress,
         )
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
-from tqdm import tqdm
 
 from rifr import align, similarity, storage
+from rifr.bars import progress_bar
 from rifr.errors import DataError, SettingError
 from rifr.readers import images
 from rifr.readers.images import ENDINGS, Listing, decode, first_few, list_people
@@ -137,9 +137,7 @@ def align_folder(
     targets = _targets(folder, out, listing)
     key = storage.digest(key, storage.sources_digest(align, similarity, images, sys.modules[__name__]))
     report = Report()
-    for target, file in tqdm(
-        targets.items(), desc=f"aligning {folder.name}", unit="picture", disable=None if progress else True
-    ):
+    for target, file in progress_bar(targets.items(), desc=f"aligning {folder.name}", unit="picture", show=progress):
         _align_file(file, target, find, key, on_missing == "crop", report)
     missing = list(report.unaligned)
     report.unaligned += [Unaligned(name, "left out", reason) for name, reason in listing.left_out]

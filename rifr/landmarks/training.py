@@ -23,9 +23,9 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from rifr import align, camera, devices, networks, presets, similarity, storage
+from rifr.bars import progress_bar
 from rifr.errors import DataError, SettingError, TrainingError
 from rifr.landmarks import cnn6, crops, datasets
 from rifr.landmarks.cnn6 import CROP_SCALE, Cnn6, wing_loss
@@ -297,13 +297,13 @@ class Trainer:
         draw = np.random.default_rng([self.seed, number])
         size = min(self.training.batch_size, len(self.faces))
         order = draw.permutation(len(self.faces))[: len(self.faces) // size * size].reshape(-1, size)
-        bar = tqdm(
+        bar = progress_bar(
             order,
             desc=f"{self.name} {number + 1}/{self.training.epochs}",
             unit_scale=size,
             unit="face",
             leave=False,
-            disable=None if progress else True,
+            show=progress,
             position=parallel.progress_bar_position(),
         )
         self.network.train()

@@ -17,9 +17,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from rifr import storage
+from rifr.bars import progress_bar
 from rifr.errors import DataError
 from rifr.readers.images import is_litter
 
@@ -76,7 +75,7 @@ def unpack(path: str | Path, out: str | Path, progress: bool = True) -> Path:
         raise FileExistsError(f"{out} is there already: give a new folder, or remove it")
     contents(path)
     with storage.atomic_directory(out) as folder, _open(path) as file:
-        bar = tqdm(_entries(file), desc=f"unpacking {path.name}", unit="file", disable=None if progress else True)
+        bar = progress_bar(_entries(file), desc=f"unpacking {path.name}", unit="file", show=progress)
         for _, info, _ in bar:
             if isinstance(file, tarfile.TarFile) and isinstance(info, tarfile.TarInfo):
                 file.extract(info, folder, filter="data")

@@ -16,11 +16,12 @@ import re
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
+from rifr.bars import progress_bar
 from rifr.errors import DataError
 from rifr.packs import FacePack
 from rifr.readers.devkit import Noise, image_root, read_lists, read_noise, refuse_absent, write_images
 from rifr.readers.folder import require_people
-from rifr.readers.images import BadImages, Listing, check_names, list_images, named_and_counted, progress_bar
+from rifr.readers.images import BadImages, Listing, check_names, list_images, named_and_counted
 from rifr.readers.writing import Origin
 
 __all__ = ["face_name", "listed", "noises", "read"]
@@ -154,7 +155,7 @@ def read(
     )
     origin = Origin(f"FaceScrub, {name_of_list}" if name_of_list else "FaceScrub", licence, spec, nobody)
     photos = progress_bar(
-        [(name, file, identities[name]) for name, file in files.items()], "reading", "image", progress
+        [(name, file, identities[name]) for name, file in files.items()], desc="reading", unit="image", show=progress
     )
     return write_images(out, root, photos, noisy if known.marked else None, bad, origin)
 

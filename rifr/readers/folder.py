@@ -14,19 +14,11 @@ from pathlib import Path
 
 from rifr import packs, storage
 from rifr.align import FACE_SIZE
+from rifr.bars import progress_bar
 from rifr.errors import DataError
 from rifr.packs import FacePack
 from rifr.readers import images, writing
-from rifr.readers.images import (
-    BadImages,
-    Listing,
-    check_names,
-    file_states,
-    first_few,
-    list_people,
-    named_and_counted,
-    progress_bar,
-)
+from rifr.readers.images import BadImages, Listing, check_names, file_states, first_few, list_people, named_and_counted
 from rifr.readers.writing import Limits, Origin, write_people
 
 __all__ = ["open_pack", "read", "require_people"]
@@ -121,7 +113,7 @@ def read(
             return pack
         return write_people(
             out,
-            progress_bar(people.items(), f"reading {folder.name}", "person", progress),
+            progress_bar(people.items(), desc=f"reading {folder.name}", unit="person", show=progress),
             lambda file: bad.decode(file, _name(file), FACE_SIZE),
             ("file", _name),
             limits,

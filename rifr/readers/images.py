@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
 from rifr.errors import DataError, SettingError, first_few
 
@@ -32,7 +31,6 @@ __all__ = [
     "list_images",
     "list_people",
     "named_and_counted",
-    "progress_bar",
 ]
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -58,11 +56,6 @@ def is_image(name: str | Path) -> bool:
 def file_states(files: Iterable[Path]) -> list[tuple[str, int, int]]:
     """The name, size and time of change of each file, by which packs are found again without reading them."""
     return [(file.name, (state := file.stat()).st_size, state.st_mtime_ns) for file in files]
-
-
-def progress_bar(items: Iterable[T], description: str, unit: str, progress: bool) -> Iterable[T]:
-    """The items, with a progress bar on a terminal."""
-    return tqdm(items, desc=description, unit=unit, disable=None if progress else True)
 
 
 def check_names(exclude: Collection[Any]) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from rifr.bars import progress_bar
 from rifr.packs import FacePack
 from rifr.readers.devkit import Noise, image_root, read_lists, read_noise, refuse_absent, write_images
-from rifr.readers.images import ENDINGS, BadImages, named_and_counted, progress_bar
+from rifr.readers.images import ENDINGS, BadImages, named_and_counted
 from rifr.readers.writing import Origin
 
 __all__ = ["distractors", "noises", "read", "stem"]
@@ -117,7 +118,7 @@ def read(
     )
     origin = Origin(f"MegaFace distractors, {Path(list_path).name}", licence, spec, nobody)
     photos = [(path, file, f"megaface:{path}") for path, file in files.items()]
-    bar = progress_bar(photos, "reading", "image", progress)
+    bar = progress_bar(photos, desc="reading", unit="image", show=progress)
     return write_images(out, root, bar, noisy if known.marked else None, bad, origin)
 
 

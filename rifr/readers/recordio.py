@@ -26,9 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from rifr.align import FACE_SIZE
+from rifr.bars import progress_bar
 from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
-from rifr.readers.images import BadImages, check_names, decode, progress_bar
+from rifr.readers.images import BadImages, check_names, decode
 from rifr.readers.writing import Limits, Origin, write_people
 
 __all__ = ["RecordFile", "first_label", "read"]
@@ -244,7 +245,7 @@ def read(
     spec = {"reader": "recordio", "file": file.path.name, "people_found": len(everyone), "excluded": excluded}
     return write_people(
         out,
-        progress_bar(people.items(), f"reading {file.path.name}", "person", progress),
+        progress_bar(people.items(), desc=f"reading {file.path.name}", unit="person", show=progress),
         lambda key: bad.decode(file.record(key)[1], f"record {key}", FACE_SIZE),
         ("key", int),
         limits,
@@ -294,7 +295,7 @@ def _labels_to_exclude(exclude: Collection[str | int]) -> set[int]:
 def _keys_by_label(file: RecordFile, bad: BadImages, progress: bool) -> dict[int, list[int]]:
     """The keys of each person's images; `bad` takes the records that are damaged or say nobody."""
     people: dict[int, list[int]] = {}
-    for key in progress_bar(file.keys, f"labels of {file.path.name}", "image", progress):
+    for key in progress_bar(file.keys, desc=f"labels of {file.path.name}", unit="image", show=progress):
         try:
             label = first_label(file.record(key)[0])
             if not (0 <= label <= LARGEST_LABEL and label.is_integer()):

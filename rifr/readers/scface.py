@@ -24,9 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from rifr import align
+from rifr.bars import progress_bar
 from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
-from rifr.readers.images import BadImages, first_few, is_image, named_and_counted, progress_bar
+from rifr.readers.images import BadImages, first_few, is_image, named_and_counted
 from rifr.readers.text import read_text
 from rifr.readers.tinyface import aligned, aligner_name
 from rifr.readers.writing import Origin, align_photos
@@ -293,7 +294,7 @@ def _align(
     """Faces (n, 112, 112, 3), their attributes, and which of the files they are."""
     faces: list[np.ndarray] = []
     names = [file.relative_to(root).as_posix() for file in files]
-    photos = progress_bar(list(zip(files, names, strict=True)), f"aligning {name}", "photo", progress)
+    photos = progress_bar(list(zip(files, names, strict=True)), desc=f"aligning {name}", unit="photo", show=progress)
     good, sizes = align_photos(photos, lambda photo, file: _face(photo, file, listed, aligner), faces.append, bad)
     if not good:
         raise DataError(f"nobody is left: all {len(bad.lines)} {name} are corrupt{bad.first()}")

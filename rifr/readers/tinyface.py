@@ -18,17 +18,10 @@ import numpy as np
 
 from rifr import align, storage
 from rifr.align import FACE_SIZE
+from rifr.bars import progress_bar
 from rifr.errors import DataError
 from rifr.packs import FacePack
-from rifr.readers.images import (
-    BadImages,
-    LeftOutFile,
-    file_states,
-    list_images,
-    list_people,
-    named_and_counted,
-    progress_bar,
-)
+from rifr.readers.images import BadImages, LeftOutFile, file_states, list_images, list_people, named_and_counted
 from rifr.readers.tinyface_lists import LIST_FILES, TEST, Lists, lists, write_lists
 from rifr.readers.writing import Origin, Spool, align_photos
 
@@ -251,7 +244,9 @@ def _pack(
         return pack
     spec |= {"aligner": by, "key": key}
     origin = Origin(f"photos in TinyFace's tree at {root.resolve().name}", licence, spec)
-    photos = progress_bar(list(zip(part.paths, part.names, strict=True)), f"aligning {out.name}", "photo", progress)
+    photos = progress_bar(
+        list(zip(part.paths, part.names, strict=True)), desc=f"aligning {out.name}", unit="photo", show=progress
+    )
     with Spool(out.parent) as spool:
         good, sizes = align_photos(photos, lambda photo, path: aligned(photo, path, aligner), spool.add, bad)
         if not good:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from rifr.bars import progress_bar
 from rifr.errors import DataError, SettingError
 from rifr.packs import FacePack
 from rifr.readers.images import decode
@@ -236,7 +236,7 @@ def _moved(face: Face, side: int, margin: float) -> np.ndarray:
 
 def _scenes(chosen: list[Face], side: int, margin: float, progress: bool) -> Iterator[np.ndarray]:
     """Photo by photo, (n, side, side, 3) uint8."""
-    with tqdm(total=len(chosen), desc="cutting out faces", unit="face", disable=None if progress else True) as bar:
+    with progress_bar(total=len(chosen), desc="cutting out faces", unit="face", show=progress) as bar:
         for path, of_photo in groupby(chosen, key=lambda face: face.path):
             try:
                 photo = decode(path)

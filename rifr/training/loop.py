@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from tqdm import tqdm
 
 from rifr import networks
+from rifr.bars import progress_bar
 from rifr.errors import DataError, SettingError, TrainingError
 from rifr.methods import Step
 from rifr.packs import FacePack
@@ -201,14 +201,14 @@ class Trainer:
         classes = batches.shown_labels(faces.labels, self.training.label_noise, self.seed)
         order = batches.epoch_order(len(faces), size, draw, classes, self.recipe.together)
         ranks = fabric.global_rank, fabric.world_size
-        bar = tqdm(
+        bar = progress_bar(
             batches.batches(faces, order, self.views, draw, camera_draw, fabric.device, ranks, classes),
             desc=f"{self.recipe.label} {number + 1}/{self.training.epochs}",
             total=len(order),
             unit_scale=size,
             unit="image",
             leave=False,
-            disable=None if progress else True,
+            show=progress,
             mininterval=0.5,
             position=parallel.progress_bar_position(),
         )

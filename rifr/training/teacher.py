@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from tqdm import tqdm
 
 from rifr import devices, networks
+from rifr.bars import progress_bar
 from rifr.packs import FacePack
 from rifr.training.batches import RankBatch
 from rifr.training.runs import Run
@@ -37,13 +37,13 @@ class TeacherOutputs:
         count = -(-len(faces) // fabric.world_size)
         ours = np.arange(fabric.global_rank * count, (fabric.global_rank + 1) * count).clip(max=len(faces) - 1)
         parts = []
-        for start in tqdm(
+        for start in progress_bar(
             range(0, count, IMAGES_AT_ONCE),
             desc="teacher's outputs",
             unit_scale=IMAGES_AT_ONCE,
             unit="image",
             leave=False,
-            disable=None if progress else True,
+            show=progress,
         ):
             images = np.asarray(faces.images[ours[start : start + IMAGES_AT_ONCE]])
             parts.append(np.stack([embedder(images), embedder(images[:, :, ::-1])]))
