@@ -129,8 +129,8 @@ def test_the_figures_show_each_method_on_a_line_or_panel_of_its_own():
 
 def test_tables_say_what_is_trained_before_and_each_rate_with_its_interval():
     cost = methods.costs(["proposed", "c-t", "arcface"], MINI, 10_000)
-    table = methods.table(methods.rates(measure(KNOWN), ["proposed", "c-t"], ["P1"]))
-    assert [*table.network] == ["proposed", "C-T"] and len(table.columns) == 3
+    table = methods.table(methods.rates(measure(KNOWN), ["proposed", "c-t"], ["P1"]), cost)
+    assert [*table.network] == ["proposed", "C-T"] and table["work (10¹²)"][0] == f"{cost.work[0]:.2f}"
     costs = methods.cost_table(cost)
     assert [*costs["trained before"]] == ["HR-only", "HR-only", "–"] and costs["images"][2] == "40,000"
     assert table["112 px (%)"][0] == "60.0 (59.0–61.0)" and table["P1, 25–16 px (%)"][1] == "44.5 (43.5–45.5)"
@@ -250,7 +250,7 @@ def test_the_chapters_own_file_makes_a_row_of_every_table_and_figure(tmp_path, m
         rates = methods.rates(measure(known), ["proposed", "short"])
         drawn = figures.methods.rank1_and_cost(rates[rates.protocol == "P1"], cost.replace("hr+lr", "proposed"), ())
         assert "short features" in [tick.get_text() for tick in drawn.axes[0].get_yticklabels()]
-        for table in (methods.table(rates), methods.cost_table(cost)):
+        for table in (methods.table(rates, cost.replace("hr+lr", "proposed")), methods.cost_table(cost)):
             assert "short features" in [*table.network]
         behind = methods.difference_table(methods.differences(measure(known), "proposed", ["short"]), "proposed")
         assert [*behind.iloc[0]][:2] == ["short features", "+5.0 (+4.0 to +6.0)"]

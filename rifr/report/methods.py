@@ -246,15 +246,15 @@ def difference_table(rows: pd.DataFrame, first: str) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def table(rank1: pd.DataFrame) -> pd.DataFrame:
-    """For reading: a row per network of `rank1` with its rates and their intervals."""
-    rows = []
+def table(rank1: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
+    """For reading: a row per network of `rank1` with its rates and their intervals, and what its training costs."""
+    work, rows = cost.set_index("network").work, []
     for name, rates in rank1.groupby("network", sort=False):
         cells = {"network": label(str(name))}
         for rate in rates.itertuples():
             place = rate.place if rate.place == GROUPS[HR] else f"{rate.protocol}, {rate.place}"
             cells[f"{place} (%)"] = f"{rate.value:.1f}{ends(rate.low, rate.high, to='–')}"
-        rows.append(cells)
+        rows.append(cells | {"work (10¹²)": f"{work[name]:.2f}"})
     return pd.DataFrame(rows)
 
 
