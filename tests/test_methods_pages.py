@@ -19,6 +19,7 @@ from rifr.evaluation.metrics import Interval
 from rifr.report import figures, methods, records, text
 from rifr.report.claims import HR, LR
 from rifr.report.study_tables import Study
+from rifr.report.style import label
 from rifr.training.student import recipe_loss
 
 MINI = presets.get("mini")
@@ -228,6 +229,20 @@ def test_each_other_method_says_what_is_not_as_in_its_paper():
     assert set(text.methods.CONCESSIONS) == set(methods.others()) - set(methods.of_readers())
     table = text.methods.concessions(["proposed", "dcr-ft"])
     assert [*table.method] == ["DCR-FT"] and "gate" in table["not as in its paper"][0]
+
+
+def test_each_loss_and_network_of_a_method_says_in_full_what_it_computes():
+    page = methods.in_full(methods.others())
+    titles = re.findall(r":::\{admonition\} (.*)\n", page)
+    own = [
+        name for name in methods.others() if recipes.get(name).loss or dict(recipes.get(name).changes).get("network")
+    ]
+    assert sorted("; ".join(titles).split("; ")) == sorted(label(name) for name in own)
+    assert (
+        page.count(":::{") == len(re.findall(r"^:::$", page, re.M))
+        and page.count("$$") % 2 == 0
+        and "C-T; C-T from new weights" in titles
+    )
 
 
 def of_the_chapter() -> str:

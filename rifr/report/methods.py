@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,21 @@ def of_readers() -> list[str]:
     """Of those the ones whose loss comes from a reader's own file (`RIFR_METHODS`)."""
     losses = {name: library.LOSSES.get(recipes.get(name).loss) for name in others()}
     return [name for name, loss in losses.items() if loss and not loss.__module__.startswith(library.__name__)]
+
+
+def in_full(names: Sequence[str]) -> str:
+    """What each method computes, in the words of its own loss and network: a paragraph that opens for each of them."""
+    by_words: dict[str, list[str]] = {}
+    for name in names:
+        recipe = recipes.get(name)
+        network = networks.NETWORKS.get(dict(recipe.changes).get("network", ""))
+        parts = [library.get(recipe.loss) if recipe.loss else None, network]
+        words = "\n\n".join(inspect.cleandoc(part.__doc__) for part in parts if part and part.__doc__)
+        if words:
+            by_words.setdefault(words, []).append(label(name))
+    return "\n\n".join(
+        f":::{{admonition}} {'; '.join(labels)}\n:class: dropdown\n\n{words}\n:::" for words, labels in by_words.items()
+    )
 
 
 def rates(measure: Measure, names: Sequence[str], protocols: Sequence[str] = ("P1", "P2")) -> pd.DataFrame:
