@@ -62,15 +62,11 @@ class Distance(Loss):
 
 @loss("distance-hundredth")
 class DistanceHundredth(Distance):
-    r"""`Distance` with $\lambda$ = 0.01."""
-
     weight = 0.01
 
 
 @loss("distance-one")
 class DistanceOne(Distance):
-    r"""`Distance` with $\lambda$ = 1."""
-
     weight = 1.0
 
 
