@@ -189,9 +189,7 @@ def price_by_setting(
         for variant in one.about["variants"]:
             if {"hr-only", "hr+lr"} <= set(variant["recipes"]):
                 price = one.minus([(variant["label"], "hr+lr")], [(variant["label"], "hr-only")])
-                rows.append(
-                    _recorded_price(f"*{one.about['title']}*", one.provenance, variant["changes"], _first(price))
-                )
+                rows.append(_recorded_price(one.about["title"], one.provenance, variant["changes"], _first(price)))
     return pd.DataFrame(rows)
 
 
