@@ -87,7 +87,7 @@ def in_full(names: Sequence[str]) -> str:
         recipe = recipes.get(name)
         network = networks.NETWORKS.get(dict(recipe.changes).get("network", ""))
         parts = [library.get(recipe.loss) if recipe.loss else None, network]
-        words = "\n\n".join(words for part in parts if part and (words := inspect.getdoc(part)))
+        words = "\n\n".join(filter(None, (inspect.getdoc(part) for part in parts if part)))
         if words:
             by_words.setdefault(words, []).append(label(name))
     return "\n\n".join(
