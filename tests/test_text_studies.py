@@ -6,9 +6,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from rifr.report import studies, studies_record, studies_tables, text
+from rifr import presets
+from rifr.evaluation.metrics import Interval
+from rifr.report import studies, studies_record, studies_tables, study_tables, text
 from rifr.report.studies_plan import LOW
 from rifr.report.studies_tables import Recorded
+from tests.helpers import easy_faces
 
 NOISE = (0.3, -0.3, 0.0)
 """What the three seeds add to a rate, times a number of its network: differences of two are decided, none of zero."""
@@ -148,6 +151,20 @@ def test_claims_after_longer_trainings_are_those_of_the_last_variants():
     assert not set(table[table.faces != "at 112 px"].claim) & {"C3", "C7"}
     assert "-3.0 points at 112 px (" in text.studies.taught_longer(teacher, "C7")
     assert text.studies.taught_longer(teacher, "C3") == text.studies.taught_longer(None, "C6") == ""
+
+
+def test_the_price_of_each_setting_is_a_row_with_its_photos_epochs_and_seeds(tmp_path):
+    faces, plan = easy_faces(tmp_path / "faces"), presets.get("smoke", epochs=7)
+    larger, length = study_tables.read("resnet34"), studies_tables.read("length")
+    build, over_seeds = Interval(-3.0, -2.0, -1.0), Interval(-1.0, 1.0, 3.0)
+    table = text.studies.price_by_setting(build, plan, faces, (larger, over_seeds), larger, [None, length])
+    assert table[""].tolist() == ["this build", "the record", "ResNet-34", *4 * ["Learning curves"]]
+    assert table.epochs.tolist() == ["7", "12", "12", "2", "4", "8", "16"] and table.seeds.tolist()[-1] == "3"
+    price = table["HR+LR minus HR-only, 112 px"].tolist()
+    assert price[:2] == ["-2.0 (-3.0 to -1.0)", "+1.0 (-1.0 to +3.0)"]
+    rates = length.rank1()[lambda rows: (rows["at"] == 112) & (rows.variant == "16 epochs")].set_index("network").value
+    assert price[-1].startswith(f"{rates['hr+lr'] - rates['hr-only']:+.1f} (")
+    assert table["people × photos"].tolist()[-1] == "250 × 12" and table.network[2] == "resnet34"
 
 
 def test_which_mechanism_does_the_work_needs_three_studies():

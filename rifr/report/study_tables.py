@@ -90,6 +90,11 @@ class Study:
         )
         return of_record(found.reset_index(), self.rows.attrs.get(OF_RECORD, ""))
 
+    def apart_on_large(self, network: str, other: str) -> Any:
+        """The row of `apart` under P1 at the largest width."""
+        (row,) = self.apart(network, other).query("protocol == 'P1' and width == width.max()").itertuples()
+        return row
+
     def differences(self, networks: Sequence[str], other: str) -> dict[str, pd.DataFrame]:
         """`difference` of each of the networks that the record holds, by name."""
         return {name: self.difference(name, other) for name in networks if len(self._compared(name, other))}

@@ -64,7 +64,7 @@ def _of_larger(claim: Claim, larger: Study | None) -> str:
     for network, other in ((one, two) for one in networks for two in networks if one != two):
         if larger is None or [one.terms for one in claim.differences] != [minus(network, other)]:
             continue
-        (row,) = larger.apart(network, other).query("protocol == 'P1' and width == width.max()").itertuples()
+        row = larger.apart_on_large(network, other)
         side = claim.differences[0].sign * verdicts.sign(row)
         paper = f" (which has {claim.differences[0].paper})" if claim.differences[0].paper else ""
         agrees = {1: f"with the paper's sign{paper}", -1: "against the paper", 0: "undecided"}

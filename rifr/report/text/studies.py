@@ -182,7 +182,7 @@ def price_by_setting(
     if study and over_seeds:
         rows.append(_recorded_price("the record", study.provenance, {}, over_seeds))
     if larger:
-        (row,) = larger.apart("hr+lr", "hr-only").query("protocol == 'P1' and width == width.max()").itertuples()
+        row = larger.apart_on_large("hr+lr", "hr-only")
         interval = Interval(low=row.low, estimate=row.difference, high=row.high)
         rows.append(_recorded_price("ResNet-34", larger.provenance, {}, interval))
     for one in filter(None, studies):
