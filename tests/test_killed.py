@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rifr import cli, packs, storage
-from rifr.storage import interrupts
+from rifr.storage import atomic, interrupts
 from tests.helpers import easy_faces, people_of_their_own
 
 pytestmark = pytest.mark.e2e
@@ -239,6 +239,54 @@ def test_signals_that_follow_at_once_do_not_disturb_the_clearing_away(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         stopped_twice()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("moment", ["_lock_now", "_remove"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_while_a_temporary_is_made_or_removed_leaves_none(tmp_path, monkeypatch, folder, moment, when):
+    real = getattr(atomic, moment)
+
+    def interrupted(*arguments, **options):
+        if when == "before":
+            signal.raise_signal(signal.SIGINT)
+        given = real(*arguments, **options)
+        if when == "after":
+            signal.raise_signal(signal.SIGINT)
+        return given
+
+    def fails(written):
+        raise RuntimeError("no such number")
+
+    def write():
+        if not folder:
+            storage.atomic_write(tmp_path / "thing", fails)
+        with storage.atomic_directory(tmp_path / "thing") as made:
+            fails(made)
+
+    monkeypatch.setattr(atomic, moment, interrupted)
+    with pytest.raises(KeyboardInterrupt) as kept, interrupts.stoppable():  # kept: its frames hold what they hold
+        write()
+    assert [entry.name for entry in tmp_path.iterdir()] == [], kept
+    monkeypatch.undo()
+    began = time.monotonic()
+    storage.atomic_write(tmp_path / "thing", "whole")  # no lock was left either
+    assert time.monotonic() - began < 5
+
+
+def test_a_late_interrupt_does_not_remove_the_next_writers_temporary(tmp_path, monkeypatch):
+    real = os.replace
+
+    def replaced_and_interrupted(*paths):
+        real(*paths)
+        (tmp_path / ".thing.tmp").write_text("of another, who waited")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", replaced_and_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        storage.atomic_write(tmp_path / "thing", "whole")
+    assert (tmp_path / "thing").read_text() == "whole"
+    assert (tmp_path / ".thing.tmp").read_text() == "of another, who waited"
 
 
 BESIDE = """

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +22,7 @@ import numpy as np
 from filelock import FileLock
 
 from rifr.errors import DataError, StorageError
+from rifr.storage import interrupts
 
 try:
     import fcntl
@@ -28,6 +30,7 @@ except ImportError:  # Windows refuses a second writer by itself
     fcntl = None  # type: ignore[assignment]
 
 FULL = {number for name in ("ENOSPC", "EDQUOT", "EFBIG") if (number := getattr(errno, name, None))}
+POLL_SECONDS = 0.05
 CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -134,51 +137,65 @@ def lock(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked_temporary(path: Path, folder: bool) -> Iterator[Path]:
     """An empty file or folder beside `path` that this process alone writes; where the block fails, it is removed."""
-    with explain_os_error(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary, handle = _temporary(path), None
-        _remove_leftovers(path)
-        while handle is None:
-            temporary.mkdir(exist_ok=True) if folder else temporary.touch()
-            if fcntl is None:
-                break
-            handle = _lock_now(temporary, wait=True)
+    temporary, handle, made = _temporary(path), None, False
     try:
+        with explain_os_error(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(path)
+            while not made:
+                with interrupts.shielded():  # made and not yet known to be locked, it would stay
+                    temporary.mkdir(exist_ok=True) if folder else temporary.touch()
+                    handle = _lock_now(temporary) if fcntl else None
+                    made = handle is not None or fcntl is None
+                if not made:  # another writes here
+                    time.sleep(POLL_SECONDS)
         for entry in temporary.iterdir() if folder else ():
             _remove(entry)
         yield temporary
     except BaseException:
-        _remove(temporary)
+        with interrupts.shielded():
+            if made and _is_at(temporary, handle):
+                _remove(temporary)
         raise
     finally:
         if handle is not None:
             os.close(handle)
 
 
-def _lock_now(path: Path, wait: bool) -> int | None:
-    """Lock a file or folder itself; None where it has meanwhile been moved, or with `wait=False` is another's."""
+def _is_at(path: Path, handle: int | None) -> bool:
+    """Whether what was locked still lies there: once it has its final name, the next writer's may."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return handle is None or os.path.samestat(os.fstat(handle), there)
+
+
+def _lock_now(path: Path) -> int | None:
+    """Lock a file or folder itself; None where it has meanwhile been moved, or is another's."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
         return None
     except OSError:  # a file system without locks
         return handle
-    if path.exists() and os.path.samestat(os.fstat(handle), os.stat(path)):
+    if _is_at(path, handle):
         return handle
     os.close(handle)
     return None
 
 
+@interrupts.shielded()
 def _remove_leftovers(path: Path) -> None:
     """Finish or remove the folder that a killed process was writing; a file is written over by its next writer."""
     temporary, retired = _temporary(path), _retired(path)
     leftover = temporary if temporary.is_dir() else retired
-    if fcntl is None or not leftover.is_dir() or (handle := _lock_now(leftover, wait=False)) is None:
+    if fcntl is None or not leftover.is_dir() or (handle := _lock_now(leftover)) is None:
         return
     if retired.exists() and not path.exists():  # killed between the two steps of `atomic_directory`
         os.replace(leftover, path)

@@ -9,10 +9,17 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["stoppable"]
+__all__ = ["shielded", "stoppable"]
 
 DEBOUNCE_SECONDS = 2.0
 """Seconds within which several signals are one: a terminal sends one to a whole family, and the parent one more."""
+
+
+class _Shields:
+    """How many blocks of `shielded` the main thread is in, and whether an interrupt waits for their end."""
+
+    depth = 0
+    waiting = False
 
 
 @contextlib.contextmanager
@@ -27,7 +34,10 @@ def stoppable() -> Iterator[list[float]]:
     def stop(number: int, frame: FrameType | None) -> None:
         times.append(time.monotonic())
         if len(times) == 1 or times[-1] - times[-2] > DEBOUNCE_SECONDS:
-            raise KeyboardInterrupt
+            if _Shields.depth:
+                _Shields.waiting = True
+            else:
+                raise KeyboardInterrupt
 
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -41,3 +51,22 @@ def stoppable() -> Iterator[list[float]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """What `stoppable` raises comes at the block's end: for a few lines of which all or none must have been run.
+
+    What waits for somebody has no place in it.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield
+        return
+    _Shields.depth += 1
+    try:
+        yield
+    finally:
+        _Shields.depth -= 1
+        if not _Shields.depth and _Shields.waiting:
+            _Shields.waiting = False
+            raise KeyboardInterrupt
