@@ -211,8 +211,8 @@ def test_what_one_change_adds_is_a_row_where_both_networks_are_there():
     known = {("hr+lr", HR): 58.0, ("cosine-both", HR): 60.0, ("arcface-both", HR): 63.0, ("arcface-both", LR): 1.0}
     table = methods.additions(measure(known), ["hr+lr", "cosine-both", "arcface-both", "a-skd"])
     assert table.difference.tolist() == [
-        "cosine softmax, HR+LR minus HR+LR",
-        "ArcFace, HR+LR minus cosine softmax, HR+LR",
+        "cosine softmax on HR+LR minus HR+LR",
+        "ArcFace on HR+LR minus cosine softmax on HR+LR",
     ]
     assert table["112 px"].tolist() == ["+2.0 (+1.0 to +3.0)", "+3.0 (+2.0 to +4.0)"]
     for network, (other, _) in methods.CONTROLS.items():

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from rifr.errors import SettingError
 from rifr.methods.base import Loss, Step, loss
-from rifr.methods.margins import SCALE, ArcFace, CosFace, cosines, grown, with_margin
+from rifr.methods.margins import ArcFace, CosFace, grown
 from rifr.networks import FaceResNet
 from rifr.presets import Training
 from rifr.recipes import Recipe, add
@@ -158,7 +158,7 @@ class AttentionSimilarity(OfMaps):
 
 
 @loss("adadistill")
-class AdaDistill(Loss):
+class AdaDistill(ArcFace):
     r"""AdaDistill (Boutros, Štruc & Damer, "Adaptive knowledge distillation for deep face recognition", ECCV 2024).
 
     ArcFace whose classes are not learnt but made of the teacher's features: a person's centre is the last one while the
@@ -174,7 +174,7 @@ class AdaDistill(Loss):
     several processes has centres of its own, which its own rows move; the first one's are stored.
     """
 
-    scale, margin = SCALE, 0.45
+    margin = 0.45
     centres: Tensor
 
     def __init__(self, training: Training, classes: int):
@@ -186,8 +186,7 @@ class AdaDistill(Loss):
             self.follow(step)
         with torch.no_grad():
             step.w.copy_(self.centres)
-        moved = with_margin(cosines(step), step.rows, grown(self.margin, step.progress))
-        return F.cross_entropy(self.scale * moved, step.rows)
+        return super().forward(step)
 
     @torch.no_grad()
     def follow(self, step: Step) -> None:

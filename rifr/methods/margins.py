@@ -60,7 +60,7 @@ class ArcFace(Loss):
     r"""ArcFace (Deng et al., CVPR 2019): $f(\theta) = \cos(\theta + m)$ with m = 0.5, as there; for s see `SCALE`.
 
     Here the margin grows (`WARM_UP`). ArcFace-FT goes on with low views alone and starts again without a margin.
-    ArcFace, HR+LR is no method of others: it is what a distance beside the same margin is compared with.
+    ArcFace on HR+LR is no method of others: it is what a distance beside the same margin is compared with.
     """
 
     scale, margin = SCALE, 0.5
@@ -84,7 +84,7 @@ class Cosine(ArcFace):
 class CosFace(Loss):
     r"""CosFace (Wang et al., CVPR 2018): $f(\theta) = \cos\theta - m$, with F-SKD's m = 0.25; for s see `SCALE`.
 
-    Here the margin grows (`WARM_UP`). The row CosFace, HR+LR is no method of others: it is F-SKD without its distance.
+    Here the margin grows (`WARM_UP`). The row CosFace on HR+LR is F-SKD without its distance.
     """
 
     scale, margin = SCALE, 0.25
@@ -129,8 +129,8 @@ class AdaFace(Loss):
 
 
 add(Recipe("arcface", "ArcFace", True, False, "hard", False, loss="arcface"))
-add(Recipe("cosine-both", "cosine softmax, HR+LR", True, True, "hard", False, loss="cosine"))
-add(Recipe("cosface-both", "CosFace, HR+LR", True, True, "hard", False, loss="cosface"))
-add(Recipe("arcface-both", "ArcFace, HR+LR", True, True, "hard", False, loss="arcface"))
+add(Recipe("cosine-both", "cosine softmax on HR+LR", True, True, "hard", False, loss="cosine"))
+add(Recipe("cosface-both", "CosFace on HR+LR", True, True, "hard", False, loss="cosface"))
+add(Recipe("arcface-both", "ArcFace on HR+LR", True, True, "hard", False, loss="arcface"))
 add(Recipe("arcface-ft", "ArcFace-FT", False, True, "hard", False, loss="arcface", start="arcface"))
 add(Recipe("adaface", "AdaFace", True, True, "hard", False, loss="adaface"))
