@@ -1,8 +1,9 @@
-"""The one progress bar of all long work."""
+"""What long work says of itself: one progress bar for all, and a line where nothing can be counted."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,5 +15,15 @@ def progress_bar(items: Iterable[Any] | None = None, *, show: bool = True, **opt
 
     Other options are tqdm's.
     """
-    hidden = True if not show or os.environ.get("TQDM_DISABLE") else None  # None: hidden where there is no terminal
+    hidden = True if _silent(show) else None  # None: hidden where there is no terminal
     return tqdm(items, disable=hidden, **options)
+
+
+def announce(line: str, *, show: bool = True) -> None:
+    """A line on standard error before long work without a bar; nowhere with TQDM_DISABLE or without `show`."""
+    if not _silent(show):
+        print(line, file=sys.stderr)
+
+
+def _silent(show: bool) -> bool:
+    return not show or bool(os.environ.get("TQDM_DISABLE"))

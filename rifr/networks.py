@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from rifr.errors import SettingError
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 Builder = Callable[..., nn.Module]
+Named = TypeVar("Named", bound=Any)
 
 
 class BasicBlock(nn.Module):
@@ -151,19 +152,26 @@ NETWORKS: dict[str, Builder] = {"resnet34": resnet34, "thin": thin}
 
 def add(name: str) -> Callable[[Builder], Builder]:
     """A decorator that makes a network known by its name; SettingError where another one has it."""
-
-    def named(builder: Builder) -> Builder:
-        if name in NETWORKS and _origin(NETWORKS[name]) != _origin(builder):
-            raise SettingError(f"a network is called {name!r} already, in {NETWORKS[name].__module__}: choose another.")
-        NETWORKS[name] = builder
-        return builder
-
-    return named
+    return known_as(name, NETWORKS, "network")
 
 
-def _origin(builder: Builder) -> tuple[str, str]:
-    """The same for a file that is run again."""
-    return builder.__module__, builder.__qualname__
+def known_as(name: str, known: dict[str, Any], kind: str) -> Callable[[Named], Named]:
+    """A decorator that enters what it stands on into `known`, where what the same file held before may be replaced.
+
+    Raises
+    ------
+    SettingError
+        Where something from elsewhere has the name; it says which `kind` of thing, and where.
+    """
+
+    def enter(thing: Named) -> Named:
+        other = known.get(name, thing)
+        if (other.__module__, other.__qualname__) != (thing.__module__, thing.__qualname__):
+            raise SettingError(f"a {kind} is called {name!r} already, in {other.__module__}: choose another name.")
+        known[name] = thing
+        return thing
+
+    return enter
 
 
 def check_name(network: str) -> str:

