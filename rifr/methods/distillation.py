@@ -209,8 +209,8 @@ _CENTRES = (("softmax_rate", 0.0),)
 add(Recipe("adadistill", "AdaDistill", True, True, "hard", False, loss="adadistill", teacher=True, changes=_CENTRES))
 
 _FROZEN = (("softmax_start", "teacher"), ("softmax_rate", 0.0))
-INHERITED = add(Recipe("inherited", "inherited classifier", True, True, "hard", False, changes=_FROZEN))
-r"""Inherited classifier (Shi et al., "ProxylessKD", 2020; so does CCFace, Saadabadi et al., IJCB 2023).
+add(Recipe("inherited", "inherited classifier", True, True, "hard", False, changes=_FROZEN))
+INHERITED = r"""Inherited classifier (Shi et al., "ProxylessKD", 2020; so does CCFace, Saadabadi et al., IJCB 2023).
 
 Equation (1) with the teacher's softmax layer, which stays as it is: the student's features have to lie where the
 teacher's would be told apart.

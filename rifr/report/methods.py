@@ -20,8 +20,11 @@ from torch import Tensor
 
 from rifr import methods as library
 from rifr import networks, presets, recipes
-from rifr.methods import Step
+from rifr.errors import SettingError
+from rifr.methods import Step, distillation, margins
+from rifr.methods.metric import OfPairs
 from rifr.presets import Preset, Training
+from rifr.recipes import Recipe
 from rifr.report import records
 from rifr.report.claims import GROUPS, HR, LR, Difference, Measure, Term, minus
 from rifr.report.style import ends, label
@@ -42,7 +45,7 @@ DISTANCES = ("distance-hundredth", "distance-tenth", "distance-one")
 LIVE = (*DISTANCES, "arcface-both")
 """What chapter 12 trains where nothing else is asked for: what answers its question, and a margin."""
 
-PAIRWISE = ("dcr-ft", "c-t", "c-t-new")
+PAIRWISE = ("dcr-ft", "c-t")
 """Methods that bring the two features of a photo together, beside a plain softmax: those the paper argues against."""
 
 CONTROLS = {
@@ -55,12 +58,19 @@ CONTROLS = {
 """Networks that differ from another one in one thing: that other, and the thing."""
 
 OTHER_DISTANCES = {
+    "c-t-new": "brings low resolution in little by little",
     "f-skd": "has a margin softmax besides",
     "a-skd": "has a margin softmax besides",
     "octuplet": "has no softmax and goes on from HR-only",
     "ldms": "has no softmax and goes on from HR-only",
 }
 """Other losses of distances, each with what else tells it from a shared softmax layer."""
+
+IN_WORDS = {"inherited": distillation.INHERITED}
+"""What a row says in full that has neither a loss nor a network of its own."""
+
+MARGINS_BY = "f(\\theta)"
+"""What the words of a margin have in them, whose f stands in one equation for all."""
 
 SETTLED = 50
 """Times that a loss sees the drawn features before its pull is taken: running means have come to rest."""
@@ -80,19 +90,34 @@ def of_readers() -> list[str]:
     return [name for name, loss in losses.items() if loss and not loss.__module__.startswith(library.__name__)]
 
 
+def in_a_plane(names: Sequence[str]) -> list[str]:
+    """Those of `names` whose loss asks nothing of a network, so that `pulls` can draw it."""
+    kinds = {name: library.LOSSES.get(recipes.get(name).loss, library.Loss) for name in names}
+    return [name for name, kind in kinds.items() if kind.prepare in (library.Loss.prepare, OfPairs.prepare)]
+
+
 def in_full(names: Sequence[str]) -> str:
-    """What each method computes, in the words of its own loss and network: a paragraph that opens for each of them."""
+    """What each method computes, in the words of its own loss, network and first stage: a paragraph for each."""
     by_words: dict[str, list[str]] = {}
     for name in names:
-        recipe = recipes.get(name)
-        network = networks.NETWORKS.get(dict(recipe.changes).get("network", ""))
-        parts = [library.get(recipe.loss) if recipe.loss else None, network]
-        words = "\n\n".join(filter(None, (inspect.getdoc(part) for part in parts if part)))
-        if words:
+        if words := _words(recipes.get(name)):
             by_words.setdefault(words, []).append(label(name))
+    paragraphs = {"; ".join(labels): words for words, labels in by_words.items()}
+    if any(MARGINS_BY in words for words in by_words):
+        paragraphs = {"Softmax layers with a margin": inspect.cleandoc(margins.__doc__ or "")} | paragraphs
     return "\n\n".join(
-        f":::{{admonition}} {'; '.join(labels)}\n:class: dropdown\n\n{words}\n:::" for words, labels in by_words.items()
+        f":::{{admonition}} {title}\n:class: dropdown\n\n{words}\n:::" for title, words in paragraphs.items()
     )
+
+
+def _words(recipe: Recipe) -> str:
+    """Of a row's first stage, and its own; what its base class says of all losses is not its own."""
+    network = networks.NETWORKS.get(dict(recipe.changes).get("network", ""))
+    parts = [library.get(recipe.loss) if recipe.loss else None, network]
+    words = [_words(recipes.get(recipe.start)) if recipe.start in STAGES else ""]
+    words += [inspect.getdoc(part) or "" for part in parts if part]
+    words += [IN_WORDS.get(recipe.name, "")]
+    return "\n\n".join(said for said in dict.fromkeys(words) if said not in ("", inspect.getdoc(library.Loss)))
 
 
 def rates(measure: Measure, names: Sequence[str], protocols: Sequence[str] = ("P1", "P2")) -> pd.DataFrame:
@@ -147,7 +172,8 @@ def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
     DataFrame
         network, before (the recipe that is trained first, or ""), images (of its own training), multiplies (of its
         network for one image), and work: 1e12 multiplications of all forward passes, but the softmax layer's. What a
-        loss has of networks counts, a teacher's answers, and all that is trained before.
+        loss has of networks counts, a teacher's answers, and all that is trained before. NaN where a loss cannot be
+        trained under this preset (F-SKD with a network that has no basic layers).
     """
     rows = []
     for name in names:
@@ -156,7 +182,10 @@ def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
         multiplies = _multiplies(training.network, training.embedding)
         images = photos * training.epochs * Views(recipe, training).count
         earlier = recipes.get(before[0]).relevant(before[1].training) if before else None
-        work = photos * training.epochs * _multiplies_of_a_photo(name, training, earlier) / 1e12
+        try:
+            work = photos * training.epochs * _multiplies_of_a_photo(name, training, earlier) / 1e12
+        except SettingError:  # who asks to train it is told why
+            work = float("nan")
         if before and earlier:
             work += float(costs([before[0]], before[1], photos).work.iloc[0])
             if recipe.needs_teacher:
@@ -167,10 +196,10 @@ def costs(names: Sequence[str], preset: Preset, photos: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def costs_of_record(study: Study) -> pd.DataFrame:
-    """`costs` of a record's networks, at its own preset."""
+def costs_of_record(study: Study, names: Sequence[str]) -> pd.DataFrame:
+    """`costs` of those of a record's networks, at its own preset."""
     about = study.provenance
-    return costs(about["networks"], records.preset(about["preset"]), about["faces"]["train"])
+    return costs(names, records.preset(about["preset"]), about["faces"]["train"])
 
 
 def pulls(name: str, seed: int = 0) -> dict[str, np.ndarray]:
@@ -231,7 +260,7 @@ def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
             "trained before": label(row.before) if row.before else "–",
             "images": f"{row.images:,}",
             "per image (× 10⁶)": f"{row.multiplies / 1e6:.1f}",
-            "in all (× 10¹²)": f"{row.work:.2f}",
+            "in all (× 10¹²)": "not under this preset" if np.isnan(row.work) else f"{row.work:.2f}",
         }
         for row in cost.itertuples()
     ]

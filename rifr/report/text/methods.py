@@ -56,6 +56,8 @@ def concessions(names: Sequence[str]) -> pd.DataFrame:
 
 def against(table: pd.DataFrame, network: str, paired: str = "person") -> str:
     """Whom `network` is ahead of and behind, a sentence per place; `table` is of `rifr.report.methods.differences`."""
+    if not len(table):
+        return ""
     lines = []
     for place, part in table.groupby("place", sort=False):
         by_sign = {sign: [*part[verdicts.signs(part) == sign].network] for sign in (1, -1, 0)}
@@ -66,7 +68,9 @@ def against(table: pd.DataFrame, network: str, paired: str = "person") -> str:
 
 
 def question(shared: pd.DataFrame) -> str:
-    """Whether the shared softmax layer is ahead of pairwise losses; `shared` is its differences to theirs."""
+    """Whether the shared softmax layer is ahead of pairwise losses; `shared` holds its differences to them."""
+    if not len(shared):
+        return ""
     signs = verdicts.signs(shared)
     ahead, behind, count = int((signs > 0).sum()), int((signs < 0).sum()), len(shared)
     tally = f"of {count} comparisons ({_names(shared.network)}), decided for it: {ahead}, against it: {behind}"
@@ -78,7 +82,7 @@ def question(shared: pd.DataFrame) -> str:
         answer = "This is divided"
     else:
         answer = "This does not decide it"
-    return f"{answer}: {tally}."
+    return f"As their authors have them: {answer[0].lower()}{answer[1:]}: {tally}."
 
 
 def apart(shared: pd.DataFrame, reasons: Mapping[str, str]) -> str:
@@ -93,18 +97,23 @@ def apart(shared: pd.DataFrame, reasons: Mapping[str, str]) -> str:
     return "\n".join([opening, "", *lines])
 
 
-def mechanisms(shared: pd.DataFrame) -> str:
-    """Whether a shared layer or a distance, all else equal, does better; `shared` is its differences to each weight."""
+def mechanisms(shared: pd.DataFrame, weights: Sequence[str]) -> str:
+    """Whether a shared layer or a distance, all else equal, does better.
+
+    `shared` is its differences to networks with a distance, `weights` the names of all of them that the criterion asks.
+    """
     lines = []
     for place, rows in shared.groupby("place", sort=False):
         signs = verdicts.signs(rows)
         ahead, behind = _names(rows[signs > 0].network), _names(rows[signs < 0].network)
+        missing = _names([name for name in weights if name not in set(rows.network)])
         if behind:
             answer = f"the distance does better ({behind})"
-        elif (signs > 0).all():
+        elif (signs > 0).all() and not missing:
             answer = "the shared layer does better, whatever the weight of the distance"
         else:
-            answer = "not decided" + (f"; the shared layer is ahead of {ahead} alone" if ahead else "")
+            answer = f"not decided{f' without {missing}' if missing else ''}"
+            answer += f"; the shared layer is ahead of {ahead}{' alone' * (not missing)}" if ahead else ""
         lines.append(f"- **{place}**: {answer}.")
     return "\n".join(lines)
 
