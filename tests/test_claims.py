@@ -191,6 +191,22 @@ def test_the_record_of_one_seed_has_intervals_over_people_where_it_keeps_them():
     assert evidence.of_record(Study({"seeds": [0, 1]}, two))(Difference("", 1, "", minus("proposed", "c-t"))) is None
 
 
+def test_the_record_of_one_seed_decides_the_claims_that_its_build_decides():
+    of_all = outcome(SHARES)
+    build = evidence.of_outcomes(of_all)
+    names = list(dict.fromkeys(network for network, _ in SHARES))
+    rows = [*study_module._identified(of_all, names, 60), *study_module._claimed(build)]
+    stored = json.loads(json.dumps([{"seed": 0} | row for row in rows]))
+    record = evidence.of_record(Study({"seeds": [0]}, pd.DataFrame(stored)))
+    ours, theirs = claims.judge(build), claims.judge(record)
+    assert [one.verdict for one in theirs] == [one.verdict for one in ours]
+    assert len({one.verdict for one in ours}) >= 3
+    asked = Difference("", 1, "", minus("hr+lr", "hr-only", LR))  # of no claim
+    assert record(asked).low == pytest.approx(build(asked).low, abs=6e-4)
+    for claim in claims.CLAIMS:
+        assert len({difference.name for difference in claim.differences}) == len(claim.differences)
+
+
 def test_the_record_pairs_within_a_seed_with_students_interval():
     measure = evidence.of_record(
         study(

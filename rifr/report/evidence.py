@@ -18,9 +18,11 @@ from rifr.evaluation import evaluate, metrics, small_faces
 from rifr.evaluation.metrics import Interval
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.results import RankedResult
+from rifr.evaluation.protocols.scface import Scface
+from rifr.evaluation.protocols.tinyface import TinyFace
 from rifr.faces import surrogates
 from rifr.presets import Preset
-from rifr.report.claims import FPR, GROUPS, VERIFIED_AT, Difference, Key, Measure
+from rifr.report.claims import CLAIMS, FPR, GROUPS, VERIFIED_AT, Difference, Key, Measure
 from rifr.splits import FaceSplits
 from rifr.training.runs import Run
 
@@ -30,15 +32,22 @@ if TYPE_CHECKING:
 
 def of_build(trained: Mapping[str, Run], faces: FaceSplits, preset: Preset, seed: int = 0) -> Measure:
     """What a build measures of the six networks under every protocol, on the surrogates of TinyFace and SCface too."""
-    points = landmarks.fit("wing+lr", preset, seed)
-    tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner())
-    filmed = small_faces.filmed_faces(surrogates.scface(preset, seed))
     return of_outcomes(
         evaluate.identify(trained, faces, preset),
         evaluate.verify(trained, faces, preset, [VERIFIED_AT]),
-        small_faces.surveillance(trained, filmed, preset),
-        small_faces.search(trained, tiny, preset),
+        *on_stand_ins(trained, preset, seed),
     )
+
+
+def on_stand_ins(
+    trained: Mapping[str, Run], preset: Preset, seed: int, progress: bool = True
+) -> tuple[Outcome[TinyFace], Outcome[Scface]]:
+    """The networks on the surrogates of TinyFace and of SCface."""
+    points = landmarks.fit("wing+lr", preset, seed)
+    tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), progress)
+    filmed = small_faces.filmed_faces(surrogates.scface(preset, seed), progress)
+    searched = small_faces.search(trained, tiny, preset, progress)
+    return searched, small_faces.surveillance(trained, filmed, preset, progress)
 
 
 def of_outcomes(*outcomes: Outcome[Any]) -> Measure:
@@ -56,12 +65,18 @@ def of_record(study: Study | None) -> Measure:
 
     A single seed has no such interval: then those over its people, of the comparisons that the record keeps.
     """
-    by_key, over_people = _rates(study), {}
+    by_key, over_people, of_claims = _rates(study), {}, {}
     if study is not None and study.seeds == 1:
-        for row in study.rows[study.rows.measure == "rank1 group"].itertuples():
+        terms = {(claim.id, difference.name): difference.terms for claim in CLAIMS for difference in claim.differences}
+        for row in study.rows.itertuples():
             found = Interval(row.low, row.value, row.high)
-            over_people[row.protocol, row.at, row.network, *filter(None, [row.other])] = found
-    return lambda difference: over_people.get(_group(difference)) or _paired_by_seed(difference, by_key)
+            if row.measure == "rank1 group":
+                over_people[row.protocol, row.at, row.network, *filter(None, [row.other])] = found
+            elif row.measure == "claim" and (row.network, row.at) in terms:
+                of_claims[terms[row.network, row.at]] = found
+    return lambda difference: (
+        of_claims.get(difference.terms) or over_people.get(_group(difference)) or _paired_by_seed(difference, by_key)
+    )
 
 
 def by_seed(study: Study | None) -> Callable[[Difference], pd.Series | None]:

@@ -269,15 +269,19 @@ def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
 
 def below_their_start(measure: Measure, names: Sequence[str]) -> list[str]:
     """Those of `names` that are decided below the network they go on from, on large faces and on small ones."""
-    usual, below = presets.get("laptop").training, []
+    below = []
     for name in names:
-        recipe = recipes.get(name)
-        if recipe.relevant(usual).student_start != "teacher":
-            continue
-        found = differences(measure, name, [recipe.earlier(usual)])
+        found = differences(measure, name, [before] if (before := start(name)) else [])
         if len(found) == len(PLACES) and bool((found.high < 0).all()):
             below.append(name)
     return below
+
+
+def start(name: str) -> str:
+    """The network whose weights a row goes on from; "" where it starts anew, or from a stage that nobody measures."""
+    recipe, usual = recipes.get(name), presets.get("laptop").training
+    before = recipe.earlier(usual) if recipe.relevant(usual).student_start == "teacher" else ""
+    return "" if before in STAGES else before
 
 
 def difference_table(rows: pd.DataFrame, first: str) -> pd.DataFrame:

@@ -33,7 +33,7 @@ from rifr.evaluation.metrics import Interval
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
 from rifr.presets import Preset
-from rifr.report import claims, records, studies, study
+from rifr.report import claims, evidence, records, studies, study
 from rifr.report.studies_plan import LOW, TEACHER, Cell, Study
 from rifr.splits import FaceSplits
 from rifr.training import parallel, trainer
@@ -121,7 +121,7 @@ def measured(plan: Study, preset: Preset, seed: int, progress: bool = True) -> l
             *_differences(plan, outcome),
             *_verified(named, faces, preset, progress),
             *_training_rows(plan, preset, seed, faces, trained),
-            *(_told(study.stand_ins(named, preset, seed, progress)) if plan.stand_ins else []),
+            *(_told(_on_stand_ins(named, preset, seed, progress)) if plan.stand_ins else []),
         ]
         storage.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
 
@@ -218,6 +218,10 @@ def _training(plan: Study, preset: Preset, cell: Cell) -> tuple[str, Preset]:
 
 def _joined(cell: Cell) -> str:
     return "\n".join(cell)
+
+
+def _on_stand_ins(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
+    return study.of_stand_ins(*evidence.on_stand_ins(trained, preset, seed, progress))
 
 
 def _told(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

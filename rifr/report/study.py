@@ -20,8 +20,9 @@ rows
     Each: seed, measure, protocol, network, at, value, low, high (per cent; over people), n; a difference also `other`.
     measure: "rank1" (at: face width), "rank1 difference" (network minus other), "hard difference" (how much larger it
     is in hard galleries, at: "112 px, random" or "112 px, larger"; not in older records), "tpr" (at: "25 px, 0.001"),
-    "tinyface", "tinyface map", "scface" (at: distance), "pairs" (at: face width); where other methods were trained,
-    "rank1 group" (at: "112 px" or "25–16 px"; a network's mean, or `network` minus `other`, paired by person).
+    "tinyface", "tinyface map", "scface" (at: distance), "pairs" (at: face width), "rank1 group" (at: "112 px" or
+    "25–16 px"; a network's mean, or `network` minus `other`, paired by person), "claim" (network: the claim's number,
+    at: which of its differences, n: 0, for it has those of its rates; neither in older records of the six alone).
 """
 
 from __future__ import annotations
@@ -53,10 +54,12 @@ from rifr import (
     storage,
 )
 from rifr.errors import SettingError
-from rifr.evaluation import evaluate, hard_galleries, one_probe, score, small_faces
+from rifr.evaluation import evaluate, hard_galleries, one_probe, score
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
-from rifr.faces import surrogates
+from rifr.evaluation.protocols.scface import Scface
+from rifr.evaluation.protocols.tinyface import TinyFace
+from rifr.evaluation.protocols.verification import Verification
 from rifr.presets import Preset
 from rifr.report import claims, evidence, methods, records
 from rifr.splits import FaceSplits
@@ -194,11 +197,16 @@ def measured(
     )
 
     def make(path: Path) -> None:
+        widths = [width for width in ROC_WIDTHS if width in preset.widths] or [min(preset.widths)]
+        identified = evaluate.identify(trained, faces, preset, progress=progress)
+        verified = evaluate.verify(trained, faces, preset, widths, progress=progress)
+        tiny, filmed = evidence.on_stand_ins(trained, preset, seed, progress)
         rows = [
-            *_identified(trained, faces, preset, progress),
+            *_identified(identified, list(trained), len(faces.probes.people)),
             *_alike(trained, faces, preset, progress),
-            *_verified(trained, faces, preset, progress),
-            *stand_ins(trained, preset, seed, progress),
+            *_verified(verified),
+            *of_stand_ins(tiny, filmed),
+            *_claimed(evidence.of_outcomes(identified, verified, filmed, tiny)),
             *(_paired(trained, preset, pairs, images, progress) if pairs else []),
         ]
         storage.atomic_write(path, json.dumps([{"seed": seed, **row} for row in rows]))
@@ -207,26 +215,25 @@ def measured(
     return storage.found_or_made("measured", name, key, make, storage.read_json, ".json")
 
 
-def _identified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
-    outcome = evaluate.identify(trained, faces, preset, progress=progress)
+def _identified(outcome: Outcome[Identification], names: list[str], people: int) -> list[dict]:
     rows = table_rows("rank1", outcome.table(), "rank1", "width", "trials")
     for network, other in COMPARED:
-        if network in trained and other in trained:
+        if {network, other} <= set(names):
             table = outcome.difference(network, other).assign(network=network)
             compared = table_rows("rank1 difference", table, "difference", "width", "people")
             rows += [{**row, "other": other} for row in compared]
-    return [*rows, *_grouped(outcome, list(trained), len(faces.probes.people))]
+    return [*rows, *_grouped(outcome, names, people)]
 
 
 def _grouped(outcome: Outcome[Identification], names: list[str], people: int) -> list[dict]:
-    """What chapter 12 compares, with intervals over people: of a single seed the record has no other ones."""
-    others = [name for name in names if name in recipes.OTHERS]
-    if not others:
-        return []
+    """What chapters compare, with intervals over people: of a single seed the record has no other ones."""
     measure = evidence.of_outcomes(outcome)
     rates = methods.rates(measure, names).assign(other="")
+    others = [name for name in names if name in recipes.OTHERS]
     pairs = [(first, others) for first in COMPARED_WITH_OTHERS if first in names]
-    pairs += [(first, [other]) for first, (other, _) in methods.CONTROLS.items() if {first, other} <= set(names)]
+    single = [*COMPARED, *((name, other) for name, (other, _) in methods.CONTROLS.items())]
+    single += [(name, before) for name in others if (before := methods.start(name))]
+    pairs += [(first, [other]) for first, other in dict.fromkeys(single) if {first, other} <= set(names)]
     minus = [
         methods.differences(measure, first, those)
         .rename(columns={"network": "other", "difference": "value"})
@@ -236,6 +243,17 @@ def _grouped(outcome: Outcome[Identification], names: list[str], people: int) ->
     table = pd.concat([rates, *minus]).assign(n=people)
     rows = table_rows("rank1 group", table, "value", "place", "n")
     return [{**row, "other": other} for row, other in zip(rows, table.other, strict=True)]
+
+
+def _claimed(measure: claims.Measure) -> list[dict]:
+    """The paper's claims with intervals over people, of which those of a single seed are made."""
+    found = [
+        {"network": claim.id, "at": difference.name, "n": 0, **interval.columns("value")}
+        for claim in claims.CLAIMS
+        for difference in claim.differences
+        if (interval := measure(difference))
+    ]
+    return table_rows("claim", pd.DataFrame(found), "value", "at", "n")
 
 
 def _alike(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
@@ -250,21 +268,16 @@ def _alike(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress:
     return [{**row, "other": other} for row, other in zip(rows, gaps.other, strict=True)]
 
 
-def _verified(trained: dict[str, Run], faces: FaceSplits, preset: Preset, progress: bool) -> list[dict]:
-    widths = [width for width in ROC_WIDTHS if width in preset.widths] or [min(preset.widths)]
-    table = evaluate.verify(trained, faces, preset, widths, progress=progress).table(FPRS)
+def _verified(outcome: Outcome[Verification]) -> list[dict]:
+    table = outcome.table(FPRS)
     table = table[table.tpr.notna()]
     at = [f"{row.width} px, {row.fpr:g}" for row in table.itertuples()]
     return table_rows("tpr", table.assign(at=at), "tpr", "at", "genuine")
 
 
-def stand_ins(trained: dict[str, Run], preset: Preset, seed: int, progress: bool) -> list[dict]:
-    """Both surrogates: rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
-    points = landmarks.fit("wing+lr", preset, seed)
-    tiny = small_faces.tiny_faces(surrogates.tinyface(preset, seed), points.aligner(), progress)
-    table = small_faces.search(trained, tiny, preset, progress).table().assign(at="")
-    filmed = small_faces.filmed_faces(surrogates.scface(preset, seed), progress)
-    distances = small_faces.surveillance(trained, filmed, preset, progress).table()
+def of_stand_ins(tiny: Outcome[TinyFace], filmed: Outcome[Scface]) -> list[dict]:
+    """Rank-1 and mean average precision on TinyFace's, rank-1 at each distance on SCface's."""
+    table, distances = tiny.table().assign(at=""), filmed.table()
     return [
         *table_rows("tinyface", table, "rank1", "at", "probes"),
         *table_rows("tinyface map", table.drop(columns=["low", "high"]), "mean_ap", "at", "probes"),
