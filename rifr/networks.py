@@ -120,7 +120,7 @@ class FaceResNet(nn.Module):
         """(N, 3, 112, 112) in [-1, 1] -> z (N, D)."""
         if x.dim() != 4 or x.shape[1:] != (3, 112, 112):
             raise ValueError(f"the network takes (N, 3, 112, 112), found {tuple(x.shape)}: align and resize the faces.")
-        out = self.layers(self.stem(x))  # (N, widths[-1], 7, 7)
+        out = self.layers(self.stem(x))
         out = self.dropout(self.relu(self.bn(out)))
         return self.fc(out.flatten(1))  # (N, D)
 
@@ -210,7 +210,7 @@ class Count:
     Attributes
     ----------
     parameters
-        Trainable ones.
+        All, those that rest too.
     multiplies
         Multiplications for one image.
     """

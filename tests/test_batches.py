@@ -135,10 +135,14 @@ def test_a_batch_holds_groups_of_photos_of_a_person_and_an_epoch_as_many_photos_
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(images)), images))
     steps = len(labels) // 8
     order = epoch_order(len(labels), 8, np.random.default_rng(1), labels, together)
-    assert order.shape == (steps, 8) and len(np.unique(order)) == steps * 8
-    assert np.array_equal(order, np.sort(order, axis=1))
-    groups = [sum(count // together for count in np.bincount(labels[batch])) for batch in order]
     possible = min(sum(count // together for count in images), steps * 8 // together)
+    assert order.shape == (steps, 8) and len(np.unique(order)) == steps * 8
+    for batch in order:  # pieces, and shares of two processes, part no group: whole ones come first
+        firsts = batch[: sum(count // together for count in np.bincount(labels[batch])) * together]
+        whole = [len(set(labels[group])) == 1 for group in firsts.reshape(-1, together)]
+        assert whole == sorted(whole, reverse=True)  # by chance two who are alone may meet, behind them
+        assert sum(whole) >= possible // steps
+    groups = [sum(count // together for count in np.bincount(labels[batch])) for batch in order]
     assert sum(groups) >= possible  # by chance two who are alone may meet
     fewest = possible // steps  # they are spread evenly
     assert all(found >= fewest for found in groups)

@@ -239,7 +239,9 @@ def test_open_differences_of_one_sign_name_the_seed_that_sticks_out():
     assert values.tolist() == [1, 7, 7.5] and evidence.by_seed(of_record)(BY_ID["C2"].differences[1]) is None
     said = text.claims.one_sided(judged_, evidence.by_seed(of_record))
     assert said.startswith("Of 3 open differences of the record 1 have every seed on one side of zero (C2)")
-    assert "that of LR-only (112 px): seed 0 has 62.0 %, where the others have 55.0 and 56.0. It is in C2." in said
+    assert (
+        "that of LR-only (rank-1, 112 px): seed 0 has 62.0 %, where the others have 55.0 and 56.0. It is in C2." in said
+    )
     assert text.claims.one_sided([], evidence.by_seed(None)) == ""
 
 

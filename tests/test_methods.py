@@ -217,6 +217,36 @@ def test_two_files_of_one_name_are_two_modules_and_a_file_is_run_once(tmp_path, 
 
 
 @pytest.mark.parametrize(
+    "taken, counts",
+    [
+        ("from rifr.methods.margins import cosines", {"margins"}),
+        ("from rifr.methods import margins", {"margins"}),
+        ("from rifr import methods", {"margins", "metric", "distances", "trunks"}),
+        ("import numpy", set()),
+    ],
+)
+def test_what_a_readers_file_takes_from_other_methods_decides_its_result(tmp_path, monkeypatch, taken, counts):
+    monkeypatch.setattr(recipes, "OTHERS", dict(recipes.OTHERS))
+    (tmp_path / "taker.py").write_text(
+        f"""{taken}
+from rifr.methods.base import Loss, loss
+
+
+@loss("taker")
+class Taker(Loss):
+    pass
+"""
+    )
+    file = methods.load(tmp_path / "taker.py")
+    try:
+        found = {module.__name__ for module in methods.sources("taker")}
+    finally:
+        methods.LOSSES.pop("taker")
+    assert found >= {file.__name__, "rifr.methods.base"} | {f"rifr.methods.{name}" for name in counts}
+    assert counts or found == {file.__name__, "rifr.methods.base"}
+
+
+@pytest.mark.parametrize(
     "code",
     [
         "from rifr import recipes; recipes.get('arcface')",

@@ -211,6 +211,14 @@ def test_a_shared_layer_has_to_be_ahead_of_the_distance_at_each_weight(signs, an
     assert text.methods.mechanisms(table, methods.DISTANCES).startswith(f"- **112 px**: {answer}")
 
 
+def test_a_preset_under_which_the_two_are_not_equal_in_all_else_asks_nothing():
+    assert methods.unequal(presets.get("smoke")) == []
+    smoothed = methods.unequal(presets.get("smoke", label_smoothing=0.1))
+    assert smoothed == ["label_smoothing"]
+    said = text.methods.mechanisms(rows(1), methods.DISTANCES, smoothed)
+    assert said.startswith("Not asked: label_smoothing of this preset")
+
+
 def test_what_one_change_adds_is_a_row_where_both_networks_are_there():
     known = {("hr+lr", HR): 58.0, ("cosine-both", HR): 60.0, ("arcface-both", HR): 63.0, ("arcface-both", LR): 1.0}
     table = methods.additions(measure(known), ["hr+lr", "cosine-both", "arcface-both", "a-skd"])

@@ -50,12 +50,18 @@ def get(name: str) -> type[Loss]:
 def sources(name: str) -> list[ModuleType]:
     """The modules of a loss, of those it is made from, and of what they take from others: other code, another result.
 
-    Of what they take that of this package counts.
+    Of what they take that of this package counts; a file that takes the package takes all of it.
     """
     kinds = [kind for kind in get(name).__mro__ if issubclass(kind, Loss)]
     own = list(dict.fromkeys(kind.__module__ for kind in kinds))
-    used = {getattr(value, "__module__", None) or "" for module in own for value in vars(sys.modules[module]).values()}
+    used = {_module(value) for module in own for value in vars(sys.modules[module]).values()}
+    used |= {module for module in sys.modules if __name__ in used and _is_ours(module)}
     return [sys.modules[module] for module in own + sorted(used - {*own}) if module in own or _is_ours(module)]
+
+
+def _module(value: object) -> str:
+    """Where a value in a module comes from: a module is its own place."""
+    return value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or ""
 
 
 def _is_ours(module: str) -> bool:

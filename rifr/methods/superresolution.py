@@ -95,7 +95,7 @@ class OfPictures(Loss):
 
     def prepare(self, network: nn.Module, earlier: nn.Module | None) -> None:
         if not isinstance(network, Enhanced):
-            raise SettingError('this loss looks at what an enhancer makes: give its recipe the network "csri".')
+            raise SettingError('this loss looks at what an enhancer makes: give its row the network "csri" or "rpcn".')
         made: list[Tensor] = []
 
         def keep(enhance: nn.Module, inputs: object, output: Tensor) -> None:

@@ -68,11 +68,11 @@ def of_record(study: Study | None) -> Measure:
     by_key, over_people, of_claims = _rates(study), {}, {}
     if study is not None and study.seeds == 1:
         terms = {(claim.id, difference.name): difference.terms for claim in CLAIMS for difference in claim.differences}
-        for row in study.rows.itertuples():
+        for row in study.rows[study.rows.measure.isin(["rank1 group", "claim"])].itertuples():
             found = Interval(row.low, row.value, row.high)
             if row.measure == "rank1 group":
                 over_people[row.protocol, row.at, row.network, *filter(None, [row.other])] = found
-            elif row.measure == "claim" and (row.network, row.at) in terms:
+            elif (row.network, row.at) in terms:
                 of_claims[terms[row.network, row.at]] = found
     return lambda difference: (
         of_claims.get(difference.terms) or over_people.get(_group(difference)) or _paired_by_seed(difference, by_key)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -143,6 +144,12 @@ def differences(measure: Measure, first: str, others: Sequence[str], protocol: s
             if found is not None:
                 rows.append({"network": other, "place": GROUPS[place], **found.columns("difference")})
     return pd.DataFrame(rows, columns=["network", "place", "difference", "low", "high"])
+
+
+def unequal(preset: Preset) -> list[str]:
+    """Fields of the preset that shared softmax only follows and the rows of `DISTANCES` do not, or else."""
+    ours, theirs = (recipes.get(name).relevant(preset.training) for name in ("shared-only", DISTANCES[0]))
+    return [field.name for field in fields(Training) if getattr(ours, field.name) != getattr(theirs, field.name)]
 
 
 def additions(measure: Measure, names: Sequence[str]) -> pd.DataFrame:

@@ -186,11 +186,9 @@ def epoch_order(
         )
     order, steps = draw.permutation(photos), photos // batch_size
     if together == 1:
-        order = order[: steps * batch_size].reshape(steps, batch_size)
-    else:
-        assert labels is not None
-        order = _in_groups(order, labels, (steps, batch_size), together, draw)
-    return np.sort(order, axis=1)
+        return np.sort(order[: steps * batch_size].reshape(steps, batch_size), axis=1)
+    assert labels is not None
+    return _in_groups(order, labels, (steps, batch_size), together, draw)
 
 
 def _in_groups(
@@ -199,19 +197,21 @@ def _in_groups(
     """(steps, B) of the photos in `order` (N,), as many as there are in groups of `together` photos of a person.
 
     A person's photos that fill no group, and those beyond the last whole batch, are spread over the batches singly.
+    They stand behind the groups, so that a piece or a process's share of a batch cuts no group apart.
     """
     steps, batch_size = shape
     order = order[np.argsort(labels[order], kind="stable")]  # by person, each person's by chance
     people = labels[order]
     place = np.arange(len(order)) - np.searchsorted(people, people)  # among the person's own
     grouped = place < np.bincount(people)[people] // together * together
-    groups = draw.permutation(order[grouped].reshape(-1, together))
+    groups = np.sort(draw.permutation(order[grouped].reshape(-1, together)), axis=1)
     singles = draw.permutation(order[~grouped])
     count = min(len(groups), steps * batch_size // together)
     held = np.bincount(np.arange(count) * steps // max(count, 1), minlength=steps)  # groups in each batch
     groups_of = np.split(groups, held.cumsum())[:steps]
     singles_of = np.split(singles, (batch_size - held * together).cumsum())[:steps]
-    return np.stack([np.append(*both) for both in zip(groups_of, singles_of, strict=True)])
+    pairs = zip(groups_of, singles_of, strict=True)
+    return np.stack([np.append(whole[whole[:, 0].argsort()], np.sort(alone)) for whole, alone in pairs])
 
 
 def batches(

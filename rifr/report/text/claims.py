@@ -26,6 +26,9 @@ MARKS = {"reproduced": "✓", "contradicted": "✗", "undecided": "○", "not te
 FEW = 3
 """Differences that a sentence lists; of more it gives the number that are decided."""
 
+MEASURES = {"rank1": "rank-1", "tpr": "TPR", "scface": "rank-1 at SCface's distance", "tinyface": "rank-1 on TinyFace"}
+"""What a rate of the record is called."""
+
 RULE = (
     "Each claim says on which side of zero some differences lie. It is **reproduced** where every 95 % interval "
     "excludes zero on the paper's side, **contradicted** where one excludes it on the other side, else **undecided**; "
@@ -160,7 +163,8 @@ def one_sided(record: Sequence[Judged], by_seed: Callable[[Difference], pd.Serie
     seed = of_most.index[(of_most - of_most.median()).abs().argmax()]
     inside = [name for name, one in found if most in [replace(term, factor=1) for term in one.terms]]
     others = " and ".join(f"{value:.1f}" for value in of_most.drop(seed))
-    place = claims.GROUPS.get(most.places) or ", ".join(str(place) for place in most.places)
+    places = claims.GROUPS.get(most.places) or ", ".join(str(place) for place in most.places)
+    place = ", ".join(filter(None, (MEASURES[most.measure], places)))
     return (
         f"Of {number} open differences of the record {len(found)} have every seed on one side of zero "
         f"({', '.join(dict.fromkeys(name for name, _ in found))}); were all equal, about {by_chance:.0f} would. "

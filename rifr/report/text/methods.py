@@ -97,11 +97,14 @@ def apart(shared: pd.DataFrame, reasons: Mapping[str, str]) -> str:
     return "\n".join([opening, "", *lines])
 
 
-def mechanisms(shared: pd.DataFrame, weights: Sequence[str]) -> str:
+def mechanisms(shared: pd.DataFrame, weights: Sequence[str], unequal: Sequence[str] = ()) -> str:
     """Whether a shared layer or a distance, all else equal, does better.
 
-    `shared` is its differences to networks with a distance, `weights` the names of all of them that the criterion asks.
+    `shared` is its differences to networks with a distance, `weights` the names of all of them that the criterion asks,
+    `unequal` the fields of the preset that make them differ in something else.
     """
+    if unequal:
+        return f"Not asked: {', '.join(unequal)} of this preset changes shared softmax only and not the distances."
     lines = []
     for place, rows in shared.groupby("place", sort=False):
         signs = verdicts.signs(rows)

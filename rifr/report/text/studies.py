@@ -102,7 +102,7 @@ def after_longer_trainings(recorded: Iterable[Recorded | None]) -> pd.DataFrame:
 
 
 def _asked(record: Recorded, claim: str) -> bool:
-    """Whether a study has the two networks of a claim; HR+LR and the teacher of others are no pair."""
+    """Whether a claim is asked of a study; HR+LR and the teacher of others are no pair."""
     return claim in CLAIMED and not (claim == "C3" and record.about["name"] == "teacher")
 
 
@@ -153,7 +153,7 @@ def premise(record: Recorded | None) -> str:
     if not paid:
         return f"{text}is decided to hold after none of these."
     rest = "" if names[-1] in paid else f"; after {names[-1]}, which the criterion asks for, it is not decided"
-    return f"{text}holds, decided, after {_listed(paid)}{rest}."
+    return f"{text}holds, decided, after {verdicts.listed(paid)}{rest}."
 
 
 def price_by_setting(
@@ -215,11 +215,11 @@ def _softmax(record: Recorded) -> list[str]:
     more = [name for name in words if all(one.sign > 0 for one in beyond[name].values())]
     same = [name for name in words if not any(one.decided for one in beyond[name].values())]
     if more:
-        said.append(f"Sharing is decided to bring more than {_listed([words[name] for name in more])}.")
+        said.append(f"Sharing is decided to bring more than {verdicts.listed([words[name] for name in more])}.")
     if same:
         said.append(
-            f"What it brings beyond {_listed([words[name] for name in same])} is open, so by the criterion the simpler "
-            "change explains the gain."
+            f"What it brings beyond {verdicts.listed([words[name] for name in same])} is open, so by the criterion the "
+            "simpler change explains the gain."
         )
     said.append(
         "The frozen layer is the *inherited classifier* of [chapter 12](methods.ipynb), after another training."
@@ -273,7 +273,7 @@ def _targets(record: Recorded) -> list[str]:
     sharing = gained("shared-only", "hr+lr")
     said = [
         first,
-        f"Where wrong names take the place of right ones, KL only minus HR+LR rises by {gap(alone)}, to "
+        f"Where wrong names take the place of right ones, KL only minus HR+LR changes by {gap(alone)}, to "
         f"{gap(record.minus([(noisy, 'kl-only')], [(noisy, 'hr+lr')]))}.",
         f"Proposed minus shared softmax only changes by {gap(beside)}, to "
         f"{gap(record.minus([(noisy, 'proposed')], [(noisy, 'shared-only')]))}.",
@@ -300,7 +300,7 @@ def _lengths(record: Recorded) -> list[str]:
     proposed = record.minus([(long, "proposed")], [(long, "hr+lr")])
     faded = record.minus([(short, "shared-only"), (long, "hr+lr")], [(short, "hr+lr"), (long, "shared-only")])
     gains = _over(record, names, "shared-only", "hr+lr")
-    speed = f"After {short} it is more than after {long} by {gap(faded)}."
+    speed = f"What it is after {short} minus what it is after {long}: {gap(faded)}."
     if places := [where(at) for at, one in sharing.items() if one.sign > 0]:
         part = any(one.sign > 0 for one in faded.values())
         speed += f" So sharing is more than speed, decided {_places(places, len(sharing))}; " + (
@@ -319,7 +319,7 @@ def _lengths(record: Recorded) -> list[str]:
         )
     return [
         f"After {long} {least:.1f} % of the training photos or more are right. Shared softmax only minus HR+LR is "
-        f"still {gap(sharing)}, and proposed minus HR+LR {gap(proposed)}.",
+        f"{gap(sharing)}, and proposed minus HR+LR {gap(proposed)}.",
         f"Shared softmax only minus HR+LR at 112 px, in points: {_series(gains)}. {speed}",
         soft,
         f"Proposed minus HR-only at 112 px (C7), in points: {_series(_over(record, names, 'proposed', 'hr-only'))}.",
@@ -337,8 +337,11 @@ def _teachers(record: Recorded) -> list[str]:
     ]
     cost = record.minus([(long, "proposed"), (short, "shared-only")], [(short, "proposed"), (long, "shared-only")])
     signs = [one.sign for one in cost.values()]
-    if 1 in signs and -1 not in signs:
+    at_first = record.minus([(short, "proposed")], [(short, "shared-only")])
+    if 1 in signs and -1 not in signs and any(one.sign < 0 for one in at_first.values()):
         verdict = "a part of what they cost came from a teacher that had not finished"
+    elif 1 in signs and -1 not in signs:
+        verdict = f"they do better with a finished teacher; with a {short} no cost is seen"
     elif -1 in signs and 1 not in signs:
         verdict = "a finished teacher does not make them cost less, but more"
     else:
@@ -387,7 +390,7 @@ def _batches(record: Recorded) -> list[str]:
     pays = [count for count, one in price.items() if _first(one).sign > 0]
     return [
         f"HR-only minus HR+LR at 112 px, by what a step counts, in points: {_series(price)}. That HR+LR pays on large "
-        f"faces is decided {f'with {_listed(pays)}' if pays else 'with none of these counts'}.",
+        f"faces is decided {f'with {verdicts.listed(pays)}' if pays else 'with none of these counts'}.",
         f"From {narrow} to {plain} photos a step HR+LR changes by {gap(some)}, from {plain} to {wide} by {gap(more)}. "
         "Twice the photos a step are twice the images in it and half the steps: the two are not told apart here.",
     ]
@@ -448,10 +451,6 @@ def _ends(one: Interval) -> str:
     """ "+1.0 to +15.4", and whether that leaves the difference open."""
     known = f"{verdicts.ends(one.low, one.high)}, " if pd.notna(one.low) else ""
     return known.rstrip(", ") if one.decided else f"{known}open"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _places(places: list[str], of: int) -> str:

@@ -15,6 +15,7 @@ from rifr.report import claims
 from rifr.report.claims import Measure
 from rifr.report.style import label
 from rifr.report.text import claims as text_of_claims
+from rifr.report.text import verdicts
 
 PAIRS = (("kl-only", "hr+lr"), ("proposed", "shared-only"), ("proposed", "hr-only"))
 SHRUNK = f"shrunk, {claims.GROUPS[claims.LR]}"
@@ -68,7 +69,7 @@ def leaders(rates: pd.DataFrame, of: str) -> str:
     told: dict[str, list[str]] = {}
     for row in best.itertuples():
         told.setdefault(label(str(row.network)), []).append(f"d{row.distance}")
-    parts = [f"{name} at {_listed(places)}" for name, places in told.items()]
+    parts = [f"{name} at {verdicts.listed(places)}" for name, places in told.items()]
     return f"{of} the highest rank-1 of {rates.network.nunique()} networks is that of {', '.join(parts)}."
 
 
@@ -94,9 +95,5 @@ def _told(found: dict[str, Interval | None]) -> str:
 
 def _at(places: Sequence[str]) -> str:
     near = [place.partition(" ")[0] for place in places if place != SHRUNK]
-    parts = [f"at {_listed(near)}"] if near else []
+    parts = [f"at {verdicts.listed(near)}"] if near else []
     return " and ".join([*parts, *(["on shrunk faces"] if SHRUNK in places else [])])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

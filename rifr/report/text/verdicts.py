@@ -6,7 +6,7 @@ the two that are compared where positive. An interval that is not known (NaN) le
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -98,3 +98,8 @@ def tally(decisions: Iterable[int], loss: str = "a loss", gain: str = "a gain") 
     if not parts:
         return f"in none of {len(decisions)} comparisons does the interval exclude zero"
     return f"of {len(decisions)} comparisons {' and '.join(parts)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """One name, or several with "and" before the last."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
