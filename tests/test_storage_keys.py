@@ -136,8 +136,11 @@ def test_a_measurement_is_made_anew_for_other_pictures_and_another_list(tmp_path
     made_of: list[str] = []
     monkeypatch.setattr(trainer, "fit", lambda name, *rest: type("Stored", (), {"key": name})())
     monkeypatch.setattr(study.splits, "face_splits", lambda *rest, **options: FakeSplits)
-    for part in ("_identified", "_verified", "stand_ins"):
+    for part in ("_identified", "_verified", "of_stand_ins", "_claimed"):
         monkeypatch.setattr(study, part, lambda *rest: [])
+    for room, part in ((study.evaluate, "identify"), (study.evaluate, "verify"), (study.evidence, "of_outcomes")):
+        monkeypatch.setattr(room, part, lambda *rest, **options: None)
+    monkeypatch.setattr(study.evidence, "on_stand_ins", lambda *rest: (None, None))
     monkeypatch.setattr(study, "_paired", lambda trained, preset, pairs, images, progress: made_of.append(images) or [])
     (tmp_path / "pairs.txt").write_text("one")
     for name in ("a", "b"):
@@ -162,7 +165,7 @@ def test_a_measurement_is_made_anew_for_other_pictures_and_another_list(tmp_path
 
 class FakeSplits:
     class train:
-        checksum = "the same"
+        checksum, people = "the same", ()
 
     probes = distractors = train
 
