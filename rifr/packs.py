@@ -9,6 +9,7 @@ A pack is a folder:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -99,8 +100,11 @@ class FacePack:
     def open(cls, path: Path | str) -> FacePack:
         """Open a pack; the images stay on disk until they are used.
 
-        Raises FileNotFoundError where there is no pack, and DataError where a file of it is damaged or missing, or its
-        files contradict one another.
+        What is measured is found again by the pack's checksum, so files that this user has not opened as they are now
+        are read in full once, and compared with it.
+
+        Raises FileNotFoundError where there is no pack, and DataError where a file of it is damaged, changed or
+        missing, or its files contradict one another.
         """
         path = Path(path)
         file = path / "manifest.json"
@@ -130,6 +134,10 @@ class FacePack:
             raise DataError(f"{file} is damaged ({error}): delete {path} and make it again.") from error
         pack = cls(images, identities, landmarks, attributes, manifest)
         pack._check(str(path))
+        known = _verified(path, manifest)
+        if not known.exists():
+            pack.verify(path)
+            _remember(known)
         return pack
 
     @classmethod
@@ -213,14 +221,16 @@ class FacePack:
                 str(path)
             )
             (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        _remember(_verified(path, manifest))
         return cls.open(path)
 
     def verify(self, path: Path | str) -> None:
         """Read the files of `path` in full and compare their checksums; raises ValueError naming the damaged file."""
-        for name, expected in self.manifest["checksums"].items():
+        for name, expected in self.manifest.get("checksums", {}).items():
             if storage.file_digest(Path(path) / name) != expected:
                 raise DataError(
-                    f"{Path(path) / name} is damaged (its checksum differs): delete the pack and make it again."
+                    f"{Path(path) / name} is damaged or was changed (its checksum differs): delete the pack and make "
+                    "it again."
                 )
 
     def take(self, which: np.ndarray) -> FacePack:
@@ -348,6 +358,19 @@ def require_disjoint(**packs: FacePack) -> str:
         kind = compared[0].split(" is in ")[0]
         return f"{kind} is in two of {', '.join(list(packs)[:-1])} and {list(packs)[-1]}."
     return " ".join(compared + unlike)
+
+
+def _verified(path: Path, manifest: dict[str, Any]) -> Path:
+    """The mark that a pack's files were compared with their checksums as they are now."""
+    files = [path.resolve() / name for name in manifest.get("checksums", {})]
+    states = [[str(file), (state := file.stat()).st_size, state.st_mtime_ns, state.st_ino] for file in files]
+    return storage.place("verified", path.name, storage.digest(states, manifest.get("checksums")))
+
+
+def _remember(mark: Path) -> None:
+    with contextlib.suppress(OSError):  # a store that is closed to writing remembers nothing
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
 
 
 def _side(spec: dict[str, Any] | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -89,6 +90,11 @@ class Recipe:
             unused += ["teacher_weight"]
         if self.loss:
             unused += ["temperature", "label_smoothing"]
+        if unknown := [name for name, _ in self.changes if not hasattr(type(training), name)]:
+            raise SettingError(
+                f"the recipe {self.name!r} changes {', '.join(map(repr, unknown))}, which no training has: "
+                "choose among the fields of rifr.presets.Training."
+            )
         own = {name: getattr(type(training), name) for name in unused} | dict(self.changes)
         if self.start:
             own |= {"student_start": "teacher", "softmax_start": "teacher"}
@@ -119,6 +125,8 @@ def add(recipe: Recipe) -> Recipe:
     """Make a recipe of another method known by its name; SettingError where another one has it."""
     if (RECIPES | OTHERS).get(recipe.name, recipe) != recipe:
         raise SettingError(f"a recipe is called {recipe.name!r} already: choose another name.")
+    if not re.fullmatch(r"[\w.+-]+", recipe.name):  # it stands in the names of files
+        raise SettingError(f"a recipe's name is letters, digits, '-', '+', '.' and '_', not {recipe.name!r}.")
     OTHERS[recipe.name] = recipe
     return recipe
 

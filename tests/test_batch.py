@@ -12,12 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import psutil
 import pytest
 
-from rifr import cli, storage
-from rifr.batch import grid
+from rifr import cli, methods, storage
+from rifr.batch import grid, jobs
 from rifr.errors import DataError, SettingError
 from tests.helpers import chapter
 
@@ -312,3 +313,28 @@ def test_no_scheduler_no_folder_and_no_space_are_said(tmp_path, monkeypatch, cap
     (job,) = grid.jobs(tiny, {"seed": [1]}, tmp_path / "out")
     with pytest.raises(OSError, match=rf"{tmp_path}/out: No space left on device"):
         grid.execute(job, grid.environment(1, "batch"), str(tmp_path))
+
+
+def test_a_run_is_made_anew_for_other_methods_or_faces_of_a_reader(tmp_path, monkeypatch):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "1.png").write_bytes(b"one")
+    notebook = nbformat.writes(nbformat.v4.new_notebook())
+
+    def made_by():
+        return jobs.Job(
+            "odd", notebook, {"preset": "smoke", "train_faces": str(tmp_path / "faces")}, tmp_path
+        ).made_by()
+
+    first = made_by()
+    assert made_by() == first and "methods" not in first
+    (tmp_path / "faces" / "2.png").write_bytes(b"two")
+    second = made_by()
+    assert second != first
+    monkeypatch.setenv("RIFR_METHODS", "mine.py")
+    digests = []
+    for code in ("a = 1", "a = 2"):
+        (tmp_path / "mine.py").write_text(code)
+        monkeypatch.setattr(methods, "of_readers", lambda: [methods.load(tmp_path / "mine.py")])
+        digests.append(made_by()["methods"])
+        del sys.modules[methods.PREFIX + "mine"]
+    assert digests[0] != digests[1]

@@ -160,6 +160,15 @@ def pairs_found() -> dict:
     return json.loads(Path("found.json").read_text())["provenance"]["pairs"]
 
 
+def test_the_lists_of_an_option_given_twice_are_joined():
+    parse = cli.parser().parse_args
+    given = parse(["train", "--recipe", "hr-only", "--set", "epochs=1", "--recipe", "proposed", "--set", "dropout=0"])
+    assert given.changes == ["epochs=1", "dropout=0"] and given.recipe == ["hr-only", "proposed"]
+    assert parse(["prepare", "a", "--out", "b", "--exclude", "x", "--exclude", "y", "z"]).exclude == ["x", "y", "z"]
+    assert parse(["evaluate", "--seed", "1", "--seed", "2"]).seed == 2
+    assert parse(["train"]).changes == parse(["prepare", "a", "--out", "b"]).exclude == []
+
+
 @pytest.mark.parametrize("folds", [2, 5, 20])
 def test_the_folds_of_a_list_are_those_asked_for(my_folders, capsys, folds):
     assert cli.main([*PAIRS_ALONE.split(), "pairs.txt", "--folds", str(folds)]) == 0

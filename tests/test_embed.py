@@ -293,3 +293,27 @@ def test_a_real_network_knows_a_person_again():
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     scores = features @ features.T
     assert scores[:4, :4].mean() > scores[:4, 4:].mean() + 0.3
+
+
+def test_an_embedder_may_write_into_what_it_is_given():
+    images = np.random.default_rng(0).integers(0, 256, (5, 112, 112, 3), dtype=np.uint8)
+    images.flags.writeable = False  # as those of a pack on disk
+
+    def swapped(faces):
+        return faces[..., ::-1].reshape(len(faces), -1)[:, ::997].astype(np.float32)
+
+    def swaps(faces):
+        faces[:] = faces[..., ::-1]
+        return faces.reshape(len(faces), -1)[:, ::997].astype(np.float32)
+
+    for width in (112, 20):
+        assert np.array_equal(embed(swaps, images, width), embed(swapped, images, width))
+
+
+@pytest.mark.parametrize(
+    "gives",
+    [lambda x: (np.ones((len(x), 4)), None), lambda x: {"z": x}, lambda x: ["a"], lambda x: np.ones((1, 2)) * 1j],
+)
+def test_what_is_no_array_of_numbers_is_refused(gives):
+    with pytest.raises(DataError, match=r"the embedder gave .* wanted an array or a tensor of numbers, .1, D."):
+        embed(gives, np.zeros((1, 112, 112, 3), np.uint8), 112)

@@ -216,6 +216,22 @@ def test_two_files_of_one_name_are_two_modules_and_a_file_is_run_once(tmp_path, 
     assert list(sources.values()) == files and files[0].__file__ != files[1].__file__
 
 
+def test_what_lies_beside_a_readers_file_and_is_imported_decides_its_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "OTHERS", dict(recipes.OTHERS))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "weight_of_mine.py").write_text("WEIGHT = 0.1")
+    (tmp_path / "unused_by_mine.py").write_text("")
+    (tmp_path / "split.py").write_text("from weight_of_mine import WEIGHT\n" + OWN_FILE.replace("{weight}", "WEIGHT"))
+    file = methods.load(tmp_path / "split.py")
+    try:
+        found = methods.sources("short")
+        assert {sys.modules["weight_of_mine"], file} <= {*methods.of_readers()}
+    finally:
+        methods.LOSSES.pop("short")
+        del sys.modules[file.__name__]
+    assert sys.modules["weight_of_mine"] in found and "unused_by_mine" not in {module.__name__ for module in found}
+
+
 @pytest.mark.parametrize(
     "taken, counts",
     [
@@ -274,3 +290,30 @@ def test_what_is_no_file_and_names_that_are_taken_are_refused(tmp_path):
         recipes.add(recipes.Recipe("arcface", "mine", True, True, "hard", False))
     with pytest.raises(SettingError, match=r"choose one of.*arcface"):
         methods.get("nothing")
+
+
+@pytest.mark.parametrize(
+    "gives, said",
+    [
+        (lambda z: None, "NoneType"),
+        (lambda z: z.sum(dim=1), r"a tensor \(\d+,\)"),
+        (lambda z: z.sum().detach(), r"\(\)"),
+    ],
+)
+def test_a_loss_that_gives_no_number_to_learn_from_is_named(tmp_path, store_folder, monkeypatch, gives, said):
+    monkeypatch.setattr(recipes, "OTHERS", dict(recipes.OTHERS))
+    monkeypatch.setitem(
+        methods.LOSSES, "odd", type("Odd", (methods.Loss,), {"forward": lambda self, step: gives(step.z)})
+    )
+    recipes.add(recipes.Recipe("odd", "odd", True, True, "hard", False, loss="odd"))
+    with pytest.raises(SettingError, match=f"the loss of the recipe 'odd' gave .*{said}"):
+        trainer.fit("odd", presets.get(TINY, epochs=1), 0, easy_faces(tmp_path / "faces"), progress=False)
+
+
+def test_a_row_with_an_unknown_field_or_a_name_that_is_no_files_is_refused(monkeypatch):
+    monkeypatch.setattr(recipes, "OTHERS", dict(recipes.OTHERS))
+    mistyped = recipes.Recipe("odd", "odd", True, True, "hard", False, changes=(("epoch", 3),))
+    with pytest.raises(SettingError, match="'odd' changes 'epoch', which no training has"):
+        mistyped.relevant(presets.get("smoke").training)
+    with pytest.raises(SettingError, match="not 'a/b'"):
+        recipes.add(recipes.Recipe("a/b", "odd", True, True, "hard", False))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -267,3 +268,20 @@ def test_a_large_part_of_a_pack_stays_on_disk_and_is_indexed_as_the_array_it_is(
     assert np.array_equal(np.asarray(large.images), small.images)
     again = large.take(np.array([True, False, True, False, True]))
     assert isinstance(again.images, Rows) and np.array_equal(np.asarray(again.images), small.images[[0, 2, 4]])
+
+
+def test_a_pack_that_was_changed_in_place_is_refused_and_an_unchanged_one_is_read_in_full_once(tmp_path, monkeypatch):
+    faces = easy_faces(tmp_path / "faces", 2, 2)
+    shutil.copytree(tmp_path / "faces", tmp_path / "copy")
+    read = []
+    real = storage.file_digest
+    monkeypatch.setattr(storage, "file_digest", lambda path: read.append(path) or real(path))
+    for _ in range(2):  # a copy has not been seen; what was written here has
+        assert FacePack.open(tmp_path / "copy").checksum == FacePack.open(tmp_path / "faces").checksum == faces.checksum
+    assert [path.name for path in read] == ["images.npy", "people.npz"]
+    images = np.load(tmp_path / "copy" / "images.npy", mmap_mode="r+")
+    images[:, 40:90] = 0
+    images.flush()
+    with pytest.raises(DataError, match=r"copy/images.npy is damaged or was changed .its checksum differs."):
+        FacePack.open(tmp_path / "copy")
+    FacePack.open(tmp_path / "faces")

@@ -44,6 +44,12 @@ def test_every_fold_equals_the_published_loop(count, folds):
     assert found.pairs.sum() == count
 
 
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_list_of_one_kind_is_refused_for_it_calls_any_constant_right(kind):
+    with pytest.raises(DataError, match="all 20 pairs of the list are of one kind"):
+        evaluate(np.ones((20, 3)), np.ones((20, 3)), np.full(20, kind, bool), folds=10)
+
+
 def test_the_length_of_an_embedding_does_not_matter():
     first, second, same = pairs()
     scaled = evaluate(first * np.arange(1, 121)[:, None], second * 0.01, same)
@@ -64,9 +70,10 @@ def test_the_held_out_fold_does_not_choose_its_threshold():
 def test_a_distance_equal_to_the_threshold_is_not_accepted():
     # Identical photos are at distance 0: threshold 0 accepts nothing, 0.01 is the first that accepts them.
     first = np.eye(4)
-    found = evaluate(first, first, np.ones(4, bool), folds=2)
+    folds = np.array([0, 0, 1, 1])
+    found = evaluate(first, first, np.ones(4, bool), folds=folds)
     assert found.thresholds.tolist() == [0.01, 0.01] and found.accuracy == 1
-    assert evaluate(first, first, np.zeros(4, int), folds=2).thresholds.tolist() == [0, 0]
+    assert evaluate(first, first, np.zeros(4, int), folds=folds).thresholds.tolist() == [0, 0]
     assert len(THRESHOLDS) == 400 and THRESHOLDS[-1] == 3.99
 
 

@@ -89,7 +89,10 @@ class Job:
         return self.out / ".running" / f"{self.name}.ipynb"
 
     def made_by(self) -> dict[str, Any]:
-        """What decides the run: digests of the chapter's cells and of the library's sources as they are now."""
+        """What decides the run: digests of the chapter's cells, of the library's sources, and of a reader's own files.
+
+        Those are the methods of RIFR_METHODS, and the folders that parameters name, as they are now.
+        """
         cells = [
             (cell.cell_type, cell.source, cell.metadata.get("tags", []))
             for cell in nbformat.reads(self.notebook, as_version=4).cells
@@ -99,7 +102,14 @@ class Job:
             "parameters": self.parameters,
             "source": storage.digest(cells),
             "library": storage.sources_digest(rifr),
+            **({"methods": _methods()} if os.environ.get("RIFR_METHODS") else {}),
+            **({"folders": folders} if (folders := self._folders()) else {}),
         }
+
+    def _folders(self) -> dict[str, str]:
+        """The digest of each folder that a parameter names; chapters run where this process does."""
+        named = {name: Path(value) for name, value in self.parameters.items() if isinstance(value, str) and value}
+        return {name: storage.folder_digest(folder) for name, folder in named.items() if folder.is_dir()}
 
     def done(self) -> bool:
         """Whether the notebook is there and was made by what there is now."""
@@ -116,6 +126,13 @@ class Job:
         other.unlink(missing_ok=True)
         self.running.unlink()
         return error
+
+
+def _methods() -> str:
+    """The digest of a reader's own methods, and of what their files import from beside them."""
+    from rifr import methods
+
+    return storage.sources_digest(*methods.of_readers())
 
 
 def made_by(path: Path) -> dict[str, Any]:

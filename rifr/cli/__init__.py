@@ -18,6 +18,7 @@ import argparse
 import sys
 
 from rifr.cli import data, doctor, evaluate, train
+from rifr.cli.options import Command
 from rifr.errors import RifrError
 from rifr.storage import interrupts
 
@@ -56,9 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    rifr = argparse.ArgumentParser(
-        prog="rifr", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    rifr = Command(prog="rifr", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = rifr.add_subparsers(dest="command", required=True)
     for module in (data, train, evaluate, doctor):
         module.add(commands)

@@ -115,7 +115,8 @@ def _prepare(options: argparse.Namespace) -> None:
     print(f"{options.out}: {len(pack):,} images of {len(pack.people):,} people; {spec['skipped']} files skipped")
     for line in spec["skipped_files"]:
         print(f"  skipped {line}")
-    print(f"{spec['left_out']} other files and folders, {spec['people_left_out']} people left out")
+    asked = f", {len(spec['excluded'])} excluded as asked" if spec["excluded"] else ""
+    print(f"{spec['left_out']} other files and folders, {spec['people_left_out']} people left out{asked}")
     for line in (*spec["left_out_files"], *spec["people_left_out_names"]):
         print(f"  left out {line}")
 

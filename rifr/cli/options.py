@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rifr import settings
 from rifr.errors import SettingError
@@ -24,6 +24,31 @@ class Parser(Protocol):
     """A parser, or a group of its options."""
 
     def add_argument(self, *names: str, **options: object) -> argparse.Action: ...
+
+
+class Joined(argparse._StoreAction):
+    """A value as argparse stores it; the lists of an option that is given twice are joined."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        known = getattr(namespace, self.dest, self.default)
+        if option_string and self.nargs in ("*", "+") and known is not self.default:
+            values = [*known, *values]
+        setattr(namespace, self.dest, values)
+
+
+class Command(argparse.ArgumentParser):
+    """A parser whose options are `Joined`; so are those of its commands."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.register("action", None, Joined)
+        self.register("action", "store", Joined)
 
 
 def network_file(parser: Parser) -> None:

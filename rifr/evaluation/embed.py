@@ -92,10 +92,11 @@ def embed(
         show=progress,
     ) as bar:
         for start in range(0, len(images), batch):
-            faces = to_width(np.asarray(images[start : start + batch]), width)
+            faces = to_width(np.array(images[start : start + batch]), width)
+            mirrored = _mirrored(faces) if mirror else None  # made first: an embedder may write into what it is given
             part = _features(network, faces)
-            if mirror:
-                part = part + _features(network, _mirrored(faces))
+            if mirrored is not None:
+                part = part + _features(network, mirrored)
             bad_rows = start + np.flatnonzero(~np.isfinite(part).all(axis=1))
             if len(bad_rows):
                 listed = ", ".join(map(str, bad_rows[:10])) + (", ..." if len(bad_rows) > 10 else "")
@@ -135,7 +136,14 @@ def _features(network: Network, faces: np.ndarray) -> np.ndarray:
     features = network(faces)
     if hasattr(features, "detach"):  # a tensor of any device
         features = features.detach().float().cpu().numpy()
-    features = np.asarray(features, np.float32)
+    try:
+        features = np.asarray(features)
+        features = features.astype(np.float32, casting="same_kind" if features.dtype.kind == "c" else "unsafe")
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"the embedder gave {type(features).__name__} ({error}); wanted an array or a tensor of numbers, "
+            f"({len(faces)}, D)"
+        ) from error
     if features.ndim != 2 or len(features) != len(faces):
         raise DataError(f"the embedder gave {features.shape} for {len(faces)} images; wanted ({len(faces)}, D)")
     return features

@@ -165,8 +165,8 @@ def from_onnx(path: str | Path | Onnx, **options: Any) -> Network:
 
     def run(pixels: np.ndarray) -> np.ndarray:
         features = session.run([output], {name: pixels})[0]
-        if len(features) != len(pixels) or not features.ndim:
-            raise DataError(f"it gives {features.shape} for {len(pixels)} images")
+        if not np.ndim(features) or len(features) != len(pixels) or not isinstance(features, np.ndarray):
+            raise DataError(f"it gives {type(features).__name__} {np.shape(features)} for {len(pixels)} images")
         return features.reshape(len(features), -1)  # some files keep (N, D, 1, 1)
 
     def run_in_parts(pixels: np.ndarray, batch: int) -> np.ndarray:

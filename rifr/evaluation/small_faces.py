@@ -239,6 +239,8 @@ def surveillance(
     preset = presets.get(preset)
     results: dict[tuple, Scface] = {}
     tested = faces.mugshots.people if people is None else people
+    if unknown := sorted(set(tested) - set(faces.mugshots.people)):
+        raise SettingError(f"no mugshot is of {', '.join(map(repr, unknown))}: choose among the identities of the set")
     listed, filmed = (np.isin(pack.identities, tested) for pack in (faces.mugshots, faces.probes))
     for name, embedder in embedders.items():
         probes, mugshots = (

@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 
+PREFIX = "rifr_method_"
+"""Of the names of modules that readers' files become."""
+
+
 def get(name: str) -> type[Loss]:
     """The loss of that name; SettingError lists the names there are."""
     if name not in LOSSES:
@@ -50,13 +54,31 @@ def get(name: str) -> type[Loss]:
 def sources(name: str) -> list[ModuleType]:
     """The modules of a loss, of those it is made from, and of what they take from others: other code, another result.
 
-    Of what they take that of this package counts; a file that takes the package takes all of it.
+    Of what they take that of this package counts, and what lies beside a reader's file; a file that takes the package
+    takes all of it.
     """
     kinds = [kind for kind in get(name).__mro__ if issubclass(kind, Loss)]
-    own = list(dict.fromkeys(kind.__module__ for kind in kinds))
+    of_kinds = dict.fromkeys(kind.__module__ for kind in kinds)
+    own = [*of_kinds, *dict.fromkeys(found.__name__ for module in of_kinds for found in _beside(module))]
     used = {_module(value) for module in own for value in vars(sys.modules[module]).values()}
     used |= {module for module in sys.modules if __name__ in used and _is_ours(module)}
     return [sys.modules[module] for module in own + sorted(used - {*own}) if module in own or _is_ours(module)]
+
+
+def of_readers() -> list[ModuleType]:
+    """The modules of the files that `load` has run, and what they import from beside them."""
+    loaded = [name for name in sys.modules if name.startswith(PREFIX)]
+    return [sys.modules[name] for name in loaded] + [found for name in loaded for found in _beside(name)]
+
+
+def _beside(module: str) -> list[ModuleType]:
+    """The other modules in the folder of a reader's file, by name."""
+    if not module.startswith(PREFIX):
+        return []
+    folder = Path(sys.modules[module].__file__ or "").parent
+    files = {name: getattr(found, "__file__", None) for name, found in [*sys.modules.items()]}
+    near = [name for name, file in files.items() if file and Path(file).parent == folder]
+    return [sys.modules[name] for name in sorted(near) if not name.startswith((PREFIX, "__main__"))]
 
 
 def _module(value: object) -> str:
@@ -74,7 +96,7 @@ def load(file: str | Path) -> ModuleType:
     A file that was loaded before is not run again.
     """
     path = Path(file).resolve()
-    name = f"rifr_method_{path.stem}"
+    name = f"{PREFIX}{path.stem}"
     while name in sys.modules and sys.modules[name].__file__ != str(path):
         name += "_"  # another file of that name: each is a module of its own
     if name in sys.modules:

@@ -53,7 +53,7 @@ from rifr import (
     splits,
     storage,
 )
-from rifr.errors import SettingError
+from rifr.errors import DataError, SettingError
 from rifr.evaluation import evaluate, hard_galleries, one_probe, score
 from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
@@ -128,6 +128,8 @@ def make(
     names = [name for name in (*ORDER, *recipes.OTHERS) if name in wished]
     if bool(pairs) != bool(images):
         raise SettingError("a list of pairs and the folder of its images belong together: give both or none.")
+    if absent := [str(path) for path in (pairs, images) if path and not Path(path).exists()]:
+        raise DataError(f"{' and '.join(absent)} does not exist: nothing was trained yet, give the right path.")
     out = out or records.folder() / "large.json"
     faces = {seed: splits.face_splits(preset, seed, progress=progress) for seed in seeds}
     calls = [call for seed in seeds for call in trainer.calls(names, preset, seed, faces[seed].train, progress)]

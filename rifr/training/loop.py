@@ -180,6 +180,12 @@ class Trainer:
                 z_student, w = self.module(x).float(), self.module.softmax.weight
                 teacher_of = self.teacher_outputs and self.teacher_outputs(part)
                 loss = self.loss(x, z_student, w, part.labels, teacher_of)
+                if not (isinstance(loss, Tensor) and loss.dim() == 0 and loss.requires_grad):
+                    found = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+                    raise SettingError(
+                        f"the loss of the recipe {self.recipe.name!r} gave {found}: it has to give one number that "
+                        "follows from the features, the softmax layer or weights of its own."
+                    )
                 self.fabric.backward(loss * (len(part.labels) / photos))  # DDP takes the mean over processes
             with torch.no_grad():
                 hits = (z_student @ w.T).argmax(1) == part.labels.repeat(self.views.count)

@@ -176,7 +176,13 @@ def divided(folds: int | np.ndarray, same: np.ndarray) -> tuple[np.ndarray, bool
     fold = _consecutive(len(same), folds)
     kinds = [same, ~same]
     one_kind = one_fold or any(len(np.unique(same[fold == number])) == 1 for number in range(folds))
-    if not one_kind or min(kind.sum() for kind in kinds) < folds:
+    fewest = min(int(kind.sum()) for kind in kinds)
+    if not fewest:
+        raise DataError(
+            f"all {len(same)} pairs of the list are of one kind ({'same' if same.all() else 'different'}-person): an "
+            "embedder that gives every face the same would be always right; give pairs of both kinds"
+        )
+    if not one_kind or fewest < folds:
         return fold, False
     for those in kinds:
         fold[those] = _consecutive(int(those.sum()), folds)
