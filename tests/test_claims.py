@@ -141,6 +141,10 @@ def test_small_faces_are_compared_by_distance_and_by_network():
     def frames(hits):
         return Scface(np.repeat([str(n) for n in range(20)], 5), np.where(np.arange(100) % 5 < hits, 1, 2), 20)
 
+    def short(hits):
+        people = np.repeat([str(n) for n in range(20)], 5)[1:]
+        return people, np.where(np.arange(1, 100) % 5 < hits, 1, 2)
+
     filmed = Outcome(
         {("proposed", 1, 4.2): frames(4), ("hr+lr", 1, 4.2): frames(2)}
         | {("proposed", 3, 1.0): frames(5), ("hr+lr", 3, 1.0): frames(4)},
@@ -156,6 +160,11 @@ def test_small_faces_are_compared_by_distance_and_by_network():
         50,
         ("network",),
     )
+    fewer = {("proposed", 1, 4.2): frames(4), ("hr+lr", 1, 4.2): frames(2)}  # a frame that could not be read
+    fewer |= {(name, 3, 1.0): Scface(*cut, 20) for name, cut in (("proposed", short(5)), ("hr+lr", short(4)))}
+    lacking = evidence.of_outcomes(Outcome(fewer, 50, filmed.keys))
+    far, _, near, more = found("C15", lacking)
+    assert (far.estimate, near.estimate, more) == pytest.approx((40, 20, None), abs=0.3)
     measure = evidence.of_outcomes(filmed, tiny)
     far, between, near, more = found("C15", measure)
     assert (far.estimate, near.estimate, more.estimate, between) == pytest.approx((40, 20, 20, None))

@@ -123,6 +123,22 @@ def test_fewer_people_of_scface_are_alone_in_gallery_and_probes(place):
     assert set(eighty) == {f"{n:03d}" for n in scface_reader.eighty()} & {"001", "002", "003", "004"}
 
 
+def test_people_that_scface_does_not_have_are_named(place):
+    with pytest.raises(SettingError, match="no mugshot is of '998', '999'"):
+        small_faces.surveillance({"colours": colours}, place[1], FEW, progress=False, people=["002", "999", "998"])
+
+
+def test_the_caption_of_a_readers_scface_counts_what_no_listed_points_have_aligned(place, tmp_path):
+    _, filmed = place
+    pack = easy_faces(tmp_path / "faces")
+    faces = FaceSplits(pack, pack, pack)
+    assert "not aligned" not in text.small_faces.scface_setting(FEW, 0, filmed, faces, "")
+    part = np.arange(len(filmed.probes)) >= 3
+    probes = replace(filmed.probes, attributes=filmed.probes.attributes | {"by_points": part})
+    said = text.small_faces.scface_setting(FEW, 0, replace(filmed, probes=probes), faces, "mine")
+    assert " mugshots (3 frames have no points in all.txt: resized, not aligned); " in said
+
+
 def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     tiny, _ = place
     outcome = small_faces.search(

@@ -55,10 +55,17 @@ def tinyface_setting(preset: Preset, seed: int, tiny: TinyFaceSets, faces: FaceS
 
 
 def scface_setting(preset: Preset, seed: int, filmed: ScfaceSets, faces: FaceSplits, root: str) -> str:
-    """What a caption on SCface must say."""
+    """What a caption on SCface must say; which of a reader's own photos no listed points have aligned, too."""
+    stretched = {
+        kind: int((~pack.attributes["by_points"].astype(bool)).sum())
+        for kind, pack in (("frames", filmed.probes), ("mugshots", filmed.mugshots))
+        if "by_points" in pack.attributes
+    }
+    counts = " and ".join(f"{count:,} {kind}" for kind, count in stretched.items() if count)
+    without = f" ({counts} have no points in all.txt: resized, not aligned)" if counts else ""
     return (
         f"{faces_of('scface', root)}: {len(filmed.probes):,} frames of {len(filmed.probes.people):,} people "
-        f"against {len(filmed.mugshots):,} mugshots; {_trained(preset, seed, faces)}"
+        f"against {len(filmed.mugshots):,} mugshots{without}; {_trained(preset, seed, faces)}"
     )
 
 
