@@ -110,8 +110,7 @@ class Onnx:
         DataError
             Where a file of weights is missing.
         """
-        if not self.path.is_file():
-            raise FileNotFoundError(f"{self.path} does not exist: give the path of an ONNX file")
+        _require_file(self.path)
         weights = weight_files(self.path)
         missing = [file.name for file in weights if not file.is_file()]
         if missing:
@@ -209,13 +208,18 @@ def from_onnx(path: str | Path | Onnx, **options: Any) -> Network:
     return network
 
 
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{path} {found}: give the path of an ONNX file")
+
+
 def _session(path: Path) -> tuple[Any, tuple[type[Exception], ...]]:
     """The file, ready to run, and the exceptions that say that it cannot."""
     import onnxruntime  # half a second that other embedders need not wait
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: give the path of an ONNX file")
+    _require_file(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what fails is raised too
     options.intra_op_num_threads = torch.get_num_threads()  # by itself it would take every core, whatever is asked for

@@ -314,9 +314,10 @@ class Trainer:
                 squares, points = zip(*pool.map(self._shown, which, views))
                 loss = self.step(np.stack(squares), np.stack(points))
                 if not math.isfinite(loss):
+                    kept = "; the last finished epoch is kept" if number else ""
                     raise TrainingError(
                         f"{self.name}: the loss is {loss} at step {step + 1} of epoch {number + 1}: try a lower "
-                        f"learning_rate; the last finished epoch is kept"
+                        f"learning_rate{kept}"
                     )
                 total += loss
         self.schedule.step()

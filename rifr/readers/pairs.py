@@ -168,8 +168,8 @@ def read_list(path: str | Path, root: str | Path, on_missing: str = "refuse") ->
     if missing and on_missing == "refuse":
         raise FileNotFoundError(
             f"{len(missing)} of {len(photos)} photos are missing in {root}: {first_few(missing, 5)} (or with another "
-            'ending of an image). Is it the folder that holds a folder for each person? on_missing="leave out" leaves '
-            "out their pairs"
+            'ending of an image). Is it the folder that holds a folder for each person? on_missing="leave out" '
+            "(--on-missing leave-out) leaves out their pairs"
         )
     there = np.array([all(files[photo] for photo in pair) for pair in listed])
     if not there.any():

@@ -226,10 +226,10 @@ class Trainer:
             if fabric.device.type == "cpu" or step % LOG_EVERY == 0 or step + 1 == len(order):
                 mean = total[0].item() / (step + 1) / len(batch.labels)
                 if not math.isfinite(mean):
+                    kept = "; the last finished epoch is kept" if number else ""
                     raise TrainingError(
                         f"{self.recipe.label}: the loss is {mean} at step {step + 1} of epoch {number + 1}, at "
-                        f"learning rate {learning_rate:.3g}. Try a lower learning_rate or a longer warmup; the last "
-                        f"finished epoch is kept."
+                        f"learning rate {learning_rate:.3g}. Try a lower learning_rate or a longer warmup{kept}."
                     )
                 bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
         summed = fabric.all_reduce(total, reduce_op="sum")
