@@ -49,6 +49,10 @@ def defaults(notebook: nbformat.NotebookNode) -> dict[str, Any]:
     return values
 
 
+READ = ("_faces", "_root")
+"""How the names of parameters end that name a folder which a chapter reads."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One run of a batch.
@@ -91,7 +95,7 @@ class Job:
     def made_by(self) -> dict[str, Any]:
         """What decides the run: digests of the chapter's cells, of the library's sources, and of a reader's own files.
 
-        Those are the methods of RIFR_METHODS, and the folders that parameters name, as they are now.
+        Those are the methods of RIFR_METHODS, and the folders that `READ` parameters name, as they are now.
         """
         cells = [
             (cell.cell_type, cell.source, cell.metadata.get("tags", []))
@@ -108,7 +112,8 @@ class Job:
 
     def _folders(self) -> dict[str, str]:
         """The digest of each folder that a parameter names; chapters run where this process does."""
-        named = {name: Path(value) for name, value in self.parameters.items() if isinstance(value, str) and value}
+        asked = {name: value for name, value in self.parameters.items() if name.endswith(READ) and value}
+        named = {name: Path(value) for name, value in asked.items() if isinstance(value, str)}
         return {name: storage.folder_digest(folder) for name, folder in named.items() if folder.is_dir()}
 
     def done(self) -> bool:
