@@ -368,9 +368,10 @@ def _verified(path: Path, manifest: dict[str, Any]) -> Path:
 
 
 def _remember(mark: Path) -> None:
-    with contextlib.suppress(OSError):  # a store that is closed to writing remembers nothing
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+    if storage.root().is_dir():  # to look at a pack makes no store
+        with contextlib.suppress(OSError):  # one that is closed to writing remembers nothing
+            mark.parent.mkdir(exist_ok=True)
+            mark.touch()
 
 
 def _side(spec: dict[str, Any] | None) -> int:

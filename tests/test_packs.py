@@ -271,6 +271,8 @@ def test_a_large_part_of_a_pack_stays_on_disk_and_is_indexed_as_the_array_it_is(
 
 
 def test_a_pack_that_was_changed_in_place_is_refused_and_an_unchanged_one_is_read_in_full_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("RIFR_STORE", str(tmp_path / "store"))
+    (tmp_path / "store").mkdir()
     faces = easy_faces(tmp_path / "faces", 2, 2)
     shutil.copytree(tmp_path / "faces", tmp_path / "copy")
     read = []
@@ -285,3 +287,10 @@ def test_a_pack_that_was_changed_in_place_is_refused_and_an_unchanged_one_is_rea
     with pytest.raises(DataError, match=r"copy/images.npy is damaged or was changed .its checksum differs."):
         FacePack.open(tmp_path / "copy")
     FacePack.open(tmp_path / "faces")
+
+
+def test_to_look_at_a_pack_makes_no_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("RIFR_STORE", str(tmp_path / "store"))
+    easy_faces(tmp_path / "faces", 2, 2)
+    FacePack.open(tmp_path / "faces")
+    assert not (tmp_path / "store").exists()
