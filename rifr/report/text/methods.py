@@ -75,14 +75,14 @@ def question(shared: pd.DataFrame) -> str:
     ahead, behind, count = int((signs > 0).sum()), int((signs < 0).sum()), len(shared)
     tally = f"of {count} comparisons ({_names(shared.network)}), decided for it: {ahead}, against it: {behind}"
     if ahead and not behind:
-        answer = "Where this decides, a shared softmax layer does better than a pairwise loss"
+        answer = "where this decides, a shared softmax layer does better than a pairwise loss"
     elif behind and not ahead:
-        answer = "Where this decides, a shared softmax layer does worse than a pairwise loss"
+        answer = "where this decides, a shared softmax layer does worse than a pairwise loss"
     elif ahead:
-        answer = "This is divided"
+        answer = "this is divided"
     else:
-        answer = "This does not decide it"
-    return f"As their authors have them: {answer[0].lower()}{answer[1:]}: {tally}."
+        answer = "this does not decide it"
+    return f"As their authors have them: {answer}: {tally}."
 
 
 def apart(shared: pd.DataFrame, reasons: Mapping[str, str]) -> str:
