@@ -302,6 +302,19 @@ def test_a_record_is_a_file_of_json_before_it_is_made(my_folders, no_work, monke
     assert "the ending names the format, one of .json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("line", ["record --recipe hr-only", "evaluate --recipe hr-only", f"{OWN} {FACES}"])
+@pytest.mark.parametrize(
+    "out, message", [("folder.json", "is a folder: name a file"), ("pairs.txt/new/out.json", "pairs.txt is a file")]
+)
+def test_where_no_file_can_be_written_is_said_before_the_work(
+    my_folders, no_work, monkeypatch, capsys, line, out, message
+):
+    monkeypatch.setattr(study, "make", None)
+    Path("folder.json").mkdir()
+    assert cli.main([*line.split(), "--out", out]) == 1
+    assert message in capsys.readouterr().err and not Path("pairs.txt/new").exists()
+
+
 @pytest.mark.parametrize(
     "line",
     [

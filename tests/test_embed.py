@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rifr
+from rifr import networks
 from rifr.degrade import to_width
-from rifr.errors import DataError
+from rifr.errors import DataError, SettingError
 from rifr.evaluation.embed import Onnx, embed, from_onnx
 from rifr.evaluation.onnx_weights import weight_files
 from tests.helpers import onnx_file
@@ -82,6 +85,40 @@ def test_what_does_not_fit_is_refused(tmp_path):
     (tmp_path / "text.onnx").write_text("no network")
     with pytest.raises(ValueError, match="no ONNX network"):
         embed(tmp_path / "text.onnx", IMAGES)
+
+
+def test_an_embedder_that_depends_on_its_batch_is_refused_and_one_that_only_rounds_is_not():
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, stride=8), torch.nn.BatchNorm2d(4), torch.nn.Flatten())
+
+    def wrapped(faces):
+        return layers(networks.to_input(torch.from_numpy(faces)))
+
+    lighter = (IMAGES * np.linspace(0.1, 1, 10)[:, None, None, None]).astype(np.uint8)  # noise is alike, faces are not
+    with pytest.raises(DataError, match=r"other features in another batch.*network\.eval\(\)"):
+        embed(wrapped, lighter, batch=4)
+    layers.append(torch.nn.Dropout(0.1)).eval()
+    found = embed(wrapped, IMAGES, batch=4, mirror=False)
+    assert np.allclose(found, wrapped(IMAGES).detach(), atol=1e-4)
+    layers[-1].train()
+    with pytest.raises(DataError, match="in another batch"):
+        embed(wrapped, IMAGES[:1])
+    with pytest.raises(DataError, match="gave 5 numbers an image, then 3"):
+        embed(lambda faces: network(faces)[:, : 3 if len(faces) == 2 else 5], IMAGES)
+
+    def rounding(faces):  # as half precision does, otherwise in each batch
+        return network(faces) * (1 + 0.01 * len(faces) / 4)
+
+    assert embed(rounding, IMAGES, batch=4).shape == (10, 5)
+
+
+def test_a_module_is_refused_with_the_function_that_wraps_it():
+    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, stride=8), torch.nn.Flatten()).eval()
+    with pytest.raises(SettingError, match=r"a Sequential takes tensors.*rifr\.networks\.to_input") as refused:
+        embed(layers, IMAGES)
+    said = re.search(r"lambda faces: network\(.*?\)\)\)", str(refused.value))[0]
+    wrapped = eval(said, {"network": layers, "rifr": rifr, "torch": torch})
+    assert np.allclose(embed(wrapped, IMAGES, mirror=False), wrapped(IMAGES).detach(), atol=1e-4)
 
 
 def test_a_memory_map_is_read_a_batch_at_a_time(tmp_path):

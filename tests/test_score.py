@@ -16,6 +16,7 @@ from rifr.evaluation.protocols import _impostors, identification, open_set, pair
 from rifr.evaluation.scorecard import COLUMNS
 from rifr.readers import pairs as pair_list
 from rifr.report.figures import scores
+from rifr.training import trainer
 from tests.helpers import easy_faces, onnx_file, photos
 
 PLAN = presets.get("smoke", resamples=50)
@@ -162,6 +163,14 @@ def test_what_is_left_out_is_counted_and_named_in_print_and_in_the_file(folders)
     for word in ("probe0/bad.png", "lonely", "often", "probe2"):
         assert word in score.faces() and word in str(entries)
     assert set(score.table.impostors) == {13}, "the first photo of a distractor is taken"
+
+
+def test_of_a_stored_run_the_file_says_how_and_on_whom_it_was_trained(folders):
+    run = trainer.fit("hr-only", "smoke", 0, easy_faces(folders / "known", 8, 8), False)
+    found = scoring.score(run, folders / "probes", folders / "crowd", widths=20, preset=PLAN, progress=False)
+    made = found.provenance["embedders"]["hr-only"]
+    assert made["training"] == run.record["training"] and made["faces"]["people"] == 8 and made["key"] == run.key
+    assert set(found.table.width) == {20}, "one width needs no list"
 
 
 def test_one_protocol_at_ones_own_widths(folders):

@@ -1,6 +1,7 @@
 """The multi-seed study: made, found again and read; intervals over seeds, and sentences that follow from them."""
 
 import json
+import os
 import shlex
 from dataclasses import replace
 
@@ -65,6 +66,9 @@ def test_the_command_in_a_record_makes_that_record(tmp_path, monkeypatch):
     assert asked["arguments"][:5] == ("laptop", [0, 2], ["csri"], "pairs.txt", "my faces")
     assert asked["changes"] == ["epochs=16", "widths=[112, 16]"]
     assert study.command("laptop", [0], study.ORDER) == "python -m rifr record --preset laptop --seeds 0"
+    monkeypatch.setenv("RIFR_METHODS", os.pathsep.join((str(tmp_path / "mine.py"), "other.py")))
+    readers = f"RIFR_METHODS={shlex.quote(os.pathsep.join(('mine.py', 'other.py')))} "
+    assert study.command("laptop", [0], study.ORDER) == f"{readers}python -m rifr record --preset laptop --seeds 0"
 
 
 @pytest.mark.slow

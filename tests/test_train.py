@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from rifr import devices, presets, storage
-from rifr.errors import DataError, TrainingError
+from rifr.errors import DataError, SettingError, TrainingError
 from rifr.packs import FacePack
 from rifr.recipes import RECIPES
 from rifr.training import batches, process_group, runs, trainer
@@ -272,6 +273,12 @@ def test_unknown_names_are_refused_with_what_is_allowed(tmp_path, store_folder):
         presets.get("smoke", widths=[112, -20])
     with pytest.raises(DataError, match="batch"):
         trainer.fit("hr-only", TINY, 0, easy_faces(tmp_path / "few", people=2, images=2), progress=False)
+
+
+def test_faces_that_are_no_pack_are_refused_with_what_makes_one(tmp_path):
+    for call in (partial(trainer.fit, "hr-only"), partial(trainer.fit_all, ["hr-only"])):
+        with pytest.raises(SettingError, match=r"faces are a FacePack, not str: .*rifr prepare"):
+            call("smoke", faces=str(tmp_path))
 
 
 def test_a_temperature_divides_the_logits_and_multiplies_the_loss_by_its_square():

@@ -34,7 +34,7 @@ def _doctor(options: argparse.Namespace) -> None:
     from rifr.evaluation import scorecard
 
     if options.out:
-        scorecard.check_ending(options.out, [".json"])
+        scorecard.check_out(options.out, [".json"])
     found = examine(
         onnx_of(options.embedder, options),
         options.images,

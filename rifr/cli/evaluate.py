@@ -95,11 +95,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     on_own_faces = not names and bool(options.probes or pairs_alone)
     _refuse_unused(options, measures, on_own_faces)
     if options.out:
-        scorecard.check_ending(options.out)
+        scorecard.check_out(options.out)
     if options.figure:
         from rifr.report.figures import scores
 
-        scorecard.check_ending(options.figure, scores.FORMATS)
+        scorecard.check_out(options.figure, scores.FORMATS)
         scores.drawn_of([*measures, *(["pairs"] if options.pairs else [])])
     files = [onnx_of(path, options) for path in options.embedder]
     probes, distractors, trained = options.probes, options.distractors, []

@@ -121,7 +121,7 @@ def _record(options: argparse.Namespace) -> None:
     from rifr.report import methods, records, studies_record, study
 
     if options.out:
-        scorecard.check_ending(options.out, [".json"])
+        scorecard.check_out(options.out, [".json"])
     if options.study:
         of_its_own = ["preset", "recipe", "methods", "pairs", "images"]
         refuse_unused(options, "a study has its own faces and networks", of_its_own)

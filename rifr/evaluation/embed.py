@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
+from torch import nn
 
 from rifr import machine
 from rifr.align import FACE_SIZE
@@ -31,6 +32,8 @@ class HasEmbedder(Protocol):
 
 
 Embedder = HasEmbedder | Network | str | Path
+MAX_DIFFERENCE = 0.1
+"""Of an image's features in two batches, as a share of their length: more than rounding does, less than dropout."""
 
 
 def embed(
@@ -68,7 +71,8 @@ def embed(
     SettingError
         For images of another shape or type, a width or a batch out of range.
     DataError
-        For embeddings that are not finite, with the rows of their images, or that are not (N, D).
+        For embeddings that are not finite, with the rows of their images, that are not (N, D), or that depend on the
+        other images of their batch, as those of a network in training mode do.
     """
     width = check_width(width)
     if batch < 1:
@@ -93,8 +97,11 @@ def embed(
     ) as bar:
         for start in range(0, len(images), batch):
             faces = to_width(np.array(images[start : start + batch]), width)
-            mirrored = _mirrored(faces) if mirror else None  # made first: an embedder may write into what it is given
+            # Copied first: an embedder may write into what it is given.
+            mirrored, two = _mirrored(faces) if mirror else None, faces[:2].copy()
             part = _features(network, faces)
+            if start == 0:
+                _require_repeatable(part[:2], _features(network, two))
             if mirrored is not None:
                 part = part + _features(network, mirrored)
             bad_rows = start + np.flatnonzero(~np.isfinite(part).all(axis=1))
@@ -119,6 +126,12 @@ def _network(embedder: Embedder) -> Network:
         return embedder.embedder()
     if isinstance(embedder, (str, Path)):
         return from_onnx(embedder)
+    if isinstance(embedder, nn.Module):
+        raise SettingError(
+            f"a {type(embedder).__name__} takes tensors, and an embedder is given (N, 112, 112, 3) uint8 RGB: wrap it "
+            "in a function that makes its input of these, such as lambda faces: network(rifr.networks.to_input("
+            "torch.from_numpy(faces))) for RGB in [-1, 1], with the network in evaluation mode"
+        )
     if callable(embedder):
         return embedder
     raise TypeError(
@@ -130,6 +143,18 @@ def _network(embedder: Embedder) -> Network:
 def _mirrored(faces: np.ndarray) -> np.ndarray:
     # As one tall picture: OpenCV turns the pixels of its rows ten times as fast as NumPy copies a reversed view.
     return cv2.flip(faces.reshape(-1, *faces.shape[2:]), 1).reshape(faces.shape)
+
+
+def _require_repeatable(among_others: np.ndarray, alone: np.ndarray) -> None:
+    """DataError where two images have other features by themselves than in their batch."""
+    if among_others.shape != alone.shape:
+        raise DataError(f"the embedder gave {among_others.shape[1]} numbers an image, then {alone.shape[1]}")
+    difference = np.linalg.norm(among_others - alone, axis=1)
+    if (difference > MAX_DIFFERENCE * np.linalg.norm(among_others, axis=1)).any():
+        raise DataError(
+            "the embedder gives an image other features in another batch, and they should depend on the image alone. "
+            "A network in training mode does so: put it in evaluation mode first (network.eval())"
+        )
 
 
 def _features(network: Network, faces: np.ndarray) -> np.ndarray:

@@ -34,6 +34,8 @@ from rifr.training.runs import Run
 
 __all__ = ["MEASURES", "Asked", "check", "named", "score"]
 
+OF_RUNS = ("recipe", "preset", "seed", "key", "training", "faces")
+"""What a provenance has of a stored run's record."""
 MEASURES = ("rank1", "cmc", "roc", "open-set")
 
 
@@ -48,7 +50,7 @@ def score(
     on_missing: str = "refuse",
     protocols: Iterable[str] = tuple(PROTOCOLS),
     measures: Iterable[str] = ("rank1",),
-    widths: Sequence[int] | None = None,
+    widths: int | Sequence[int] | None = None,
     ranks: int = 20,
     fprs: Sequence[float] = (1e-3, 1e-4),
     fpirs: Sequence[float] = (1e-2, 1e-3),
@@ -80,8 +82,8 @@ def score(
         rank1: share of trials identified at rank 1 among the distractors; cmc: the same at ranks 1, 2, ...; roc:
         true positive rate at a false positive rate (FPR); open-set: false negative identification rate at a false
         positive one (FPIR). Pairs give the accuracy over folds.
-    widths : sequence of int, optional
-        Face widths in pixels, 4 to 112; by default the preset's.
+    widths : int or sequence of int, optional
+        Face widths in pixels, 4 to 112, each once; by default the preset's.
     ranks : int
         Depth of the CMC.
     fprs, fpirs : sequence of float
@@ -104,7 +106,8 @@ def score(
         For what does not fit, with what to do; before anything is embedded where that can be known.
     """
     networks = named(embedders)
-    preset = presets.get(preset, widths=None if widths is None else tuple(dict.fromkeys(widths)))
+    preset = presets.get(preset, widths=widths)
+    preset = presets.get(preset, widths=tuple(dict.fromkeys(preset.widths)))
     if bool(probes) != bool(distractors):
         raise SettingError("probes and distractors belong together: give both or none")
     if not probes and not pairs:
@@ -305,8 +308,7 @@ def _made_by(embedders: dict[str, Embedder], preset: Preset) -> dict[str, Any]:
             weights = {"weights_sha256": checksums} if checksums else {}
             made[name] = {"file": embedder.path.name, "sha256": graph, **weights, **options}
         elif isinstance(embedder, Run):
-            recipe, seed = embedder.recipe.name, embedder.seed
-            made[name] = {"recipe": recipe, "preset": embedder.preset, "seed": seed, "key": embedder.key}
+            made[name] = {part: embedder.record[part] for part in OF_RUNS}
         else:
             made[name] = {"function": getattr(embedder, "__qualname__", type(embedder).__name__)}
     return {"embedders": made, "mirror": preset.mirror, **made_now(preset.resamples)}

@@ -19,7 +19,7 @@ from rifr.errors import SettingError, first_few
 from rifr.packs import FacePack
 from rifr.splits import LeftOut
 
-__all__ = ["COLUMNS", "Score", "check_ending", "described", "made_now"]
+__all__ = ["COLUMNS", "Score", "check_out", "described", "made_now"]
 
 FORMATS = (".json", ".csv")
 COLUMNS = [
@@ -102,7 +102,7 @@ class Score:
 
     def save(self, path: str | Path) -> None:
         """Write all of it as .json ({"provenance": ..., "results": [a record a row]}) or the table alone as .csv."""
-        path = check_ending(path)
+        path = check_out(path)
         if path.suffix == ".csv":
             storage.atomic_write(path, self.table.to_csv(index=False))
         else:
@@ -110,11 +110,20 @@ class Score:
             storage.atomic_write(path, storage.readable_json({"provenance": self.provenance, "results": rows}))
 
 
-def check_ending(path: str | Path, formats: Sequence[str] = FORMATS) -> Path:
-    """The path, if its ending names one of the formats; else a SettingError that names them."""
+def check_out(path: str | Path, formats: Sequence[str] = FORMATS) -> Path:
+    """The path, if its ending names one of the formats and a file can be written there.
+
+    Raises
+    ------
+    SettingError
+        For another ending; it names the formats.
+    StorageError
+        As `storage.require_place` has it.
+    """
     path = Path(path)
     if path.suffix not in formats:
         raise SettingError(f"{path.name}: the ending names the format, one of {', '.join(formats)}")
+    storage.require_place(path)
     return path
 
 

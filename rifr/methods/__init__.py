@@ -34,6 +34,7 @@ __all__ = [
     "loss",
     "margins",
     "metric",
+    "readers_files",
     "sources",
     "superresolution",
     "trunks",
@@ -90,6 +91,11 @@ def _is_ours(module: str) -> bool:
     return module.startswith(f"{__name__}.")
 
 
+def readers_files() -> list[str]:
+    """The readers' files that RIFR_METHODS names."""
+    return list(filter(None, os.environ.get("RIFR_METHODS", "").split(os.pathsep)))
+
+
 def load(file: str | Path) -> ModuleType:
     """Run a reader's own file, which adds losses (`loss`) and rows (`rifr.recipes.add`); SettingError where it is not.
 
@@ -114,5 +120,5 @@ def load(file: str | Path) -> ModuleType:
     return module
 
 
-for _file in filter(None, os.environ.get("RIFR_METHODS", "").split(os.pathsep)):
+for _file in readers_files():
     load(_file)

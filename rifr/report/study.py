@@ -28,6 +28,7 @@ rows
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,7 @@ from rifr.evaluation.protocols.identification import Identification
 from rifr.evaluation.protocols.scface import Scface
 from rifr.evaluation.protocols.tinyface import TinyFace
 from rifr.evaluation.protocols.verification import Verification
+from rifr.methods import readers_files
 from rifr.presets import Preset
 from rifr.report import claims, evidence, methods, records
 from rifr.splits import FaceSplits
@@ -165,15 +167,16 @@ def command(
     images: str | Path = "",
     out: str | Path = "record.json",
 ) -> str:
-    """The command that makes a record again; the list of pairs, its images and the record by name, wherever they lie.
+    """The command that makes a record again; its files by name, wherever they lie.
 
     The six networks' own record needs no name.
     """
+    readers = os.pathsep.join(Path(file).name for file in readers_files())
     words = ["--preset", preset, "--seeds", *map(str, seeds)]
     words += ["--recipe", *networks, "--out", Path(out).name] if set(networks) != set(ORDER) else []
     words += ["--set", *changes] if changes else []
     words += ["--pairs", Path(pairs).name, "--images", Path(images).name] if pairs else []
-    return f"python -m rifr record {shlex.join(words)}"
+    return f"{f'RIFR_METHODS={shlex.quote(readers)} ' if readers else ''}python -m rifr record {shlex.join(words)}"
 
 
 def each_once(seeds: Sequence[int]) -> list[int]:

@@ -15,6 +15,7 @@ from rifr.storage.atomic import (
     lock,
     read_json,
     readable_json,
+    require_place,
 )
 from rifr.storage.cache import (
     PACKAGE,
@@ -51,6 +52,7 @@ __all__ = [
     "place",
     "read_json",
     "readable_json",
+    "require_place",
     "root",
     "sources_digest",
     "stored",

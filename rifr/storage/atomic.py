@@ -118,6 +118,18 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(retired, ignore_errors=True)
 
 
+def require_place(path: Path) -> None:
+    """StorageError where no file can be written at `path`: known before hours of work that end in it."""
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder: name a file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise StorageError(f"{path} cannot be written: {folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        with explain_os_error(path.parent):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Hold the lock that belongs to `path`, and remove what a killed process has left half written there.

@@ -29,6 +29,7 @@ from rifr import (
     splits,
     storage,
 )
+from rifr.errors import SettingError
 from rifr.packs import FacePack
 from rifr.presets import Preset, Training
 from rifr.recipes import Recipe
@@ -68,14 +69,14 @@ def fit(
     Raises
     ------
     SettingError
-        For an unknown recipe or preset, or a batch that the processes cannot share.
+        For an unknown recipe or preset, faces that are no pack, or a batch that the processes cannot share.
     DataError
         Where the faces cannot fill a batch.
     TrainingError
         When the loss is not finite.
     """
     plan, preset = recipes.get(recipe), presets.get(preset)
-    faces = splits.face_splits(preset, seed, progress=progress).train if faces is None else faces
+    faces = _training_faces(faces, preset, seed, progress)
     before = earlier(plan, preset)
     teacher_run = fit(*before, seed, faces, progress) if before else None
     training = plan.relevant(preset.training)
@@ -120,9 +121,20 @@ def fit_all(
         As for `fit`.
     """
     names, preset = [recipes.get(name).name for name in names], presets.get(preset)
-    faces = splits.face_splits(preset, seed, progress=progress).train if faces is None else faces
+    faces = _training_faces(faces, preset, seed, progress)
     parallel.run(calls(names, preset, seed, faces, progress))
     return {name: fit(name, preset, seed, faces, progress) for name in names}
+
+
+def _training_faces(faces: FacePack | None, preset: Preset, seed: int, progress: bool) -> FacePack:
+    if faces is None:
+        return splits.face_splits(preset, seed, progress=progress).train
+    if not isinstance(faces, FacePack):
+        raise SettingError(
+            f"faces are a FacePack, not {type(faces).__name__}: open a pack with rifr.FacePack.open(path), or make one "
+            "of a folder per person with `rifr prepare`"
+        )
+    return faces
 
 
 def calls(names: Iterable[str], preset: Preset, seed: int, faces: FacePack, progress: bool = True) -> list[Call]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from rifr import storage
 from rifr.errors import SettingError
-from rifr.evaluation.scorecard import Score, check_ending
+from rifr.evaluation.scorecard import Score, check_out
 from rifr.report.figures import recognition
 from rifr.report.style import DPI, style
 
@@ -79,7 +79,7 @@ def save(score: Score, path: str | Path) -> list[Path]:
     SettingError
         For an ending that is not of `FORMATS`, and where no measure has a figure.
     """
-    path = check_ending(path, FORMATS)
+    path = check_out(path, FORMATS)
     drawn = drawn_of(score.measures)
     files = []
     for measure in drawn:
