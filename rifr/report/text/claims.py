@@ -43,6 +43,12 @@ def span(interval: Interval | None) -> str:
     return verdicts.bracketed(interval.estimate, interval.low, interval.high)
 
 
+def cell(interval: Interval | None) -> str:
+    """`span` in HTML on two lines, bold where it is decided."""
+    text = span(interval).replace(" (", "<br>(")
+    return f"<strong>{text}</strong>" if interval and interval.decided else text
+
+
 def sentences(
     build: Sequence[Judged], record: Sequence[Judged] = (), larger: Study | None = None, taught: Recorded | None = None
 ) -> str:

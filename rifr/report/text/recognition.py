@@ -237,8 +237,7 @@ def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.
             interval = measure(claims.Difference(pair, 1, "", claims.minus(first, second, group, protocol)))
             if interval is not None:
                 found.append(interval)
-                text = text_of_claims.span(interval).replace(" (", "<br>(")
-                cells[name] = f"<strong>{text}</strong>" if interval.decided else text
+                cells[name] = text_of_claims.cell(interval)
         rows[pair] = cells
     table = pd.DataFrame(rows).T.fillna("–").rename_axis("rank-1, points").reset_index()
     return table, (

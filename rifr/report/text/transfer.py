@@ -27,10 +27,7 @@ def table(measure: Measure) -> pd.DataFrame:
     rows = []
     for network, other in PAIRS:
         cells = {"rank-1, points": f"{label(network)} minus {label(other)}"}
-        for place, found in _places(measure, network, other):
-            text = text_of_claims.span(found).replace(" (", "<br>(")
-            cells[place] = f"<strong>{text}</strong>" if found and found.decided else text
-        rows.append(cells)
+        rows.append(cells | {place: text_of_claims.cell(found) for place, found in _places(measure, network, other)})
     return pd.DataFrame(rows)
 
 
