@@ -345,6 +345,7 @@ def score_side(folders, width):
         ({"embedders": "net.pt"}, "can run foreign code"),
         ({"embedders": "flat.onnx"}, "wanted one input"),
         ({"pairs": "pairs.txt"}, "say where they lie"),
+        ({"images": "probes", "folds": 5, "on_missing": "leave out"}, "leave out images and folds and on_missing"),
     ],
 )
 def test_what_does_not_fit_is_said_with_what_to_do(folders, monkeypatch, change, words):

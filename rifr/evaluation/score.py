@@ -190,6 +190,9 @@ def check(
     for embedder in embedders:
         if isinstance(embedder, Onnx):
             embedder.embedder()  # a file that does not fit is said now, not when all faces are read
+    of_pairs = {"images": images, "folds": folds, "on_missing": on_missing != "refuse"}
+    if not pairs and (unused := [name for name, given in of_pairs.items() if given]):
+        raise SettingError(f"there are no pairs: leave out {' and '.join(unused)}")
     listed = pair_list.read(pairs, images, on_missing) if pairs else None
     if listed:
         pairs_protocol.divided(_division(folds, listed), listed.same)
