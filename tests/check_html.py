@@ -3,8 +3,9 @@
     python tests/check_html.py book/_build/html
 
 Every chapter of the table of contents has its page; every picture has alternative text; no page, style sheet or font
-comes from another host; no page shows a traceback, text from stderr, a warning or a number that is missing; every
-link to another page of the book leads somewhere. Prints each problem and exits 1, or one line and exits 0.
+comes from another host; no page shows a traceback, text from stderr, a warning, marks of Markdown or TeX, or a number
+that is missing; every link to another page of the book leads somewhere. Prints each problem and exits 1, or one line
+and exits 0.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ REMOTE_CODE = re.compile(
     r"((?:https?:)?//[^'\"`]+)",
     re.IGNORECASE,
 )
+# What is left where Markdown, TeX or HTML was not read as such, but in code, scripts and what MathJax is to read.
+MARKS = re.compile(
+    r"\$\$|\*\*\w|\w\*\*|\]\([\w/.#-]+\)|:::|\\(?:frac|sum|log|cos|mathrm|text)\b|</?(?:t[hdr]|p|code|strong)>"
+)
+CODE, UNREAD = {"code", "pre", "script", "style", "title"}, {"math", "code", "highlight", "sig", "rifr-made-by"}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 
@@ -78,7 +84,7 @@ class Page(HTMLParser):
         if "pasted-text" in classes:
             self.glued.append("")
         if tag not in VOID:
-            self._open.append((tag, classes))
+            self._open.append((tag, classes | ({"code"} if tag in CODE else set())))
 
     def handle_endtag(self, tag: str) -> None:
         for place in range(len(self._open) - 1, -1, -1):
@@ -99,6 +105,8 @@ class Page(HTMLParser):
             self.stderr.append(text.strip()[:80])
         if "Traceback (most recent call last)" in text or "system-message" in classes:
             self.errors.append(text.strip()[:80])
+        if not (UNREAD & classes or tag in CODE) and (marks := MARKS.search(text)):
+            self.errors.append(f"marks that are no text: {text[marks.start() :].strip()[:60]}")
         if text.lstrip().startswith(("<IPython.core.display.", "<Figure size")):
             self.errors.append(f"an output without content: {text.strip()[:60]}")
 

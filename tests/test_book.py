@@ -3,7 +3,9 @@
 The extension is loaded by its path, as Sphinx does; the builds themselves are checked on the finished HTML.
 """
 
+import ast
 import importlib.util
+import inspect
 import json
 import os
 import pkgutil
@@ -11,6 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from docutils import nodes
+from docutils.core import publish_doctree
 
 from rifr.report import figures
 
@@ -114,6 +118,58 @@ def test_a_caption_links_to_the_function_and_an_undocumented_one_warns(book):
     book.log = SimpleNamespace(warning=lambda *arguments, **options: warnings.append(arguments))
     book.link_sources(app, "faces", "page.html", context, None)
     assert len(warnings) == 1 and "rifr.report.figures.recognition.other" in warnings[0]
+
+
+@pytest.fixture
+def docstrings():
+    spec = importlib.util.spec_from_file_location("rifr_docstrings_under_test", SOURCE.with_name("rifr_docstrings.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rendered(docstrings, text):
+    lines = inspect.cleandoc(text).split("\n")
+    docstrings.mathematics(None, "function", "f", None, None, lines)
+    return publish_doctree("\n".join(lines), settings_overrides={"report_level": 2, "halt_level": 2})
+
+
+def test_the_mathematics_of_a_docstring_is_a_formula_on_its_page(docstrings):
+    tree = rendered(
+        docstrings,
+        r"""Of $\lambda$ = 5, ``$HOME`` and ``a $b$``, a store of $20.
+
+        $$ L = \frac{1}{N} \sum_i x_i, \qquad
+           x_i > 0 $$
+
+        Then a word.
+        """,
+    )
+    (block,), (inline,) = tree.findall(nodes.math_block), tree.findall(nodes.math)
+    assert block.astext() == r"L = \frac{1}{N} \sum_i x_i, \qquad x_i > 0" and inline.astext() == r"\lambda"
+    assert [code.astext() for code in tree.findall(nodes.literal)] == ["$HOME", "a $b$"]
+    assert tree[-1].astext() == "Then a word."
+
+
+def test_no_docstring_of_the_library_leaves_a_formula_unread(docstrings):
+    blocks = 0
+    for path in sorted((SOURCE.parents[2] / "rifr").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_documented = isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module))
+            text = (is_documented and ast.get_docstring(node)) or ""
+            if "$$" not in text:
+                continue
+            tree = rendered(docstrings, text.split("\n\nParameters\n")[0].split("\n\nAttributes\n")[0])
+            found = [block.astext() for block in tree.findall(nodes.math_block)]
+            assert len(found) == text.count("$$") / 2 and not any("$" in one for one in found), (path, node.name)
+            assert "$" not in "".join(part.astext() for part in tree.findall(nodes.paragraph)), (path, node.name)
+            blocks += len(found)
+    assert blocks > 20
+
+
+def test_a_default_that_a_dataclass_makes_leaves_a_signature_that_is_read(docstrings):
+    arguments, _ = docstrings.signature(None, "class", "C", None, None, "(a: int, b: dict = <factory>)", None)
+    assert ast.parse(f"def f{arguments}: ...") and docstrings.signature(*[None] * 5, None, "int") == (None, "int")
 
 
 def test_every_module_of_figures_stands_on_the_page_of_figures():

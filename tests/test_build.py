@@ -96,7 +96,7 @@ def test_a_book_is_built_once_and_again_only_when_the_library_changes(checkout):
     assert printed.count("Executing notebook") == 1
     assert book_problems(html, checkout / "book" / "_toc.yml") == []
     page = (html / "one.html").read_text()
-    assert len(re.findall(r'<img class="only-(?:light|dark)" alt="Nothing."', page)) == 2
+    assert len(re.findall(r'<img class="only-(?:light|dark)[ wide]*" alt="Nothing."', page)) == 2
     assert page.count("<summary>made by</summary>") == 2 and 'id="made-by-2"' in page and "data-made-by" not in page
     assert "mathjax/tex-chtml-full.js" in page and "thebe.js" not in page and "hinton" in page.lower()
     assert "{cite" not in page and ">42.2</span>" in (html / "index.html").read_text()

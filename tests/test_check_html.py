@@ -25,6 +25,11 @@ HTML = BOOK / "_build" / "html"
         ("<pre>&lt;IPython.core.display.Markdown object&gt;</pre>", "without content"),
         ('<span class="pasted-text">nan</span>', "glued number is missing: 'nan'"),
         ('<span class="pasted-text"></span>', "glued number is missing"),
+        ("<p>Then **C3. HR+LR falls** is</p>", "marks that are no text: **C3. HR+LR"),
+        ("<td>see [chapter 3](baselines.ipynb)</td>", "marks that are no text: ](baselines.ipynb)"),
+        ("<p>:::{admonition} Margins</p>", "marks that are no text: :::{admonition}"),
+        ("<p>$$ L = -frac{1}{N} $$</p>", "marks that are no text: $$ L"),
+        ("<p>&lt;tr&gt;&lt;th&gt;claim</p>", "marks that are no text: <tr>"),
     ],
 )
 def test_each_fault_is_found(text, problem):
@@ -40,6 +45,9 @@ def test_each_fault_is_found(text, problem):
         '<link rel="canonical" href="https://example/book.html">',
         '<span class="pasted-text"><strong>42.1</strong></span>',
         '<div class="output stream"><pre>42 people</pre></div>',
+        "<p>3 * 4 and 2 &lt; 3; <code>**values</code>, <code>$HOME</code></p><pre><span>a[0](b) ** 2</span></pre>",
+        r'<div class="math notranslate"><p>\[\frac{1}{N} \sum_i x_i\]</p></div>',
+        '<dt class="sig sig-object py"><em class="sig-param"><span>**values</span></em></dt>',
         "<style>a { background: url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'%3E\") }</style>",
     ],
 )

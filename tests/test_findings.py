@@ -27,7 +27,8 @@ def test_margins_stand_against_the_proposed_network_as_the_record_has_them():
     )
     assert "(methods.ipynb), one seed)" in said
     assert (
-        ": of 3 comparisons 1 for the proposed network and 1 for the margin. The proposed network has a plain" in said
+        ": of 3 comparisons 1 decides for the proposed network and 1 for the margin. The proposed network has a plain"
+        in said
     )
     assert text.findings.margins(None) == ""
 

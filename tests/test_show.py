@@ -1,7 +1,10 @@
 """A figure is drawn for both pages, says what it shows, and is readable where there is no style sheet."""
 
 import base64
+import dataclasses
+import html
 import io
+import json
 import re
 from pathlib import Path
 
@@ -113,6 +116,40 @@ def test_words_and_numbers_are_told_apart_by_column_and_an_interval_is_never_cut
     assert '<td class="words">1 (one of few)</td>' in page  # words in brackets are none
     assert '<td class="words"><code>a</code></td>' in html_table(pd.DataFrame({"a": ["<code>a</code>"]}), True).data
     html_table(pd.DataFrame({"a": []}))  # nothing to lay out
+
+
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        (
+            "- **C3. HR+LR falls** ([chapter 3](baselines.ipynb)): `a` and $D = 32$.",
+            "C3. HR+LR falls (chapter 3): a and D = 32.",
+        ),
+        (":::{admonition} Margins\n:class: dropdown\n\nAll of {cite:t}`deng2019`.\n:::", "Margins All of deng2019."),
+        ("3 * 4 < 5", "3 * 4 < 5"),
+    ],
+)
+def test_the_list_of_all_that_is_shown_names_a_text_without_its_marks(text, name):
+    assert named_in(markdown(text)._repr_markdown_()) == name
+
+
+def test_the_list_names_a_table_by_its_heads():
+    page = "<table><thead><tr><th>claim;<br>in points</th><th class='words'>paper</th></tr></thead></table>"
+    assert named_in(html_table(pd.DataFrame({"a": [1], "b": [2]}))._repr_html_()) == "Table: a, b"
+    assert named_in(dataclasses.replace(html_table(pd.DataFrame({"a": [1]})), data=page)._repr_html_()) == (
+        "Table: claim; in points, paper"
+    )
+
+
+def named_in(shown):
+    return json.loads(html.unescape(re.search('data-made-by="([^"]*)"', shown)[1]))["title"]
+
+
+def test_a_figure_wider_than_a_phone_is_marked_as_such():
+    pages = [
+        show(lambda width=width: plt.figure(figsize=(width, 2)), alt="a", caption="c")._repr_html_() for width in (4, 7)
+    ]
+    assert [page.count('<img class="only-light wide" alt="a"') for page in pages] == [0, 1]
 
 
 def test_no_text_shows_nothing():

@@ -129,8 +129,8 @@ def differences(*values) -> pd.DataFrame:
 @pytest.mark.parametrize(
     "values, said",
     [
-        ([(20, -9, -12, -6), (16, -3, -8, 2)], "of 2 comparisons 1 for a loss."),
-        ([(20, -9, -12, -6), (16, 3, 1, 8)], "of 2 comparisons 1 for a loss and 1 for a gain."),
+        ([(20, -9, -12, -6), (16, -3, -8, 2)], "of 2 comparisons 1 decides for a loss."),
+        ([(20, -9, -12, -6), (16, 3, 1, 8)], "of 2 comparisons 1 decides for a loss and 1 for a gain."),
         ([(20, -9, -12, 6)], "in none of 1 comparisons does the interval exclude zero."),
     ],
 )
@@ -144,7 +144,7 @@ def test_what_is_lost_is_counted_by_what_its_intervals_decide(values, said):
 
 def test_what_is_won_back_is_counted_and_listed():
     sentence = text.small_faces.won_back(differences((20, 4, 1, 7)), "proposed, camera", "proposed")
-    assert "of 1 comparisons 1 for a gain" in sentence and sentence.endswith(" at 20 px +4.0 (+1.0 to +7.0).")
+    assert "of 1 comparisons 1 decides for a gain" in sentence and sentence.endswith(" at 20 px +4.0 (+1.0 to +7.0).")
 
 
 def test_guessing_is_right_once_in_the_gallery_over_the_mates():

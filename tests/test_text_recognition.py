@@ -101,7 +101,7 @@ def test_each_pair_is_decided_or_not_and_near_widths_count_once():
     shares = DILEMMA | {(name, 16): share for (name, width), share in DILEMMA.items() if width == 20}
     of_all = outcome(shares | {("hr+lr", 20): 0.501})
     table, sentence = text.recognition.decisions(of_all, ["hr-only", "lr-only", "hr+lr"], "P1")
-    cells = table.set_index("rank-1, points")
+    cells = table.set_index("P1: rank-1, points")
     assert cells.columns.tolist() == ["112 px", "25–16 px"] and len(cells) == 3
     assert cells.loc["HR-only minus LR-only", "112 px"].startswith("<strong>+30.")
     gaps = of_all.difference("hr-only", "lr-only").set_index("width").difference[[20, 16]]

@@ -100,7 +100,7 @@ def test_the_gain_of_sharing_is_explained_by_the_change_beyond_which_it_brings_n
 def test_a_temperature_is_set_beside_how_sure_the_teacher_is():
     hot = {("temperature 4", name): 45.0 for name in ("kl-only", "proposed")}
     words = said("temperature", hot)
-    assert "of 8 comparisons 8 for a loss" in words
+    assert "of 8 comparisons 8 decide for a loss" in words
     assert "This one is not" in words and "86.3 % on average" in words and "(student.ipynb)" in words
     assert "This one is not" not in said("temperature", hot, right=99.0)
 

@@ -64,5 +64,5 @@ def test_agreement_with_the_paper_follows_from_the_signs(decisions, words):
 
 
 def test_losses_and_gains_are_counted():
-    assert verdicts.tally([-1, -1, 1, 0]) == "of 4 comparisons 2 for a loss and 1 for a gain"
+    assert verdicts.tally([-1, -1, 1, 0]) == "of 4 comparisons 2 decide for a loss and 1 for a gain"
     assert verdicts.tally([0, 0]) == "in none of 2 comparisons does the interval exclude zero"

@@ -12,7 +12,7 @@
 6. What a page's scripts load is copied beside it (`rifr.report.living`).
 
 What stands behind figures and numbers, and the appendix that lists it, is in `rifr_provenance`; how a chapter is run
-with other parameters, and where its launch buttons lead, in `rifr_parameters`.
+with other parameters, and where its launch buttons lead, in `rifr_parameters`; docstrings are in `rifr_docstrings`.
 """
 
 from __future__ import annotations
@@ -240,6 +240,7 @@ def copy_living(app: Sphinx, problem: Exception | None) -> None:
 def setup(app: Sphinx) -> dict:
     app.setup_extension("rifr_provenance")
     app.setup_extension("rifr_parameters")
+    app.setup_extension("rifr_docstrings")
     app.connect("config-inited", prepare_kernels)
     app.connect("config-inited", choose_cache)
     app.connect("config-inited", use_local_mathjax)

@@ -7,6 +7,7 @@ window.addEventListener("DOMContentLoaded", () => {
   const look = (place) => {
     const more = place.scrollWidth - place.clientWidth;
     const scrolls = more > 2 && getComputedStyle(place).overflowX !== "visible";
+    place.style.setProperty("--rifr-fade", `${Math.min(more, 24)}px`);  // no wider than what it hides
     place.classList.toggle("rifr-more-left", scrolls && place.scrollLeft > 2);
     place.classList.toggle("rifr-more-right", scrolls && place.scrollLeft < more - 2);
     if (scrolls) place.tabIndex = 0;

@@ -149,5 +149,5 @@ def _unseen(found: Examination) -> str:
     halves = (rows.difference_high - rows.difference_low) / 2
     return (
         f"The intervals reach {halves.min():.1f} to {halves.max():.1f} points to each side, and smaller mistakes go "
-        "unseen: more people make them shorter (--people)."
+        "unseen: more people make them shorter (`--people`)."
     )

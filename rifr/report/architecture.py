@@ -6,6 +6,7 @@ A module imports from its own room and from rooms below. import-linter holds it;
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -37,14 +38,15 @@ def sources(room: str) -> list[Path]:
 
 
 def rooms() -> pd.DataFrame:
-    """One row per room, from the top: layer, room, files, lines, and the first sentence of its docstring."""
+    """One row per room, from the top: layer, room, files, lines, and what it is: its docstring's first sentence."""
     rows = []
     for number, layer in enumerate(layers(), 1):
         for room in layer:
             files = sources(room)
             texts = [path.read_text(encoding="utf-8") for path in files]
             head = next((text for path, text in zip(files, texts, strict=True) if path.name == "__init__.py"), texts[0])
-            doc = (ast.get_docstring(ast.parse(head)) or "").split("\n\n")[0].replace("\n", " ")
+            doc = " ".join((ast.get_docstring(ast.parse(head)) or "").replace("`", "").split())
+            doc = re.split(r"(?<=[.?]) ", doc)[0]
             lines = sum(text.count("\n") for text in texts)
             rows.append({"layer": number, "room": room, "files": len(files), "lines": lines, "what": doc})
     return pd.DataFrame(rows)

@@ -63,7 +63,7 @@ def _points(figures: list[float] | None) -> str:
 
 
 def worlds(record: records.Record) -> pd.DataFrame:
-    """A row for each world that was tried: rank-1 of the two networks, gap and fall in points, and the distance.
+    """A row for each world that was tried: gap and fall in points, the distance, and rank-1 of the two networks.
 
     Gap and fall have intervals over the probes' people where the record holds them.
     """
@@ -82,7 +82,7 @@ def worlds(record: records.Record) -> pd.DataFrame:
         }
         presets = [preset for preset, name in record["taken"].items() if name == row["name"]]
         name = row["name"] + (f" ({' and '.join(presets)})" if presets else "")
-        rows.append({"world": name, **both, **criterion})
+        rows.append({"world": name, **criterion, **both})
     return pd.DataFrame(rows)
 
 
@@ -110,6 +110,7 @@ def lfw(record: records.Record) -> pd.DataFrame:
         rows.append(
             {
                 "network": label(row["recipe"]),
+                "LFW, % of pairs": "{:.1f} ({:.1f} to {:.1f})".format(row["value"], row["low"], row["high"]),
                 "people": f"{row['people']:,}",
                 "photos": f"{row['photos']:,}",
                 "epochs": row["epochs"],
@@ -117,7 +118,6 @@ def lfw(record: records.Record) -> pd.DataFrame:
                 "changed anew": "yes" if row["augment"] else "no",
                 "other settings": _in_words(row["changes"]),
                 "seed": row["seed"],
-                "LFW, % of pairs": "{:.1f} ({:.1f} to {:.1f})".format(row["value"], row["low"], row["high"]),
                 "minutes": f"{row['seconds'] / 60:.1f}",
             }
         )

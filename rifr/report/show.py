@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 from rifr.report.made_by import MadeBy, dotted_name, made_by
 from rifr.report.style import CSS_PIXELS, DPI, INK, style
 
+WIDE = 450  # CSS pixels: a wider figure would be unreadable as wide as a phone, and scrolls there
 TITLE = 80  # characters of a text that lists name it by
 ROW, CELL = re.compile(r"<tr[^>]*>.*?</tr>", re.S), re.compile(r"<td>(.*?)</td>", re.S)
 NUMERIC = re.compile(r"(about )?[-+−±<]?\d|–?$")  # how the cell of a number begins; or there is none
@@ -73,7 +74,7 @@ class Table:
     made_by: MadeBy | None = field(compare=False)
 
     def _repr_html_(self) -> str:
-        heads = ", ".join(re.findall(r"<th[^>]*>(.*?)</th>", self.data)[:4])
+        heads = ", ".join(filter(None, map(_plain, re.findall(r"<th\b[^>]*>(.*?)</th>", self.data, re.DOTALL)[:4])))
         return self.data + (self.made_by.html(f"Table: {heads}" if heads else "A table") if self.made_by else "")
 
     def __repr__(self) -> str:
@@ -123,6 +124,7 @@ class Shown:
 
     def _image(self, kind: str, png: bytes, inline: str) -> str:
         data = base64.b64encode(png).decode()
+        kind += " wide" if self.width > WIDE else ""
         return (
             f'<img class="{kind}" alt="{html.escape(self.alt)}" width="{self.width}" '
             f'style="max-width:100%;height:auto;{inline}" src="data:image/png;base64,{data}">'
@@ -261,8 +263,15 @@ def _laid_out(page: str) -> str:
 
 def _first_words(text: str) -> str:
     """The beginning of a text, for a list."""
-    words = " ".join(text.split())
+    words = _plain(text)
     return words if len(words) <= TITLE else words[:TITLE].rsplit(" ", 1)[0] + " …"
+
+
+def _plain(text: str) -> str:
+    """Markdown or HTML without its marks."""
+    text = re.sub(r":{3,}(\{[\w-]+\})?|^:[\w-]+:.*$|<[^>]*>|^ *[-#]+ ", " ", text, flags=re.MULTILINE)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)|\{[\w:]+\}`([^`]*)`", lambda link: link[1] or link[2] or "", text)
+    return " ".join(re.sub(r"[`$]|\*+(?=\S)|(?<=\S)\*+", "", text).split())
 
 
 def _inline(text: str) -> str:

@@ -148,9 +148,12 @@ def faces_at_widths(images: np.ndarray, widths: Sequence[int]) -> Figure:
     return _contact_sheet(images, columns=[f"{width} px" for width in widths])
 
 
-def people(images: np.ndarray, rows: Sequence[str] = ()) -> Figure:
-    """A contact sheet, one row per person or name; `images` (rows, columns, 112, 112, 3) uint8."""
-    return _contact_sheet(images, rows=rows)
+def people(images: np.ndarray, rows: Sequence[str] = (), side: float = 0.95) -> Figure:
+    """A contact sheet, one row per person or name; `images` (rows, columns, 112, 112, 3) uint8.
+
+    side: of a photo, in inches; less where there are too many for the page.
+    """
+    return _contact_sheet(images, rows=rows, side=side)
 
 
 def one_probe(trial: OneProbe) -> Figure:
@@ -272,7 +275,9 @@ def hard_galleries(hard: pd.DataFrame, random: pd.DataFrame, size: int) -> Figur
     return hollow_and_filled(tables, titles, 3.1 if len(titles) > 2 else 4.5, columns=3)
 
 
-def _contact_sheet(images: np.ndarray, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Figure:
+def _contact_sheet(
+    images: np.ndarray, rows: Sequence[str] = (), columns: Sequence[str] = (), side: float = 0.95
+) -> Figure:
     lines, across = images.shape[:2]
-    side = min(0.95, 9.0 / across)
+    side = min(side, 9.0 / across)
     return sheet(images, (side * across, side * lines + (0.25 if len(columns) else 0)), rows, columns)[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from rifr import recipes
 from rifr.evaluation.evaluate import PROTOCOLS
@@ -34,6 +35,8 @@ def rates_by_width(table: pd.DataFrame, network: str, protocol: str) -> Figure:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7.5, ncols=1, frameon=False)
     for axes in all_axes[:, 0]:
         axes.set(ylabel="rank-1 (%)", ylim=(0, None))
+    if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
+        engine.set(h_pad=0.12)  # a legend is nearer to its own panel than to the next
     figure.supxlabel("face width of the probe (pixels)", fontsize=10)
     figure.suptitle(f"{recipes.get(network).label}, {PROTOCOLS[protocol]}")
     return figure
@@ -82,8 +85,6 @@ def effects_at_ends(effects: pd.DataFrame, protocol: str) -> Figure:
 
 
 def _shades(network: str, count: int) -> list[str]:
-    """Colours from the text's through the network's towards the page's: in order of lightness on any page."""
-    ends = np.array([to_rgb(color) for color in (text_color(), network_style(network)["color"], page_color())])
-    places = np.linspace(0, 1.4, count)
-    channels = [np.interp(places, (0, 1, 2), channel) for channel in ends.T]
-    return [to_hex((red, green, blue)) for red, green, blue in zip(*channels, strict=True)]
+    """Colours from the text's to the network's: in order of lightness on any page, and none near the page's own."""
+    first, last = (np.array(to_rgb(color)) for color in (text_color(), network_style(network)["color"]))
+    return [to_hex(first + share * (last - first)) for share in np.linspace(0, 1, count)]

@@ -114,11 +114,12 @@ def worth(galleries: Galleries, gaps: pd.DataFrame) -> str:
         shares.append(won / missing)
         lines.append(
             f"{label(network)} minus {label(other)} is about {in_paper:+.0f} points in the paper and {more.easy:+.1f} "
-            f"here at random; among look-alikes {won:+.1f} of the {missing:.1f} between are won"
+            f"here at random; among look-alikes it moves by {won:+.1f} of the {missing:+.1f} that are missing"
         )
     if not lines:
         return ""
-    size = "a small part" if max(shares) < 0.25 else "a part" if max(shares) < 0.75 else "most"
+    most = max(shares)
+    size = "no part" if most <= 0 else "a small part" if most < 0.25 else "a part" if most < 0.75 else "most"
     return (
         f"{'. '.join(lines)}. So who is in the gallery is {size} of why high resolution counts "
         "for less here. The rest lies in the faces, the network or its training, which this does not tell apart."

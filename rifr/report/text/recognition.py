@@ -121,7 +121,7 @@ def _clause(rows: pd.DataFrame, sign: int) -> str:
     row = rows.iloc[0]
     if not sign:
         return f"undecided {where}" + (f" ({verdicts.span(row)})" if len(rows) == 1 else "")
-    by = f"{sizes.min():.1f} to {sizes.max():.1f} points" if len(rows) > 1 else f"{row.difference * sign:.1f} points"
+    by = f"{' to '.join(dict.fromkeys((f'{sizes.min():.1f}', f'{sizes.max():.1f}')))} points"
     return f"{'ahead' if sign > 0 else 'behind'} {where} by {by}" + (
         f" ({verdicts.sizes(row.low, row.high)})" if len(rows) == 1 else ""
     )
@@ -239,7 +239,7 @@ def decisions(outcome: Outcome, networks: list[str], protocol: str) -> tuple[pd.
                 found.append(interval)
                 cells[name] = text_of_claims.cell(interval)
         rows[pair] = cells
-    table = pd.DataFrame(rows).T.fillna("–").rename_axis("rank-1, points").reset_index()
+    table = pd.DataFrame(rows).T.fillna("–").rename_axis(f"{protocol}: rank-1, points").reset_index()
     return table, (
         f"{PROTOCOLS[protocol]}: {sum(one.decided for one in found)} of {len(found)} differences are decided. If no "
         f"network were better than any other, about {0.05 * len(found):.0f} would come out so by chance."
@@ -274,7 +274,7 @@ def setting(preset: Preset, seed: int, faces: FaceSplits) -> str:
 def once(build: str, record: str = "") -> str:
     """The setting of a chapter's figures and tables, which no caption then repeats: this build's and the record's."""
     sentences = [f"*Setting, unless a caption says otherwise.* This build: {build}"]
-    return "\n\n".join([*sentences, *([f"In the tabs beside it: {record}"] if record else [])])
+    return "\n\n".join([*sentences, *([f"In the tabs named Record: {record}"] if record else [])])
 
 
 def chosen(trial: OneProbe, network: str = "hr-only") -> str:

@@ -422,12 +422,12 @@ def _price(title: str, preset: Preset, people: int, photos: int, price: Interval
     training = preset.training
     return {
         "": title,
+        "HR+LR minus HR-only, 112 px": verdicts.bracketed(price.estimate, price.low, price.high),
         "network": training.network,
         "people × photos": f"{people:,} × {photos / people:.0f}",
         "photos a step": f"{training.batch_size}",
         "epochs": f"{training.epochs}",
         "seeds": f"{seeds}",
-        "HR+LR minus HR-only, 112 px": verdicts.bracketed(price.estimate, price.low, price.high),
     }
 
 

@@ -42,7 +42,7 @@ def known(cuts: dict[str, Bands], rates: pd.DataFrame) -> str:
 def family(effects: pd.DataFrame) -> str:
     """How many comparisons are made and at which level, so that all of them together can be believed."""
     if effects.empty:
-        return f"No group and its reference have {MIN_PEOPLE} people each: nothing is compared."
+        return _nothing()
     thin = int(effects.low.isna().sum())
     left = (
         (
@@ -60,6 +60,10 @@ def family(effects: pd.DataFrame) -> str:
     )
 
 
+def _nothing() -> str:
+    return f"No group and its reference have {MIN_PEOPLE} people each: nothing is compared."
+
+
 def real(effects: pd.DataFrame, width: int) -> str:
     """Which groups are recognised less or more often than their reference at one width, one paragraph per network."""
     rows = effects[(effects.kind == "effect") & (effects.width == width)]
@@ -75,7 +79,7 @@ def differences(effects: pd.DataFrame, kind: str) -> str:
     """Each "change" or "gain", one paragraph per network: what both scales say, or which of them decides alone."""
     rows, paragraphs = effects[effects.kind == kind], []
     if rows.empty:
-        return ""
+        return _nothing() if effects.empty else ""
     wide, first = effects.width.max(), effects.network.iloc[0]
     for (network, width), part in rows.groupby(["network", "width"], sort=False):
         points, odds = part[part.scale == "points"], part[part.scale == "odds"]

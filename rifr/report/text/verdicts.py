@@ -94,10 +94,11 @@ def tally(decisions: Iterable[int], loss: str = "a loss", gain: str = "a gain") 
     """How many of some comparisons decide for a loss and for a gain."""
     decisions = list(decisions)
     numbers = ((decisions.count(-1), loss), (decisions.count(1), gain))
-    parts = [f"{number} for {name}" for number, name in numbers if number]
+    parts = [f"{number} {{}}for {name}" for number, name in numbers if number]
     if not parts:
         return f"in none of {len(decisions)} comparisons does the interval exclude zero"
-    return f"of {len(decisions)} comparisons {' and '.join(parts)}"
+    verb = "decides " if parts[0].startswith("1 ") else "decide "
+    return f"of {len(decisions)} comparisons {' and '.join(parts).format(verb, '')}"
 
 
 def listed(names: Sequence[str]) -> str:
