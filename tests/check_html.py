@@ -105,7 +105,7 @@ class Page(HTMLParser):
             self.stderr.append(text.strip()[:80])
         if "Traceback (most recent call last)" in text or "system-message" in classes:
             self.errors.append(text.strip()[:80])
-        if not (UNREAD & classes or tag in CODE) and (marks := MARKS.search(text)):
+        if not (UNREAD & classes or tag in CODE or tag == "strong") and (marks := MARKS.search(text)):
             self.errors.append(f"marks that are no text: {text[marks.start() :].strip()[:60]}")
         if text.lstrip().startswith(("<IPython.core.display.", "<Figure size")):
             self.errors.append(f"an output without content: {text.strip()[:60]}")

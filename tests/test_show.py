@@ -127,6 +127,7 @@ def test_words_and_numbers_are_told_apart_by_column_and_an_interval_is_never_cut
         ),
         (":::{admonition} Margins\n:class: dropdown\n\nAll of {cite:t}`deng2019`.\n:::", "Margins All of deng2019."),
         ("3 * 4 < 5", "3 * 4 < 5"),
+        (r"With $\\frac{w}{2}$ at $T = 1$.", "With … at T = 1."),
     ],
 )
 def test_the_list_of_all_that_is_shown_names_a_text_without_its_marks(text, name):

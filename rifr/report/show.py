@@ -271,6 +271,7 @@ def _plain(text: str) -> str:
     """Markdown or HTML without its marks."""
     text = re.sub(r":{3,}(\{[\w-]+\})?|^:[\w-]+:.*$|<[^>]*>|^ *[-#]+ ", " ", text, flags=re.MULTILINE)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)|\{[\w:]+\}`([^`]*)`", lambda link: link[1] or link[2] or "", text)
+    text = re.sub(r"\$[^$]*\\[^$]*\$", "…", text)  # a formula in TeX
     return " ".join(re.sub(r"[`$]|\*+(?=\S)|(?<=\S)\*+", "", text).split())
 
 
