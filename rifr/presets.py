@@ -156,8 +156,8 @@ class Training(Checked):
     clip_norm: NonNegative = choice(
         0.0,
         "Gradients longer than this, all of the step's together, are shortened to it; 0: never. The paper mentions "
-        "none. Without it our ResNet-34 overflows within the first hundred steps at the paper's rate, with a warm-up "
-        "or without; of 5 and 1, 5 came to the lower loss in two epochs.",
+        "none. Without it our ResNet-34 overflows at the paper's rate after some fifty steps, and with a warm-up "
+        "before the rate has risen to it; of 5 and 1, 5 came to the lower loss in two epochs.",
     )
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = choice(
         "32-true", "Arithmetic of the network: full precision on a CPU, `bf16-mixed` on a GPU."

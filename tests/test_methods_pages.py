@@ -149,7 +149,7 @@ def rows(*signs):
 
 def test_sentences_say_against_whom_a_network_is_ahead_behind_and_not_decided():
     said = text.methods.against(rows(1, -1, 0), "proposed", "seed")
-    assert "Paired by seed" in said
+    assert "Paired by seed" in said and said.endswith("2 of 3 are decided; about 0 would be by chance alone.")
     assert "**112 px**: proposed is ahead of C-T; is behind ArcFace; is not decided against AdaFace." in said
     table = methods.difference_table(rows(1, -1, 0), "proposed")
     assert [*table["proposed minus"]] == ["C-T", "ArcFace", "AdaFace"]
@@ -168,7 +168,10 @@ def test_sentences_say_against_whom_a_network_is_ahead_behind_and_not_decided():
 def test_the_question_is_answered_by_what_is_decided_alone(signs, begins):
     said = text.methods.question(rows(*signs))
     tally = f"of {len(signs)} comparisons (C-T, ArcFace), decided for it: {signs.count(1)}, against it: "
-    assert said.startswith(f"As their authors have them: {begins}") and tally in said
+    assert (
+        said.startswith(f"With the start and the terms of their authors, as far as these are rebuilt here: {begins}")
+        and tally in said
+    )
     assert text.methods.question(rows()) == text.methods.against(rows(), "proposed") == ""
 
 

@@ -160,7 +160,7 @@ def test_e_is_said_to_hold_only_where_most_photos_agree():
 
 def test_equation_e_answers_why_features_stop_only_where_it_holds():
     good, bad = error_table(half=1.2), error_table(half=0.4).assign(network="kl-only")
-    assert "can be the answer" in text.soft_targets.why_features_stop(good)
+    assert "(E) holds here" in text.soft_targets.why_features_stop(good)
     assert "not for all of these" in text.soft_targets.why_features_stop(pd.concat([good, bad]))
     assert "not everywhere" not in text.soft_targets.why_features_stop(bad)
     assert "is not the answer to the question above: it" in text.soft_targets.why_features_stop(bad)

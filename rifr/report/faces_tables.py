@@ -98,8 +98,8 @@ def nearest_world(record: records.Record) -> str:
             f"points, a fall of {100 * row['fall']:.1f}."
         )
     return (
-        f"{said} A network of this size, trained briefly on rendered faces, keeps more of what survives at 20 px, and "
-        "has less to lose, than the paper's."
+        f"{said} Rates fall less from 60 to 20 px here than in the paper, whose network, faces and gallery "
+        "are all other ones."
     )
 
 

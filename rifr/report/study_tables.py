@@ -234,7 +234,7 @@ def validity(study: Study | None) -> str:
     if np.isnan(worst.low):
         real = "Whether all of them are above chance, more seeds will tell."
     elif worst.low > 50:
-        real = "All of them are above chance: what they learnt from rendered faces holds for real ones in part."
+        real = "All of them are above chance. What a network without any training would reach is not measured."
     else:
         real = "Not all of them are above chance."
     over = f"Student's t over {study.seeds} seeds" if study.seeds > 1 else "Wilson's, which takes pairs for independent"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rifr import networks, presets
-from rifr.report import evidence, methods
+from rifr.report import claims, evidence, methods
 from rifr.report.style import label
 from rifr.report.text import small_faces, studies, verdicts
 
@@ -32,8 +32,8 @@ def scale(preset: Preset, faces: FaceSplits) -> str:
     return (
         f"This build's networks have {ours.parameters / 1e6:.1f} million weights and were trained for "
         f"{preset.training.epochs} epochs on {len(faces.train):,} photos of {len(faces.train.people):,} people, the "
-        f"paper's have {theirs.parameters / 1e6:.0f} million, {paper.training.epochs} epochs and "
-        f"{paper.train_people:,} people."
+        f"paper's, as the preset `paper` has them, {theirs.parameters / 1e6:.0f} million, {paper.training.epochs} "
+        f"epochs and {paper.train_people:,} people."
     )
 
 
@@ -45,7 +45,8 @@ def camera(difference: pd.DataFrame) -> str:
 
 def margins(record: Study | None) -> str:
     """How losses with a margin stand against the proposed network in the record of all methods; "" without it."""
-    table = methods.differences(evidence.of_record(record), "proposed", MARGINS)
+    measure = evidence.of_record(record)
+    table = methods.differences(measure, "proposed", MARGINS)
     if record is None or table.empty:
         return ""
     table = table.assign(difference=-table.difference, low=-table.high, high=-table.low)  # minus proposed
@@ -58,9 +59,24 @@ def margins(record: Study | None) -> str:
     ]
     seeds = "one seed" if record.seeds == 1 else f"{record.seeds} seeds"
     tally = verdicts.tally(verdicts.signs(table), "the proposed network", "the margin")
+    elsewhere = {
+        "SCface's stand-in": [(distance, "", "scface") for distance in (1, 2, 3)],
+        "LFW": [(width, "", "pairs") for width in (112, 16)],
+    }
+    others = []
+    for place, kinds in elsewhere.items():
+        found = [
+            measure(claims.Difference("", 1, "", claims.minus(network, "proposed", (at,), protocol, kind)))
+            for network in MARGINS
+            for at, protocol, kind in kinds
+        ]
+        if known := [interval for interval in found if interval is not None]:
+            signs = [one.sign for one in known]
+            others.append(f"on {place} {verdicts.tally(signs, 'the proposed network', 'the margin')}")
     return (
         f"- **Losses with an angular margin**, in the record of other methods ([chapter 12](methods.ipynb), {seeds}). "
         f"Minus the proposed network under P1, in points: {'; '.join(places)}: {tally}. "
+        f"{''.join(f'{one[0].upper()}{one[1:]}. ' for one in others)}"
         "The proposed network has a plain softmax layer: how much of this a scale on angles brings without a margin, "
         "the chapter asks."
     )

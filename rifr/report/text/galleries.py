@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from rifr import presets
 from rifr.align import FACE_SIZE
 from rifr.evaluation.hard_galleries import Galleries
 from rifr.evaluation.outcome import Outcome
@@ -103,41 +104,37 @@ def moved(galleries: Galleries, gaps: pd.DataFrame) -> str:
 
 
 def worth(galleries: Galleries, gaps: pd.DataFrame) -> str:
-    """How much of what lies between this run's differences and the paper's is won among look-alikes, on large faces."""
-    largest, shares, lines = next(iter(_places(galleries.hard).values())), [], []
+    """This run's differences on large faces, and how look-alikes move them, beside the paper's."""
+    largest, lines = next(iter(_places(galleries.hard).values())), []
     for (network, other, place), kinds in _by_place(galleries, gaps):
         stated = [paper.rank1("P1", name, PAPERS_WIDTH[HR]) for name in (network, other)]
         if place != largest or None in stated:
             continue
         in_paper, more = stated[0].rank1 - stated[1].rank1, kinds["random"]  # type: ignore[union-attr]
-        missing, won = in_paper - more.easy, more.hard - more.easy
-        shares.append(won / missing)
         lines.append(
             f"{label(network)} minus {label(other)} is about {in_paper:+.0f} points in the paper and {more.easy:+.1f} "
-            f"here at random; among look-alikes it moves by {won:+.1f} of the {missing:+.1f} that are missing"
+            f"here at random; among look-alikes it moves by {_change(more)}"
         )
     if not lines:
         return ""
-    most = max(shares)
-    size = "no part" if most <= 0 else "a small part" if most < 0.25 else "a part" if most < 0.75 else "most"
+    distractors = presets.get("paper").distractor_people
     return (
-        f"{'. '.join(lines)}. So who is in the gallery is {size} of why high resolution counts "
-        "for less here. The rest lies in the faces, the network or its training, which this does not tell apart."
+        f"{'. '.join(lines)}. The paper's gallery has {distractors:,} distractors, and rates compare within one "
+        "gallery alone: how much of the paper's difference look-alikes explain cannot be read off these numbers."
     )
 
 
 def over_seeds(study: Study | None) -> str:
-    """What the record says of the same, over its seeds, on the largest faces; nothing where it does not hold it."""
+    """What the record says of the same, over its seeds, at each width under P1; nothing where it does not hold it."""
     if study is None or not (study.rows.measure == "hard difference").any():
         return ""
     rows = study.over_seeds("hard difference", ("network", "other", "protocol", "at"))
     rows = rows.assign(width=[int(at.split()[0]) for at in rows["at"]], difference=rows.value)
-    rows = rows[(rows.width == rows.width.max()) & (rows.protocol == "P1")]
-    lines = []
-    for (network, other), part in rows.groupby(["network", "other"], sort=False):
+    rows, lines = rows[rows.protocol == "P1"].sort_values("width", ascending=False, kind="stable"), []
+    for (network, other, width), part in rows.groupby(["network", "other", "width"], sort=False):
         kinds = {row["at"].split(", ")[1]: row for _, row in part.iterrows()}
         lines.append(
-            f"- **{label(network)} minus {label(other)}, {part.width.iloc[0]} px, the record**: a change of "
+            f"- **{label(network)} minus {label(other)}, {width} px, the record**: a change of "
             f"{_change(kinds['random'])}, against as many at random; against as hard ones "
             f"{_change(kinds['larger'])}."
         )

@@ -150,7 +150,7 @@ def recognised(table: pd.DataFrame, rank1: pd.DataFrame, width: int) -> str:
     else:
         verdict = f"{'both' if agree else 'neither'} {' and '.join(names)} put{'' if agree else 's'} them in this order"
         verdict = verdict if agree else verdict.replace(" and ", " nor ")
-    return f"Rank-1 under P2 at {width} px: {numbers}; {verdict}."
+    return f"Rank-1 under P2 at {width} px: {numbers}; {verdict}. No interval stands behind an order."
 
 
 def gap_and_spread(table: pd.DataFrame, width: int) -> str:

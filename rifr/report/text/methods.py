@@ -64,7 +64,9 @@ def against(table: pd.DataFrame, network: str, paired: str = "person") -> str:
         words = {1: "is ahead of", -1: "is behind", 0: "is not decided against"}
         said = [f"{word} {_names(by_sign[sign])}" for sign, word in words.items() if by_sign[sign]]
         lines.append(f"- **{place}**: {label(network)} {'; '.join(said)}.")
-    return "\n".join([f"Paired by {paired}, with 95 % intervals:", "", *lines])
+    decided = int((verdicts.signs(table) != 0).sum())
+    chance = f"{decided} of {len(table)} are decided; about {0.05 * len(table):.0f} would be by chance alone."
+    return "\n".join([f"Paired by {paired}, with 95 % intervals:", "", *lines, "", chance])
 
 
 def question(shared: pd.DataFrame) -> str:
@@ -82,7 +84,7 @@ def question(shared: pd.DataFrame) -> str:
         answer = "this is divided"
     else:
         answer = "this does not decide it"
-    return f"As their authors have them: {answer}: {tally}."
+    return f"With the start and the terms of their authors, as far as these are rebuilt here: {answer}: {tally}."
 
 
 def apart(shared: pd.DataFrame, reasons: Mapping[str, str]) -> str:

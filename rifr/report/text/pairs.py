@@ -70,4 +70,5 @@ def sentence(found: pd.DataFrame) -> str:
             f"{of} open ({len(still_open)} of {len(found)}); their intervals reach {halves.min():.1f} to "
             f"{halves.max():.1f} points to each side, and most smaller differences go unseen."
         )
-    return text.strip()
+    chance = f" By chance about {0.05 * len(found):.1f} of {len(found)} would be decided." if parts else ""
+    return text.strip() + chance

@@ -190,7 +190,7 @@ def tpr_table(table: pd.DataFrame, width: int) -> pd.DataFrame:
 
 
 def sides(tables: Mapping[str, pd.DataFrame], fpr: float) -> str:
-    """TPRs under P2 by which photo of a pair is small, a table of one network for each, and whether they differ."""
+    """TPRs under P2 by which photo of a pair is small, a table of one network for each, and how far they differ."""
     rows = {side: table[table.protocol == "P2"].iloc[0] for side, table in tables.items()}
     lines = [
         f"- **{side}**: TPR {row.tpr:.1f} %{ends(row.low, row.high)} at an FPR of {fpr:g}, {row.genuine:,} "
@@ -198,9 +198,11 @@ def sides(tables: Mapping[str, pd.DataFrame], fpr: float) -> str:
         for side, row in rows.items()
     ]
     first, second = rows.values()
-    apart, half = abs(first.tpr - second.tpr), (first.high - first.low) / 2
-    found = "no sign that the choice matters" if apart < half else "the choice may matter"
-    lines += ["", f"They are {apart:.1f} points apart, half the first interval is {half:.1f} points long: {found}."]
+    lines += [
+        "",
+        f"They are {abs(first.tpr - second.tpr):.1f} points apart. Both are of the same people, and no interval of the "
+        "difference is computed: whether the choice matters is not decided here.",
+    ]
     return "\n".join(lines)
 
 

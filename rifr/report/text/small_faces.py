@@ -109,8 +109,8 @@ def of_fewer_people(all_of_them: pd.DataFrame, fewer: pd.DataFrame) -> str:
     parts = [f"{verdicts.signed(value)} points at d{distance}" for distance, value in gain.items()]
     return (
         f"With {fewer.people.max()} instead of {all_of_them.people.max()} people rank-1 changes by {', '.join(parts)}, "
-        f"on average over {fewer.network.nunique()} networks: so much of a difference between two rows of the "
-        "literature can be the protocol's alone, before any tuning."
+        f"on average over {fewer.network.nunique()} networks, for this draw of people: so much of a "
+        "difference can be the protocol's alone, before any tuning; how much on SCface itself is not known."
     )
 
 

@@ -102,8 +102,9 @@ def why_features_stop(table: pd.DataFrame) -> str:
     share = [_near(part).mean() >= MOSTLY for _, part in table.groupby(["network", "width"], sort=False)]
     if all(share):
         return (
-            "So (E) can be the answer to the question above: the students are near enough to their teacher for it, and "
-            "what is left of their errors lies where the loss hardly hears it."
+            "So (E) holds here: the students are near enough to their teacher for it. Where the loss hears few "
+            "classes, what is left of their errors can lie where it hardly hears them, which would answer the question "
+            "above; where it hears all alike, (E) does not say why the features stop."
         )
     some = ", or not for all of these" if any(share) else ""
     return (

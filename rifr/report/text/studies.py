@@ -189,7 +189,9 @@ def price_by_setting(
         for variant in one.about["variants"]:
             if {"hr-only", "hr+lr"} <= set(variant["recipes"]):
                 price = one.minus([(variant["label"], "hr+lr")], [(variant["label"], "hr-only")])
-                rows.append(_recorded_price(one.about["title"], one.provenance, variant["changes"], _first(price)))
+                told = variant["changes"].keys() <= {"network", "batch_size", "epochs"}  # in columns of their own
+                title = one.about["title"] + ("" if told else f": {variant['label']}")
+                rows.append(_recorded_price(title, one.provenance, variant["changes"], _first(price)))
     return pd.DataFrame(rows)
 
 
@@ -218,8 +220,8 @@ def _softmax(record: Recorded) -> list[str]:
         said.append(f"Sharing is decided to bring more than {verdicts.listed([words[name] for name in more])}.")
     if same:
         said.append(
-            f"What it brings beyond {verdicts.listed([words[name] for name in same])} is open, so by the criterion the "
-            "simpler change explains the gain."
+            f"What it brings beyond {verdicts.listed([words[name] for name in same])} is open. The criterion "
+            "takes the simpler change where that is so; intervals as long as these do not establish it."
         )
     said.append(
         "The frozen layer is the *inherited classifier* of [chapter 12](methods.ipynb), after another training."
@@ -280,8 +282,8 @@ def _targets(record: Recorded) -> list[str]:
     ]
     if min(one.sign for one in alone.values()) > 0 and not any(one.decided for one in beside.values()):
         said.append(
-            "So soft targets are seen to help against wrong names where the softmax layer is the student's own; beside "
-            "a shared one they are not."
+            "So wrong names raise what soft targets bring where the softmax layer is the student's own; beside a "
+            "shared one that is not seen. Whether they help then is in the differences themselves."
         )
         if min(one.sign for one in sharing.values()) > 0:
             said.append(

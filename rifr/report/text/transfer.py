@@ -56,7 +56,10 @@ def sentence(build: Measure, record: Measure | None = None) -> str:
         )
     if record:
         text += f"\n\nDecided by build and record alike: {'; '.join(alike) or 'none of these'}."
-        text += " The rest is a matter of this one training, or not decided."
+        text += (
+            " What the record alone decides holds over its seeds and is not seen in this build; what this build alone "
+            "decides may be a matter of its one training."
+        )
     return text
 
 
