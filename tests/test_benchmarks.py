@@ -207,6 +207,27 @@ def test_the_record_is_found_again_and_knows_where_it_comes_from(tmp_path, monke
     assert "Small cases" in records.speed_caption(a_record(row(), small=True))
 
 
+def test_a_long_record_is_smaller_and_has_the_same_rows_in_the_same_order(tmp_path, monkeypatch):
+    monkeypatch.setenv("RIFR_RECORDS", str(tmp_path))
+    kinds = [{"measure": "rank1", "value": 1.5, "n": 7}, {"measure": "claim", "at": "é", "low": None}, {"n": 0}]
+    record = {"provenance": {"seeds": [0]}, "rows": [kinds[i % 7 % 3] | {"seed": i} for i in range(200)]}
+    path = records.folder() / "mine.json"
+    records.write(path, record)
+    plain = path.stat().st_size
+    assert records.read("mine") == record
+    monkeypatch.setattr(records, "LONG", 1000)
+    records.write(path, record)
+    again = records.read("mine")
+    assert again == record and [[*row] for row in again["rows"]] == [[*row] for row in record["rows"]]
+    assert [*json.loads(path.read_text())["rows"][0]] == ["columns", "rows"] and "é" in path.read_text("utf-8")
+    alike = {"provenance": {}, "rows": [kinds[0] | {"seed": i} for i in range(200)]}
+    records.write(path, alike)
+    assert path.stat().st_size < 0.6 * plain and records.read("mine") == alike
+    assert all(file.stat().st_size < 1_000_000 for file in (ROOT / "book" / "records").iterdir()), (
+        "small records alone are kept"
+    )
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"rows": []}'])
 def test_a_damaged_record_is_named(tmp_path, monkeypatch, text):
     monkeypatch.setenv("RIFR_RECORDS", str(tmp_path))

@@ -24,11 +24,12 @@ from __future__ import annotations
 
 import datetime
 import functools
+import itertools
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -57,6 +58,8 @@ __all__ = [
 
 PACKAGES = ("numpy", "torch", "numba", "opencv-python-headless", "scikit-learn")
 
+LONG = 900_000
+"""Characters of rows with their names above which a record is written as tables: it stays under 1 MB beside the code."""
 Record = dict[str, Any]
 
 
@@ -82,7 +85,7 @@ def _opened(path: Path) -> Record | None:
         return None
     if not isinstance(record, dict) or not {"provenance", "rows"} <= record.keys():
         raise DataError(f"{path} has no provenance or no rows: delete it and make it again")
-    return record
+    return record | {"rows": [*_expanded(record["rows"])]}
 
 
 def preset(values: Mapping[str, Any]) -> Preset:
@@ -103,11 +106,34 @@ def _fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(path: Path | str, record: Record) -> None:
-    """Write a record, atomically; each of its rows is a line."""
+    """Write a record, atomically; each of its rows is a line.
+
+    A row has its names; in a record that would be longer than `LONG`, they stand once, above rows that have the same.
+    `read` gives the same rows of both.
+    """
     beside = {name: value for name, value in record.items() if name != "rows"}
     head = storage.readable_json({**beside, "rows": []}).rstrip().removesuffix('"rows": []\n}')
-    lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in record["rows"])
+    lines = _lines(record["rows"])
+    if len(lines) > LONG:
+        tables = [(head, [*rows]) for head, rows in itertools.groupby(record["rows"], key=tuple)]
+        lines = ",\n".join(
+            f'  {{"columns": {json.dumps(columns)}, "rows": [\n{_lines([[*row.values()] for row in rows])}\n  ]}}'
+            for columns, rows in tables
+        )
     storage.atomic_write(Path(path), f'{head}"rows": [\n{lines}\n ]\n}}\n')
+
+
+def _lines(rows: Iterable[Any]) -> str:
+    return ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
+
+
+def _expanded(rows: Iterable[Record]) -> Iterator[Record]:
+    """The rows of a record, each with its names."""
+    for row in rows:
+        if row.keys() == {"columns", "rows"}:
+            yield from (dict(zip(row["columns"], values, strict=True)) for values in row["rows"])
+        else:
+            yield row
 
 
 def merge(path: Path | str, rows: Sequence[Record], by: Sequence[str], **beside: Any) -> Record:
