@@ -59,7 +59,7 @@ __all__ = [
 PACKAGES = ("numpy", "torch", "numba", "opencv-python-headless", "scikit-learn")
 
 LONG = 900_000
-"""Characters of rows with their names above which a record is written as tables: it stays under 1 MB beside the code."""
+"""Characters of rows with their names above which a record is written as tables: those kept stay under 1 MB."""
 Record = dict[str, Any]
 
 
