@@ -144,7 +144,7 @@ class Trial:
         status, said = place.run(become_nobody), place.words()
         if os.geteuid() == 0 and "Operation not permitted" in said and "setg" in said:
             return False
-        remedy = "--out" if self.name in ("render", "prepare") else "RIFR_STORE"
+        remedy = "--out" if self.name in ("render", "prepare", "embed") else "RIFR_STORE"
         self.expect(
             status == 1
             and str(place.own) in said
