@@ -94,11 +94,12 @@ def tally(decisions: Iterable[int], loss: str = "a loss", gain: str = "a gain") 
     """How many of some comparisons decide for a loss and for a gain."""
     decisions = list(decisions)
     numbers = ((decisions.count(-1), loss), (decisions.count(1), gain))
-    parts = [f"{number} {{}}for {name}" for number, name in numbers if number]
-    if not parts:
+    decided = [(number, name) for number, name in numbers if number]
+    if not decided:
         return f"in none of {len(decisions)} comparisons does the interval exclude zero"
-    verb = "decides " if parts[0].startswith("1 ") else "decide "
-    return f"of {len(decisions)} comparisons {' and '.join(parts).format(verb, '')}"
+    (number, name), *others = decided
+    more = "".join(f" and {count} for {other}" for count, other in others)
+    return f"of {len(decisions)} comparisons {number} {'decides' if number == 1 else 'decide'} for {name}{more}"
 
 
 def listed(names: Sequence[str]) -> str:
