@@ -100,7 +100,9 @@ def test_the_gain_of_sharing_is_explained_by_the_change_beyond_which_it_brings_n
 def test_a_temperature_is_set_beside_how_sure_the_teacher_is():
     hot = {("temperature 4", name): 45.0 for name in ("kl-only", "proposed")}
     words = said("temperature", hot)
-    assert "of 8 comparisons 8 decide for a loss" in words
+    assert "of 12 comparisons 8 decide for a loss" in words
+    sure = said("temperature", {("temperature 0.83", "proposed"): 55.0})
+    assert "One of 0.83 changes KL only by 0.0 points at 112 px (" in sure and "and proposed by +5.0 points at" in sure
     assert "This one is not" in words and "86.3 % on average" in words and "(student.ipynb)" in words
     assert "This one is not" not in said("temperature", hot, right=99.0)
 

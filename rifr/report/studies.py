@@ -97,18 +97,20 @@ def _lengths() -> Study:
 
 
 def _temperatures() -> Study:
-    temperatures = (1, 2, 4)
+    temperatures = (0.83, 1, 2, 4)
     labels = [f"temperature {temperature}" for temperature in temperatures]
-    plain, hot = labels[0], labels[-1]
+    calibrated, plain, hot = labels[0], labels[1], labels[-1]
     soft = ("kl-only", "proposed")
     return Study(
         "temperature",
         "Temperature",
         "The paper's soft targets have no temperature, and a teacher that knows its photos is sure of nearly all of "
-        "them. Do softer ones carry more? Temperatures 1, 2 and 4 for the two networks with soft targets.",
+        "them. Do softer ones carry more? Temperatures 1, 2 and 4 for the two networks with soft targets, and 0.83, at "
+        "which the teachers of this preset are about as sure as they are right on new photos of their people.",
         "Temperature 4 minus temperature 1 of KL only and of proposed: above zero, if the soft targets of the paper "
         "were too hard. Then also whether the softest come out above hard targets: KL only minus HR+LR, and proposed "
-        "minus shared softmax only.",
+        "minus shared softmax only. Temperature 0.83 minus temperature 1 of both: above zero, if soft targets should "
+        "be as sure as they are right.",
         (
             Variant("hard targets", ("hr+lr", "shared-only")),
             *(
@@ -117,6 +119,8 @@ def _temperatures() -> Study:
             ),
         ),
         (
+            _minus("a calibrated teacher makes KL only better", (calibrated, "kl-only"), (plain, "kl-only")),
+            _minus("a calibrated teacher makes proposed better", (calibrated, "proposed"), (plain, "proposed")),
             _minus("a temperature of 4 makes KL only better", (hot, "kl-only"), (plain, "kl-only")),
             _minus("a temperature of 4 makes proposed better", (hot, "proposed"), (plain, "proposed")),
             _minus("at a temperature of 4 KL only is above HR+LR", (hot, "kl-only"), ("hard targets", "hr+lr")),

@@ -240,17 +240,20 @@ def _softmax(record: Recorded) -> list[str]:
 
 
 def _temperatures(record: Recorded) -> list[str]:
-    _, plain, *_, hot = _labels(record)
-    parts = [
-        f"{label(name)} by {gap(record.minus([(hot, name)], [(plain, name)]))}" for name in ("kl-only", "proposed")
-    ]
+    _, calibrated, plain, *_, hot = _labels(record)
+
+    def changes(variant: str) -> str:
+        found = {name: record.minus([(variant, name)], [(plain, name)]) for name in ("kl-only", "proposed")}
+        return f"changes {' and '.join(f'{label(name)} by {gap(of)}' for name, of in found.items())}."
+
     tally = verdicts.tally(verdicts.signs(record.differences()))
     right, entropy = record.told("right").iloc[0], record.told("entropy").iloc[0]
     sure = f"gives the right class {right:.1f} % on average and has an entropy of {entropy:.2f} nats"
     taken = "The question takes the teacher to be sure of nearly all of its photos. "
     taken += f"This one is not: on these photos it {sure}. " if right < SURE else f"On these photos it {sure}. "
     return [
-        f"A temperature of {hot.split()[-1]} instead of {plain.split()[-1]} changes {' and '.join(parts)}.",
+        f"A temperature of {hot.split()[-1]} instead of {plain.split()[-1]} {changes(hot)}",
+        f"One of {calibrated.split()[-1]} {changes(calibrated)}",
         f"In the study, {tally}.",
         f"{taken}[Chapter 5](student.ipynb) measures the temperature that calibrates the teacher: where it is below 1, "
         "the teacher doubts too much already, and a temperature above 1 goes the wrong way. A surer teacher may answer "
