@@ -84,6 +84,21 @@ def test_bad_files_are_skipped_counted_and_named(faces, tmp_path):
     assert "96x96 pixels, not 112x112" in spec["skipped_files"][2]
 
 
+def test_an_image_that_is_there_twice_is_taken_once_and_its_copies_are_named(faces, tmp_path):
+    folder, _ = faces
+    for copy in ("Ada/copy.png", "Bea/copy.png"):
+        Image.open(folder / "Ada/1.png").save(folder / copy)
+    Image.open(folder / "Ada/1.png").rotate(180).save(folder / "Ada/turned.png")
+    pack = read(folder, tmp_path / "pack", progress=False)
+    names = pack.attributes["file"].tolist()
+    assert "Ada/turned.png" in names and not {"Ada/copy.png", "Bea/copy.png"} & {*names}
+    assert pack.manifest["spec"]["skipped_files"] == [
+        f"{copy}: the image of Ada/1.png again" for copy in ("Ada/copy.png", "Bea/copy.png")
+    ]
+    with pytest.raises(DataError, match=r"Ada/copy.png: the image of Ada/1.png again. Mend or delete it"):
+        read(folder, tmp_path / "refused", on_bad="refuse", progress=False)
+
+
 def test_what_a_pack_does_not_hold_is_all_counted_and_named(faces, tmp_path):
     folder, _ = faces
     save(folder / "Ada/4.webp")
