@@ -181,8 +181,20 @@ def test_the_price_of_each_setting_is_a_row_with_its_photos_epochs_and_seeds(tmp
 
 def test_which_mechanism_does_the_work_needs_three_studies():
     three = [recorded(name, {}) for name in ("length", "teacher", "targets")]
-    assert text.studies.in_short(three).count("\n") == 2 and text.studies.in_short(three[:2]) == ""
-    assert text.studies.in_short(studies_tables.recorded()).startswith("- **Sharing alone** brings HR+LR +4.2 points")
+    assert text.studies.in_short(three).count("\n") == 4 and text.studies.in_short(three[:2]) == ""
+    assert "\n\n- **Sharing alone** brings HR+LR +4.2 points" in text.studies.in_short(studies_tables.recorded())
+
+
+def test_what_helps_is_what_some_comparison_decides_for_and_none_against():
+    nothing = [recorded(name, {}) for name in ("length", "teacher", "targets")]
+    assert text.studies.in_short(nothing).startswith("**Seen to help: none of them.** Sharing the softmax layer: in none")
+    ends = [(f"teacher of {n} epochs", "shared-only") for n in (2, 4, 8, 16)]
+    rates = {cell: 55.0 for cell in ends} | {("16 epochs", "kl-only"): 45.0}
+    some = [recorded("length", rates), recorded("teacher", rates), nothing[2]]
+    said_of = text.studies.in_short(some)
+    assert said_of.startswith("**Seen to help: sharing the softmax layer.** Sharing the softmax layer: of 4 comparisons 2")
+    assert "soft targets alone: of 4 comparisons 2 decide for a loss" in said_of
+    assert "soft targets beside it: of 4 comparisons 2 decide for a loss" in said_of
 
 
 def test_every_study_has_a_paragraph_and_one_without_a_record_none():

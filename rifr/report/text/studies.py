@@ -114,7 +114,16 @@ def in_short(recorded: Iterable[Recorded]) -> str:
     length, teacher, targets = (by_name[name] for name in ("length", "teacher", "targets"))
     noisy = _labels(targets)[-1]
     names = targets.minus([(noisy, "kl-only")], [(noisy, "hr+lr")])
+    parts = {"sharing the softmax layer": "C12", "soft targets beside it": "C13", "soft targets alone": "C11"}
+    signs = {
+        part: [one.sign for record in (length, teacher) for one in claimed(record, claim).values()]
+        for part, claim in parts.items()
+    }
+    helpful = [part for part, found in signs.items() if 1 in found and -1 not in found]
+    answer = f"**Seen to help: {verdicts.listed(helpful) if helpful else 'none of them'}.**"
+    tallies = "; ".join(f"{part}: {verdicts.tally(found)}" for part, found in signs.items())
     return (
+        f"{answer} {tallies[0].upper()}{tallies[1:]}.\n\n"
         f"- **Sharing alone** brings HR+LR {gap(claimed(length, 'C12'))} where all are trained for "
         f"{_labels(length)[-1]}, and {gap(claimed(teacher, 'C12'))} with a "
         f"{_labels(teacher)[-1]} and a shorter training of the others.\n"
