@@ -82,6 +82,13 @@ def test_a_figure_names_the_networks_of_its_table_and_no_others(store):
     )
 
 
+def test_a_table_that_calls_networks_by_their_labels_names_them_too(store):
+    for place, name in enumerate(("hr-only", "hr+lr", "proposed"), 1):
+        run(name, f"{place}" * 64)
+    table = pd.DataFrame({"network": ["HR-only", "proposed"], "rank-1": ["1.0", "2.0"]})
+    assert [one["recipe"] for one in said(html_table(table))["networks"]] == ["hr-only", "proposed"]
+
+
 def test_faces_are_named_with_seed_and_checksum_each_once(store, tmp_path):
     pack = storage.found_or_made("packs", "mine", "a" * 64, easy_faces, FacePack.open)
     other = easy_faces(tmp_path / "folder", people=2, images=2, seed=4)
@@ -115,6 +122,10 @@ def test_a_figure_of_a_record_names_the_record_and_no_network_of_this_build(stor
     study = study_tables.read("large")
     records.read("other")
     shown = said(show(empty, {"proposed": study.rank1(["proposed"])}, alt="a", caption="c"))
+    assert [one["name"] for one in shown["records"]] == ["large"] and shown["networks"] == shown["faces"] == []
+    row = {"measure": "tpr", "at": "25 px, 0.001"}
+    (tmp_path / "large.json").write_text(json.dumps({"provenance": about, "rows": [rows[0] | row]}))
+    shown = said(html_table(study_tables.tpr(study_tables.read("large"), 25)))
     assert [one["name"] for one in shown["records"]] == ["large"] and shown["networks"] == shown["faces"] == []
     both = said(show(empty, study.rank1(), pd.DataFrame({"network": ["proposed"]}), alt="a", caption="c"))
     assert len(both["networks"]) == len(both["records"]) == 1

@@ -263,6 +263,7 @@ def test_tables_of_a_record_have_the_order_of_a_builds_whatever_its_own():
     table = study_tables.tpr(record, 25)
     assert table.protocol.tolist() == ["P1"] * 4 + ["P2"] * 4 and "TPR (%) at FPR 0.001" in table
     assert table.network.tolist() == ["HR-only", "LR-only", "proposed", "ArcFace"] * 2
+    assert study_tables.tpr(record, 25, ["hr-only", "proposed"]).network.tolist() == ["HR-only", "proposed"] * 2
     assert record.rank1().network.tolist() == ["hr-only", "lr-only", "proposed", "arcface"] * 2
     assert record.rank1(["proposed", "hr-only"]).network.tolist() == ["proposed", "hr-only"] * 2
 

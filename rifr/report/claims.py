@@ -225,14 +225,14 @@ def _claims() -> Iterator[Claim]:
     )
     yield Claim(
         "C9",
-        "The proposed network is the best of four in verification at 25 px",
+        "The proposed network is the best of four in verification at 25 px, at an FPR of 0.0001",
         "IV-A, Figs. 7 and 8",
         "verification",
         tuple(_tpr(protocol, "proposed", other) for protocol in ("P1", "P2") for other in others),
     )
     yield Claim(
         "C10",
-        "HR-only is ahead of LR-only in verification under P2 at 25 px",
+        "HR-only is ahead of LR-only in verification under P2 at 25 px, at an FPR of 0.0001",
         "IV-A, Fig. 8",
         "verification",
         (_tpr("P2", "hr-only", "lr-only"),),

@@ -26,6 +26,7 @@ from rifr import storage
 from rifr.errors import SettingError
 from rifr.packs import FacePack
 from rifr.report import records
+from rifr.report.style import label
 from rifr.training.runs import StoredRun
 
 DIGITS = 12
@@ -116,7 +117,8 @@ def made_by(*arguments: Any, function: str = "") -> MadeBy:
     of_records = set(filter(None, of))
     used = [entry for path in storage.used() if (entry := _about(path))]
     networks = [entry for entry in used if entry["kind"] == "network"]
-    named = set(_names(arguments)) & {entry["recipe"] for entry in networks}
+    words = set(_names(arguments))  # a table that is shown has labels
+    named = {entry["recipe"] for entry in networks if {entry["recipe"], label(entry["recipe"])} & words}
     if of_records and all(of):  # its networks lie in no store here
         named = set()
     only = bool(named or of_records)

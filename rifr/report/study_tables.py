@@ -150,7 +150,12 @@ def setting(study: Study) -> str:
         f"among {faces['distractors']:,} distractors, trained on {faces['train']:,} images of "
         f"{faces['train_people']:,} others; "
         f"{about['preset']['training']['network']} network, preset `{about['preset']['name']}`; "
-        f"{seeds_and_intervals(study.seeds)}."
+        f"{seeds_and_intervals(study.seeds)}"
+        + (
+            ", of networks: all are tested on the same people."
+            if study.seeds > 1 and faces.get("one_test_set")
+            else "."
+        )
     )
 
 
@@ -176,10 +181,10 @@ def provenance(study: Study) -> str:
     )
 
 
-def tpr(study: Study, width: int) -> pd.DataFrame:
-    """TPR at a face width: one row per protocol and network, one column per FPR."""
+def tpr(study: Study, width: int, networks: Sequence[str] = ()) -> pd.DataFrame:
+    """TPR at a face width: one row per protocol and network (of all, or of these), one column per FPR."""
     table = study.over_seeds("tpr")
-    table = table[table["at"].str.startswith(f"{width} px, ")]
+    table = table[table["at"].str.startswith(f"{width} px, ") & (table.network.isin(networks) | (not networks))]
     table["fpr"] = ["TPR (%) at FPR " + at.split(", ")[1] for at in table["at"]]
     return _wide(table, ["protocol", "network"], "fpr")
 
@@ -266,4 +271,4 @@ def _wide(table: pd.DataFrame, keys: list[str], columns: str) -> pd.DataFrame:
         cells = rows.setdefault(tuple(row[key] for key in keys), {key: row[key] for key in keys})
         cells[row[columns]] = f"{row['value']:.1f}{ends(row['low'], row['high'], to='–')}"
     wide = pd.DataFrame(list(rows.values()), columns=None if rows else keys)
-    return wide.assign(network=[label(name) for name in wide.network])
+    return of_record(wide.assign(network=[label(name) for name in wide.network]), table.attrs.get(OF_RECORD, ""))
