@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rifr.evaluation.step_order import ORDERS
 from rifr.report import figures
 from rifr.report.style import text_color
 from tests.test_text_recognition import DILEMMA, outcome
@@ -169,3 +170,22 @@ def test_the_legend_of_kinds_that_all_networks_share_is_in_no_networks_colour():
     lines = figure.legends[0].get_lines()
     assert legend(figure) == list(kinds) and [line.get_linestyle() for line in lines] == ["-", "--", ":"]
     assert {line.get_color() for line in lines} == {text_color()} and {line.get_marker() for line in lines} == {"None"}
+
+
+def test_no_panel_of_a_common_scale_from_zero_cuts_what_another_shows():
+    rows = [
+        (name, width, order, value, value - 5, value + 5)
+        for name, value in (("hr-only", 10.0), ("proposed", 60.0))
+        for order in ORDERS
+        for width in (112, 16)
+    ]
+    orders = pd.DataFrame(rows, columns=["network", "width", "order", "rank1", "low", "high"])
+    angles = orders.rename(columns={"rank1": "angle"}).assign(kind="same photo")
+    camera = orders.assign(protocol=[{"hr-only": "P1", "proposed": "P2"}[name] for name in orders.network])
+    for figure in (
+        figures.alignment.orders_by_width(orders),
+        figures.recognition.angles_by_width(angles, ["hr-only", "proposed"]),
+        figures.small_faces.bicubic_and_camera(camera, camera),
+    ):
+        low, high = figure.axes[0].get_ylim()
+        assert low == 0 and high > 65 and figure.axes[1].get_ylim() == (low, high)

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.patches import StepPatch
 
 from rifr import degrade
 from rifr.report import figures, states, two_dim
@@ -86,6 +87,10 @@ def test_the_figures_of_the_frames_are_drawn(faces):
     at = found.at_fpr(0.1)
     above, below = figures.moving.threshold(found, at, "proposed").axes
     tpr, fpr = found.tpr(at).percent(), found.rates(at)[1]
+    filled = [patch.get_data() for patch in above.patches if isinstance(patch, StepPatch)]
+    accepted = [float(np.mean(pairs >= at)) for pairs in (found.impostor, found.genuine)]
+    assert [float(part.values @ np.diff(part.edges)) for part in filled] == pytest.approx(accepted)
+    assert {float(part.edges[0]) for part in filled} == {at}
     assert above.get_title() == f"proposed: pairs right of {at:.2f} are accepted"
     colors = [line.get_color() for line in above.lines if line.get_label().endswith("pairs")]
     assert len(colors) == 2 and not {look["color"] for look in NETWORKS.values()} & set(colors)

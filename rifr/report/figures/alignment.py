@@ -13,11 +13,11 @@ from rifr.evaluation.alignment import errors
 from rifr.evaluation.evaluate import PROTOCOLS
 from rifr.evaluation.step_order import ORDERS
 from rifr.landmarks import boxes_of
-from rifr.report.figures.axes import LINES, curve, hollow_and_filled, legend_below, panels, sheet, width_axis
+from rifr.report.figures.axes import LINES, curve, from_zero, hollow_and_filled, legend_below, panels, sheet, width_axis
 from rifr.report.style import label, text_color
 
 NAMES = {
-    "wing+lr": "Wing, all resolutions (the paper's)",
+    "wing+lr": "Wing, all resolutions (after the paper)",
     "l2+lr": "L2, all resolutions",
     "wing-hr": "Wing, large faces only",
 }
@@ -144,11 +144,12 @@ def _rank1_by_network(table: pd.DataFrame, x: str, by: str, names: dict) -> Figu
     for network, axes in axes_of.items():
         for (value, name), look in zip(names.items(), LINES, strict=False):
             curve(axes, table[(table.network == network) & (table[by] == value)], x, "rank1", name, look)
-        axes.set(title=label(network), ylabel="rank-1 (%), P2", ylim=(0, None))
+        axes.set(title=label(network), ylabel="rank-1 (%), P2")
         if x == "width":
             width_axis(axes, table.width)
         else:
             axes.set_xlabel("landmarks off by (pixels of 112)")
         axes.label_outer()
+    from_zero(axes_of)
     legend_below(figure, axes)
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -34,6 +34,11 @@ def panels(
     size = (min(width, 7.0) if len(names) == 1 else width, height)
     figure, axes = plt.subplots(1, len(names), figsize=size, sharey=True, squeeze=False, **options)
     return figure, dict(zip(names, axes[0], strict=True))
+
+
+def from_zero(axes_of: Mapping[Any, Axes]) -> None:
+    """Let the common scale of `panels` begin at zero; after all are drawn, for a limit once set does not grow."""
+    next(iter(axes_of.values())).set_ylim(0, None)
 
 
 def grid(

@@ -23,9 +23,9 @@ def threshold(of: Scores, at: float, network: str) -> Figure:
     kinds = (of.impostor, "impostor pairs", IMPOSTOR, "--"), (of.genuine, "genuine pairs", text_color(), "-")
     for pairs, name, color, dash in kinds:
         above.hist(pairs, bins, density=True, histtype="step", color=color, linestyle=dash)
-        part = pairs[pairs >= at]
-        share = np.full(len(part), 1 / len(pairs) / (bins[1] - bins[0]))  # on the scale of the density of all
-        above.hist(part, bins, weights=share, color=color, alpha=0.35)
+        edges = np.array([at, *bins[bins > at]])
+        density = np.histogram(pairs, edges)[0] / len(pairs) / np.diff(edges)  # of all pairs
+        above.stairs(density, edges, fill=True, color=color, alpha=0.35)
         above.plot([], [], color=color, linestyle=dash, label=name)
     above.axvline(at, color=text_color(), linewidth=1)
     above.set(xlabel="cosine", ylabel="density", title=f"{label(network)}: pairs right of {at:.2f} are accepted")

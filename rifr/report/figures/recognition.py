@@ -19,6 +19,7 @@ from rifr.report.figures.axes import (
     bars,
     curve,
     curves,
+    from_zero,
     grid,
     hollow_and_filled,
     legend_below,
@@ -99,11 +100,12 @@ def angles_by_width(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
         for kind, dash in dashes.items():
             rows = table[(table.network == network) & (table.kind == kind)]
             curve(axes, rows, "width", "angle", "", network_style(network) | {"linestyle": dash})
-        axes.set(title=label(network), ylabel="angle (degrees)", ylim=(0, None))
+        axes.set(title=label(network), ylabel="angle (degrees)")
         width_axis(axes, table.width, "width of the second photo (pixels)")
         axes.label_outer()
     for kind, dash in dashes.items():  # of all panels, so in no network's colour
         axes.plot([], [], color=text_color(), linestyle=dash, label=kind)
+    from_zero(axes_of)
     legend_below(figure, axes)
     return figure
 

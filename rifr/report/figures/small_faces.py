@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rifr.evaluation.evaluate import PROTOCOLS
-from rifr.report.figures.axes import Look, bars, legend_below, offsets, one_line_each, panels, width_axis
+from rifr.report.figures.axes import Look, bars, from_zero, legend_below, offsets, one_line_each, panels, width_axis
 from rifr.report.style import label, page_color, styles, text_color
 
 
@@ -92,13 +92,14 @@ def bicubic_and_camera(bicubic: pd.DataFrame, camera: pd.DataFrame) -> Figure:
                 options = look | {"markerfacecolor": fill, "linestyle": dash, "capsize": 2, "elinewidth": 0.8}
                 name = label(network) if dash == "-" else "_"  # matplotlib leaves out "_"
                 axes.errorbar(aside * rows.width, rows.rank1, bars(rows, "rank1"), label=name, **options)
-        axes.set(ylabel="rank-1 (%)", title=PROTOCOLS[protocol], ylim=(0, None))
+        axes.set(ylabel="rank-1 (%)", title=PROTOCOLS[protocol])
         width_axis(axes, camera.width)
         axes.label_outer()
     of_kinds: Look = {"color": text_color(), "marker": "o"}
     axes.plot([], [], label="shrunk by bicubic interpolation", **of_kinds)
     of_kinds |= {"markerfacecolor": page_color(), "linestyle": ":"}
     axes.plot([], [], label="as a camera gives them", **of_kinds)
+    from_zero(axes_of)
     legend_below(figure, axes, columns=3)
     return figure
 
