@@ -237,7 +237,8 @@ def test_wing_and_l2_are_explained_by_their_gradients_and_told_apart_by_the_inte
     assert f"falls from {10 / 2.5:.1f} to {10 / 7:.1f}" in sentence  # w / (epsilon + x)
     assert "Wing is the more exact at 60 px; L2 is the more exact at 8 px; at 20 px this run cannot" in sentence
     row = errors.difference("wing+lr", "l2+lr").set_index("width").loc[20]
-    assert f"below {(row.high - row.low) / 2:.2f} %" in sentence and "opposite" not in sentence
+    assert f"widest interval: {(row.high - row.low) / 2:.2f} %" in sentence and "opposite" not in sentence
+    assert sentence.endswith("another start may order them otherwise.")
     share["l2+lr", 60] = np.full(40, 0.01)
     reversed_there = text.alignment.wing_against_l2(Errors(share, np.repeat(np.arange(20), 2), 300))
     assert "On the largest faces that is the opposite of what the gradients suggest" in reversed_there
@@ -283,7 +284,8 @@ def test_sentences_on_both_orders_say_who_is_flattered_and_which_verdicts_change
     last = outcome({"proposed": [0] * 5 + [1] * 5, "hr+lr": [0] * 10})
     flattered = text.alignment.flattered(first, last)
     assert "P1 at 20 px" in flattered and "+25.0 points" in flattered and "+50.0 (proposed)" in flattered
-    assert "a gain for 1 of them, as a loss for 0" in flattered
+    assert "decided as a gain for 1 of them" in flattered and "as a loss" not in flattered
+    assert "decided for none of them" in text.alignment.flattered(first, first)
     assert "2 have the same verdict" in text.alignment.comparisons_kept(first, last, [("proposed", "hr+lr")])
     level = outcome({"proposed": [0] * 10, "hr+lr": [0] * 10})
     changed = text.alignment.comparisons_kept(first, level, [("proposed", "hr+lr")])
@@ -297,6 +299,12 @@ def test_sentences_on_both_orders_say_who_is_flattered_and_which_verdicts_change
         "shrunk first HR+LR is ahead of proposed" in turned
         and "behind HR+LR under P1 at 20 px and P1 at 16 px" in turned
     )
+    assert "None of these is decided one way in one order and the other way in the other" in turned
+    against = text.alignment.comparisons_kept(
+        outcome({"proposed": [1] * 10, "hr+lr": [0] * 10}), behind, [("proposed", "hr+lr")]
+    )
+    assert "2 of these are decided one way in one order and the other way in the other." in against
+    assert "None" not in against and "about 0 of the 4 verdicts of both orders would come out" in against
     assert "Claim C6" in turned and "Claim" not in text.alignment.comparisons_kept(
         level, behind, [("hr+lr", "proposed")]
     )
@@ -312,9 +320,8 @@ def test_what_landmarks_cost_is_told_from_what_the_order_costs():
     gaps = frame(network="proposed", width=[40, 16], optimism=[1.0, 5.0], low=[0.0, 3.0], high=[2.0, 7.0])
     sentence = text.alignment.exact_or_found(cost, rates, gaps)
     assert "At 16 px proposed has 60.0 % with true landmarks, 45.0 % with found ones" in sentence
-    assert (
-        "the order costs proposed +5.0 (+3.0 to +7.0) points;" in sentence and "known, cost proposed +15.0," in sentence
-    )
+    assert "Aligned first minus shrunk first: proposed +5.0 (+3.0 to +7.0) points." in sentence
+    assert "True landmarks minus found ones, the gallery's among them: proposed +15.0;" in sentence
     assert "no interval" in sentence
 
 
@@ -326,7 +333,8 @@ def test_the_two_prices_of_the_order_stand_side_by_side_with_what_differs_betwee
     last = under_p2(outcome({"proposed": [0] * 5 + [1] * 5, "hr+lr": [0] * 10}))
     gaps = frame(network="proposed", width=[20, 16], optimism=[1.0, 2.0], low=[0.0, 1.0], high=[2.0, 3.0])
     said = text.alignment.two_prices(gaps, 1000, first, last)
-    assert "at 16 px the order costs proposed +2.0 (+1.0 to +3.0) above and +50.0 (+" in said and "HR+LR" not in said
+    assert "aligned first minus shrunk first is proposed +2.0 (+1.0 to +3.0) above and +50.0 (+" in said
+    assert "under P2 at 16 px" in said and "HR+LR" not in said
     assert "holds 1,000 distractors" in said and "holds 5 strangers" in said
 
 
@@ -349,7 +357,9 @@ def test_the_detectors_sentence_names_the_width_at_which_it_loses_half():
         error=[2.0, 3.0, 4.0, 5.0],
     )
     sentence = text.alignment.detector(table, 0.6)
-    assert "From 12 px down" in sentence and "99 %" in sentence and "5 % at 8 px" in sentence and "60 %" in sentence
+    assert "From 12 px down" in sentence and "finds 396 (99.0 %) of the 400 faces" in sentence
+    assert "20 (5.0 %) at 8 px" in sentence and "of 8 px give 240 (60.0 %)" in sentence
+    assert "399 (99.8 %) of the 400" in text.alignment.detector(table.assign(found=99.75), 0.6)
 
 
 def test_the_figures_show_what_the_tables_hold():

@@ -187,12 +187,16 @@ def test_which_mechanism_does_the_work_needs_three_studies():
 
 def test_what_helps_is_what_some_comparison_decides_for_and_none_against():
     nothing = [recorded(name, {}) for name in ("length", "teacher", "targets")]
-    assert text.studies.in_short(nothing).startswith("**Seen to help: none of them.** Sharing the softmax layer: in none")
+    assert text.studies.in_short(nothing).startswith(
+        "**Seen to help: none of them.** Sharing the softmax layer: in none"
+    )
     ends = [(f"teacher of {n} epochs", "shared-only") for n in (2, 4, 8, 16)]
-    rates = {cell: 55.0 for cell in ends} | {("16 epochs", "kl-only"): 45.0}
+    rates = dict.fromkeys(ends, 55.0) | {("16 epochs", "kl-only"): 45.0}
     some = [recorded("length", rates), recorded("teacher", rates), nothing[2]]
     said_of = text.studies.in_short(some)
-    assert said_of.startswith("**Seen to help: sharing the softmax layer.** Sharing the softmax layer: of 4 comparisons 2")
+    assert said_of.startswith(
+        "**Seen to help: sharing the softmax layer.** Sharing the softmax layer: of 4 comparisons 2"
+    )
     assert "soft targets alone: of 4 comparisons 2 decide for a loss" in said_of
     assert "soft targets beside it: of 4 comparisons 2 decide for a loss" in said_of
 

@@ -70,10 +70,15 @@ def compared(row: Any, first: str, second: str) -> str:
 def over_networks(table: pd.DataFrame) -> str:
     """The mean difference over networks, its range, and for how many it is decided; one row per network."""
     most, least, decided = table.loc[table.difference.idxmax()], table.loc[table.difference.idxmin()], signs(table)
+    parts = [
+        f"as {what} for {number} of them"
+        for number, what in (((decided > 0).sum(), "a gain"), ((decided < 0).sum(), "a loss"))
+        if number
+    ]
     return (
         f"{signed(table.difference.mean())} points of rank-1 on average over {len(table)} networks, from "
         f"{signed(least.difference)} ({label(least.network)}) to {signed(most.difference)} ({label(most.network)}); "
-        f"decided as a gain for {(decided > 0).sum()} of them, as a loss for {(decided < 0).sum()}"
+        f"decided {', '.join(parts) or 'for none of them'}"
     )
 
 
