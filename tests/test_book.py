@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from docutils import nodes
 from docutils.core import publish_doctree
+from sphinx.ext.napoleon import Config, NumpyDocstring
 
 from rifr.report import figures
 
@@ -165,6 +166,22 @@ def test_no_docstring_of_the_library_leaves_a_formula_unread(docstrings):
             assert "$" not in "".join(part.astext() for part in tree.findall(nodes.paragraph)), (path, node.name)
             blocks += len(found)
     assert blocks > 20
+
+
+def test_a_property_whose_first_sentence_has_a_colon_is_read_whole(docstrings):
+    lines = ["How many people have two photos: the TPR is about them.", "", "No more."]
+    read = str(NumpyDocstring("\n".join(lines), Config(), what="property", name="people")).split("\n")
+    assert read[0] == "the TPR is about them."  # what napoleon makes of it
+    docstrings.whole_sentence(None, "property", "people", None, None, read)
+    assert read[:3] == lines and not any(read[3:])
+    without = ["(N,) the scores.", ""]
+    docstrings.whole_sentence(None, "property", "scores", None, None, without)
+    assert without == ["(N,) the scores.", ""]
+
+
+def test_a_signature_does_not_show_how_pydantic_checks_a_type(docstrings):
+    checked = "a: Annotated[int, Field(Ge(ge=1), g(x=[1, 2]))], b: tuple[Annotated[float, F()] | None, int] = 1.0"
+    assert docstrings.signature(*[None] * 5, f"({checked})", None)[0] == "(a: int, b: tuple[float | None, int] = 1.0)"
 
 
 def test_a_default_that_a_dataclass_makes_leaves_a_signature_that_is_read(docstrings):

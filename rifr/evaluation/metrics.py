@@ -199,6 +199,10 @@ def interval(
 ) -> Interval:
     """The hit rate with its percentile bootstrap interval over people, or the paired difference of two rates.
 
+    Of a single person there is no interval: its ends are NaN. Where nobody hits, or everybody always, a bootstrap draws
+    no other rate, which would look certain: the ends are then Wilson's (see `percentile_interval`). A paired difference
+    that is the same for everybody stays without length: 0 [0, 0] for two networks that hit equally often.
+
     Parameters
     ----------
     hits, trials
@@ -208,10 +212,6 @@ def interval(
         `other_hits`, both resampled together.
     average
         "micro", hits over trials; "macro", the mean of the people's rates.
-
-    Of a single person there is no interval: its ends are NaN. Where nobody hits, or everybody always, a bootstrap draws
-    no other rate, which would look certain: the ends are then Wilson's (see `percentile_interval`). A paired difference
-    that is the same for everybody stays without length: 0 [0, 0] for two networks that hit equally often.
 
     Raises
     ------

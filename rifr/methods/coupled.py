@@ -47,6 +47,7 @@ class Gate(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N,) the logits."""
         return self.linear(self.detail(x)).squeeze(1)
 
     def detail(self, x: Tensor) -> Tensor:
