@@ -325,6 +325,16 @@ def test_the_command_line_trains_and_records_a_row_of_a_readers_own_file(tmp_pat
     assert {row["network"] for row in record["rows"]} >= {"hr+lr", "short"}
 
 
+def test_super_resolution_is_judged_by_the_comparisons_with_it():
+    known = {("proposed", HR): 60.0, ("proposed", LR): 42.0, ("csri", HR): 58.0, ("csri", LR): 42.5}
+    ahead = methods.differences(measure(known), "proposed", ["csri"])
+    said = text.methods.super_resolution(ahead)
+    assert "Of the proposed network against CSRI: of 2 comparisons 1 decides for the proposed network." in said
+    behind = methods.differences(measure(known | {("csri", LR): 44.0}), "proposed", ["csri"])
+    assert "1 decides for super-resolution and 1 for the proposed network" in text.methods.super_resolution(behind)
+    assert text.methods.super_resolution(ahead[:0]) == ""
+
+
 def test_a_method_that_ends_below_its_own_start_is_named():
     known = {("octuplet", HR): 40.0, ("octuplet", LR): 30.0, ("hr-only", HR): 60.0, ("hr-only", LR): 38.0}
     known |= {("ldms", HR): 40.0, ("ldms", LR): 39.0, ("arcface", HR): 50.0, ("arcface", LR): 50.0, **KNOWN}

@@ -49,6 +49,9 @@ LIVE = (*DISTANCES, "arcface-both")
 PAIRWISE = ("dcr-ft", "c-t")
 """Methods that bring the two features of a photo together, beside a plain softmax: those the paper argues against."""
 
+SUPER_RESOLUTION = ("rpcn", "csri", "fan-ft")
+"""Methods that rebuild a picture on the way; of FAN the paper says that it is closely related to super-resolution."""
+
 CONTROLS = {
     "cosine-both": ("hr+lr", "lengths that do not count, and a scale"),
     "cosface-both": ("cosine-both", "a margin of the cosine"),
