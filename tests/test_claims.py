@@ -252,6 +252,15 @@ def test_open_differences_of_one_sign_name_the_seed_that_sticks_out():
         "that of LR-only (rank-1, 112 px): seed 0 has 62.0 %, where the others have 55.0 and 56.0. It is in C2." in said
     )
     assert text.claims.one_sided([], evidence.by_seed(None)) == ""
+    needed = text.claims.seeds_needed(judged_, evidence.by_seed(of_record)).set_index("difference")
+    row = needed.loc["HR-only minus LR-only, 112 px"]
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert row["standard deviation"] == "3.6" and row["± with 3 seeds"] == f"{(high - low) / 2:.1f}"
+    for wanted, column in ((1.0, "seeds for ±1"), (0.5, "seeds for ±0.5")):
+        n, deviation = row[column], values.std()
+        reach = [stats.t.interval(0.95, m - 1, scale=deviation / m**0.5)[1] for m in (n - 1, n)]
+        assert reach[0] > wanted >= reach[1]
+    assert text.claims.seeds_needed([], evidence.by_seed(None)).empty
 
 
 def test_an_unknown_claim_is_refused_with_those_there_are():

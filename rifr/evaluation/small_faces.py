@@ -293,8 +293,19 @@ def effects(aligned: Outcome[TinyFace], as_cropped: Outcome[TinyFace]) -> pd.Dat
         f"alignment, for {name}": (new[of,], as_cropped.results[of,])
         for name, of in (("proposed", "proposed"), (tight, tight), ("both together", both), ("all three", three))
     }
+    return _in_all_measures(compared, aligned.resamples)
+
+
+def against(outcome: Outcome[TinyFace], network: str, others: Sequence[str]) -> pd.DataFrame:
+    """One network minus each of others, paired by person: what (the other), measure, difference, low, high."""
+    found = outcome.results
+    return _in_all_measures({other: (found[network,], found[other,]) for other in others}, outcome.resamples)
+
+
+def _in_all_measures(compared: Mapping[str, tuple[TinyFace, TinyFace]], resamples: int) -> pd.DataFrame:
+    """A row for each pair of results and each of `MEASURES`: what, measure, difference, low, high in points."""
     return pd.DataFrame(
-        {"what": what, "measure": measure, **_changed(*results, measure, aligned.resamples).row("difference")}
+        {"what": what, "measure": measure, **_changed(*results, measure, resamples).row("difference")}
         for what, results in compared.items()
         for measure in MEASURES
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from rifr.evaluation.metrics import Interval
 from rifr.report import claims
@@ -141,6 +143,47 @@ def unseen(build: Sequence[Judged], record: Sequence[Judged] = ()) -> str:
         "of such runs, a smaller one less often. In points, for the open differences of each undecided claim:\n\n"
         + "\n".join(lines)
     )
+
+
+def seeds_needed(record: Sequence[Judged], by_seed: Callable[[Difference], pd.Series | None]) -> pd.DataFrame:
+    """How much the record's open differences vary from seed to seed, and how many seeds a shorter interval would take.
+
+    Parameters
+    ----------
+    record, by_seed
+        As for `one_sided`.
+
+    Returns
+    -------
+    DataFrame
+        A row per difference: claim, difference, standard deviation over seeds, half of Student's 95 % interval, and the
+        least seeds by which that is expected to be one point and half a point, were the deviation the one found.
+    """
+    rows = []
+    for judged in record:
+        for difference, sign in zip(judged.claim.differences, judged.signs, strict=True):
+            values = by_seed(difference)
+            if sign or values is None or len(values) < 2 or not (deviation := float(values.std())):
+                continue
+            rows.append(
+                {
+                    "claim": judged.claim.id,
+                    "difference": difference.name,
+                    "standard deviation": f"{deviation:.1f}",
+                    f"± with {len(values)} seeds": f"{_half(len(values), deviation):.1f}",
+                    **{f"seeds for ±{wanted:g}": _least_seeds(wanted, deviation) for wanted in (1.0, 0.5)},
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _half(seeds: int, deviation: float) -> float:
+    """Half of Student's 95 % interval for the mean of so many seeds."""
+    return float(stats.t.ppf(0.975, seeds - 1)) * deviation / float(np.sqrt(seeds))
+
+
+def _least_seeds(wanted: float, deviation: float) -> int:
+    return next(seeds for seeds in itertools.count(2) if _half(seeds, deviation) <= wanted)
 
 
 def one_sided(record: Sequence[Judged], by_seed: Callable[[Difference], pd.Series | None]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -47,6 +47,15 @@ def comparison(
     signs = verdicts.signs(rows)
     clauses = [_clause(part, signs[part.index[0]]) for _, part in rows.groupby((signs != signs.shift()).cumsum())]
     return f"**{PROTOCOLS[protocol]}.** {label(network)} against {label(other)}: {'; '.join(clauses)}."
+
+
+def comparisons(outcome: Outcome[Identification], pairs: Iterable[tuple[str, str]]) -> str:
+    """`comparison` of each pair of networks under each protocol of an outcome, as a list."""
+    lines = []
+    for network, other in pairs:
+        table = outcome.difference(network, other)
+        lines += [f"- {comparison(table, protocol, network, other)}" for protocol in table.protocol.unique()]
+    return "\n".join(lines)
 
 
 def leaders(outcome: Outcome[Identification]) -> str:

@@ -159,12 +159,10 @@ def reported_scface(rows: list[ReportedScface], people: int | None) -> pd.DataFr
 EFFECTS = {1: "better", 0: "not decided", -1: "worse"}
 
 
-def against(differences: list[pd.DataFrame], network: str) -> str:
-    """`network` against others on TinyFace, in paired comparisons, as one sentence."""
-    parts = [
-        verdicts.compared(row, label(network), label(row.other)) for table in differences for row in table.itertuples()
-    ]
-    return f"Paired by person, {'; '.join(parts)}."
+def against(table: pd.DataFrame, network: str) -> str:
+    """`network` against others on TinyFace, a line each, as `effects` has them; `table` of `small_faces.against`."""
+    minus = {other: f"{label(network)} minus {label(other)}" for other in table.what.unique()}
+    return f"Paired by person. {effects(table.assign(what=table.what.map(minus)))}"
 
 
 def against_by_distance(difference: pd.DataFrame, network: str, other: str) -> str:
