@@ -1,12 +1,14 @@
 """One trial in pictures, against cosines and ranks computed one by one."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from rifr import degrade
 from rifr.errors import DataError, SettingError
-from rifr.evaluation.one_probe import nearest_widths, one_probe
+from rifr.evaluation.one_probe import misses, nearest_widths, one_probe
 from rifr.report import figures, text
 from rifr.splits import FaceSplits
 from tests.helpers import TINY, easy_faces
@@ -131,3 +133,29 @@ def test_what_makes_no_trial_is_refused(faces):
     nobody = faces.distractors.take(np.array([], int))
     with pytest.raises(DataError, match="no distractors"):
         one_probe({"hr-only": coarse}, FaceSplits(faces.train, faces.probes, nobody), TINY)
+
+
+def test_misses_are_the_first_of_each_person_by_cosines_computed_one_by_one(faces):
+    width, expected = 16, {}
+    for probe, person in enumerate(faces.probes.identities):
+        for joined in np.flatnonzero(faces.probes.identities == person):
+            if joined != probe and person not in expected:
+                right, others = naive(fine, faces, probe, joined, width)
+                if right <= max(others):
+                    expected[person] = (probe, joined, int(np.argmax(others)), right, max(others))
+    assert len(expected) > 1
+    found = misses(fine, faces, "smoke", width, count=99)
+    assert [(one.probe, one.joined, one.wrong) for one in found] == [row[:3] for row in expected.values()]
+    cosines = [(one.right, one.best_wrong) for one in found]
+    assert np.allclose(cosines, [row[3:] for row in expected.values()], atol=1e-6)
+    assert misses(fine, faces, "smoke", width, count=1) == found[:1]
+    probe, right, answer = found[1].images
+    np.testing.assert_array_equal(probe, degrade.to_width(faces.probes.images[[found[1].probe]], width)[0])
+    np.testing.assert_array_equal(right, faces.probes.images[found[1].joined])
+    np.testing.assert_array_equal(answer, faces.distractors.images[found[1].wrong])
+    figure = figures.recognition.misses(found, width)
+    below = [panel.get_xlabel() for panel in figure.axes[len(found) :]]
+    assert below == [f"{one:.2f}" for of_all in zip(*cosines, strict=True) for one in of_all]
+    plt.close(figure)
+    with pytest.raises(DataError, match="no distractors"):
+        misses(fine, replace(faces, distractors=faces.distractors.take(np.zeros(0, int))))

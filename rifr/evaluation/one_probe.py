@@ -1,14 +1,14 @@
-"""One trial of P2 in pictures: the probe as the networks get it, the right photo and the best wrong one.
+"""Trials of P2 in pictures: the probe as the networks get it, the right photo and the best wrong one.
 
-The trial is chosen by a rule that knows one network's hits and misses and no picture: the first that this network finds
-at the largest width and misses at the smallest. Trials stand in the order of the probes, and those of one probe in the
-order of its person's other photos.
+The trial of `one_probe` is chosen by a rule that knows one network's hits and misses and no picture: the first that it
+finds at the largest width and misses at the smallest. Trials stand in the order of the probes, and those of one probe
+in the order of its person's other photos. `misses` takes the first that a network misses, one of each person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.splits import FaceSplits
 
-__all__ = ["Answer", "OneProbe", "nearest_widths", "one_probe"]
+__all__ = ["Answer", "Miss", "OneProbe", "misses", "nearest_widths", "one_probe"]
 
 WIDTHS = (FACE_SIZE, 30, 16)
 
@@ -124,13 +124,11 @@ def one_probe(
         raise SettingError(
             f"chosen_by is {chosen_by!r}, which is no embedder here: choose one of {', '.join(embedders)}."
         )
-    if not len(faces.distractors):
-        raise DataError("there are no distractors, so that no face of the gallery is wrong: give some.")
+    _require_strangers(faces)
     mirror, widths = presets.get(preset).mirror, sorted(widths, reverse=True)
 
     def unit(name: str, pack: FacePack, width: int) -> np.ndarray:
-        rows = features(embedders[name], pack, width, mirror, progress=False)
-        return unit_rows(name, rows, computing_dtype(rows)).numpy()
+        return _unit(embedders[name], pack, width, mirror)
 
     probes = {(name, width): unit(name, faces.probes, width) for name in embedders for width in widths}
     gallery = {name: unit(name, faces.probes, FACE_SIZE) for name in embedders}
@@ -149,6 +147,72 @@ def one_probe(
     shown = np.concatenate([degrade.to_width(photo, width) for width in widths])
     right_image = np.asarray(faces.probes.images[joined])
     return OneProbe(probe, joined, lost, answers, shown, right_image, wrong_images)
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A trial of P2 that is missed.
+
+    Attributes
+    ----------
+    probe, joined, wrong
+        The rows of probe and right photo among the probes, and of the answer among the distractors.
+    right, best_wrong
+        Their cosines with the probe.
+    images
+        (3, 112, 112, 3) uint8: the probe as the network gets it, the right photo, the answer.
+    """
+
+    probe: int
+    joined: int
+    wrong: int
+    right: float
+    best_wrong: float
+    images: np.ndarray = field(compare=False, repr=False)
+
+
+def misses(
+    embedder: Embedder, faces: FaceSplits, preset: str | Preset = "", width: int = 16, count: int = 6
+) -> list[Miss]:
+    """The first trials of P2 that a network misses at a width, one of each person; fewer where it misses fewer.
+
+    Raises
+    ------
+    DataError
+        Where there is no distractor.
+    """
+    _require_strangers(faces)
+    mirror, identities = presets.get(preset).mirror, faces.probes.identities
+    probes, gallery = (_unit(embedder, faces.probes, of, mirror) for of in (width, FACE_SIZE))
+    strangers = _unit(embedder, faces.distractors, FACE_SIZE, mirror)
+    found: dict[str, Miss] = {}
+    for probe, person in enumerate(identities.tolist()):
+        if person in found or len(found) == count:
+            continue
+        others = strangers @ probes[probe]
+        wrong = int(others.argmax())
+        for joined in np.flatnonzero(identities == person).tolist():
+            right = float(probes[probe] @ gallery[joined])
+            if joined != probe and right <= others[wrong]:
+                large, joining, answer = (
+                    np.asarray(pack.images[row])
+                    for pack, row in ((faces.probes, probe), (faces.probes, joined), (faces.distractors, wrong))
+                )
+                images = np.stack([degrade.to_width(large[None], width)[0], joining, answer])
+                found[person] = Miss(probe, joined, wrong, right, float(others[wrong]), images)
+                break
+    return list(found.values())
+
+
+def _require_strangers(faces: FaceSplits) -> None:
+    if not len(faces.distractors):
+        raise DataError("there are no distractors, so that no face of the gallery is wrong: give some.")
+
+
+def _unit(embedder: Embedder, pack: FacePack, width: int, mirror: bool) -> np.ndarray:
+    """(N, D) features of length one."""
+    rows = features(embedder, pack, width, mirror, progress=False)
+    return unit_rows("features", rows, computing_dtype(rows)).numpy()
 
 
 def _first_lost(

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rifr.evaluation.evaluate import PROTOCOLS
-from rifr.evaluation.one_probe import OneProbe
+from rifr.evaluation.one_probe import Miss, OneProbe
 from rifr.report import paper
 from rifr.report.figures.axes import (
     bars,
@@ -182,6 +182,20 @@ def one_probe(trial: OneProbe) -> Figure:
             wrong.set_xlabel(f"{answer.best_wrong:.2f}", fontsize=8, labelpad=2)
             for spine in (right if answer.rank == 1 else wrong).spines.values():
                 spine.set(visible=True, linewidth=2, edgecolor=text_color())
+    return figure
+
+
+def misses(trials: Sequence[Miss], width: int) -> Figure:
+    """Missed trials, one a column: the probe, the right face and the answer, below these their cosines with the probe.
+
+    width: of the probes, in pixels.
+    """
+    pictures = list(zip(*(trial.images for trial in trials), strict=True))
+    size = 0.59 * len(trials) + 0.25, 2.3  # six fit a phone
+    figure, (_, right, wrong) = sheet(pictures, size, [f"probe, {width} px", "right", "answer"])
+    for trial, *below in zip(trials, right, wrong, strict=True):
+        for panel, cosine in zip(below, (trial.right, trial.best_wrong), strict=True):
+            panel.set_xlabel(f"{cosine:.2f}", fontsize=8, labelpad=2)
     return figure
 
 
