@@ -158,11 +158,12 @@ def test_guessing_is_right_once_in_the_gallery_over_the_mates():
 
 def test_a_verdict_names_who_is_ahead_and_decides_nothing_across_zero():
     say = text.small_faces.against_by_distance
-    assert "at d1 proposed is ahead of HR+LR by 5.0 points" in say(differences((20, 5, 1, 9)), "proposed", "hr+lr")
-    assert "at d1 HR+LR is ahead of proposed by 5.0 points" in say(differences((20, -5, -9, -1)), "proposed", "hr+lr")
-    assert "does not decide between proposed and HR+LR (+5.0 points, -1.0 to +9.0)" in say(
-        differences((20, 5, -1, 9)), "proposed", "hr+lr"
+    assert say(differences((20, 5, 1, 9)), "proposed", "hr+lr") == (
+        "proposed against HR+LR, paired by person: ahead at d1. In points: d1 +5.0 (+1.0 to +9.0)."
     )
+    assert ": behind at d1. In points: d1 -5.0 (" in say(differences((20, -5, -9, -1)), "proposed", "hr+lr")
+    several = differences((20, 5, -1, 9), (20, 6, 1, 9), (20, 7, 1, 9)).assign(distance=[1, 2, 3])
+    assert ": ahead at d2 and d3; not decided at d1. In points: d1 +5.0" in say(several, "proposed", "hr+lr")
 
 
 def film_table() -> pd.DataFrame:

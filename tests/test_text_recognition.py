@@ -80,7 +80,7 @@ def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
     table = text.recognition.beside_the_paper(rates)
     row = table[(table.network == "HR+LR") & (table["width (px)"] == 100)].iloc[0]
     (run,) = (name for name in table if name.startswith("this run"))
-    assert run == f"this run (%), {rates.trials[0]:,} trials of {rates.people[0]} people"
+    assert run == f"measured (%), {rates.trials[0]:,} trials of {rates.people[0]} people"
     assert "48.40" in set(table["paper (%)"])  # as printed
     assert row["paper (%)"] == "77.64" and row[run].endswith("at 112 px")
     assert table[(table.network == "HR-only") & (table["width (px)"] == 20)]["paper (%)"].item() == "about 25"
@@ -88,7 +88,7 @@ def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
     assert "proposed" not in set(table.network)
     fewer = rates.assign(people=rates.people.where(rates.network != "hr+lr", 3))
     counted = text.recognition.beside_the_paper(fewer).set_index("network").people
-    assert {"this run (%)", "trials"} <= set(text.recognition.beside_the_paper(fewer))
+    assert {"measured (%)", "trials"} <= set(text.recognition.beside_the_paper(fewer))
     assert set(counted["HR+LR"]) == {3} and set(counted["HR-only"]) == {rates.people[0]}
 
 

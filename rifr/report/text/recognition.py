@@ -137,9 +137,9 @@ def _clause(rows: pd.DataFrame, sign: int) -> str:
 
 
 def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
-    """Each figure that the paper's text gives beside this run's at the same width, or the nearest the run has.
+    """Each figure that the paper's text gives beside the rate at the same width, or the nearest that was measured.
 
-    People and trials stand in the head of the run's column where all rows have the same.
+    People and trials stand in the head of the measured column where all rows have the same.
     """
     rows = []
     for reported in paper.RANK1:
@@ -154,15 +154,15 @@ def beside_the_paper(table: pd.DataFrame) -> pd.DataFrame:
                 "network": label(reported.network),
                 "width (px)": reported.width,
                 "paper (%)": f"about {reported.rank1:.0f}" if reported.rounded else f"{reported.rank1:.2f}",
-                "this run (%)": percent(row).replace(" %", "") + ("" if width == reported.width else f" at {width} px"),
+                "measured (%)": percent(row).replace(" %", "") + ("" if width == reported.width else f" at {width} px"),
                 "people": row.people,
                 "trials": f"{row.trials:,}",
             }
         )
     beside = pd.DataFrame(rows)
     if rows and len(beside[["people", "trials"]].drop_duplicates()) == 1:
-        of_all = f"this run (%), {rows[0]['trials']} trials of {rows[0]['people']} people"
-        beside = beside.rename(columns={"this run (%)": of_all}).drop(columns=["people", "trials"])
+        of_all = f"measured (%), {rows[0]['trials']} trials of {rows[0]['people']} people"
+        beside = beside.rename(columns={"measured (%)": of_all}).drop(columns=["people", "trials"])
     return beside
 
 

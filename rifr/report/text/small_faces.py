@@ -166,11 +166,18 @@ def against(table: pd.DataFrame, network: str) -> str:
 
 
 def against_by_distance(difference: pd.DataFrame, network: str, other: str) -> str:
-    """`network` against `other` on SCface, one part per distance."""
-    parts = [
-        f"at d{row.distance} {verdicts.compared(row, label(network), label(other))}" for row in difference.itertuples()
+    """`network` against `other` on SCface: at which distances it is ahead, and by how much at each."""
+    rows = [
+        (f"d{row.distance}", verdicts.sign(row), verdicts.bracketed(row.difference, row.low, row.high))
+        for row in difference.itertuples()
     ]
-    return f"Paired by person, {'; '.join(parts)}."
+    parts = [
+        f"{word} at {verdicts.listed(at)}"
+        for wanted, word in ((1, "ahead"), (-1, "behind"), (0, "not decided"))
+        if (at := [place for place, sign, _ in rows if sign == wanted])
+    ]
+    by = ", ".join(f"{place} {interval}" for place, _, interval in rows)
+    return f"{label(network)} against {label(other)}, paired by person: {'; '.join(parts)}. In points: {by}."
 
 
 def chance(table: pd.DataFrame, mates: float = 1) -> str:
