@@ -79,7 +79,7 @@ def test_the_papers_figures_stand_beside_the_nearest_width_of_the_run():
     rates = outcome(DILEMMA).table()
     table = text.recognition.beside_the_paper(rates)
     row = table[(table.network == "HR+LR") & (table["width (px)"] == 100)].iloc[0]
-    (run,) = (name for name in table if name.startswith("this run"))
+    (run,) = (name for name in table if name.startswith("measured"))
     assert run == f"measured (%), {rates.trials[0]:,} trials of {rates.people[0]} people"
     assert "48.40" in set(table["paper (%)"])  # as printed
     assert row["paper (%)"] == "77.64" and row[run].endswith("at 112 px")
