@@ -204,6 +204,9 @@ def test_what_helps_is_what_some_comparison_decides_for_and_none_against():
 def test_every_study_has_a_paragraph_and_one_without_a_record_none():
     assert set(text.studies.SAYS) == set(studies.STUDIES)
     assert text.studies.what_they_say([]) == ""
+    views = said("views", {("teacher sees the view", "shared-only"): 62.0}, right=62.3)
+    assert "Shared softmax only minus HR+LR is +12.0 points at 112 px (" in views and "sees the view, -12.0" in views
+    assert "this teacher gives the right class 62.3 % on average" in views
     both = text.studies.what_they_say([recorded("views", {}), recorded("teacher", {})])
     assert both.count("**\n\n- ") == 2 and both.startswith("**What the teacher is shown**\n\n- ")
     assert "nan" not in both and "none of 6 comparisons" in both
