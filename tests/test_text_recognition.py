@@ -59,7 +59,7 @@ def test_widths_that_come_out_alike_share_a_clause():
         "(+1.0 points, -1.0 to +2.0); behind at 20 and 16 px by 1.0 to 2.0 points."
     )
     both = text.recognition.comparisons(outcome(DILEMMA), [("hr-only", "lr-only"), ("hr+lr", "lr-only")])
-    assert both.count("\n") == 1 and both.startswith("- **P1: LR-LR.** HR-only against LR-only: ahead at 112 px by ")
+    assert both.count("\n") == 1 and both.startswith("- **HR-only against LR-only**: P1 ahead at 112 px by ")
     alone = text.recognition.comparison(difference(*rows), "P1", "proposed", "hr+lr", [112, 20])
     assert "ahead at 112 px by 4.5 points (1.0 to 5.0); behind at 20 px by 2.0 points (0.5 to 3.5)." in alone
 

@@ -41,20 +41,18 @@ def comparison(
     difference: pd.DataFrame, protocol: str, network: str, other: str, widths: list[int] | None = None
 ) -> str:
     """Where a network is ahead of another, behind it or undecided, paired: neighbouring widths in one clause."""
-    rows = difference[difference.protocol == protocol].sort_values("width", ascending=False)
     if widths is not None:
-        rows = rows[rows.width.isin(widths)]
-    signs = verdicts.signs(rows)
-    clauses = [_clause(part, signs[part.index[0]]) for _, part in rows.groupby((signs != signs.shift()).cumsum())]
-    return f"**{PROTOCOLS[protocol]}.** {label(network)} against {label(other)}: {'; '.join(clauses)}."
+        difference = difference[difference.width.isin(widths)]
+    return f"**{PROTOCOLS[protocol]}.** {label(network)} against {label(other)}: {_clauses(difference, protocol)}."
 
 
 def comparisons(outcome: Outcome[Identification], pairs: Iterable[tuple[str, str]]) -> str:
-    """`comparison` of each pair of networks under each protocol of an outcome, as a list."""
+    """What `comparison` says of each pair of networks, a line each with all protocols of an outcome."""
     lines = []
     for network, other in pairs:
         table = outcome.difference(network, other)
-        lines += [f"- {comparison(table, protocol, network, other)}" for protocol in table.protocol.unique()]
+        said = [f"{protocol} {_clauses(table, protocol)}" for protocol in table.protocol.unique()]
+        lines.append(f"- **{label(network)} against {label(other)}**: {'. '.join(said)}.")
     return "\n".join(lines)
 
 
@@ -118,6 +116,13 @@ def beyond_rank1(study: Study | None, network: str, other: str) -> str:
         f"{label(network)} against {label(other)} beyond rank-1 under P1, ahead or behind where their intervals do not "
         f"overlap: {'. '.join(part[0].upper() * (n > 0) + part[n > 0 :] for n, part in enumerate(parts))}."
     )
+
+
+def _clauses(difference: pd.DataFrame, protocol: str) -> str:
+    rows = difference[difference.protocol == protocol].sort_values("width", ascending=False)
+    signs = verdicts.signs(rows)
+    parts = [_clause(part, signs[part.index[0]]) for _, part in rows.groupby((signs != signs.shift()).cumsum())]
+    return "; ".join(parts)
 
 
 def _clause(rows: pd.DataFrame, sign: int) -> str:
