@@ -156,7 +156,7 @@ def premise(record: Recorded | None) -> str:
     price = _over(record, names, "hr-only", "hr+lr")
     paid = [name for name, one in price.items() if _first(one).sign > 0]
     text = (
-        f"HR-only minus HR+LR at 112 px, in points: {_series(price)}. With {faces['train_people']} people of "
+        f"HR-only minus HR+LR at 112 px, in points, above zero where HR+LR pays: {_series(price)}. With {faces['train_people']} people of "
         f"{faces['train'] // faces['train_people']} photos the paper's premise (C3) "
     )
     if not paid:
@@ -409,7 +409,8 @@ def _batches(record: Recorded) -> list[str]:
     some, more = (record.minus([(names[a], "hr+lr")], [(names[b], "hr+lr")]) for a, b in ((1, 2), (0, 1)))
     pays = [count for count, one in price.items() if _first(one).sign > 0]
     return [
-        f"HR-only minus HR+LR at 112 px, by what a step counts, in points: {_series(price)}. That HR+LR pays on large "
+        "HR-only minus HR+LR at 112 px, by what a step counts, in points, above zero where HR+LR pays: "
+        f"{_series(price)}. That HR+LR pays on large "
         f"faces is decided {f'with {verdicts.listed(pays)}' if pays else 'with none of these counts'}.",
         f"From {narrow} to {plain} photos a step HR+LR changes by {gap(some)}, from {plain} to {wide} by {gap(more)}. "
         "Twice the photos a step are twice the images in it and half the steps: the two are not told apart here.",
