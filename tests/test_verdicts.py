@@ -1,4 +1,4 @@
-"""A difference is decided where its interval leaves out zero, and the same words say so everywhere."""
+"""A difference is decided where its interval excludes zero, and the same words say so everywhere."""
 
 from types import SimpleNamespace
 

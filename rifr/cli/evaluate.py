@@ -71,7 +71,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=Path,
         metavar="FILE",
         help=".png, .svg or .pdf: rank-1 by width, the CMC or the "
-        "ROC (these at the narrowest width); of several measures a file each",
+        "ROC (these at the smallest width); of several measures a file each",
     )
     experiment(evaluate)
     evaluate.set_defaults(run=_evaluate)

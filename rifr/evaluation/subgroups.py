@@ -6,8 +6,8 @@ bands, widths and networks at once, so that a difference of two of them is paire
 (bands of a photo) and unpaired where they are not (skin tone, age).
 
     effect   rate of a band less that of its attribute's reference band, for one network at one width
-    change   the effect at the narrowest width less the effect at the widest: does resolution add to it?
-    gain     the effect of a network less that of the first network, at the narrowest width: does the network ease it?
+    change   the effect at the smallest width minus the effect at the largest: does resolution add to it?
+    gain     the effect of a network minus that of the first network, at the smallest width: does the network ease it?
 
 A change and a gain are measured twice, in percentage points and in odds (hits to misses; a ratio of two odds ratios).
 Where all rates fall towards zero, differences in points shrink whatever happens: one scale alone would mislead.
@@ -197,7 +197,7 @@ def effects(
     Returns
     -------
     table
-        kind, scale ("points" or "odds"), network, width (of a change: the narrowest), attribute, band, reference,
+        kind, scale ("points" or "odds"), network, width (of a change: the smallest), attribute, band, reference,
         people (in the smaller of the two bands); estimate, low, high (percentage points; in odds a factor, 1 where
         nothing differs); level of the interval; decided: whether it leaves out "no difference".
     """

@@ -6,7 +6,7 @@ A study trains some recipes under several changes of a preset (its variants), fo
 differences between them. All of its networks of a seed see the same people, and all are tested on the same others.
 `studies_record` makes the record, `studies_tables` shows it.
 
-The criterion is the same for all: a difference is decided where its 95 % interval leaves out zero, Student's over the
+The criterion is the same for all: a difference is decided where its 95 % interval excludes zero, Student's over the
 seeds (over people for a single seed), under P1, at 112 px and as the mean of 25, 20 and 16 px apart.
 """
 

@@ -218,7 +218,7 @@ def cmc(table: pd.DataFrame, width: int | None = None, networks: Sequence[str] =
     table
         As `evaluate.Outcome.cmc()` gives it.
     width
-        The narrowest of the table if None.
+        The smallest of the table if None.
     """
     width = table.width.min() if width is None else width
     table = table[table.width == width]

@@ -33,7 +33,7 @@ def draw(score: Score, measure: str = "", protocol: str = "", width: int = 0) ->
     protocol : {"P1", "P2"}, optional
         Of the ROC; by default the first that was measured.
     width : int, optional
-        Face width in pixels, of CMC and ROC; by default the narrowest.
+        Face width in pixels, of CMC and ROC; by default the smallest.
 
     Raises
     ------

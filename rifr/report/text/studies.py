@@ -156,7 +156,8 @@ def premise(record: Recorded | None) -> str:
     price = _over(record, names, "hr-only", "hr+lr")
     paid = [name for name, one in price.items() if _first(one).sign > 0]
     text = (
-        f"HR-only minus HR+LR at 112 px, in points, above zero where HR+LR pays: {_series(price)}. With {faces['train_people']} people of "
+        f"HR-only minus HR+LR at 112 px, in points, above zero where HR+LR pays: {_series(price)}. With "
+        f"{faces['train_people']} people of "
         f"{faces['train'] // faces['train_people']} photos the paper's premise (C3) "
     )
     if not paid:

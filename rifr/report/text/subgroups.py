@@ -94,7 +94,7 @@ def differences(effects: pd.DataFrame, kind: str) -> str:
 
 
 def over_all(difference: pd.DataFrame, effects: pd.DataFrame) -> str:
-    """What the other network gains over all probes at the narrowest width, and what more or less could have been seen.
+    """What the other network gains over all probes at the smallest width, and what more or less could have been seen.
 
     difference: rank-1 of that network minus the first under the protocol of `effects`, by `Outcome.difference`.
     """
