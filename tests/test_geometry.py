@@ -3,11 +3,13 @@
 import itertools
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from rifr.errors import DataError
 from rifr.evaluation import geometry
+from rifr.report import figures
 
 
 def angle(a, b) -> float:
@@ -105,3 +107,26 @@ def test_photos_of_one_person_and_single_photos_are_refused_and_of_one_pair_ther
     gap, d = geometry.separation(high, low, np.array(list("aabcdef")))
     own, others = geometry.same_person(high, low, np.array(list("aabcdef")))
     assert gap == pytest.approx(others[0] - own[0]) and np.isnan([d.low, d.high]).all() and d.estimate * gap > 0
+
+
+def test_networks_in_a_plane_lie_as_far_apart_as_they_are_unlike():
+    angles = np.radians([0, 50, 20])  # of three unit vectors in a plane, which holds all of their distances
+    names = ["one", "two", "between"]
+    value = {
+        (a, b): float(np.cos(x - y))
+        for a, x in zip(names, angles, strict=True)
+        for b, y in zip(names, angles, strict=True)
+        if a != b
+    }
+    places, share = geometry.in_a_plane(geometry.Likeness(value, {}, 9), names)
+    for (a, b), correlation in value.items():
+        apart = np.linalg.norm(places[names.index(a)] - places[names.index(b)])
+        assert apart == pytest.approx(np.sqrt(2 - 2 * correlation))
+    assert share == pytest.approx(1)
+    unlike = geometry.Likeness(dict.fromkeys(itertools.permutations("abcd", 2), 0.0), {}, 9)
+    assert geometry.in_a_plane(unlike, "abcd")[1] == pytest.approx(2 / 3)  # a tetrahedron has three dimensions
+    figure = figures.recognition.networks_in_a_plane(places, ["hr-only", "lr-only", "hr+lr"])
+    (axes,) = figure.axes
+    drawn = {line.get_label(): line.get_xydata()[0] for line in axes.lines}
+    assert np.allclose([drawn[name] for name in ("HR-only", "LR-only", "HR+LR")], places)
+    plt.close(figure)

@@ -185,6 +185,18 @@ def one_probe(trial: OneProbe) -> Figure:
     return figure
 
 
+def networks_in_a_plane(places: np.ndarray, names: Sequence[str]) -> Figure:
+    """Networks as marks, the nearer the more alike; `places` (N, 2) as `geometry.in_a_plane` gives them."""
+    figure, axes = plt.subplots(figsize=(4.4, 4.0))
+    for (x, y), name in zip(places, names, strict=True):
+        look = network_style(name)
+        axes.plot(x, y, linestyle="", marker=look["marker"], color=look["color"], markersize=10, label=label(name))
+    axes.set(aspect="equal", xticks=[], yticks=[])
+    axes.margins(0.15)
+    legend_below(figure, axes, columns=2)
+    return figure
+
+
 def misses(trials: Sequence[Miss], width: int) -> Figure:
     """Missed trials, one a column: the probe, the right face and the answer, below these their cosines with the probe.
 
