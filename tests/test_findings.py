@@ -41,3 +41,14 @@ def test_a_longer_training_is_said_of_both_halves_and_of_the_whole_as_the_study_
     for name, called in (("shared-only", "shared softmax only is"), ("kl-only", "KL only"), ("proposed", "proposed")):
         assert f"{called} {rates[name] - rates['hr+lr']:+.1f} points at 112 px (" in said
     assert text.findings.longer(None) == ""
+
+
+def test_photographs_say_what_the_records_pairs_say_of_the_proposed_network():
+    record = study_tables.read()
+    said, table = text.findings.photographs(record), text.pairs.differences(record)
+    rows = table[(table.network == "proposed") & table.other.isin(["hr-only", "hr+lr"])]
+    assert len(rows) == 4 and f"{record.seeds} seeds)" in said
+    for row in rows.itertuples():
+        assert f"{row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f}) at {row.width} px" in said
+    decided = int(((rows.low > 0) | (rows.high < 0)).sum())
+    assert f"of 4 comparisons {decided} decide" in said and text.findings.photographs(None) == ""

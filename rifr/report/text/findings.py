@@ -9,7 +9,7 @@ import pandas as pd
 from rifr import networks, presets
 from rifr.report import claims, evidence, methods
 from rifr.report.style import label
-from rifr.report.text import small_faces, studies, verdicts
+from rifr.report.text import pairs, small_faces, studies, verdicts
 
 if TYPE_CHECKING:
     from rifr.presets import Preset
@@ -79,6 +79,27 @@ def margins(record: Study | None) -> str:
         f"{''.join(f'{one[0].upper()}{one[1:]}. ' for one in others)}"
         "The proposed network has a plain softmax layer: how much of this a scale on angles brings without a margin, "
         "the chapter asks."
+    )
+
+
+def photographs(record: Study | None) -> str:
+    """How the proposed network stands on LFW's pairs, in the record over seeds; "" where it has none."""
+    found = pairs.differences(record)
+    found = found[(found.network == "proposed") & found.other.isin(["hr-only", "hr+lr"])]
+    if record is None or found.empty:
+        return ""
+    parts = [
+        f"minus {label(other)} "
+        + ", ".join(
+            f"{verdicts.bracketed(row.difference, row.low, row.high)} at {row.width} px" for row in part.itertuples()
+        )
+        for other, part in found.groupby("other", sort=False)
+    ]
+    tally = verdicts.tally(verdicts.signs(found), "the other", "the proposed network")
+    return (
+        "- **On photographs**, LFW's pairs, in the record of networks that were trained on rendered faces alone "
+        f"([chapter 13](beyond.ipynb), {record.seeds} seeds). Accuracy of the proposed network, in points: "
+        f"{'; '.join(parts)}: {tally}."
     )
 
 

@@ -11,7 +11,13 @@ from rifr.report.study_tables import Study
 from rifr.report.style import label
 from rifr.report.text import verdicts
 
-COMPARED = (("proposed", "hr+lr"), ("proposed", "shared-only"), ("kl-only", "hr+lr"))
+COMPARED = (
+    ("hr+lr", "hr-only"),
+    ("proposed", "hr-only"),
+    ("proposed", "hr+lr"),
+    ("proposed", "shared-only"),
+    ("kl-only", "hr+lr"),
+)
 RULE = (
     "Whether one network is ahead of another cannot be read off the intervals of two rates: seeds can differ more than "
     "networks do. Within a seed both saw the same people; so the difference is taken there and averaged over seeds."
