@@ -181,7 +181,7 @@ def test_paired_differences_on_tinyface_are_differences_of_its_rows(place):
     of = against.set_index(["what", "measure"]).difference
     assert of["proposed", "mAP"] == pytest.approx(100 * by_hand) and set(of["proposed, camera"]) == {0}
     lines = text.small_faces.against(against, "proposed").splitlines()
-    assert lines[-1].startswith("- **proposed minus proposed, camera:** rank-1 not decided, 0.0") and len(lines) == 4
+    assert lines[-1].startswith("- **Proposed minus proposed, camera:** rank-1 not decided, 0.0") and len(lines) == 4
     early = text.small_faces.found_early(outcome, "proposed")
     result = outcome.results["proposed",]
     assert f"Of {result.n} probes" in early and f"has {(result.best_ranks == 1).sum()} at rank 1" in early

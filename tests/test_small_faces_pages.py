@@ -159,7 +159,7 @@ def test_guessing_is_right_once_in_the_gallery_over_the_mates():
 def test_a_verdict_names_who_is_ahead_and_decides_nothing_across_zero():
     say = text.small_faces.against_by_distance
     assert say(differences((20, 5, 1, 9)), "proposed", "hr+lr") == (
-        "proposed against HR+LR, paired by person: ahead at d1. In points: d1 +5.0 (+1.0 to +9.0)."
+        "Proposed against HR+LR, paired by person: ahead at d1. In points: d1 +5.0 (+1.0 to +9.0)."
     )
     assert ": behind at d1. In points: d1 -5.0 (" in say(differences((20, -5, -9, -1)), "proposed", "hr+lr")
     several = differences((20, 5, -1, 9), (20, 6, 1, 9), (20, 7, 1, 9)).assign(distance=[1, 2, 3])

@@ -55,7 +55,7 @@ def test_widths_that_come_out_alike_share_a_clause():
     ]
     sentence = text.recognition.comparison(difference(*rows), "P1", "proposed", "hr+lr")
     assert sentence == (
-        "**P1: LR-LR.** proposed against HR+LR: ahead from 112 to 40 px by 2.9 to 4.5 points; undecided at 25 px "
+        "**P1: LR-LR.** Proposed against HR+LR: ahead from 112 to 40 px by 2.9 to 4.5 points; undecided at 25 px "
         "(+1.0 points, -1.0 to +2.0); behind at 20 and 16 px by 1.0 to 2.0 points."
     )
     both = text.recognition.comparisons(outcome(DILEMMA), [("hr-only", "lr-only"), ("hr+lr", "lr-only")])

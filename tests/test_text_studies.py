@@ -97,6 +97,29 @@ def test_the_gain_of_sharing_is_explained_by_the_change_beyond_which_it_brings_n
     assert "to bring more" not in said("softmax", {}) and "0.0 points at 112 px" in said("softmax", {})
 
 
+def test_what_sharing_brings_from_the_teachers_start_is_told_from_what_it_brings_with_new_weights():
+    started = "student starts as its teacher"
+    gains = {(started, "shared-only"): 58.0, (started, "proposed"): 55.0, ("new weights", "shared-only"): 60.0}
+    words = said("start", gains)
+    assert "Shared softmax only minus HR+LR is +10.0 points at 112 px (" in words and "with the teacher's." in words
+    assert (
+        "So sharing brings more than the teacher's axes, which all four have from the start: of 4 comparisons 4"
+        in words
+    )
+    assert "brings anything where all four have the teacher's axes from the start is not seen: in none" in said(
+        "start", {}
+    )
+    lost = said("start", {(started, "kl-only"): 60.0})
+    assert "sharing costs something: of 4 comparisons 2 decide for a loss." in lost
+    heavy = said("start", {("teacher's term × 4", "proposed"): 40.0})
+    assert (
+        "four times it changes shared softmax only by 0.0 points" in heavy and "and proposed by -10.0 points" in heavy
+    )
+    assert "A quarter of the teacher's term changes" in heavy and heavy.endswith(
+        "of 8 comparisons 2 decide for a loss."
+    )
+
+
 def test_a_temperature_is_set_beside_how_sure_the_teacher_is():
     hot = {("temperature 4", name): 45.0 for name in ("kl-only", "proposed")}
     words = said("temperature", hot)

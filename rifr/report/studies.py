@@ -166,6 +166,43 @@ def _softmax_layers() -> Study:
     )
 
 
+def _starts() -> Study:
+    new, started = "new weights", "student starts as its teacher"
+    light, heavy = "teacher's term × 0.25", "teacher's term × 4"
+    taught = ("hr+lr", "kl-only", "shared-only", "proposed")
+    of_term = [
+        _minus(f"{of} makes {label} better", (variant, name), (new, name))
+        for variant, of in ((light, "a quarter of the teacher's term"), (heavy, "four times the teacher's term"))
+        for name, label in (("shared-only", "shared softmax only"), ("proposed", "proposed"))
+    ]
+    return Study(
+        "start",
+        "Where the student starts",
+        "A student that starts from its teacher's weights has the teacher's axes before any loss asks for them. Does "
+        "sharing still bring anything then? HR+LR, too, goes on from HR-only there, so that all four have had the "
+        "teacher's training besides. And does it matter how much the teacher's term of eq. (3) weighs?",
+        "Shared softmax only minus HR+LR, and proposed minus KL only, where all start as the teacher: above zero, if "
+        "sharing brings more than the teacher's axes. The same with new weights minus these: above zero, if a part of "
+        "what it brings was that. A quarter of the teacher's term, and four times it, minus the paper's weight: "
+        "decided, if the weight matters.",
+        (
+            Variant(new, (TEACHER, *taught)),
+            Variant(started, taught, {"student_start": "teacher"}),
+            Variant(light, ("shared-only", "proposed"), {"teacher_weight": 0.25}),
+            Variant(heavy, ("shared-only", "proposed"), {"teacher_weight": 4.0}),
+        ),
+        (
+            _minus("started alike, shared softmax only is above HR+LR", (started, "shared-only"), (started, "hr+lr")),
+            _minus("started alike, proposed is above KL only", (started, "proposed"), (started, "kl-only")),
+            _change("sharing brings hard targets more with new weights", new, started, "shared-only", "hr+lr"),
+            _change("sharing brings soft targets more with new weights", new, started, "proposed", "kl-only"),
+            *of_term,
+        ),
+        minutes=50,
+        changes=WIDTHS,
+    )
+
+
 def _targets() -> Study:
     plain, smooth, noisy = "right names", "smoothed labels", "10 % wrong names"
     return Study(
@@ -274,7 +311,16 @@ def _batches() -> Study:
 
 STUDIES: dict[str, Study] = {
     study.name: study
-    for study in [_teachers(), _lengths(), _temperatures(), _softmax_layers(), _targets(), _views(), _batches()]
+    for study in [
+        _teachers(),
+        _lengths(),
+        _temperatures(),
+        _softmax_layers(),
+        _starts(),
+        _targets(),
+        _views(),
+        _batches(),
+    ]
 }
 
 

@@ -299,10 +299,11 @@ def optimism(table: pd.DataFrame, network: str) -> str:
     """How much rank-1 gains from aligning before shrinking, and how much of that the landmarks are to blame for."""
     rows = table[table.network == network].sort_values("width", ascending=False)
     sure = rows[verdicts.signs(rows) != 0]
+    name = f"**{verdicts.capital(label(network))}**"
     if sure.empty:
         return (
-            f"**{label(network)}**: this run does not decide at any width whether aligning first is optimistic "
-            f"(largest gap {rows.optimism.abs().max():.1f} points)."
+            f"{name}: this run does not decide at any width whether aligning first is optimistic (largest gap "
+            f"{rows.optimism.abs().max():.1f} points)."
         )
     parts = [
         f"{word} {_where(part, 'optimism')}"
@@ -316,7 +317,7 @@ def optimism(table: pd.DataFrame, network: str) -> str:
         f"aligned by its own"
         + ("." if most.landmarks_low <= 0 <= most.landmarks_high else ": that part is the landmarks' doing.")
     )
-    return f"**{label(network)}**: rank-1 of faces aligned before they were shrunk is {' and '.join(parts)}. {share}"
+    return f"{name}: rank-1 of faces aligned before they were shrunk is {' and '.join(parts)}. {share}"
 
 
 def _where(rows: pd.DataFrame, column: str, unit: str = " points", digits: int = 1) -> str:

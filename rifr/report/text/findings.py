@@ -76,7 +76,7 @@ def margins(record: Study | None) -> str:
     return (
         f"- **Losses with an angular margin**, in the record of other methods ([chapter 12](methods.ipynb), {seeds}). "
         f"Minus the proposed network under P1, in points: {'; '.join(places)}: {tally}. "
-        f"{''.join(f'{one[0].upper()}{one[1:]}. ' for one in others)}"
+        f"{''.join(f'{verdicts.capital(one)}. ' for one in others)}"
         "The proposed network has a plain softmax layer: how much of this a scale on angles brings without a margin, "
         "the chapter asks."
     )

@@ -22,7 +22,7 @@ def setting(found: Mapping[int, Examination], preset: str, seed: int) -> str:
     made = next(iter(found.values())).provenance
     pairs, source = made["pairs"], made["faces"]["source"]
     return (
-        f"{source[0].upper()}{source[1:]}: {pairs['genuine']:,} genuine and {pairs['impostor']:,} impostor pairs of "
+        f"{verdicts.capital(source)}: {pairs['genuine']:,} genuine and {pairs['impostor']:,} impostor pairs of "
         f"{pairs['photos']:,} photos of {pairs['people']} people, {pairs['folds']} folds of people; preset `{preset}`, "
         f"seed {seed}. Bars: 95 % over people, paired."
     )
@@ -74,7 +74,13 @@ def interpolation(change: pd.DataFrame) -> str:
         lines.append(f"- **{label(network)}, {PROTOCOLS[protocol]}**: {'; '.join(parts)}.")
     tally = verdicts.tally(verdicts.signs(change), "a loss by area", "a gain by area")
     return "\n".join(
-        ["Area minus bicubic in rank-1, with 95 % intervals over people:", "", *lines, "", f"{_first(tally)}."]
+        [
+            "Area minus bicubic in rank-1, with 95 % intervals over people:",
+            "",
+            *lines,
+            "",
+            f"{verdicts.capital(tally)}.",
+        ]
     )
 
 
@@ -213,7 +219,3 @@ def _range(values: pd.Series, form: str) -> str:
     """The mean and where 95 % of the values lie."""
     low, high = np.quantile(values, [0.025, 0.975])
     return f"{values.mean():{form}} ({low:{form}} to {high:{form}})"
-
-
-def _first(text: str) -> str:
-    return text[0].upper() + text[1:]

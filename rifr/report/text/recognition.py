@@ -43,7 +43,8 @@ def comparison(
     """Where a network is ahead of another, behind it or undecided, paired: neighbouring widths in one clause."""
     if widths is not None:
         difference = difference[difference.width.isin(widths)]
-    return f"**{PROTOCOLS[protocol]}.** {label(network)} against {label(other)}: {_clauses(difference, protocol)}."
+    compared = f"{verdicts.capital(label(network))} against {label(other)}"
+    return f"**{PROTOCOLS[protocol]}.** {compared}: {_clauses(difference, protocol)}."
 
 
 def comparisons(outcome: Outcome[Identification], pairs: Iterable[tuple[str, str]]) -> str:
@@ -52,7 +53,7 @@ def comparisons(outcome: Outcome[Identification], pairs: Iterable[tuple[str, str
     for network, other in pairs:
         table = outcome.difference(network, other)
         said = [f"{protocol} {_clauses(table, protocol)}" for protocol in table.protocol.unique()]
-        lines.append(f"- **{label(network)} against {label(other)}**: {'. '.join(said)}.")
+        lines.append(f"- **{verdicts.capital(label(network))} against {label(other)}**: {'. '.join(said)}.")
     return "\n".join(lines)
 
 
@@ -114,7 +115,7 @@ def beyond_rank1(study: Study | None, network: str, other: str) -> str:
         return ""
     return (
         f"{label(network)} against {label(other)} beyond rank-1 under P1, ahead or behind where their intervals do not "
-        f"overlap: {'. '.join(part[0].upper() * (n > 0) + part[n > 0 :] for n, part in enumerate(parts))}."
+        f"overlap: {'. '.join(verdicts.capital(part) if n else part for n, part in enumerate(parts))}."
     )
 
 
@@ -273,8 +274,7 @@ def rank1_table(table: pd.DataFrame, protocol: str) -> pd.DataFrame:
 
 def source(pack: FacePack) -> str:
     """What a pack says its faces are, as a sentence begins."""
-    text = pack.manifest["source"]
-    return text[0].upper() + text[1:]
+    return verdicts.capital(pack.manifest["source"])
 
 
 def setting(preset: Preset, seed: int, faces: FaceSplits) -> str:

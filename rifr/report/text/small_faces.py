@@ -161,7 +161,7 @@ EFFECTS = {1: "better", 0: "not decided", -1: "worse"}
 
 def against(table: pd.DataFrame, network: str) -> str:
     """`network` against others on TinyFace, a line each, as `effects` has them; `table` of `small_faces.against`."""
-    minus = {other: f"{label(network)} minus {label(other)}" for other in table.what.unique()}
+    minus = {other: f"{verdicts.capital(label(network))} minus {label(other)}" for other in table.what.unique()}
     return f"Paired by person. {effects(table.assign(what=table.what.map(minus)))}"
 
 
@@ -177,7 +177,8 @@ def against_by_distance(difference: pd.DataFrame, network: str, other: str) -> s
         if (at := [place for place, sign, _ in rows if sign == wanted])
     ]
     by = ", ".join(f"{place} {interval}" for place, _, interval in rows)
-    return f"{label(network)} against {label(other)}, paired by person: {'; '.join(parts)}. In points: {by}."
+    compared = f"{verdicts.capital(label(network))} against {label(other)}"
+    return f"{compared}, paired by person: {'; '.join(parts)}. In points: {by}."
 
 
 def chance(table: pd.DataFrame, mates: float = 1) -> str:

@@ -123,7 +123,7 @@ def in_short(recorded: Iterable[Recorded]) -> str:
     answer = f"**Seen to help: {verdicts.listed(helpful) if helpful else 'none of them'}.**"
     tallies = "; ".join(f"{part}: {verdicts.tally(found)}" for part, found in signs.items())
     return (
-        f"{answer} {tallies[0].upper()}{tallies[1:]}.\n\n"
+        f"{answer} {verdicts.capital(tallies)}.\n\n"
         f"- **Sharing alone** brings HR+LR {gap(claimed(length, 'C12'))} where all are trained for "
         f"{_labels(length)[-1]}, and {gap(claimed(teacher, 'C12'))} with a "
         f"{_labels(teacher)[-1]} and a shorter training of the others.\n"
@@ -247,6 +247,48 @@ def _softmax(record: Recorded) -> list[str]:
             )
         said.append(reading)
     return said
+
+
+def _starts(record: Recorded) -> list[str]:
+    new, started, light, heavy = _labels(record)
+    alone = {
+        name: record.minus([(started, name)], [(new, name)]) for name in ("hr+lr", "kl-only", "shared-only", "proposed")
+    }
+    sharing = [
+        (name, other, *(record.minus([(start, name)], [(start, other)]) for start in (new, started)))
+        for name, other in (("shared-only", "hr+lr"), ("proposed", "kl-only"))
+    ]
+    signs = [one.sign for *_, after in sharing for one in after.values()]
+    meaning = {
+        (True, False): "So sharing brings more than the teacher's axes, which all four have from the start",
+        (
+            False,
+            False,
+        ): "That sharing brings anything where all four have the teacher's axes from the start is not seen",
+        (False, True): "Where all four have the teacher's axes from the start sharing costs something",
+        (True, True): "Where all four have the teacher's axes from the start this is divided",
+    }[1 in signs, -1 in signs]
+    terms = {
+        says: {name: record.minus([(variant, name)], [(new, name)]) for name in ("shared-only", "proposed")}
+        for says, variant in (("A quarter of the teacher's term", light), ("four times it", heavy))
+    }
+    changes = [
+        f"{says} changes {' and '.join(f'{label(name)} by {gap(one)}' for name, one in of.items())}"
+        for says, of in terms.items()
+    ]
+    of_terms = [one.sign for of in terms.values() for at in of.values() for one in at.values()]
+    return [
+        "Started from the teacher's weights instead of new ones, "
+        + "; ".join(f"{label(name)} changes by {gap(one)}" for name, one in alone.items())
+        + f", {AFTERWARDS}: such a student has had the teacher's training besides.",
+        *(
+            f"{verdicts.capital(label(name))} minus {label(other)} is {gap(before)} with new weights and {gap(after)} "
+            "with the teacher's."
+            for name, other, before, after in sharing
+        ),
+        f"{meaning}: {verdicts.tally(signs)}.",
+        f"{'; '.join(changes)}: {verdicts.tally(of_terms)}.",
+    ]
 
 
 def _temperatures(record: Recorded) -> list[str]:
@@ -423,6 +465,7 @@ SAYS: dict[str, Callable[[Recorded], list[str]]] = {
     "length": _lengths,
     "temperature": _temperatures,
     "softmax": _softmax,
+    "start": _starts,
     "targets": _targets,
     "views": _views,
     "batch": _batches,

@@ -160,7 +160,7 @@ def _grouped(rows: pd.DataFrame, outcomes: list[str], sizes: list[str]) -> str:
     for verdict in dict.fromkeys(outcomes):
         if verdict != UNDECIDED:
             texts = [f"{names[i]} ({sizes[i]})" for i in np.flatnonzero(found == verdict)]
-            sentences.append(f"{verdict[0].upper()}{verdict[1:]}: {', '.join(texts)}.")
+            sentences.append(f"{verdicts.capital(verdict)}: {', '.join(texts)}.")
     texts = []
     for attribute in dict.fromkeys(rows.attribute):
         own = np.flatnonzero((rows.attribute == attribute).to_numpy())

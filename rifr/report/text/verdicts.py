@@ -41,6 +41,11 @@ def ends(low: float, high: float, digits: int = 1) -> str:
     return f"{bound(low, digits)} to {bound(high, digits)}"
 
 
+def capital(text: str) -> str:
+    """A text as a sentence begins: "proposed" is "Proposed"."""
+    return text[:1].upper() + text[1:]
+
+
 def sizes(low: float, high: float) -> str:
     """The same for who is ahead, without signs and the smaller end first: "1.0 to 5.0"."""
     smaller, larger = sorted((abs(low), abs(high)))
