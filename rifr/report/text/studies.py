@@ -254,11 +254,11 @@ def _starts(record: Recorded) -> list[str]:
     alone = {
         name: record.minus([(started, name)], [(new, name)]) for name in ("hr+lr", "kl-only", "shared-only", "proposed")
     }
-    sharing = [
-        (name, other, *(record.minus([(start, name)], [(start, other)]) for start in (new, started)))
+    sharing = {
+        (name, other): [record.minus([(start, name)], [(start, other)]) for start in (new, started)]
         for name, other in (("shared-only", "hr+lr"), ("proposed", "kl-only"))
-    ]
-    signs = [one.sign for *_, after in sharing for one in after.values()]
+    }
+    signs = [one.sign for _, after in sharing.values() for one in after.values()]
     meaning = {
         (True, False): "So sharing brings more than the teacher's axes, which all four have from the start",
         (
@@ -284,7 +284,7 @@ def _starts(record: Recorded) -> list[str]:
         *(
             f"{verdicts.capital(label(name))} minus {label(other)} is {gap(before)} with new weights and {gap(after)} "
             "with the teacher's."
-            for name, other, before, after in sharing
+            for (name, other), (before, after) in sharing.items()
         ),
         f"{meaning}: {verdicts.tally(signs)}.",
         f"{'; '.join(changes)}: {verdicts.tally(of_terms)}.",
