@@ -46,10 +46,10 @@ def photos(folder: Path, name: str, count: int, seed: int = 0) -> None:
 
 
 def person(folder: Path, name: str, count: int) -> None:
-    """Write `count` pictures of noise into a person's folder."""
+    """Write `count` pictures of noise, of nobody else's, into a person's folder."""
     (folder / name).mkdir(parents=True)
     for i in range(count):
-        image = np.random.default_rng([count, i]).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+        image = np.random.default_rng([count, i, *name.encode()]).integers(0, 256, (112, 112, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / name / f"{i}.png"), image)
 
 

@@ -21,7 +21,8 @@ def folder(path, people, images, name="person"):
     for person in range(people):
         (path / f"{name}-{person}").mkdir(parents=True)
         for image in range(images):
-            Image.fromarray(np.zeros((112, 112, 3), np.uint8)).save(path / f"{name}-{person}" / f"{image}.png")
+            colour = np.full((112, 112, 3), (person, image, len(name)), np.uint8)
+            Image.fromarray(colour).save(path / f"{name}-{person}" / f"{image}.png")
     return str(path)
 
 
