@@ -118,12 +118,12 @@ def check_out(path: str | Path, formats: Sequence[str] = FORMATS) -> Path:
     SettingError
         For another ending; it names the formats.
     StorageError
-        As `storage.require_place` has it.
+        As `storage.require_writable` has it.
     """
     path = Path(path)
     if path.suffix not in formats:
         raise SettingError(f"{path.name}: the ending names the format, one of {', '.join(formats)}")
-    storage.require_place(path)
+    storage.require_writable(path)
     return path
 
 

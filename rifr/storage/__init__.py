@@ -15,7 +15,7 @@ from rifr.storage.atomic import (
     lock,
     read_json,
     readable_json,
-    require_place,
+    require_writable,
 )
 from rifr.storage.cache import (
     PACKAGE,
@@ -52,7 +52,7 @@ __all__ = [
     "place",
     "read_json",
     "readable_json",
-    "require_place",
+    "require_writable",
     "root",
     "sources_digest",
     "stored",

@@ -118,7 +118,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(retired, ignore_errors=True)
 
 
-def require_place(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """StorageError where no file can be written at `path`: known before hours of work that end in it."""
     if path.is_dir():
         raise StorageError(f"{path} is a folder: name a file")
