@@ -14,6 +14,9 @@ from rifr.evaluation.outcome import Outcome
 from rifr.evaluation.protocols.identification import Identification
 from rifr.packs import FacePack
 from rifr.report import figures, text
+from rifr.splits import FaceSplits
+from rifr.training import trainer
+from tests.helpers import easy_faces
 from tests.test_landmarks import drawn_scenes
 
 
@@ -312,6 +315,19 @@ def test_sentences_on_both_orders_say_who_is_flattered_and_which_verdicts_change
     assert table.network.tolist() == ["proposed", "HR+LR"] and table["P1, 20 px"].tolist()[0] == "100.0 → 50.0"
     figure = figures.alignment.both_orders(first.table(), last.table())
     assert len(figure.axes) == 2 and figure.axes[0].get_title() == "P1: LR-LR, 20 px"
+
+
+def test_networks_that_see_wrong_landmarks_differ_from_their_namesakes_in_that_alone(tmp_path, store_folder):
+    train, probes, far = (easy_faces(tmp_path / name, 6, 4, seed) for seed, name in enumerate("abc"))
+    faces, plan = FaceSplits(train, probes, far), presets.get("smoke", epochs=1, batch_size=4, embedding=8)
+    runs = step_order.fit_with_errors(plan, 0, faces, progress=False)
+    assert list(runs) == list(step_order.WRONG)
+    for name, run in runs.items():
+        exact = trainer.fit(step_order.WRONG[name], plan, 0, faces.train, progress=False)
+        changed = {key for key, value in run.record["training"].items() if value != exact.record["training"][key]}
+        assert changed == {"landmark_error"} and run.recipe == exact.recipe
+        assert run.record["teacher"] == exact.record["teacher"]
+    assert step_order.calls(plan, 0, faces, progress=False) == []
 
 
 def test_what_landmarks_cost_is_told_from_what_the_order_costs():

@@ -74,7 +74,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from rifr import landmarks, recipes, splits
-    from rifr.evaluation import evaluate, small_faces
+    from rifr.evaluation import evaluate, small_faces, step_order
     from rifr.training import dry_run, parallel, process_group, trainer
 
     preset, options.seed = preset_of(options), options.seed or 0
@@ -97,6 +97,7 @@ def _train(options: argparse.Namespace) -> None:
             [
                 *trainer.calls([*names, *methods.LIVE], preset, options.seed, faces.train),
                 *small_faces.calls(preset, options.seed, faces),
+                *step_order.calls(preset, options.seed, faces),
                 *landmarks.calls(preset=preset, seed=options.seed),
             ]
         )

@@ -23,6 +23,7 @@ from rifr import align, camera, presets, readers, similarity, storage
 from rifr.align import FACE_SIZE, Aligner
 from rifr.errors import SettingError
 from rifr.evaluation import evaluate, metrics
+from rifr.evaluation.alignment import LANDMARK_ERROR
 from rifr.evaluation.embed import Embedder
 from rifr.evaluation.features import features
 from rifr.evaluation.outcome import Outcome
@@ -58,10 +59,6 @@ __all__ = [
     "surveillance",
     "tiny_faces",
 ]
-
-LANDMARK_ERROR = 4.0
-"""Of the variant that is trained with it, in pixels per coordinate: about what chapter 6 finds of its own network on
-the smallest faces."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "proposed, tight": {"tight_crops": 0.5},

@@ -21,15 +21,35 @@ from rifr.evaluation.protocols.identification import Identification
 from rifr.landmarks import LandmarkRun
 from rifr.packs import FacePack
 from rifr.presets import Preset
+from rifr.splits import FaceSplits
+from rifr.training import parallel, trainer
+from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
-__all__ = ["ORDERS", "identify_in_both_orders", "order_of_steps"]
+__all__ = ["ORDERS", "WRONG", "calls", "fit_with_errors", "identify_in_both_orders", "order_of_steps"]
 
 ORDERS = {
     "aligned, then small": "landmarks found on the large face, which is then brought down, as synthetic tests are made",
     "small, then aligned": "the picture brought down, landmarks found on the small face: what a camera allows",
     "small, large face's landmarks": "the same with the landmarks of the large face: what is left is not their doing",
 }
+
+WRONG = {"HR+LR, wrong landmarks": "hr+lr", "proposed, wrong landmarks": "proposed"}
+"""Networks that have seen faces aligned by wrong landmarks, each with the recipe that they are of."""
+
+
+def fit_with_errors(preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True) -> dict[str, Run]:
+    """The runs of `WRONG` by name, found or trained with errors of `alignment.LANDMARK_ERROR`; large faces, too."""
+    parallel.run(calls(preset, seed, faces, progress))
+    plan = presets.get(preset, landmark_error=alignment.LANDMARK_ERROR)
+    return {name: trainer.fit(recipe, plan, seed, faces.train, progress) for name, recipe in WRONG.items()}
+
+
+def calls(preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True) -> list[Call]:
+    """The trainings that `fit_with_errors` still needs besides the teacher's; none too short for processes."""
+    plan = presets.get(preset, landmark_error=alignment.LANDMARK_ERROR)
+    needed = trainer.calls([*WRONG.values()], plan, seed, faces.train, progress)
+    return [call for call in needed if call.keywords["recipe"] in WRONG.values()]
 
 
 def order_of_steps(
