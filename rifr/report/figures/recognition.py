@@ -191,7 +191,8 @@ def networks_in_a_plane(places: np.ndarray, names: Sequence[str]) -> Figure:
     for (x, y), name in zip(places, names, strict=True):
         look = network_style(name)
         axes.plot(x, y, linestyle="", marker=look["marker"], color=look["color"], markersize=10, label=label(name))
-    axes.set(aspect="equal", xticks=[], yticks=[])
+    axes.set_aspect("equal")
+    axes.set_axis_off()  # directions mean nothing, distances do
     axes.margins(0.15)
     legend_below(figure, axes, columns=2)
     return figure
