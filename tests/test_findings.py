@@ -35,9 +35,9 @@ def test_margins_stand_against_the_proposed_network_as_the_record_has_them():
 def test_a_longer_training_is_said_of_both_halves_and_of_the_whole_as_the_study_has_them():
     record = studies_tables.read("length")
     said = text.findings.longer(record)
-    assert "all six for 16 epochs of 3,000 photos" in said and "3 seeds" in said
+    assert "all six for 32 epochs of 3,000 photos" in said and "3 seeds" in said
     rows = record.rows[(record.rows.protocol == "P1") & (record.rows.measure == "rank1") & (record.rows["at"] == 112)]
-    rates = rows[rows.variant == "16 epochs"].groupby("network").value.mean()
+    rates = rows[rows.variant == "32 epochs"].groupby("network").value.mean()
     for name, called in (("shared-only", "shared softmax only is"), ("kl-only", "KL only"), ("proposed", "proposed")):
         assert f"{called} {rates[name] - rates['hr+lr']:+.1f} points at 112 px (" in said
     assert text.findings.longer(None) == ""

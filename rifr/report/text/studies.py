@@ -38,6 +38,8 @@ CLAIMED: dict[str, Cell] = {
 """The claims that are one difference of two networks, which longer trainings can be asked for."""
 ON_LARGE = ("C3", "C7")
 """Of these, the ones about large faces alone."""
+ALL = 99.95
+"""Per cent of the training photos that are called all of them."""
 AFTERWARDS = "a comparison that the criterion does not name"
 
 
@@ -353,6 +355,7 @@ def _lengths(record: Recorded) -> list[str]:
     short, long = names[0], names[-1]
     known = record.told("accuracy")
     least = min(known[long, name] for name in ("hr+lr", "shared-only", "proposed"))
+    known_by_heart = "all training photos are" if least >= ALL else f"{least:.1f} % of the training photos or more are"
     sharing = record.minus([(long, "shared-only")], [(long, "hr+lr")])
     proposed = record.minus([(long, "proposed")], [(long, "hr+lr")])
     faded = record.minus([(short, "shared-only"), (long, "hr+lr")], [(short, "hr+lr"), (long, "shared-only")])
@@ -375,7 +378,7 @@ def _lengths(record: Recorded) -> list[str]:
             "trained for longer together here; where the teacher alone is, *A teacher that leads* says."
         )
     return [
-        f"After {long} {least:.1f} % of the training photos or more are right. Shared softmax only minus HR+LR is "
+        f"After {long} {known_by_heart} right. Shared softmax only minus HR+LR is "
         f"{gap(sharing)}, and proposed minus HR+LR {gap(proposed)}.",
         f"Shared softmax only minus HR+LR at 112 px, in points: {_series(gains)}. {speed}",
         soft,
