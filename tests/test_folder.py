@@ -99,6 +99,17 @@ def test_an_image_that_is_there_twice_is_taken_once_and_its_copies_are_named(fac
         read(folder, tmp_path / "refused", on_bad="refuse", progress=False)
 
 
+def test_who_is_left_out_takes_no_image_from_another(faces, tmp_path):
+    folder, _ = faces
+    Image.open(folder / "Cyd/1.png").save(folder / "Eve-1.png")
+    save(folder / "Eve/2.png")
+    (folder / "Eve-1.png").rename(folder / "Eve/1.png")
+    pack = read(folder, tmp_path / "pack", min_images=2, progress=False)
+    assert pack.people == ["Ada", "Bea", "Eve"] and pack.manifest["spec"]["skipped"] == 0
+    everybody = read(folder, tmp_path / "all", progress=False)
+    assert everybody.manifest["spec"]["skipped_files"] == ["Eve/1.png: the image of Cyd/1.png again"]
+
+
 def test_what_a_pack_does_not_hold_is_all_counted_and_named(faces, tmp_path):
     folder, _ = faces
     save(folder / "Ada/4.webp")

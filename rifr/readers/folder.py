@@ -7,13 +7,10 @@ People and images are taken in the order of their names, so that the same files 
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import unicodedata
 from collections.abc import Collection
 from pathlib import Path
-
-import numpy as np
 
 from rifr import packs, storage
 from rifr.align import FACE_SIZE
@@ -118,11 +115,12 @@ def read(
         return write_people(
             out,
             progress_bar(people.items(), desc=f"reading {folder.name}", unit="person", show=progress),
-            _Once(bad).decode,
+            lambda file: bad.decode(file, _name(file), FACE_SIZE),
             ("file", _name),
             limits,
             bad,
             Origin(f"images in the folder {folder.resolve().name}", licence, spec, nobody),
+            once=True,
         )
 
 
@@ -146,24 +144,6 @@ def open_pack(path: str | Path, progress: bool = True) -> FacePack:
         return FacePack.open(path)
     name = f"folder-{path.resolve().name}-{storage.digest(str(path.resolve()))[:12]}"
     return read(path, storage.root() / "packs" / name, progress=progress)
-
-
-class _Once:
-    """Decodes each image of 112x112 pixels once; a file that shows one again is bad."""
-
-    def __init__(self, bad: BadImages):
-        self._bad = bad
-        self._shown_by: dict[bytes, str] = {}
-
-    def decode(self, file: Path) -> np.ndarray | None:
-        image = self._bad.decode(file, name := _name(file), FACE_SIZE)
-        if image is None:
-            return None
-        first = self._shown_by.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), name)
-        if first == name:
-            return image
-        self._bad.add(f"{name}: the image of {first} again")
-        return None
 
 
 def _name(file: Path) -> str:

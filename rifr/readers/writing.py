@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -179,6 +180,7 @@ def write_people(
     limits: Limits,
     bad: BadImages,
     origin: Origin,
+    once: bool = False,
 ) -> FacePack:
     """Write the people that are within the limits as a pack, in their order.
 
@@ -194,6 +196,8 @@ def write_people(
         The name of an attribute of the images, and what gives it.
     limits, bad, origin
         Who is taken, what is skipped, and what the manifest says.
+    once
+        Whether an image that shows one of a taken person again, or the same person's, is bad.
 
     Raises
     ------
@@ -203,13 +207,29 @@ def write_people(
     identities: list[str] = []
     taken: list[Item] = []
     left_out: list[str] = []
+    shown: dict[bytes, str] = {}  # by the digest of each image of those who are taken, its name
+    own: dict[bytes, str] = {}  # of the person being read
     number = 0
+
+    def fresh(item: Item) -> np.ndarray | None:
+        image = decode(item)
+        if image is None or not once:
+            return image
+        name, digest = str(attribute[1](item)), hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+        first = shown.get(digest) or own.setdefault(digest, name)
+        if first == name:
+            return image
+        bad.add(f"{name}: the image of {first} again")
+        return None
+
     with Spool(Path(out).parent) as spool:
         for person, items in people:
-            good = _good_images(items, decode, limits)
+            own.clear()
+            good = _good_images(items, fresh, limits)
             if isinstance(good, str):
                 left_out.append(f"{person}: {good}")
                 continue
+            shown |= own
             for item, image in good:
                 spool.add(image)
                 taken.append(item)
