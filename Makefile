@@ -23,7 +23,7 @@ help:
 	@echo "make benchmarks   speeds, each beside its rival -> book/records/speed.json (wants a quiet machine)"
 	@echo "make record       six networks, five seeds, every protocol -> book/records/large.json (two hours on two cores)"
 	@echo "                  PRESET=rendered SEEDS=0 for a GPU; PAIRS=pairs.txt IMAGES=lfw112 scores LFW's pairs too"
-	@echo "                  STUDY=name makes a study's instead (rifr record --help lists them; an hour or two on two cores)"
+	@echo "                  STUDY=name makes a study's instead (rifr record --help lists them; half an hour to two hours)"
 	@echo "make clean        remove the built pages and the stored outputs of cells (faces and networks in store/ stay)"
 	@echo
 	@echo "PRESET=$(PRESET)      smoke (minutes), mini (default; under half an hour on 2 cores), rendered (one GPU), paper"

@@ -327,11 +327,14 @@ def test_the_command_line_trains_and_records_a_row_of_a_readers_own_file(tmp_pat
 
 def test_super_resolution_is_judged_by_the_comparisons_with_it():
     known = {("proposed", HR): 60.0, ("proposed", LR): 42.0, ("csri", HR): 58.0, ("csri", LR): 42.5}
-    ahead = methods.differences(measure(known), "proposed", ["csri"])
+    ahead = methods.to_super_resolution(methods.differences(measure(known | KNOWN), "proposed", ["csri", "c-t"]))
+    assert ahead.network.tolist() == ["csri"] and ahead.difference.tolist() == [-0.5]
     said = text.methods.super_resolution(ahead)
-    assert "Of the proposed network against CSRI: of 2 comparisons 1 decides for the proposed network." in said
-    behind = methods.differences(measure(known | {("csri", LR): 44.0}), "proposed", ["csri"])
-    assert "1 decides for super-resolution and 1 for the proposed network" in text.methods.super_resolution(behind)
+    assert "of the proposed network against CSRI: in none of 1 comparisons does the interval exclude zero." in said
+    behind = methods.to_super_resolution(
+        methods.differences(measure(known | {("csri", LR): 44.0}), "proposed", ["csri"])
+    )
+    assert "of 1 comparisons 1 decides for super-resolution." in text.methods.super_resolution(behind)
     assert text.methods.super_resolution(ahead[:0]) == ""
 
 

@@ -38,6 +38,15 @@ DILEMMA = {
 }
 
 
+def test_an_outcome_beside_another_has_the_networks_of_both():
+    few = {(name, width): share for (name, width), share in DILEMMA.items() if name != "hr+lr"}
+    rest = {key: share for key, share in DILEMMA.items() if key not in few}
+    pd.testing.assert_frame_equal(
+        outcome(few).beside(outcome(rest)).difference("hr+lr", "lr-only"),
+        outcome(DILEMMA).difference("hr+lr", "lr-only"),
+    )
+
+
 def difference(*rows: tuple[int, float, float, float]) -> pd.DataFrame:
     return pd.DataFrame(
         [{"protocol": "P1", "width": w, "difference": d, "low": lo, "high": hi} for w, d, lo, hi in rows]

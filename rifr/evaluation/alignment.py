@@ -46,7 +46,7 @@ __all__ = [
 OFF, SIZE = 0.08, 0.15
 """How far the boxes that a network is given are off: the centre by shares of the face width, and the width itself."""
 LANDMARK_ERROR = 4.0
-"""Of a training with wrong landmarks, in aligned pixels per coordinate: about what chapter 6 finds on the smallest."""
+"""Of a training with wrong landmarks, in aligned pixels per coordinate; chapter 6 measures its own network's."""
 FAILED = 0.1
 """An error of this share of the face width counts as a failure."""
 WHOLE = 10_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -41,6 +41,10 @@ class Outcome(Generic[Result]):
     results: dict[Key, Result]
     resamples: int
     keys: tuple[str, ...] = ("protocol", "network", "width")
+
+    def beside(self, other: Outcome[Result]) -> Outcome[Result]:
+        """This outcome with the networks of another one on the same trials; the other's of one key replaces it."""
+        return replace(self, results=self.results | other.results)
 
     def table(self, at: Sequence[float] | None = None, average: str = "micro") -> pd.DataFrame:
         """A row per key and operating point: the rate with its interval (low, high) in per cent, and what it is out of.

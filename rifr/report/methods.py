@@ -88,6 +88,11 @@ def others() -> list[str]:
     return [name for name in recipes.OTHERS if name not in STAGES]
 
 
+def to_super_resolution(ahead: pd.DataFrame) -> pd.DataFrame:
+    """Of `differences` those to methods of `SUPER_RESOLUTION`, on small faces."""
+    return ahead[ahead.network.isin(SUPER_RESOLUTION) & (ahead.place == GROUPS[LR])]
+
+
 def of_readers() -> list[str]:
     """Of those the ones whose loss comes from a reader's own file (`RIFR_METHODS`)."""
     losses = {name: library.LOSSES.get(recipes.get(name).loss) for name in others()}

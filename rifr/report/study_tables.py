@@ -150,12 +150,8 @@ def setting(study: Study) -> str:
         f"among {faces['distractors']:,} distractors, trained on {faces['train']:,} images of "
         f"{faces['train_people']:,} others; "
         f"{about['preset']['training']['network']} network, preset `{about['preset']['name']}`; "
-        f"{seeds_and_intervals(study.seeds)}"
-        + (
-            ", of networks: all are tested on the same people."
-            if study.seeds > 1 and faces.get("one_test_set")
-            else "."
-        )
+        f"{seeds_and_intervals(study.seeds)}."
+        + (" All networks are tested on the same people." if faces.get("one_test_set") else "")
     )
 
 

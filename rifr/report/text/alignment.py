@@ -276,7 +276,8 @@ def comparisons_kept(
     text = f"Of {total} comparisons ({named}; by protocol and width) {kept} have the same verdict in both orders."
     if other:
         turned = (
-            f"{reversed_} of these are decided one way in one order and the other way in the other."
+            f"{reversed_} of these {'is' if reversed_ == 1 else 'are'} decided one way in one order and the other way "
+            "in the other."
             if reversed_
             else "None of these is decided one way in one order and the other way in the other: one of the two is "
             "undecided, and whether the order changes the difference is not tested."

@@ -156,25 +156,26 @@ def seeds_needed(record: Sequence[Judged], by_seed: Callable[[Difference], pd.Se
     Returns
     -------
     DataFrame
-        A row per difference: claim, difference, standard deviation over seeds, half of Student's 95 % interval, and the
-        least seeds by which that is expected to be one point and half a point, were the deviation the one found.
+        A row per difference: claims, difference, standard deviation over seeds, half of Student's 95 % interval, and
+        the least seeds by which that is expected to be one point and half a point, were the deviation the one found.
     """
-    rows = []
+    rows: dict[tuple[claims.Term, ...], dict[str, object]] = {}
     for judged in record:
         for difference, sign in zip(judged.claim.differences, judged.signs, strict=True):
             values = by_seed(difference)
             if sign or values is None or len(values) < 2 or not (deviation := float(values.std())):
                 continue
-            rows.append(
-                {
-                    "claim": judged.claim.id,
-                    "difference": difference.name,
-                    "standard deviation": f"{deviation:.1f}",
-                    f"± with {len(values)} seeds": f"{_half(len(values), deviation):.1f}",
-                    **{f"seeds for ±{wanted:g}": _least_seeds(wanted, deviation) for wanted in (1.0, 0.5)},
-                }
-            )
-    return pd.DataFrame(rows)
+            if known := rows.get(difference.terms):
+                known["claim"] = f"{known['claim']}, {judged.claim.id}"
+                continue
+            rows[difference.terms] = {
+                "claim": judged.claim.id,
+                "difference": difference.name,
+                "standard deviation": f"{deviation:.1f}",
+                f"± with {len(values)} seeds": f"{_half(len(values), deviation):.1f}",
+                **{f"seeds for ±{wanted:g}": _least_seeds(wanted, deviation) for wanted in (1.0, 0.5)},
+            }
+    return pd.DataFrame([*rows.values()])
 
 
 def _half(seeds: int, deviation: float) -> float:

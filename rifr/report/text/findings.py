@@ -83,10 +83,10 @@ def margins(record: Study | None) -> str:
 
 
 def photographs(record: Study | None) -> str:
-    """How the proposed network stands on LFW's pairs, in the record over seeds; "" where it has none."""
+    """How the proposed network stands on LFW's pairs, in the record over seeds; "" without several."""
     found = pairs.differences(record)
     found = found[(found.network == "proposed") & found.other.isin(["hr-only", "hr+lr"])]
-    if record is None or found.empty:
+    if record is None or record.seeds < 2 or found.empty:
         return ""
     parts = [
         f"minus {label(other)} "

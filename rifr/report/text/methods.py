@@ -88,15 +88,15 @@ def question(shared: pd.DataFrame) -> str:
 
 
 def super_resolution(ahead: pd.DataFrame) -> str:
-    """Whether the paper's word on super-resolution (section II-A) holds; `ahead` is its lead."""
+    """Whether the paper's word on super-resolution (section II-A) holds; `ahead` is the proposed network's lead."""
     if not len(ahead):
         return ""
     names = verdicts.listed([label(name) for name in dict.fromkeys(ahead.network)])
     tally = verdicts.tally(verdicts.signs(ahead), "super-resolution", "the proposed network")
     return (
-        "**Super-resolution**, says section II-A, shows no significant superiority over resolution-invariant methods, "
-        f"though it costs more. Of the proposed network against {names}: {tally}. Their enhancers are small here, as "
-        "the table of what is not as in a paper says, so that this is no word on larger ones."
+        "**Super-resolution**, says section II-A, does not appear to be significantly superior to resolution-invariant "
+        f"methods, though it costs more. On small faces, of the proposed network against {names}: {tally}. What they "
+        "rebuild pictures with is small here, as the table of what is not as in a paper says: this is no word on more."
     )
 
 

@@ -122,10 +122,14 @@ def in_short(recorded: Iterable[Recorded]) -> str:
         for part, claim in parts.items()
     }
     helpful = [part for part, found in signs.items() if 1 in found and -1 not in found]
-    answer = f"**Seen to help: {verdicts.listed(helpful) if helpful else 'none of them'}.**"
+    answer = (
+        f"In the longest trainings of two studies, *{length.about['title']}* and *{teacher.about['title']}*, seen to "
+        f"help somewhere and to cost nowhere: **{verdicts.listed(helpful) if helpful else 'none of them'}**."
+    )
     tallies = "; ".join(f"{part}: {verdicts.tally(found)}" for part, found in signs.items())
     return (
-        f"{answer} {verdicts.capital(tallies)}.\n\n"
+        f"{answer} {verdicts.capital(tallies)}. The record (C11 to C13, above) and LFW ([chapter 13](beyond.ipynb)) "
+        "have comparisons of their own.\n\n"
         f"- **Sharing alone** brings HR+LR {gap(claimed(length, 'C12'))} where all are trained for "
         f"{_labels(length)[-1]}, and {gap(claimed(teacher, 'C12'))} with a "
         f"{_labels(teacher)[-1]} and a shorter training of the others.\n"
@@ -262,13 +266,10 @@ def _starts(record: Recorded) -> list[str]:
     }
     signs = [one.sign for _, after in sharing.values() for one in after.values()]
     meaning = {
-        (True, False): "So sharing brings more than the teacher's axes, which all four have from the start",
-        (
-            False,
-            False,
-        ): "That sharing brings anything where all four have the teacher's axes from the start is not seen",
-        (False, True): "Where all four have the teacher's axes from the start sharing costs something",
-        (True, True): "Where all four have the teacher's axes from the start this is divided",
+        (True, False): "Where this decides, sharing brings more than the teacher's axes, which all four start with",
+        (False, False): "That sharing brings anything where all four start with the teacher's axes is not seen",
+        (False, True): "Where all four start with the teacher's axes sharing costs something",
+        (True, True): "Where all four start with the teacher's axes this is divided",
     }[1 in signs, -1 in signs]
     terms = {
         says: {name: record.minus([(variant, name)], [(new, name)]) for name in ("shared-only", "proposed")}
@@ -285,7 +286,8 @@ def _starts(record: Recorded) -> list[str]:
         + f", {AFTERWARDS}: such a student has had the teacher's training besides.",
         *(
             f"{verdicts.capital(label(name))} minus {label(other)} is {gap(before)} with new weights and {gap(after)} "
-            "with the teacher's."
+            "with the teacher's; the first minus the second: "
+            f"{gap(record.minus([(new, name), (started, other)], [(new, other), (started, name)]))}."
             for (name, other), (before, after) in sharing.items()
         ),
         f"{meaning}: {verdicts.tally(signs)}.",
