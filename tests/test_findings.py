@@ -1,5 +1,7 @@
 """What the front page says was found beside the claims is as measurement and records have it."""
 
+import re
+
 import pandas as pd
 from scipy import stats
 
@@ -59,3 +61,16 @@ def test_photographs_say_what_the_records_pairs_say_of_the_proposed_network():
     assert f"of 4 comparisons {decided} decide" in said and f"{record.seeds} seeds)" in said
     alone = study_tables.Study({**record.provenance, "seeds": [0]}, record.rows[record.rows.seed == 0])
     assert text.findings.photographs(alone) == text.findings.photographs(None) == ""
+
+
+def test_a_start_from_the_teacher_says_what_sharing_brings_before_and_after():
+    record = studies_tables.read("start")
+    said = text.findings.started(record)
+    rows = record.rows[(record.rows.protocol == "P1") & (record.rows.measure == "rank1") & (record.rows["at"] == 112)]
+    rates = rows.groupby(["variant", "network"]).value.mean()
+    new, teacher = "new weights", "student starts as its teacher"
+    for start, words in ((new, "with new weights"), (teacher, "where both start as the teacher")):
+        gap = rates[start, "shared-only"] - rates[start, "hr+lr"]
+        assert re.search(rf"{re.escape(f'{gap:+.1f}')} points at 112 px [^;]*? {words}", said)
+    assert f"HR+LR by {rates[teacher, 'hr+lr'] - rates[new, 'hr+lr']:+.1f} points" in said
+    assert text.findings.started(None) == ""

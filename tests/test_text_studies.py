@@ -212,6 +212,12 @@ def test_which_mechanism_does_the_work_needs_three_studies():
     assert f"\n\n- **Sharing alone** brings HR+LR {gained:+.1f} points at 112 px (" in said_of
 
 
+def test_the_answer_says_what_sharing_brings_from_the_teachers_start():
+    four = [recorded(name, {}) for name in ("length", "teacher", "targets")]
+    four.append(recorded("start", {("student starts as its teacher", "shared-only"): 47.0}))
+    assert "start as their teacher** brings HR+LR -3.0 points at 112 px (" in text.studies.in_short(four)
+
+
 def test_what_helps_is_what_some_comparison_decides_for_and_none_against():
     nothing = [recorded(name, {}) for name in ("length", "teacher", "targets")]
     assert "cost nowhere: **none of them**. Sharing the softmax layer: in none" in text.studies.in_short(nothing)

@@ -103,6 +103,20 @@ def photographs(record: Study | None) -> str:
     )
 
 
+def started(record: Recorded | None) -> str:
+    """What sharing brings with new weights and from the teacher's start; "" without the study of starts."""
+    if record is None:
+        return ""
+    new, teacher = (variant["label"] for variant in record.about["variants"][:2])
+    before, after = (record.minus([(start, "shared-only")], [(start, "hr+lr")]) for start in (new, teacher))
+    gained = record.minus([(teacher, "hr+lr")], [(new, "hr+lr")])
+    return (
+        f"- **Started from the teacher's weights** ([chapter 9](ablation.ipynb), {record.seeds} seeds). Shared softmax "
+        f"only minus HR+LR is {studies.gap(before)} with new weights and {studies.gap(after)} where both start as the "
+        f"teacher; that start alone changes HR+LR by {studies.gap(gained)}."
+    )
+
+
 def longer(record: Recorded | None) -> str:
     """What both halves of the method and all of it bring HR+LR in a longer training; "" without the study of length."""
     if record is None:

@@ -122,6 +122,14 @@ def in_short(recorded: Iterable[Recorded]) -> str:
         for part, claim in parts.items()
     }
     helpful = [part for part, found in signs.items() if 1 in found and -1 not in found]
+    started = by_name.get("start")
+    of_start = _labels(started)[1] if started else ""
+    beside_it = (
+        f"\n- **Sharing where students start as their teacher** brings HR+LR "
+        f"{gap(started.minus([(of_start, 'shared-only')], [(of_start, 'hr+lr')]))}: see *{started.about['title']}*."
+        if started
+        else ""
+    )
     answer = (
         f"In the longest trainings of two studies, *{length.about['title']}* and *{teacher.about['title']}*, seen to "
         f"help somewhere and to cost nowhere: **{verdicts.listed(helpful) if helpful else 'none of them'}**."
@@ -137,6 +145,7 @@ def in_short(recorded: Iterable[Recorded]) -> str:
         f"{gap(claimed(teacher, 'C13'))} in the second.\n"
         f"- **Soft targets alone** bring HR+LR {gap(claimed(length, 'C11'))} and {gap(claimed(teacher, 'C11'))}; with "
         f"{noisy}, {gap(names)}."
+        f"{beside_it}"
     )
 
 
@@ -283,14 +292,15 @@ def _starts(record: Recorded) -> list[str]:
     return [
         "Started from the teacher's weights instead of new ones, "
         + "; ".join(f"{label(name)} changes by {gap(one)}" for name, one in alone.items())
-        + f", {AFTERWARDS}: such a student has had the teacher's training besides.",
+        + ", comparisons that the criterion does not name: such a student has had the teacher's training besides.",
         *(
             f"{verdicts.capital(label(name))} minus {label(other)} is {gap(before)} with new weights and {gap(after)} "
             "with the teacher's; the first minus the second: "
             f"{gap(record.minus([(new, name), (started, other)], [(new, other), (started, name)]))}."
             for (name, other), (before, after) in sharing.items()
         ),
-        f"{meaning}: {verdicts.tally(signs)}.",
+        f"{meaning}: {verdicts.tally(signs)}. Such a start gives the teacher's axes and its training at once, which "
+        "are not told apart here; what training does alone is in *Learning curves*.",
         f"{'; '.join(changes)}: {verdicts.tally(of_terms)}.",
     ]
 
