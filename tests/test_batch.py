@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
+import papermill
 import psutil
 import pytest
 
@@ -217,10 +218,29 @@ def test_an_interrupt_keeps_what_is_finished_and_leaves_no_kernel(tmp_path):
     workers = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and "stopped; what was finished is kept" in said and "Traceback" not in said
+    assert process.returncode == 130, said
+    assert "stopped; what was finished is kept" in said and "Traceback" not in said, said
     assert len(workers) > 1 and all(gone(worker.pid) for worker in workers)
     assert gone(int((tmp_path / "log-1").read_text()))
     assert len(list((tmp_path / "out").glob("*.ipynb"))) == 1
+
+
+def test_a_kernel_that_dies_before_its_first_answer_is_started_again(tmp_path, monkeypatch):
+    (job,) = jobs.jobs(chapter(tmp_path / "tiny.ipynb", NUMBER), {"seed": [2]}, tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    tries, settings = [], jobs.environment(1, "a-batch")
+
+    def dies_at_first(*arguments, **options):
+        tries.append(arguments)
+        raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(jobs.os, "environ", dict(os.environ))  # which `execute` changes
+    monkeypatch.setattr(papermill, "execute_notebook", dies_at_first)
+    assert jobs.execute(job, settings, str(tmp_path)) == "its kernel was killed 3 times (out of memory?)"
+    assert len(tries) == jobs.TRIES
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *arguments, **options: float("no number"))
+    with pytest.raises(ValueError, match="no number"):
+        jobs.execute(job, settings, str(tmp_path))
 
 
 def test_a_killed_worker_is_replaced_and_a_kernel_that_is_always_killed_is_reported(tmp_path):

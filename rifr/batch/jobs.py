@@ -19,6 +19,7 @@ from rifr import storage
 from rifr.errors import DataError, SettingError, StorageError
 
 TRIES = 3  # of a run whose kernel or worker is killed
+KERNEL_DIED = "Kernel died"  # how jupyter_client begins to say so of a kernel that never answered
 THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -239,7 +240,11 @@ def execute(job: Job, settings: dict[str, str], folder: str) -> str:
                     return job.keep(made_by)
                 except papermill.PapermillExecutionError as error:
                     return job.keep(made_by, " ".join(f"{error.ename}: {error.evalue}".split()))
-                except DeadKernelError:
+                except (
+                    RuntimeError
+                ) as error:  # a kernel may die before its first answer, too: a port was taken meanwhile
+                    if not isinstance(error, DeadKernelError) and KERNEL_DIED not in str(error):
+                        raise
                     if settings["RIFR_BATCH"] in _stopped:
                         return "stopped"
             return job.keep(made_by, f"its kernel was killed {TRIES} times (out of memory?)")
