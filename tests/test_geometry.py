@@ -109,24 +109,18 @@ def test_photos_of_one_person_and_single_photos_are_refused_and_of_one_pair_ther
     assert gap == pytest.approx(others[0] - own[0]) and np.isnan([d.low, d.high]).all() and d.estimate * gap > 0
 
 
-def test_networks_in_a_plane_lie_as_far_apart_as_they_are_unlike():
-    angles = np.radians([0, 50, 20])  # of three unit vectors in a plane, which holds all of their distances
-    names = ["one", "two", "between"]
-    value = {
-        (a, b): float(np.cos(x - y))
-        for a, x in zip(names, angles, strict=True)
-        for b, y in zip(names, angles, strict=True)
-        if a != b
-    }
-    places, share = geometry.in_a_plane(geometry.Likeness(value, {}, 9), names)
-    for (a, b), correlation in value.items():
-        apart = np.linalg.norm(places[names.index(a)] - places[names.index(b)])
-        assert apart == pytest.approx(np.sqrt(2 - 2 * correlation))
-    assert share == pytest.approx(1)
-    unlike = geometry.Likeness(dict.fromkeys(itertools.permutations("abcd", 2), 0.0), {}, 9)
-    assert geometry.in_a_plane(unlike, "abcd")[1] == pytest.approx(2 / 3)  # a tetrahedron has three dimensions
-    figure = figures.recognition.networks_in_a_plane(places, ["hr-only", "lr-only", "hr+lr"])
-    (axes,) = figure.axes
-    drawn = {line.get_label(): line.get_xydata()[0] for line in axes.lines}
-    assert np.allclose([drawn[name] for name in ("HR-only", "LR-only", "HR+LR")], places)
-    plt.close(figure)
+def test_a_network_is_drawn_at_its_likeness_to_both_specialists_and_lines_at_theirs():
+    value = {("hr-only", "lr-only"): 0.5, ("hr+lr", "hr-only"): 0.7, ("hr+lr", "lr-only"): 0.6}
+    value |= {(two, one): known for (one, two), known in value.items()}
+    drawn = {pair: np.linspace(known - 0.1, known + 0.1, 101) for pair, known in value.items()}
+    found = geometry.Likeness(value, drawn, 9)
+    (axes,) = figures.recognition.like_both(found).axes
+    places = {line.get_label(): [*line.lines[0].get_xydata()[0]] for line in axes.containers}
+    assert places == {"HR-only": [1, 0.5], "LR-only": [0.5, 1], "HR+LR": [0.7, 0.6]}
+    (bars,) = (line for line in axes.containers if line.get_label() == "HR+LR")
+    across = bars.lines[2][0].get_segments()[0]
+    interval = found.interval(("hr+lr", "hr-only"))
+    assert across[:, 0].tolist() == pytest.approx([interval.low, interval.high])
+    dotted = {tuple(map(tuple, line.get_xydata().tolist())) for line in axes.lines if line.get_linestyle() == ":"}
+    assert dotted == {((0.5, 0), (0.5, 1)), ((0, 0.5), (1, 0.5))}
+    plt.close("all")

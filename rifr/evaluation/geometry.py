@@ -7,7 +7,7 @@ a network that sees both lie between those of two that see one. The functions on
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,18 +16,7 @@ from rifr.errors import DataError
 from rifr.evaluation.metrics import Interval, drawn_again, percentile_interval
 from rifr.evaluation.protocols.embeddings import as_identities
 
-__all__ = [
-    "Likeness",
-    "by_person",
-    "centred",
-    "degrees",
-    "in_a_plane",
-    "likeness",
-    "same_image",
-    "same_person",
-    "separation",
-    "unit",
-]
+__all__ = ["Likeness", "by_person", "centred", "degrees", "likeness", "same_image", "same_person", "separation", "unit"]
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -172,21 +161,6 @@ class Likeness:
     def difference(self, pair: tuple[str, str], other: tuple[str, str]) -> Interval:
         """The correlation of one pair minus that of another, with its interval."""
         return percentile_interval(self.drawn[pair] - self.drawn[other], self.value[pair] - self.value[other])
-
-
-def in_a_plane(found: Likeness, names: Sequence[str]) -> tuple[np.ndarray, float]:
-    """Networks as points whose distances tell how unlike they are: classical scaling of sqrt(2 - 2 correlation).
-
-    Returns
-    -------
-    tuple
-        (N, 2) the places, and which share of the squared distances the plane shows.
-    """
-    like = np.array([[1.0 if one == two else found.value[one, two] for two in names] for one in names])
-    middle = np.eye(len(names)) - 1 / len(names)
-    values, vectors = np.linalg.eigh(middle @ like @ middle)
-    lengths = np.sqrt(values.clip(0))
-    return (vectors * lengths)[:, :-3:-1], float(values[-2:].sum() / values.clip(0).sum())
 
 
 def likeness(weights: Mapping[str, np.ndarray], resamples: int = 500, seed: int = 0, most: int = 2000) -> Likeness:

@@ -13,6 +13,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rifr.evaluation.evaluate import PROTOCOLS
+from rifr.evaluation.geometry import Likeness
+from rifr.evaluation.metrics import Interval
 from rifr.evaluation.one_probe import Miss, OneProbe
 from rifr.report import paper
 from rifr.report.figures.axes import (
@@ -185,15 +187,22 @@ def one_probe(trial: OneProbe) -> Figure:
     return figure
 
 
-def networks_in_a_plane(places: np.ndarray, names: Sequence[str]) -> Figure:
-    """Networks as marks, the nearer the more alike; `places` (N, 2) as `geometry.in_a_plane` gives them."""
-    figure, axes = plt.subplots(figsize=(4.4, 4.0))
-    for (x, y), name in zip(places, names, strict=True):
-        look = network_style(name)
-        axes.plot(x, y, linestyle="", marker=look["marker"], color=look["color"], markersize=10, label=label(name))
-    axes.set_aspect("equal")
-    axes.set_axis_off()  # directions mean nothing, distances do
-    axes.margins(0.15)
+def like_both(found: Likeness, first: str = "hr-only", second: str = "lr-only") -> Figure:
+    """How like each network is to two others, with intervals over people; lines: how like these two are.
+
+    A network up and right of both lines lies between the two: it is more like each than they are like one another.
+    """
+    between = found.value[first, second]
+    names = dict.fromkeys(name for name, _ in found.value)
+    figure, axes = plt.subplots(figsize=(4.4, 4.4))
+    for name in names:
+        options = network_style(name) | {"label": label(name), "capsize": 2, "linestyle": "none"}
+        across, up = (Interval(1, 1, 1) if name == end else found.interval((name, end)) for end in (first, second))
+        reach = [[[like.estimate - like.low], [like.high - like.estimate]] for like in (across, up)]
+        axes.errorbar(across.estimate, up.estimate, xerr=reach[0], yerr=reach[1], **options)
+    for draw in (axes.axvline, axes.axhline):
+        draw(between, color=text_color(), linewidth=0.6, linestyle=":")
+    axes.set(xlabel=f"like {label(first)}", ylabel=f"like {label(second)}")
     legend_below(figure, axes, columns=2)
     return figure
 
