@@ -240,9 +240,7 @@ def execute(job: Job, settings: dict[str, str], folder: str) -> str:
                     return job.keep(made_by)
                 except papermill.PapermillExecutionError as error:
                     return job.keep(made_by, " ".join(f"{error.ename}: {error.evalue}".split()))
-                except (
-                    RuntimeError
-                ) as error:  # a kernel may die before its first answer, too: a port was taken meanwhile
+                except RuntimeError as error:  # it may have died before its first answer, as where a port was taken
                     if not isinstance(error, DeadKernelError) and KERNEL_DIED not in str(error):
                         raise
                     if settings["RIFR_BATCH"] in _stopped:

@@ -39,7 +39,7 @@ from rifr.readers import tinyface as tinyface_reader
 from rifr.readers.scface import METRES, ScfaceSets
 from rifr.readers.tinyface import TinyFaceSets
 from rifr.splits import FaceSplits
-from rifr.training import parallel, trainer
+from rifr.training import variants
 from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
@@ -159,23 +159,18 @@ def fit_variants(
     preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True, names: Sequence[str] = tuple(VARIANTS)
 ) -> dict[str, Run]:
     """The runs of `VARIANTS` by name, found or trained; all learn from the proposed student's own teacher."""
-    parallel.run(calls(preset, seed, faces, progress, names))
-    return {
-        name: trainer.fit("proposed", presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
-        for name in names
-    }
+    return variants.fit(_of_variants(preset, names), seed, faces.train, progress)
 
 
 def calls(
     preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True, names: Sequence[str] = tuple(VARIANTS)
 ) -> list[Call]:
     """The trainings that `fit_variants` still needs; none where they are too short for processes."""
-    return [
-        call
-        for name in names
-        for call in trainer.calls(["proposed"], presets.get(preset, **VARIANTS[name]), seed, faces.train, progress)
-        if call.keywords["recipe"] == "proposed"
-    ]
+    return variants.calls(_of_variants(preset, names), seed, faces.train, progress)
+
+
+def _of_variants(preset: str | Preset, names: Sequence[str]) -> dict[str, tuple[str, Preset]]:
+    return {name: ("proposed", presets.get(preset, **VARIANTS[name])) for name in names}
 
 
 def search(

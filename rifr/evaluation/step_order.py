@@ -22,7 +22,7 @@ from rifr.landmarks import LandmarkRun
 from rifr.packs import FacePack
 from rifr.presets import Preset
 from rifr.splits import FaceSplits
-from rifr.training import parallel, trainer
+from rifr.training import variants
 from rifr.training.parallel import Call
 from rifr.training.runs import Run
 
@@ -40,16 +40,17 @@ WRONG = {"HR+LR, wrong landmarks": "hr+lr", "proposed, wrong landmarks": "propos
 
 def fit_with_errors(preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True) -> dict[str, Run]:
     """The runs of `WRONG` by name, found or trained with errors of `alignment.LANDMARK_ERROR`; large faces, too."""
-    parallel.run(calls(preset, seed, faces, progress))
-    plan = presets.get(preset, landmark_error=alignment.LANDMARK_ERROR)
-    return {name: trainer.fit(recipe, plan, seed, faces.train, progress) for name, recipe in WRONG.items()}
+    return variants.fit(_with_errors(preset), seed, faces.train, progress)
 
 
 def calls(preset: str | Preset, seed: int, faces: FaceSplits, progress: bool = True) -> list[Call]:
     """The trainings that `fit_with_errors` still needs besides the teacher's; none too short for processes."""
+    return variants.calls(_with_errors(preset), seed, faces.train, progress)
+
+
+def _with_errors(preset: str | Preset) -> dict[str, tuple[str, Preset]]:
     plan = presets.get(preset, landmark_error=alignment.LANDMARK_ERROR)
-    needed = trainer.calls([*WRONG.values()], plan, seed, faces.train, progress)
-    return [call for call in needed if call.keywords["recipe"] in WRONG.values()]
+    return {name: (recipe, plan) for name, recipe in WRONG.items()}
 
 
 def order_of_steps(
